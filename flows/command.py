@@ -1,0 +1,192 @@
+"""Commands of stages as child processes: their log relayed line by line, none of them left behind."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from flows.graph import Instance
+from tasks.core.errors import FlowError
+from tasks.core.stage import read_json, write_json
+
+GRACE = 30.0
+"""Seconds between the request to stop (training writes a checkpoint) and the kill."""
+
+RESCHEDULED = 75
+"""Exit code of a command that was told to stop, kept what it had, and wants to be run again."""
+
+
+class CommandError(FlowError):
+    """A stage's command ended with another code than 0."""
+
+    def __init__(self, address: str, returncode: int, last_words: str) -> None:
+        super().__init__(f"{address}: exit code {returncode}{': ' if last_words else ''}{last_words}")
+        self.returncode = returncode
+
+
+class Commands:
+    """The running commands of one walk. `stop` ends them, and none is started afterwards."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folder = root / ".earthloom" / "running"
+        self._running: dict[str, subprocess.Popen[str]] = {}
+        self._guard = threading.Lock()
+        self.stopped = False
+
+    def run(self, instance: Instance, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+        """Run the instance's command line by line, as DVC does, and send what it prints to `logger`.
+
+        Raises:
+            CommandError: a line failed; carries its exit code and its last words.
+        """
+        for line in instance.cmd.splitlines():
+            logger.info("> %s", line)
+            process = self._start(instance.address, line)
+            relay = Relay(logger)
+            try:
+                assert process.stdout is not None
+                for text in process.stdout:
+                    relay(text.rstrip("\n"))
+                returncode = process.wait()
+            finally:
+                self._forget(instance.address)
+            if returncode:
+                raise CommandError(instance.address, returncode, relay.last_words())
+
+    def stop(self) -> None:
+        """Ask every command to end, and kill those that have not after the grace time."""
+        with self._guard:
+            self.stopped = True
+            groups = [process.pid for process in self._running.values()]
+        _end(groups)
+
+    def end_leftovers(self) -> list[str]:
+        """End commands that a killed walk left running in this workspace; their addresses.
+
+        To be called with the workspace's lock held: only then is nobody else responsible for them.
+        """
+        left = {}
+        for path in sorted(self._folder.glob("*.json")):
+            note = read_json(path)
+            if _is_alive(note["pid"], note["started"]):
+                left[path.stem] = note["pid"]
+        _end(list(left.values()))
+        for path in (*self._folder.glob("*.json"), *self._root.glob(".dvc.lock.*.partial")):
+            path.unlink()
+        return list(left)
+
+    def _start(self, address: str, line: str) -> subprocess.Popen[str]:
+        environment = os.environ | {
+            # `python` in dvc.yaml is the interpreter that runs the walk.
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PYTHONUNBUFFERED": "1",
+            "DVC_ROOT": str(self._root),
+            "DVC_STAGE": address,
+        }
+        with self._guard:
+            if self.stopped:
+                raise FlowError(f"{address}: not started, the run was stopped")
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", line],
+                cwd=self._root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,  # a group of its own: stopped as a whole, and by us alone
+            )
+            self._running[address] = process
+        write_json(self._folder / f"{address}.json", {"pid": process.pid, "started": _started(process.pid)})
+        return process
+
+    def _forget(self, address: str) -> None:
+        with self._guard:
+            del self._running[address]
+        (self._folder / f"{address}.json").unlink(missing_ok=True)
+
+
+class Relay:
+    """Sends printed lines to a logger: JSON lines of tasks.core.log at their level, others as they are."""
+
+    def __init__(self, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+        self._logger = logger
+        self._lines: deque[str] = deque(maxlen=1)
+        self._errors: deque[str] = deque(maxlen=1)
+
+    def __call__(self, line: str) -> None:
+        """Relay one line."""
+        if not line.strip():
+            return
+        level, message = _parse(line)
+        self._logger.log(level, "%s", message)
+        (self._errors if level >= logging.ERROR else self._lines).append(message)
+
+    def last_words(self) -> str:
+        """The last error that was logged, or else the last line."""
+        return "".join(self._errors or self._lines)
+
+
+def _parse(line: str) -> tuple[int, str]:
+    try:
+        record = json.loads(line)
+        level = logging.getLevelNamesMapping()[record["level"].upper()]
+        detail = f"\n{record['traceback']}" if "traceback" in record else ""
+        return level, f"{record['message']}{detail}"
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return logging.INFO, line
+
+
+def _started(pid: int) -> float:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _is_alive(group: int, started: float) -> bool:
+    """Whether a group has members, and is the one noted: a pid is used again, a start time is not."""
+    leader = _started(group)
+    if leader and abs(leader - started) > 1:
+        return False
+    return bool(_members(group))
+
+
+def _members(group: int) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["status"]):
+        try:
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            continue
+    return found
+
+
+def _end(groups: Sequence[int]) -> None:
+    deadline = time.monotonic() + GRACE
+    for group in groups:
+        _signal(group, signal.SIGTERM)
+    alive = list(groups)
+    while alive and time.monotonic() < deadline:
+        time.sleep(0.05)
+        alive = [group for group in alive if _members(group)]
+    for group in alive:
+        _signal(group, signal.SIGKILL)
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)

@@ -1,0 +1,167 @@
+"""dvc.yaml as frozen values: what the stage instances are, what each needs, and where it should run."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+
+from tasks.core.errors import FlowError
+
+POOLS: Mapping[str, str] = {"train": "gpu"}
+"""Work pool by stage; a stage that is not named here runs on `cpu`."""
+
+STAC_STAGES = frozenset({"scenes", "scan", "labels", "chips"})
+"""Stages that read from the catalog: tagged `stac:<catalog>`, so that a limit can be set, and tried again."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One stage instance: the unit that is run, retried, cached and recorded."""
+
+    address: str
+    """DVC's name: `chips@landsat-a`."""
+    cmd: str
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    upstream: tuple[str, ...]
+    """Addresses of the instances whose outputs this one depends on, in dvc.yaml's order."""
+    pool: str
+    tags: tuple[str, ...]
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage in dvc.yaml: `chips`."""
+        return stage_of(self.address)
+
+    def __str__(self) -> str:
+        """`chips@landsat-a [cpu, stac:sample]  <- scenes@landsat`."""
+        after = f"  <- {', '.join(self.upstream)}" if self.upstream else ""
+        return f"{self.address} [{', '.join(self.tags)}]{after}"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Instances in the order in which dvc.yaml names them."""
+
+    instances: tuple[Instance, ...]
+
+    @cached_property
+    def by_address(self) -> Mapping[str, Instance]:
+        """Instances by address."""
+        return {instance.address: instance for instance in self.instances}
+
+    def plan(self, targets: Sequence[str] = ()) -> "Graph":
+        """The instances that `targets` need, themselves included; all of them when there are no targets.
+
+        Args:
+            targets: stages (`chips`) or addresses (`chips@landsat-a`).
+
+        Raises:
+            FlowError: a target is neither.
+        """
+        if not targets:
+            return self
+        wanted: set[str] = set()
+        pending = [address for target in targets for address in self.match(target)]
+        while pending:
+            address = pending.pop()
+            if address not in wanted:
+                wanted.add(address)
+                pending.extend(self.by_address[address].upstream)
+        return Graph(tuple(i for i in self.instances if i.address in wanted))
+
+    def downstream(self, address: str) -> tuple[str, ...]:
+        """Everything that depends on `address`, directly or not, in dvc.yaml's order."""
+        reached = {address}
+        grown = True
+        while grown:
+            more = {i.address for i in self.instances if reached.intersection(i.upstream)} - reached
+            grown = bool(more)
+            reached |= more
+        return tuple(i.address for i in self.instances if i.address in reached - {address})
+
+    def match(self, target: str) -> list[str]:
+        """Addresses that a target names, without those they depend on.
+
+        Raises:
+            FlowError: it names none.
+        """
+        found = [i.address for i in self.instances if target in (i.address, i.stage)]
+        if not found:
+            names = sorted({i.stage for i in self.instances} | set(self.by_address))
+            close = difflib.get_close_matches(target, names, n=1)
+            hint = f"did you mean '{close[0]}'? " if close else ""
+            stages = ", ".join(dict.fromkeys(i.stage for i in self.instances))
+            raise FlowError(
+                f"'{target}' is neither a stage nor an instance in dvc.yaml; {hint}stages: {stages}"
+            )
+        return found
+
+    def __str__(self) -> str:
+        """A line an instance."""
+        return "\n".join(str(instance) for instance in self.instances)
+
+
+def stage_of(address: str) -> str:
+    """`chips@landsat-a` -> `chips`."""
+    return address.partition("@")[0]
+
+
+def read(workspace: Path) -> Graph:
+    """The graph of the DVC project at `workspace`.
+
+    Raises:
+        FlowError: there is no project, or dvc.yaml or params.yaml is not valid.
+    """
+    try:
+        with Repo(str(workspace)) as repo:
+            return of_repo(repo)
+    except DvcException as error:
+        raise FlowError(f"{workspace}: {error}") from error
+
+
+def stages(repo: Repo) -> dict[str, PipelineStage]:
+    """DVC's own objects of the stages in the root's dvc.yaml, by address. For the recorder only."""
+    root = Path(repo.root_dir) / "dvc.yaml"
+    found = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
+    strange = sorted(stage.relpath for stage in found if Path(stage.path) != root)
+    if strange:
+        raise FlowError(f"stages are read from the root's dvc.yaml alone, but there is also {strange[0]}")
+    return {str(stage.name): stage for stage in found}
+
+
+def of_repo(repo: Repo) -> Graph:
+    """The graph of an open project."""
+    nodes = stages(repo)
+    tag = f"stac:{_catalog(Path(repo.root_dir))}"
+    instances = []
+    for address, stage in nodes.items():
+        needed = {node.name for node in repo.index.graph.successors(stage) if isinstance(node, PipelineStage)}
+        instances.append(_instance(address, stage, tuple(a for a in nodes if a in needed), tag))
+    return Graph(tuple(instances))
+
+
+def _instance(address: str, stage: PipelineStage, upstream: tuple[str, ...], stac_tag: str) -> Instance:
+    pool = POOLS.get(stage_of(address), "cpu")
+    return Instance(
+        address=address,
+        cmd=stage.cmd if isinstance(stage.cmd, str) else "\n".join(stage.cmd),
+        deps=tuple(str(dep.def_path) for dep in stage.deps),
+        outs=tuple(str(out.def_path) for out in stage.outs),
+        upstream=upstream,
+        pool=pool,
+        tags=(pool, stac_tag) if stage_of(address) in STAC_STAGES else (pool,),
+    )
+
+
+def _catalog(root: Path) -> str:
+    """Name of the catalog in use; what params.yaml lacks is for its validation to say, not for a tag."""
+    path = root / "params.yaml"
+    values = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    return str(values.get("catalog", "none")) if isinstance(values, dict) else "none"

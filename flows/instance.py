@@ -1,0 +1,90 @@
+"""The one Prefect task: a stage instance, taken from the cache or run, saved and recorded."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.logging import get_run_logger
+from prefect.states import Completed, Failed
+from prefect.tasks import exponential_backoff
+
+from flows.command import RESCHEDULED, CommandError, Commands
+from flows.recorder import Recorder
+from tasks.core.errors import EarthloomError, ParamsError
+from tasks.core.stage import storage_errors
+
+RETRIES = 3
+BACKOFF = 1.0
+"""Seconds before the first retry; twice that before the second, and so on."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What the instances of one walk share. It never crosses into Prefect: a task is given an address."""
+
+    recorder: Recorder
+    commands: Commands
+    forced: frozenset[str]
+    """Addresses that run even if they are fresh, and are not taken from the cache."""
+
+
+_current: ContextVar[Walk] = ContextVar("walk")
+
+
+@contextmanager
+def walking(walk: Walk) -> Iterator[None]:
+    """Make `walk` the one that the instances started in this context belong to."""
+    token = _current.set(walk)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether another try may go better.
+
+    Yes for a command that asked to be rescheduled, and for one that reads from a catalog: networks fail.
+    Never for wrong parameters, after a stop, or for what fails the same way every time.
+    """
+    if _current.get().commands.stopped or not isinstance(state.data, CommandError):
+        return False
+    code = state.data.returncode
+    reads_catalog = any(tag.startswith("stac:") for tag in task.tags)
+    return code == RESCHEDULED or (reads_catalog and code != ParamsError.exit_code)
+
+
+@task(
+    task_run_name="{address}",
+    cache_policy=NO_CACHE,  # DVC alone decides what is fresh
+    retries=RETRIES,
+    retry_delay_seconds=exponential_backoff(BACKOFF),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=worth_retrying,
+    persist_result=False,
+)
+def run_instance(address: str) -> State[Any]:
+    """Bring one instance up to date, by the steps of `dvc repro`. The state's name says which it took."""
+    walk, logger = _current.get(), get_run_logger()
+    recorder, force = walk.recorder, address in walk.forced
+    try:
+        with storage_errors():
+            if not force and not recorder.changed(address):
+                logger.info("unchanged")
+                return Completed(name="Cached", message="unchanged")
+            if recorder.restore(address, force=force):
+                recorder.save(address)
+                logger.info("restored from the run cache")
+                return Completed(
+                    name="Restored", message="run before with the same inputs; outputs taken from the cache"
+                )
+            walk.commands.run(recorder.graph.by_address[address], logger)
+            recorder.save(address)
+            return Completed(message="ran")
+    except EarthloomError as error:
+        return Failed(message=str(error), data=error)

@@ -1,0 +1,156 @@
+"""The walk: every instance of the plan once, after those it depends on, independent ones side by side."""
+
+import os
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows import artifacts
+from flows.command import Commands
+from flows.graph import Graph, Instance
+from flows.instance import Walk, run_instance, walking
+from flows.outcome import Outcome
+from flows.recorder import Recorder, open_workspace
+from tasks.core.errors import FlowError
+
+STATES = {"Cached": "cached", "Restored": "restored", "Completed": "ran"}
+"""What became of an instance, by the name of its Prefect state."""
+
+
+def walk(
+    workspace: Path,
+    targets: Sequence[str] = (),
+    jobs: int | None = None,
+    dry_run: bool = False,
+    force: Sequence[str] = (),
+) -> list[Outcome]:
+    """Bring `targets` and all they depend on up to date, as `dvc repro` would.
+
+    For a Prefect flow to call; a dry run needs none.
+
+    Args:
+        workspace: root of the DVC project.
+        targets: stages or addresses; none means everything.
+        jobs: commands at a time; as many as there are CPUs when not given.
+        dry_run: only say what would be done.
+        force: stages or addresses that run even if they are fresh (`scenes`, to ask the catalog again).
+
+    Raises:
+        FlowError: an instance failed, the workspace is in use, or `dvc status` is not clean at the end.
+    """
+    with open_workspace(workspace) as recorder:
+        plan = recorder.graph.plan(targets)
+        forced = frozenset(address for name in force for address in recorder.graph.match(name))
+        if dry_run:
+            outcomes = preview(recorder, plan, forced)
+            artifacts.show(outcomes, recorder.root)
+            return outcomes
+        commands = Commands(recorder.root)
+        for address in commands.end_leftovers():
+            get_run_logger().warning("ended %s, which a killed run had left behind", address)
+        with walking(Walk(recorder, commands, forced)):
+            outcomes = _walk(plan, commands, jobs or os.cpu_count() or 1)
+        artifacts.publish(outcomes, recorder.root)
+        artifacts.show(outcomes, recorder.root)
+        _raise_failed(outcomes)
+        _raise_unclean(recorder, plan)
+    return outcomes
+
+
+def preview(recorder: Recorder, plan: Graph, forced: frozenset[str] = frozenset()) -> list[Outcome]:
+    """What a walk would do. After an instance that changes, others may turn out to be fresh: `may run`."""
+    outcomes: dict[str, Outcome] = {}
+    for instance in ordered(plan):
+        if instance.address in forced or recorder.changed(instance.address):
+            state = "to run"
+        else:
+            moved = any(outcomes[upstream].state != "cached" for upstream in instance.upstream)
+            state = "may run" if moved else "cached"
+        outcomes[instance.address] = Outcome(instance.address, state, 0.0)
+    return [outcomes[instance.address] for instance in plan.instances]
+
+
+def ordered(plan: Graph) -> list[Instance]:
+    """Instances with every one after those it depends on, else in dvc.yaml's order."""
+    done: dict[str, Instance] = {}
+    while len(done) < len(plan.instances):
+        instance = next(i for i in plan.instances if i.address not in done and set(i.upstream) <= done.keys())
+        done[instance.address] = instance
+    return list(done.values())
+
+
+def _walk(plan: Graph, commands: Commands, jobs: int) -> list[Outcome]:
+    outcomes: dict[str, Outcome] = {}
+    futures: dict[str, PrefectFuture[Any]] = {}
+    running: dict[str, float] = {}
+    finished: SimpleQueue[str] = SimpleQueue()
+    # The runner has threads to spare: what may start is decided here, so that waiting holds no place.
+    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=jobs + 8)
+    with runner:
+        try:
+            while len(outcomes) < len(plan.instances):
+                waiting = [
+                    i for i in plan.instances if i.address not in futures and i.address not in outcomes
+                ]
+                ready = [i for i in waiting if outcomes.keys() >= set(i.upstream)]
+                for instance in ready[: jobs - len(running)]:
+                    address = instance.address
+                    running[address] = time.monotonic()
+                    after = [futures[upstream] for upstream in instance.upstream]
+                    named = run_instance.with_options(tags=set(instance.tags))
+                    futures[address] = runner.submit(named, {"address": address}, wait_for=after)
+                    futures[address].add_done_callback(partial(_report, finished, address))
+                address = finished.get()
+                outcomes[address] = _outcome(
+                    address, futures[address], time.monotonic() - running.pop(address)
+                )
+                if outcomes[address].state == "failed":
+                    for skipped in plan.downstream(address):
+                        outcomes.setdefault(skipped, Outcome(skipped, "skipped", 0.0, f"needs {address}"))
+        except BaseException:
+            commands.stop()
+            raise
+    return [outcomes[instance.address] for instance in plan.instances]
+
+
+def _report(finished: "SimpleQueue[str]", address: str, _: PrefectFuture[Any]) -> None:
+    finished.put(address)
+
+
+def _outcome(address: str, future: PrefectFuture[Any], seconds: float) -> Outcome:
+    future.wait()
+    state = future.state
+    if state.is_completed():
+        return Outcome(address, STATES[str(state.name)], seconds)
+    return Outcome(address, "failed", seconds, str(state.message))
+
+
+def _raise_failed(outcomes: Sequence[Outcome]) -> None:
+    failed = [o for o in outcomes if o.state == "failed"]
+    if not failed:
+        return
+    skipped = [o.address for o in outcomes if o.state == "skipped"]
+    lines = [f"{len(failed)} of {len(outcomes)} instances failed:", *(f"  {o.reason}" for o in failed)]
+    if skipped:
+        lines.append(f"Skipped, because they need one of these: {', '.join(skipped)}.")
+    lines.append(
+        "What succeeded is recorded. Put the cause right and run the same command again to go on from here."
+    )
+    raise FlowError("\n".join(lines))
+
+
+def _raise_unclean(recorder: Recorder, plan: Graph) -> None:
+    unclean = recorder.status(plan)
+    if unclean:
+        lines = [f"  {name}: {reasons}" for name, reasons in unclean.items()]
+        raise FlowError(
+            "\n".join(["`dvc status` is not clean after the run; was a file changed meanwhile?", *lines])
+            + "\nRun the same command again."
+        )

@@ -1,0 +1,46 @@
+"""Configuration of EarthDial: InternVL's, and how band groups are fused."""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import InternVLConfig
+
+
+@strict
+class EarthDialConfig(InternVLConfig):  # type: ignore[no-untyped-call]
+    """InternVL's configuration with `fusion` ("attention" or "mean") and the heads it attends with."""
+
+    model_type = "earthdial"
+
+    fusion: str = "attention"
+    fusion_heads: int = 16
+    tie_word_embeddings: bool = False
+
+    @property
+    def image_size(self) -> int:
+        """Side of a tile in pixels."""
+        vision: Any = self.vision_config
+        return int(vision.image_size[0])
+
+    @property
+    def patches_per_tile(self) -> int:
+        """Patches of one tile, without the class token."""
+        vision: Any = self.vision_config
+        return int(self.image_size // vision.patch_size[0]) ** 2
+
+    @property
+    def tokens_per_tile(self) -> int:
+        """Visual tokens of one tile, after the pixel shuffle."""
+        return round(self.patches_per_tile * self.downsample_ratio**2)
+
+    @property
+    def end_token_id(self) -> int:
+        """Id of the token that ends an answer."""
+        text: Any = self.text_config
+        return int(text.eos_token_id)
+
+    @property
+    def filler_token_id(self) -> int:
+        """Id of the token that fills short sequences up."""
+        text: Any = self.text_config
+        return int(text.pad_token_id)

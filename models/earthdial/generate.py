@@ -1,0 +1,55 @@
+"""Greedy answers for a batch of prompts, each padded on its left so that all answers begin at one place."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.earthdial.model import EarthDialForConditionalGeneration
+
+
+def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """Prompts of different lengths -> ids (B, L) and attention mask (B, L)."""
+    length = max(len(prompt) for prompt in prompts)
+    ids = torch.full((len(prompts), length), pad, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, length - len(prompt) :] = torch.tensor(prompt)
+        mask[row, length - len(prompt) :] = 1
+    return ids, mask
+
+
+@torch.inference_mode()
+def generate(
+    model: EarthDialForConditionalGeneration,
+    prompts: Sequence[Sequence[int]],
+    images: dict[str, Tensor],
+    max_new_tokens: int,
+) -> list[list[int]]:
+    """Token ids of the answers, without what ends them.
+
+    Args:
+        model: in eval mode.
+        prompts: token ids, as `prompt.encode` gives them for an open answer.
+        images: pixel_values, tile_of_group, wavelengths and band_mask of all prompts' images, in order.
+        max_new_tokens: longest answer.
+    """
+    device = model.device
+    config = model.config
+    ids, mask = pad_left(prompts, config.filler_token_id)
+    transformers_model: Any = model  # its `generate` is typed for transformers' own classes only
+    out: Tensor = transformers_model.generate(
+        input_ids=ids.to(device),
+        attention_mask=mask.to(device),
+        **{name: tensor.to(device) for name, tensor in images.items()},
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        use_cache=True,
+    )
+    stops = (config.end_token_id, config.filler_token_id)
+    answers = []
+    for row in out[:, ids.shape[1] :].tolist():
+        end = next((place for place, token in enumerate(row) if token in stops), len(row))
+        answers.append(row[:end])
+    return answers

@@ -1,0 +1,118 @@
+"""The text the model sees, token by token: the same function for training, evaluation and chat.
+
+Phi-3's chat layout (spec of EarthDial, section 1.3), with our own system prompt. Every piece between two special
+tokens is tokenised by itself, so which tokens are the assistant's is known exactly and not guessed from offsets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+SYSTEM = "You are Earthloom, an assistant for Earth observation."
+IMAGE = "<image>"
+IMAGE_START, IMAGE_END, IMAGE_CONTEXT = "<img>", "</img>", "<IMG_CONTEXT>"
+ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
+END, PAD = "<|end|>", "<|endoftext|>"
+CONTROL_TOKENS = (PAD, END, *ROLES, IMAGE_START, IMAGE_END, IMAGE_CONTEXT)
+"""Tokens that steer the model and never belong to an answer: left out when an answer is decoded."""
+MARKUP_TOKENS = ("<ref>", "</ref>", "<box>", "</box>")
+"""Tokens that belong to answers. EarthDial registers them as special and so loses them when it decodes."""
+IGNORED = -100
+"""Label of a token that no loss is taken on."""
+
+Turns = Sequence[tuple[str, str]]
+
+
+class PromptError(ValueError):
+    """A conversation that cannot be shown to the model as it stands."""
+
+
+class Tokenizer(Protocol):
+    """What is needed of a tokenizer of transformers."""
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        """Ids of `text`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids and, one for each, the label: the same id for the assistant's tokens, `IGNORED` for all others."""
+
+    ids: list[int]
+    labels: list[int]
+
+    @property
+    def targets(self) -> int:
+        """Number of tokens a loss is taken on."""
+        return sum(label != IGNORED for label in self.labels)
+
+
+def pieces(turns: Turns, system: str = SYSTEM) -> list[tuple[str, bool]]:
+    """(text, whether a loss is taken on it) of a conversation. An empty last answer leaves it open, to be generated."""
+    out = [(f"<|system|>\n{system}<|end|>", False)]
+    for number, (question, answer) in enumerate(turns):
+        out.append((f"<|user|>\n{question}<|end|><|assistant|>\n", False))
+        if answer:
+            out.append((f"{answer}<|end|>", True))
+        elif number + 1 < len(turns):
+            raise PromptError(f"answer {number + 1} of {len(turns)} is empty; only the last may be left open")
+    return out
+
+
+def render(turns: Turns, system: str = SYSTEM) -> str:
+    """The conversation as one text, images as `<image>`; open for an answer if the last one is empty."""
+    return "".join(text for text, _ in pieces(turns, system))
+
+
+def show_images(turns: Turns, tokens_per_image: Sequence[int]) -> list[tuple[str, str]]:
+    """Turns with each `<image>` written out as `<img>`, its `<IMG_CONTEXT>` slots, `</img>`.
+
+    One image that no turn mentions is put before the first question, as EarthDial does.
+
+    Raises:
+        PromptError: slots and images differ in number.
+    """
+    slots = sum(question.count(IMAGE) for question, _ in turns)
+    if slots == 0 and len(tokens_per_image) == 1:
+        turns, slots = [(f"{IMAGE}\n{turns[0][0]}", turns[0][1]), *turns[1:]], 1
+    if slots != len(tokens_per_image):
+        raise PromptError(f"{slots} {IMAGE} in the text, but {len(tokens_per_image)} images are given")
+    waiting = iter(tokens_per_image)
+    shown = []
+    for question, answer in turns:
+        if IMAGE in answer:
+            raise PromptError(f"an answer holds {IMAGE}: {answer[:60]!r}")
+        head, *tails = question.split(IMAGE)
+        for tail in tails:
+            head += f"{IMAGE_START}{IMAGE_CONTEXT * next(waiting)}{IMAGE_END}{tail}"
+        shown.append((head, answer))
+    return shown
+
+
+def encode(
+    tokenizer: Tokenizer, turns: Turns, tokens_per_image: Sequence[int], system: str = SYSTEM
+) -> Encoded:
+    """Tokens and labels of a conversation; with an empty last answer, the prompt to generate it from.
+
+    Args:
+        tokenizer: knows `CONTROL_TOKENS`, each as one token.
+        turns: (question, answer), images as `<image>`.
+        tokens_per_image: visual tokens of each image, in order.
+        system: the system prompt.
+
+    Raises:
+        PromptError: images and slots differ in number, or a complete conversation has nothing to learn.
+    """
+    ids: list[int] = []
+    labels: list[int] = []
+    for text, learned in pieces(show_images(turns, tokens_per_image), system):
+        new = tokenizer.encode(text, add_special_tokens=False)
+        ids += new
+        labels += new if learned else [IGNORED] * len(new)
+    encoded = Encoded(ids, labels)
+    if encoded.targets == 0 and (not turns or turns[-1][1]):
+        raise PromptError(
+            "no token of the conversation is the assistant's, so there is nothing to learn from it"
+        )
+    return encoded

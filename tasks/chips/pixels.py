@@ -1,0 +1,92 @@
+"""Pixels of the windows of one block: every band read once onto the grid, calibrated, checked, cut."""
+
+import numpy as np
+import pystac
+from numpy.typing import NDArray
+from rasterio.io import MemoryFile
+from rasterio.transform import Affine
+
+from tasks.core.catalog import Catalog
+from tasks.core.errors import SceneError
+from tasks.core.raster import Asset, calibrate, find_asset, open_asset, read_onto
+from tasks.core.sensors import Sensor
+from tasks.core.windows import Block
+
+Pixels = NDArray[np.float32]
+REFLECTANCE_RANGE = (-0.05, 1.6)
+"""Where the median of every reflective band of real ground lies; outside it a scale or an offset is wrong."""
+
+
+def assets_of(item: pystac.Item, sensor: Sensor) -> dict[str, Asset]:
+    """The assets of a scene by band name, in the sensor's order.
+
+    Raises:
+        SceneError: a required band is missing.
+    """
+    found = {}
+    for band in sensor.bands:
+        asset = find_asset(item, band.aliases)
+        if asset is not None:
+            found[band.name] = asset
+        elif band.required:
+            raise SceneError(
+                "missing-asset",
+                f"scene {item.id} has no band {band.name}: none of {', '.join(band.aliases)} is among its assets",
+            )
+    return found
+
+
+def read_block(assets: dict[str, Asset], block: Block, sensor: Sensor, catalog: Catalog) -> Pixels:
+    """Calibrated pixels of the block's windows, [windows, bands, side, side], NaN where there is no data.
+
+    Raises:
+        SceneError: an asset cannot be read, or its numbers cannot be what the item says they are.
+    """
+    target = block.target(sensor.gsd)
+    planes = []
+    for name, asset in assets.items():
+        with open_asset(asset, catalog) as dataset:
+            values, valid = read_onto(dataset, target, asset.nodata)
+        plane = calibrate(values, valid, asset, sensor.unit)
+        _check_radiometry(plane, name, asset, sensor)
+        planes.append(plane)
+    return np.ascontiguousarray(block.cut(np.stack(planes)))
+
+
+def _check_radiometry(plane: Pixels, band: str, asset: Asset, sensor: Sensor) -> None:
+    """Refuse reflectances that real ground cannot have: the sign of an offset applied twice, or of a wrong scale."""
+    values = plane[np.isfinite(plane)]
+    if sensor.unit != "reflectance" or not len(values):
+        return
+    low, high = REFLECTANCE_RANGE
+    median = float(np.median(values))
+    if not low <= median <= high:
+        raise SceneError(
+            "radiometry",
+            f"scene {asset.item_id}, band {band}: median reflectance is {median:.3f} with scale {asset.scale} and "
+            f"offset {asset.offset}; real ground lies in {low} to {high}, so its metadata cannot be right",
+        )
+
+
+def to_geotiff(pixels: Pixels, bands: list[str], epsg: int, left: float, top: float, gsd: float) -> bytes:
+    """One chip [bands, height, width] as the bytes of a GeoTIFF; the same pixels give the same bytes."""
+    count, height, width = pixels.shape
+    with MemoryFile() as memory:
+        with memory.open(
+            driver="GTiff",
+            dtype="float32",
+            count=count,
+            height=height,
+            width=width,
+            crs=f"EPSG:{epsg}",
+            transform=Affine(gsd, 0, left, 0, -gsd, top),
+            nodata=np.nan,
+            compress="deflate",
+            predictor=3,
+            zlevel=6,
+            interleave="band",
+            blockysize=height,
+        ) as dataset:
+            dataset.write(pixels)
+            dataset.descriptions = bands
+        return bytes(memory.read())

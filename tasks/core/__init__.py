@@ -1,0 +1,1 @@
+"""What the stages share: schemas, sensors, geometry, storage. Knows no stage."""

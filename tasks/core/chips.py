@@ -1,0 +1,32 @@
+"""What a chip is on disk: one row of a GeoParquet shard, its pixels one GeoTIFF's bytes (float32, all bands)."""
+
+import pyarrow as pa
+
+SCHEMA = pa.schema(
+    [
+        ("chip_id", pa.string()),  # <window_id>_<item_id>
+        ("window_id", pa.string()),  # cell of the global grid, the same whatever area was asked for
+        ("item_id", pa.string()),
+        ("collection", pa.string()),
+        ("sensor", pa.string()),
+        ("platform", pa.string()),
+        ("processing_baseline", pa.string()),
+        ("datetime", pa.timestamp("us", tz="UTC")),
+        ("crs", pa.string()),  # "EPSG:32618"
+        ("transform", pa.list_(pa.float64(), 6)),  # affine a, b, c, d, e, f
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bands", pa.list_(pa.string())),  # order of the GeoTIFF's bands; optional bands may be absent
+        ("unit", pa.string()),  # reflectance or dB
+        ("nodata_fraction", pa.float64()),
+        ("cloud_fraction", pa.float64()),  # fractions are of the window's valid pixels; null: not measurable
+        ("shadow_fraction", pa.float64()),
+        ("cirrus_fraction", pa.float64()),
+        ("snow_fraction", pa.float64()),
+        ("water_fraction", pa.float64()),
+        ("land_fraction", pa.float64()),
+        ("mask_provenance", pa.string()),
+        ("geometry", pa.binary()),  # WKB polygon, lon/lat
+        ("pixels", pa.binary()),  # GeoTIFF, float32, NaN nodata, band descriptions are the band names
+    ]
+)

@@ -1,0 +1,52 @@
+"""Every error a user can meet. Each says what was wrong, where, and what to do."""
+
+
+class EarthloomError(Exception):
+    """Root of all errors that are the user's to fix; shown without a traceback."""
+
+    exit_code = 1
+
+
+class ParamsError(EarthloomError):
+    """A parameter is unknown, missing, of the wrong type or out of bounds."""
+
+    exit_code = 2
+
+
+class CatalogError(EarthloomError):
+    """The STAC API cannot be reached, or answers something that is not STAC."""
+
+
+class EmptyStageError(EarthloomError):
+    """A stage would have produced nothing; names the condition that emptied it."""
+
+
+class MissingInputError(EarthloomError):
+    """A file that an earlier stage should have made is not there."""
+
+
+class LeakageError(EarthloomError):
+    """The geographic split lets a test chip touch the training set."""
+
+
+class StorageError(EarthloomError):
+    """The disk is full or cannot be written."""
+
+
+class TrainingError(EarthloomError):
+    """A checkpoint, a sample or a loss that training cannot go on with."""
+
+
+class FlowError(EarthloomError):
+    """A walk over the graph that cannot start, or in which an instance failed."""
+
+
+class SceneError(EarthloomError):
+    """One scene cannot be used. Stages turn it into a quarantine row and go on with the others.
+
+    `reason` is a short code that tables can be grouped by; the message is for people.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -1,0 +1,122 @@
+"""The global grid: square cells of UTM zones. A window's id depends on where it lies, never on the area asked for.
+
+Cells are counted from the origin of the zone, so a cell of 640 m has its corners at multiples of 640 m. A place
+belongs to the zone of its longitude alone: where zones meet, a window is taken from one of them, not twice.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from pyproj import CRS, Transformer
+
+from tasks.core.section import Section
+
+FALSE_NORTHING = 10_000_000
+"""Metres added to northings in the zones of the southern hemisphere."""
+SUPER_CELL = 16
+"""Cells a side of the squares that parts are made of: large, so that a part reads whole blocks."""
+
+
+class GridParams(Section):
+    """`grid:` in params.yaml."""
+
+    cell: int = Field(ge=120, le=100_000, multiple_of=20, description="side of a cell, metres; all GSDs divide it")
+    parts: list[str] = Field(min_length=1, description="names of the parts the grid is worked in")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A box in the metres of one UTM zone."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(x, y) of the middle."""
+        return (self.left + self.right) / 2, (self.bottom + self.top) / 2
+
+
+@dataclass(frozen=True)
+class WindowGrid:
+    """The windows of one sensor in one UTM zone."""
+
+    epsg: int
+    """EPSG code of the UTM zone, 326xx north or 327xx south."""
+    size: int
+    """Side of a window, metres."""
+
+    def cells_in(self, bounds: Bounds) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(columns, rows) of all windows that touch `bounds`, row by row from the north-west."""
+        columns = np.arange(np.floor(bounds.left / self.size), np.ceil(bounds.right / self.size))
+        rows = np.arange(np.ceil(bounds.top / self.size) - 1, np.floor(bounds.bottom / self.size) - 1, -1)
+        grid = np.meshgrid(columns, rows)
+        return grid[0].ravel().astype(np.int64), grid[1].ravel().astype(np.int64)
+
+    def bounds(self, column: int, row: int) -> Bounds:
+        """Where the window in `column` and `row` lies."""
+        left, bottom = column * self.size, row * self.size
+        return Bounds(left, bottom, left + self.size, bottom + self.size)
+
+    def window_id(self, column: int, row: int) -> str:
+        """Stable name, such as `32618-0640-c00645-r06512`: zone, size, column, row."""
+        return f"{self.epsg}-{self.size:04d}-c{column:05d}-r{row:05d}"
+
+    def in_own_zone(self, columns: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which windows have their centre in this zone's own six degrees of longitude.
+
+        Of either hemisphere: Landsat keeps the northern zone, with negative northings, south of the equator.
+        """
+        x, y = (columns + 0.5) * self.size, (rows + 0.5) * self.size
+        longitude, latitude = to_lonlat(self.epsg).transform(x, y)
+        return np.asarray(utm_epsg(np.asarray(longitude), np.asarray(latitude)) % 100 == self.epsg % 100)
+
+
+def utm_epsg(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> NDArray[np.int64]:
+    """EPSG code of the plain UTM zone of each place (no exceptions for Norway and Svalbard)."""
+    zone = np.floor((np.asarray(longitude) + 180) / 6).astype(np.int64) % 60 + 1
+    return np.where(np.asarray(latitude) >= 0, 32600, 32700) + zone
+
+
+@cache
+def to_lonlat(epsg: int) -> Transformer:
+    """From the metres of a zone to (longitude, latitude)."""
+    return Transformer.from_crs(CRS.from_epsg(epsg), CRS.from_epsg(4326), always_xy=True)
+
+
+def part_of(columns: NDArray[np.int64], rows: NDArray[np.int64], epsg: int, cells: int, parts: int) -> NDArray[np.int64]:
+    """Index of the part each window belongs to, by a hash of its super-cell: stable, and near windows together.
+
+    Args:
+        columns, rows: of windows that are `cells` cells of the grid wide.
+        epsg: zone of the windows.
+        cells: side of a window in cells.
+        parts: how many parts there are.
+    """
+    super_column, super_row = columns * cells // SUPER_CELL, rows * cells // SUPER_CELL
+    keys, inverse = np.unique(np.stack([super_column, super_row], axis=1), axis=0, return_inverse=True)
+    hashes = np.array([stable_hash(f"{epsg}/{column}/{row}") % parts for column, row in keys], dtype=np.int64)
+    return hashes[inverse.ravel()]
+
+
+def stable_hash(text: str) -> int:
+    """64-bit hash that is the same on every machine and in every run."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def polygons_wkb(epsg: int, boxes: NDArray[np.float64]) -> list[bytes]:
+    """WKB polygons in lon/lat of [n, 4] boxes (left, bottom, right, top) in the metres of a zone."""
+    import shapely
+
+    left, bottom, right, top = boxes.T
+    x = np.stack([left, right, right, left], axis=1)
+    y = np.stack([bottom, bottom, top, top], axis=1)
+    longitude, latitude = to_lonlat(epsg).transform(x.ravel(), y.ravel())
+    corners = np.round(np.stack([longitude, latitude], axis=1), 9).reshape(-1, 4, 2)
+    return list(shapely.to_wkb(shapely.polygons(corners), byte_order=1))

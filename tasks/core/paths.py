@@ -1,0 +1,87 @@
+"""Where every artifact lies. One function a path, from stage, sensor and part; dvc.yaml agrees by test."""
+
+from pathlib import Path
+
+DATA = Path("data")
+WORK = Path(".earthloom/work")
+"""Partial results of a stage that was killed. Outside DVC's outputs, which are removed before a run."""
+
+
+def scenes(sensor: str) -> Path:
+    """Folder of the frozen STAC items: items.parquet, labels.parquet, thumbnails/."""
+    return DATA / "scenes" / sensor
+
+
+def scan(sensor: str, part: str) -> Path:
+    """Candidate windows with their mask fractions, one row a window and scene; quarantine beside."""
+    return DATA / "scan" / sensor / part
+
+
+def labels(sensor: str) -> Path:
+    """Folder of labels.parquet (one row a chip and label) and quarantine.parquet."""
+    return DATA / "labels" / sensor
+
+
+def selected(sensor: str) -> Path:
+    """Candidates that passed every filter."""
+    return DATA / "select" / sensor / "selected.parquet"
+
+
+def ledger(sensor: str) -> Path:
+    """One row for every candidate: kept, or dropped by which filter, value against threshold."""
+    return DATA / "select" / sensor / "ledger.parquet"
+
+
+def chips(sensor: str, part: str) -> Path:
+    """Folder of GeoParquet shards `shard-*.parquet` and `quarantine.parquet`."""
+    return DATA / "chips" / sensor / part
+
+
+def qa(sensor: str, part: str) -> Path:
+    """Folder of conversations.parquet and rejected.parquet."""
+    return DATA / "qa" / sensor / part
+
+
+def split() -> Path:
+    """Folder of assignment.parquet (chip -> train, val, test or buffer) and certificate.json."""
+    return DATA / "split"
+
+
+def stats(sensor: str) -> Path:
+    """Per-band statistics of the training chips, JSON."""
+    return DATA / "stats" / f"{sensor}.json"
+
+
+def tokenizer() -> Path:
+    """Folder of the preset's tokenizer, `transformers` layout."""
+    return DATA / "tokenizer"
+
+
+def mixture(stage: str) -> Path:
+    """Folder of train.parquet, val.parquet and test.parquet of one training stage."""
+    return DATA / "mixture" / stage
+
+
+def train(stage: str) -> Path:
+    """Folder of one stage's checkpoint (`transformers` layout) and its log.csv."""
+    return DATA / "train" / stage
+
+
+def evaluate() -> Path:
+    """Folder of predictions.parquet, scores.json and scores.csv."""
+    return DATA / "evaluate"
+
+
+def report() -> Path:
+    """The one self-contained page."""
+    return DATA / "report" / "index.html"
+
+
+def summary(address: str) -> Path:
+    """Counts of one stage instance, `chips@landsat-a` -> data/summary/chips@landsat-a.json; a DVC metric."""
+    return DATA / "summary" / f"{address}.json"
+
+
+def work(address: str) -> Path:
+    """Folder for the partial results of one stage instance."""
+    return WORK / address

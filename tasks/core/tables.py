@@ -1,0 +1,59 @@
+"""Tables on disk: Parquet with the same bytes for the same rows, written whole or not at all."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.core.stage import atomic, require
+
+QUARANTINE = pa.schema(
+    [
+        ("sensor", pa.string()),
+        ("item_id", pa.string()),
+        ("asset", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+"""One row for each scene or asset that could not be used: a code to group by, and a sentence."""
+
+
+def write(table: pa.Table, path: Path, geometry: str | None = None) -> None:
+    """Write a table; `geometry` names a WKB column in lon/lat, which makes the file GeoParquet 1.1."""
+    if geometry:
+        column = {"encoding": "WKB", "geometry_types": ["Polygon"]}
+        geo = {"version": "1.1.0", "primary_column": geometry, "columns": {geometry: column}}
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"geo": json.dumps(geo).encode()})
+    with atomic(path) as partial:
+        pq.write_table(table, partial, compression="zstd", compression_level=3, write_statistics=True)
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], schema: pa.Schema, path: Path, geometry: str | None = None) -> None:
+    """Write dictionaries as a table of `schema`, also when there are none."""
+    write(pa.Table.from_pylist(list(rows), schema=schema), path, geometry)
+
+
+def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a table of an earlier stage; a folder is read as all its `*.parquet` in order of name."""
+    require(path)
+    return pq.read_table(path, columns=list(columns) if columns else None)
+
+
+def read_shards(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The chips of one folder, all shards in order."""
+    shards = sorted(require(folder).glob("shard-*.parquet"))
+    tables = [read(shard, columns) for shard in shards]
+    return pa.concat_tables(tables) if tables else pa.table({})
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a Parquet file was written to its end: the footer is there and every row group lies before it."""
+    try:
+        metadata = pq.read_metadata(path)
+    except (OSError, pa.ArrowInvalid):
+        return False
+    return metadata.num_row_groups >= 0

@@ -1,0 +1,58 @@
+"""Windows of one scene, worked in super-cells: large squares whose pixels are read once and cut into windows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.core.grid import SUPER_CELL, WindowGrid
+from tasks.core.raster import TargetGrid
+
+
+@dataclass(frozen=True)
+class Block:
+    """Windows of one scene that are read together."""
+
+    grid: WindowGrid
+    columns: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    def target(self, gsd: float) -> TargetGrid:
+        """The pixels that cover all windows of the block at `gsd` metres."""
+        size = self.grid.size
+        width = int(self.columns.max() - self.columns.min() + 1) * size
+        height = int(self.rows.max() - self.rows.min() + 1) * size
+        return TargetGrid(
+            epsg=self.grid.epsg,
+            left=float(self.columns.min() * size),
+            top=float((self.rows.max() + 1) * size),
+            gsd=gsd,
+            width=round(width / gsd),
+            height=round(height / gsd),
+        )
+
+    def cut(self, plane: NDArray[Any]) -> NDArray[Any]:
+        """A plane [..., height, width] on `target` as windows [windows, ..., side, side], without a copy loop."""
+        side = plane.shape[-1] // int(self.columns.max() - self.columns.min() + 1)
+        *lead, height, width = plane.shape
+        tiles = plane.reshape(*lead, height // side, side, width // side, side)
+        tiles = np.moveaxis(tiles, (-4, -2), (0, 1))
+        return tiles[self.rows.max() - self.rows, self.columns - self.columns.min()]
+
+
+def blocks(grid: WindowGrid, columns: NDArray[np.int64], rows: NDArray[np.int64], cells: int) -> Iterator[Block]:
+    """Group windows by super-cell, from the north-west, row of super-cells by row: the order of a COG's blocks.
+
+    Args:
+        grid: the windows' grid.
+        columns, rows: of the windows.
+        cells: side of a window in cells of the global grid.
+    """
+    key = np.stack([-(rows * cells // SUPER_CELL), columns * cells // SUPER_CELL], axis=1)
+    _, inverse = np.unique(key, axis=0, return_inverse=True)
+    inverse = inverse.ravel()
+    for index in range(inverse.max() + 1 if len(inverse) else 0):
+        members = inverse == index
+        yield Block(grid, columns[members], rows[members])

@@ -1,0 +1,160 @@
+"""`python -m tasks.labels --sensor <sensor>`: labels of every candidate window of one sensor.
+
+Where label items of the catalog cover a scene, they are measured in its windows: polygons by exact area, rasters by
+share of pixels, tags as they stand. Where none does, land cover is read from the scene's own bands by documented
+rules (tasks/labels/spectral.py), and each such row is marked as derived.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pystac
+import shapely
+
+from tasks.core import paths, tables
+from tasks.core.catalog import Catalog, open_catalog
+from tasks.core.errors import EmptyStageError, SceneError
+from tasks.core.frozen import read_items
+from tasks.core.grid import GridParams, WindowGrid
+from tasks.core.log import progress
+from tasks.core.raster import calibrate, find_asset, open_asset, read_onto
+from tasks.core.section import load
+from tasks.core.sensors import SENSORS, Sensor
+from tasks.core.stage import Summary, main, write_json
+from tasks.core.windows import Block, blocks
+from tasks.labels import measure, spectral
+from tasks.labels.params import LabelsParams
+from tasks.labels.sources import GSD_FACTOR, LabelSource, vocabulary
+
+logger = logging.getLogger(__name__)
+
+
+def label_scene(
+    item: pystac.Item,
+    windows: pl.DataFrame,
+    sources: Sequence[LabelSource],
+    sensor: Sensor,
+    catalog: Catalog,
+    params: LabelsParams,
+    cell: int,
+) -> list[dict[str, Any]]:
+    """Label rows of one scene's windows.
+
+    Raises:
+        SceneError: a label item, or for spectral rules a band, cannot be read.
+    """
+    rows: list[dict[str, Any]] = []
+    by_rules = sensor.name in spectral.BANDS and (
+        params.spectral == "always" or (params.spectral == "auto" and not sources)
+    )
+    for block, chip_ids in _blocks(windows, sensor, cell):
+        gsd = GSD_FACTOR * sensor.gsd
+        for source in sources:
+            rows += source.measure(block, chip_ids, gsd, params.min_fraction)
+        if by_rules:
+            rows += _spectral_rows(item, block, chip_ids, sensor, catalog, params.min_fraction)
+    return rows
+
+
+def _blocks(windows: pl.DataFrame, sensor: Sensor, cell: int) -> Iterator[tuple[Block, list[str]]]:
+    for (epsg,), group in windows.group_by("epsg", maintain_order=True):
+        grid = WindowGrid(int(str(epsg)), cell * sensor.window_cells)
+        names = dict(zip(zip(group["column"], group["row"], strict=True), group["chip_id"], strict=True))
+        for block in blocks(grid, group["column"].to_numpy(), group["row"].to_numpy(), sensor.window_cells):
+            yield block, [names[key] for key in zip(block.columns.tolist(), block.rows.tolist(), strict=True)]
+
+
+def _spectral_rows(
+    item: pystac.Item, block: Block, chip_ids: list[str], sensor: Sensor, catalog: Catalog, least: float
+) -> list[dict[str, Any]]:
+    bands = {}
+    for name, band in spectral.BANDS[sensor.name].items():
+        asset = find_asset(item, sensor.band(band).aliases)
+        if asset is None:
+            raise SceneError("missing-asset", f"scene {item.id} has no band {band}, needed to read land cover")
+        with open_asset(asset, catalog) as dataset:
+            values, valid = read_onto(dataset, block.target(GSD_FACTOR * sensor.gsd), asset.nodata)
+        bands[name] = calibrate(values, valid, asset, sensor.unit)
+    found = spectral.classify(bands)
+    valid = np.logical_or.reduce(list(found.values()))
+    return measure.planes(
+        block, chip_ids, found, valid, least, source=spectral.SOURCE, kind="area", derived=True
+    )
+
+
+def sources_of(
+    item: pystac.Item, label_items: Sequence[pystac.Item], params: LabelsParams, catalog: Catalog
+) -> list[LabelSource]:
+    """The label items that touch a scene's footprint, of the sources that params.yaml knows how to read."""
+    if item.geometry is None:
+        return []
+    footprint = shapely.geometry.shape(item.geometry)
+    return [
+        LabelSource(label, label.collection_id, params.sources[label.collection_id], catalog)
+        for label in label_items
+        if label.collection_id in params.sources
+        and label.geometry is not None
+        and shapely.geometry.shape(label.geometry).intersects(footprint)
+    ]
+
+
+def run(sensor: str) -> Summary:
+    """Label the candidate windows of one sensor."""
+    params, grid = load(LabelsParams, "labels"), load(GridParams, "grid")
+    items = {item.id: item for item in read_items(paths.scenes(sensor) / "items.parquet")}
+    label_items = read_items(paths.scenes(sensor) / "labels.parquet")
+    windows = pl.concat(
+        [pl.from_arrow(tables.read(paths.scan(sensor, part) / "windows.parquet")) for part in grid.parts]  # type: ignore[misc]
+    ).filter(pl.col("nodata_fraction") < 1)
+    rows: list[dict[str, Any]] = []
+    quarantine: list[dict[str, str]] = []
+    with open_catalog() as catalog:
+        for (item_id,), group in progress(windows.group_by("item_id", maintain_order=True), f"labelling {sensor}"):
+            item = items[str(item_id)]
+            try:
+                sources = sources_of(item, label_items, params, catalog)
+                rows += label_scene(item, group, sources, SENSORS[sensor], catalog, params, grid.cell)
+            except SceneError as error:
+                logger.warning("quarantined: %s", error)
+                row = {"sensor": sensor, "item_id": item.id, "asset": "", "reason": error.reason, "detail": str(error)}
+                quarantine.append(row)
+    folder = paths.labels(sensor)
+    tables.write_rows(quarantine, tables.QUARANTINE, folder / "quarantine.parquet")
+    if not rows:
+        raise EmptyStageError(
+            f"labels: none of the {windows.height} windows of {sensor} got a label. Label collections of the catalog: "
+            f"{sorted({i.collection_id or '' for i in label_items})}; known sources: {sorted(params.sources)}; "
+            f"labels.spectral is '{params.spectral}'"
+        )
+    rows.sort(key=lambda row: (row["chip_id"], row["label"], row["source"]))
+    tables.write_rows(rows, measure.SCHEMA, folder / "labels.parquet")
+    write_json(folder / "sources.json", _sources(rows, params))
+    used = sorted({row["source"] for row in rows})
+    return {
+        "windows": windows.height,
+        "labelled": len({row["chip_id"] for row in rows}),
+        "quarantined": len(quarantine),
+        "labels": len(rows),
+        "by_source": {source: sum(row["source"] == source for row in rows) for source in used},
+    }
+
+
+def _sources(rows: Sequence[dict[str, Any]], params: LabelsParams) -> dict[str, Any]:
+    """What each source used can say: its vocabulary, and whether a label it does not give is absent."""
+    out: dict[str, Any] = {}
+    for name in sorted({row["source"] for row in rows}):
+        seen = [row["label"] for row in rows if row["source"] == name]
+        if name == spectral.SOURCE:
+            out[name] = {"kind": "spectral", "complete": True, "labels": sorted(spectral.CLASSES), "derived": True}
+        else:
+            source = params.sources[name]
+            labels = vocabulary(source, seen)
+            out[name] = {"kind": source.kind, "complete": source.complete, "labels": labels, "derived": False}
+    return out
+
+
+if __name__ == "__main__":
+    main("labels", run)

@@ -1,0 +1,95 @@
+"""Reading one label item in the windows of a block: features through OGR, rasters through the same reads as scenes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyogrio
+import pyogrio.errors
+import pystac
+import shapely
+from numpy.typing import NDArray
+from pyproj import Transformer
+
+from tasks.core.catalog import Catalog
+from tasks.core.errors import SceneError
+from tasks.core.raster import find_asset, open_asset, read_onto
+from tasks.core.windows import Block
+from tasks.labels import measure
+from tasks.labels.params import SourceParams
+
+GSD_FACTOR = 2
+"""Labels are measured at twice the sensor's GSD: a quarter of the pixels, a thousand a window."""
+
+
+@dataclass
+class LabelSource:
+    """One label item of a source, opened for the blocks of one scene."""
+
+    item: pystac.Item
+    name: str
+    params: SourceParams
+    catalog: Catalog
+
+    def measure(self, block: Block, chip_ids: Sequence[str], gsd: float, least: float) -> list[dict[str, Any]]:
+        """Rows of `measure.SCHEMA` for the windows of a block.
+
+        Raises:
+            SceneError: the label asset is missing or cannot be read.
+        """
+        common: dict[str, Any] = {"source": self.name, "derived": False}
+        if self.params.kind == "raster":
+            return self._rasters(block, chip_ids, gsd, least, common)
+        features, labels = self._features(block)
+        if not len(features):
+            return []
+        if self.params.kind == "tag":
+            return measure.tags(block, chip_ids, features, labels, kind="tag", **common)
+        return measure.polygons(block, chip_ids, features, labels, least, kind="area", **common)
+
+    def _rasters(
+        self, block: Block, chip_ids: Sequence[str], gsd: float, least: float, common: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        rows = []
+        kinds = dict.fromkeys(self.params.change, "change")
+        for key, classes in self.params.rasters.items():
+            asset = find_asset(self.item, (key,))
+            if asset is None:
+                raise SceneError("missing-asset", f"label item {self.item.id} has no asset '{key}'")
+            with open_asset(asset, self.catalog) as dataset:
+                values, valid = read_onto(dataset, block.target(gsd), asset.nodata)
+            found = {name: (values >= low) & (values < high) for name, (low, high) in classes.items()}
+            rows += measure.planes(block, chip_ids, found, valid, least, kind=kinds, **common)
+        return rows
+
+    def _features(self, block: Block) -> tuple[NDArray[Any], NDArray[np.str_]]:
+        """Features near the block, in its metres, with their labels."""
+        asset = self.item.assets.get(self.params.asset or "")
+        if asset is None:
+            raise SceneError("missing-asset", f"label item {self.item.id} has no asset '{self.params.asset}'")
+        target = block.target(block.grid.size)
+        to_metres = Transformer.from_crs(4326, target.epsg, always_xy=True)
+        right, bottom = target.left + target.width * target.gsd, target.top - target.height * target.gsd
+        box = to_metres.transform_bounds(target.left, bottom, right, target.top, direction="INVERSE")
+        try:
+            meta, _, geometry, fields = pyogrio.raw.read(
+                f"/vsicurl/{self.catalog.href(asset.href)}", columns=[self.params.attribute], bbox=tuple(box)
+            )
+        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
+            raise SceneError("unreadable", f"label item {self.item.id}, asset {self.params.asset}: {error}") from error
+        if self.params.attribute not in meta["fields"]:
+            raise SceneError("missing-attribute", f"label item {self.item.id}: no attribute '{self.params.attribute}'")
+        crs = meta["crs"]
+        own = Transformer.from_crs(crs, target.epsg, always_xy=True)
+        shapes = shapely.transform(
+            shapely.from_wkb(geometry), lambda xy: np.stack(own.transform(xy[:, 0], xy[:, 1]), axis=1)
+        )
+        names = [self.params.rename.get(str(name), str(name)) for name in fields[0]]
+        return shapely.make_valid(shapes), np.array(names, dtype=str)
+
+
+def vocabulary(params: SourceParams, seen: Sequence[str]) -> list[str]:
+    """All labels a source can give: a raster's classes, otherwise those seen."""
+    known = {name for classes in params.rasters.values() for name in classes}
+    return sorted(known or set(seen))

@@ -1,0 +1,147 @@
+"""`python -m tasks.qa --sensor <sensor> --part <part>`: conversations about the chips of one part of the grid."""
+
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from tasks.core import conversations, paths, tables
+from tasks.core.errors import EmptyStageError
+from tasks.core.log import progress
+from tasks.core.section import load
+from tasks.core.sensors import SENSORS
+from tasks.core.stage import Summary, main, read_json
+from tasks.qa import generator
+from tasks.qa.facts import Draft, Label, Source, Subject
+from tasks.qa.params import QAParams
+from tasks.qa.verify import VERIFIED, verify
+
+logger = logging.getLogger(__name__)
+REJECTED = pa.schema(
+    [
+        ("chip_id", pa.string()),
+        ("question", pa.string()),
+        ("answer", pa.string()),
+        ("question_type", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+"""One row for every pair the verifier did not believe, and for every chip left with too few."""
+
+
+def subjects(chip_ids: Iterable[str], sensor: str) -> Iterator[Subject]:
+    """Chips with their labels, in the order of `chip_ids`."""
+    folder = paths.labels(sensor)
+    known = {
+        name: Source(name, told["kind"], told["complete"], tuple(told["labels"]))
+        for name, told in read_json(folder / "sources.json").items()
+    }
+    wanted = list(chip_ids)
+    rows = defaultdict(list)
+    for row in tables.read(folder / "labels.parquet").to_pylist():
+        rows[row["chip_id"]].append(
+            Label(row["label"], row["source"], row["kind"], row["fraction"], row["count"], row["position"])
+        )
+    for chip_id in wanted:
+        labels = tuple(rows[chip_id])
+        yield Subject(chip_id, sensor, labels, {label.source: known[label.source] for label in labels})
+
+
+def converse(subject: Subject, pairs: Sequence[Draft], writer: generator.Generator, params: QAParams) -> list[dict[str, Any]]:
+    """Rows of conversations of `params.turns` pairs each, tagged for all bands of the sensor."""
+    rows = []
+    for number, start in enumerate(range(0, len(pairs), params.turns)):
+        turns = pairs[start : start + params.turns]
+        types = {turn.question_type for turn in turns}
+        task_tags = ["[classify]"] if types <= {"dominant", "list"} else []
+        text = conversations.dump(
+            [(turn.question, turn.answer) for turn in turns], [*task_tags, SENSORS[subject.sensor].tag]
+        )
+        rows.append(
+            {
+                "conversation_id": f"{subject.chip_id}#{number}",
+                "chip_id": subject.chip_id,
+                "sensor": subject.sensor,
+                "task": turns[0].question_type if len(types) == 1 else "mixed",
+                "conversations": text,
+                "turns": [
+                    {
+                        "question": turn.question,
+                        "answer": turn.answer,
+                        "question_type": turn.question_type,
+                        "claim": json.dumps(turn.claim, sort_keys=True),
+                        "labels_used": list(turn.labels_used),
+                        "verdict": VERIFIED,
+                    }
+                    for turn in turns
+                ],
+                "label_sources": sorted(subject.sources),
+                "generator": writer.name,
+                "model_hash": writer.model_hash,
+                "prompt_hash": writer.prompt_hash,
+                "seed": params.seed,
+            }
+        )
+    return rows
+
+
+def ask(
+    asked: Sequence[Subject], writer: generator.Generator, params: QAParams
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Conversations about every chip, and what was rejected with its reason."""
+    rows: list[dict[str, Any]] = []
+    rejected: list[dict[str, str]] = []
+    for subject, drafts in zip(asked, progress(writer.generate(asked), "writing pairs", len(asked)), strict=True):
+        good = []
+        for draft in drafts:
+            verdict = verify(draft, subject)
+            if verdict == VERIFIED:
+                good.append(draft)
+            else:
+                rejected.append(_rejection(subject, verdict, draft))
+        if len(good) < params.min_pairs:
+            rejected.append(_rejection(subject, f"only {len(good)} verified pairs, qa.min_pairs is {params.min_pairs}"))
+        else:
+            rows += converse(subject, good, writer, params)
+    return rows, rejected
+
+
+def _rejection(subject: Subject, reason: str, draft: Draft | None = None) -> dict[str, str]:
+    return {
+        "chip_id": subject.chip_id,
+        "question": draft.question if draft else "",
+        "answer": draft.answer if draft else "",
+        "question_type": draft.question_type if draft else "chip",
+        "reason": reason,
+    }
+
+
+def run(sensor: str, part: str) -> Summary:
+    """Write and verify the conversations about one part's chips."""
+    params = load(QAParams, "qa")
+    shards = tables.read_shards(paths.chips(sensor, part), ["chip_id"])
+    chip_ids = sorted(shards["chip_id"].to_pylist()) if shards.num_rows else []
+    rows, rejected = ask(list(subjects(chip_ids, sensor)), generator.make(params), params)
+    folder = paths.qa(sensor, part)
+    tables.write_rows(rejected, REJECTED, folder / "rejected.parquet")
+    if chip_ids and not rows:
+        raise EmptyStageError(
+            f"qa: no pair about the {len(chip_ids)} chips of {sensor} {part} passed; first reason: "
+            f"{rejected[0]['reason']}. All reasons: {folder / 'rejected.parquet'}"
+        )
+    tables.write_rows(rows, conversations.SCHEMA, folder / "conversations.parquet")
+    types = Counter(turn["question_type"] for row in rows for turn in row["turns"])
+    return {
+        "chips": len(chip_ids),
+        "conversations": len(rows),
+        "pairs": sum(types.values()),
+        "rejected": len(rejected),
+        "by_type": dict(sorted(types.items())),
+    }
+
+
+if __name__ == "__main__":
+    main("qa", run)

@@ -1,0 +1,27 @@
+"""The interface of everything that writes question-answer pairs, and the choice among them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from tasks.qa.facts import Draft, Subject
+from tasks.qa.params import QAParams
+from tasks.qa.templates import TemplateGenerator
+
+
+class Generator(Protocol):
+    """Writes pairs about chips. What it writes is believed only after `verify`."""
+
+    name: str
+    model_hash: str
+    """Identity of the weights; empty where there are none."""
+    prompt_hash: str
+    """Identity of the prompts or templates."""
+
+    def generate(self, subjects: Sequence[Subject]) -> Iterator[list[Draft]]:
+        """Drafts for each subject, in order. A subject may get none."""
+        ...
+
+
+def make(params: QAParams) -> Generator:
+    """The generator that params.yaml asks for."""
+    return TemplateGenerator(params.pairs_per_chip, params.seed)

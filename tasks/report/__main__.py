@@ -1,0 +1,97 @@
+"""`python -m tasks.report`: data/report/index.html, one page with nothing outside it."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tasks.core import paths
+from tasks.core.section import load
+from tasks.core.stage import Summary, atomic, main
+from tasks.report import charts, data, gallery, maps, story, world
+from tasks.report.params import ReportParams
+
+HERE = Path(__file__).parent
+
+
+def context(dataset: data.Dataset, params: ReportParams) -> Mapping[str, Any]:
+    """Everything the template shows."""
+    scenes = [(sensor.sensor.name, item) for sensor in dataset.sensors for item in sensor.scenes]
+    sites = world.sites(scenes, dataset.params.get("areas") or {})
+    by_type = sorted(dataset.scores["by_type"].items(), key=lambda row: -row[1]["n"])
+    groups = [("all", dataset.scores["overall"])]
+    for name in ("by_sensor", "by_modality"):
+        groups += sorted(dataset.scores.get(name, {}).items())
+    mood, sentence = story.verdict(dataset.scores)
+    return {
+        "style": Markup((HERE / "style.css").read_text()),
+        "headline": story.headline(dataset),
+        "lead": story.lead(dataset),
+        "world": world.draw(sites),
+        "sites": maps.draw_sites(sites, dataset.sensors, params.scene_maps),
+        "legend": maps.legend(dataset.sensors),
+        "sensors": dataset.sensors,
+        "funnels": [(sensor, charts.funnel(sensor)) for sensor in dataset.sensors],
+        "cards": [
+            card
+            for s in dataset.sensors
+            for card in gallery.cards(s, dataset.predictions, dataset.parts, params)
+        ],
+        "pairs": params.pairs,
+        "bands": [
+            (s, charts.spectrum(s), [charts.histogram(band, s.stats["unit"]) for band in s.stats["bands"]])
+            for s in dataset.sensors
+        ],
+        "losses": charts.losses(dataset.training, params.smoothing),
+        "by_type": charts.scores(by_type, "Accuracy by question type"),
+        "by_group": charts.scores(groups, "Accuracy by sensor and modality"),
+        "score_rows": [("all", dataset.scores["overall"]), *by_type],
+        "mood": mood,
+        "verdict": sentence,
+        "standing": story.standing,
+        "certificate": dataset.certificate,
+        "origins": story.origins(dataset),
+        "label_sources": story.label_sources(dataset),
+        "provenance": story.provenance(dataset),
+        "versions": story.versions(dataset),
+        "predictions": dataset.predictions.height,
+    }
+
+
+def page(values: Mapping[str, Any]) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=charts.percent, count=story.count, slug=lambda text: re.sub(r"\W+", "-", text)
+    )
+    return environment.get_template("page.html.j2").render(values)
+
+
+def run() -> Summary:
+    """Make the page."""
+    params = load(ReportParams, "report")
+    dataset = data.read()
+    values = context(dataset, params)
+    with atomic(paths.report()) as partial:
+        partial.write_text(page(values), encoding="utf-8")
+    return {
+        "scenes": dataset.total("scenes"),
+        "candidates": dataset.total("ledger"),
+        "chips": dataset.total("chips"),
+        "pairs": dataset.pairs,
+        "cards": len(values["cards"]),
+        "bytes": paths.report().stat().st_size,
+    }
+
+
+if __name__ == "__main__":
+    main("report", run)

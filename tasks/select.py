@@ -1,0 +1,126 @@
+"""Stage `select`: EarthDial's triple filter (cloud, land coverage, sparse labels; paper, data section) and the ledger.
+
+Besides the three: windows with too little data, and further dates of a window that has enough. No pixel is opened
+here: `scan` and `labels` have measured. The ledger has one row for every candidate, so that its counts reconcile.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+from pydantic import Field
+
+from tasks.core import paths, tables
+from tasks.core.errors import EmptyStageError
+from tasks.core.grid import GridParams
+from tasks.core.section import Section, load
+from tasks.core.sensors import SENSORS, Sensor
+from tasks.core.stage import Summary, main
+
+logger = logging.getLogger(__name__)
+KEPT = "kept"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition to keep a window: `column` at most (or at least) `threshold`."""
+
+    column: str
+    threshold: float
+    at_most: bool
+
+    def passes(self) -> pl.Expr:
+        """The condition. A null measurement fails it: unknown cloud is not clear sky."""
+        column = pl.col(self.column)
+        return (column <= self.threshold if self.at_most else column >= self.threshold).fill_null(False)
+
+
+class SelectParams(Section):
+    """`select:` in params.yaml. Fractions are of a window's valid pixels, 0 to 1."""
+
+    max_nodata: float = Field(ge=0, le=1, description="share of the window without data")
+    max_cloud: float = Field(ge=0, le=1, description="share under cloud; not asked of radar")
+    min_land: float = Field(ge=0, le=1, description="share of land in the land mask")
+    min_labels: int = Field(ge=0, description="distinct labels a window")
+    max_dates: int = Field(ge=1, description="scenes kept of one window: the clearest, then the latest")
+
+    def rules(self, sensor: Sensor) -> Mapping[str, Rule]:
+        """Rules in the order they are charged: the first to fail is the reason."""
+        rules = {
+            "nodata": Rule("nodata_fraction", self.max_nodata, True),
+            "cloud": Rule("cloud_fraction", self.max_cloud, True),
+            "land": Rule("land_fraction", self.min_land, False),
+            "labels": Rule("label_count", self.min_labels, False),
+            "duplicate": Rule("date_rank", self.max_dates, True),
+        }
+        if sensor.mask is None:
+            del rules["cloud"]
+        return rules
+
+
+def judge(windows: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
+    """Add `verdict` ("kept", or the first rule failed), `value` and `threshold` to every window."""
+    verdict, value, threshold = pl.lit(KEPT), pl.lit(None, pl.Float64), pl.lit(None, pl.Float64)
+    for name, rule in reversed(rules.items()):
+        passes = rule.passes()
+        verdict = pl.when(passes).then(verdict).otherwise(pl.lit(name))
+        value = pl.when(passes).then(value).otherwise(pl.col(rule.column).cast(pl.Float64))
+        threshold = pl.when(passes).then(threshold).otherwise(pl.lit(float(rule.threshold)))
+    return windows.with_columns(verdict=verdict, value=value, threshold=threshold)
+
+
+def measure(candidates: pl.DataFrame, labels: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
+    """Add `label_count`, and `date_rank`: 1 for the scene of a window that is kept first.
+
+    Only windows that pass every other rule take a rank: a cloudy date never pushes out a clear one.
+    """
+    counts = labels.group_by("chip_id").agg(label_count=pl.col("label").n_unique())
+    windows = candidates.join(counts, on="chip_id", how="left").with_columns(pl.col("label_count").fill_null(0))
+    eligible = pl.all_horizontal([rule.passes() for name, rule in rules.items() if name != "duplicate"])
+    ranked = (
+        windows.filter(eligible)
+        .sort(["window_id", "cloud_fraction", "datetime", "chip_id"], descending=[False, False, True, False])
+        .with_columns(date_rank=pl.int_range(1, pl.len() + 1).over("window_id"))
+        .select("chip_id", "date_rank")
+    )
+    return windows.join(ranked, on="chip_id", how="left")
+
+
+def select(candidates: pl.DataFrame, labels: pl.DataFrame, sensor: Sensor, params: SelectParams) -> pl.DataFrame:
+    """The ledger: every candidate with its verdict, ordered by chip id.
+
+    Raises:
+        EmptyStageError: there is no candidate, or every one was dropped; names the rule that dropped the most.
+    """
+    if candidates.is_empty():
+        raise EmptyStageError(f"select: no window of {sensor.name} touches a scene; see the areas in params.yaml")
+    rules = params.rules(sensor)
+    return judge(measure(candidates, labels, rules), rules).sort("chip_id")
+
+
+def run(sensor: str) -> Summary:
+    """Filter the candidate windows of one sensor and write the ledger."""
+    params, grid = load(SelectParams, "select"), load(GridParams, "grid")
+    parts = [tables.read(paths.scan(sensor, part) / "windows.parquet") for part in grid.parts]
+    candidates = pl.concat([pl.from_arrow(part) for part in parts])  # type: ignore[type-var]
+    labels = pl.from_arrow(tables.read(paths.labels(sensor) / "labels.parquet"))
+    assert isinstance(candidates, pl.DataFrame) and isinstance(labels, pl.DataFrame)
+    ledger = select(candidates, labels, SENSORS[sensor], params)
+    tables.write(ledger.to_arrow(), paths.ledger(sensor))  # first, so that a failed run can still be explained
+    kept = ledger.filter(pl.col("verdict") == KEPT)
+    rules = params.rules(SENSORS[sensor])
+    dropped = {name: ledger.filter(pl.col("verdict") == name).height for name in rules}
+    if kept.is_empty():
+        worst = max(dropped, key=lambda name: dropped[name])
+        raise EmptyStageError(
+            f"select: 0 of {ledger.height} windows of {sensor} kept, most lost to '{worst}' ({dropped[worst]}, "
+            f"threshold {rules[worst].threshold}). Loosen it under `select:` in params.yaml, or see the reasons "
+            f"in {paths.ledger(sensor)}."
+        )
+    tables.write(kept.drop("verdict", "value", "threshold").to_arrow(), paths.selected(sensor))
+    return {"candidates": ledger.height, "kept": kept.height, "dropped": dropped}
+
+
+if __name__ == "__main__":
+    main("select", run)

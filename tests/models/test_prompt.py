@@ -1,0 +1,85 @@
+"""models/earthdial/prompt.py: the text, its tokens, and which of them are learned."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.earthdial.prompt import (
+    CONTROL_TOKENS,
+    IGNORED,
+    IMAGE_CONTEXT,
+    PromptError,
+    encode,
+    pieces,
+    render,
+    show_images,
+)
+
+GOLDEN = Path("/work/shared/golden/earthdial-tiny/conversation.json")
+
+
+class Letters:
+    """A tokenizer of control tokens and single letters."""
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        """Control tokens count from 0, letters from 1000."""
+        assert not add_special_tokens
+        ids = []
+        while text:
+            token = next((t for t in CONTROL_TOKENS if text.startswith(t)), text[0])
+            ids.append(CONTROL_TOKENS.index(token) if token in CONTROL_TOKENS else 1000 + ord(token))
+            text = text[len(token) :]
+        return ids
+
+
+def text_of(ids: list[int]) -> str:
+    """The inverse of `Letters.encode`."""
+    return "".join(CONTROL_TOKENS[i] if i < 1000 else chr(i - 1000) for i in ids)
+
+
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="the golden files are not on this machine")
+def test_the_text_is_the_golden_one() -> None:
+    for case in json.loads(GOLDEN.read_text()):
+        turns = [(question, answer) for question, answer in case["turns"]]
+        assert render(turns, case["system"]) == case["training_text"]
+        opened = [*turns[:-1], (turns[-1][0], "")]
+        assert render(opened, case["system"]) == case["generation_prompt"]
+
+
+def test_the_layout_is_phi_3s() -> None:
+    assert render([("Q", "A")], "S") == "<|system|>\nS<|end|><|user|>\nQ<|end|><|assistant|>\nA<|end|>"
+
+
+def test_the_prompt_of_generation_begins_the_text_of_training_token_by_token() -> None:
+    turns = [("<image>\nIs there water?", "yes"), ("How much?", "a third")]
+    full = encode(Letters(), turns, [4])
+    prompt = encode(Letters(), [turns[0], ("How much?", "")], [4])
+    assert full.ids[: len(prompt.ids)] == prompt.ids
+    assert prompt.labels[-1] == IGNORED
+
+
+def test_a_loss_is_taken_on_the_answers_and_what_ends_them_only() -> None:
+    encoded = encode(Letters(), [("<image>\nWhat?", "sea"), ("Sure?", "yes")], [4])
+    assert text_of([label for label in encoded.labels if label != IGNORED]) == "sea<|end|>yes<|end|>"
+    assert all(label in (IGNORED, token) for label, token in zip(encoded.labels, encoded.ids, strict=True))
+
+
+def test_every_image_gets_its_slots() -> None:
+    shown = show_images([("<image> <image>\nWhat changed?", "all")], [2, 3])
+    assert shown[0][0] == f"<img>{IMAGE_CONTEXT * 2}</img> <img>{IMAGE_CONTEXT * 3}</img>\nWhat changed?"
+
+
+def test_one_image_that_is_not_mentioned_comes_first() -> None:
+    assert show_images([("What?", "sea")], [1])[0][0] == f"<img>{IMAGE_CONTEXT}</img>\nWhat?"
+
+
+@pytest.mark.parametrize("images", [[], [4], [4, 4, 4]])
+def test_a_wrong_number_of_images_is_an_error_and_no_silent_zero(images: list[int]) -> None:
+    with pytest.raises(PromptError, match="images are given"):
+        encode(Letters(), [("<image> <image>\nWhat changed?", "all")], images)
+
+
+def test_a_conversation_without_an_answer_in_between_is_refused() -> None:
+    with pytest.raises(PromptError, match="answer 1 of 2"):
+        pieces([("a", ""), ("b", "c")])

@@ -1,0 +1,281 @@
+"""The report: what stands on the page, made from a small synthetic dataset by the stage's own command."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tasks.report.charts import percent, smooth, thin
+from tasks.report.story import count, standing, verdict
+from tasks.report.svg import ticks
+from tests.fixtures import report_dataset
+
+ROOT = Path(__file__).parents[2]
+SENSORS = ("sentinel-2", "sentinel-1", "landsat")
+FETCHED = {"src", "href", "srcset", "data", "poster", "action", "xlink:href", "background"}
+
+
+class Reader(HTMLParser):
+    """Text, fetched addresses, ids and script elements of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.cards: list[str] = []
+        self._mute = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Collect what an element says and asks for."""
+        self.tags.append(tag)
+        self._mute = tag == "style"
+        named = dict(attrs)
+        self.addresses += [value or "" for name, value in attrs if name in FETCHED]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag == "img":
+            self.images.append(named)
+        if "data-chip" in named:
+            self.cards.append(named["data-chip"] or "")
+
+    def handle_data(self, data: str) -> None:
+        """Collect text that is shown."""
+        if not self._mute:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """All text that is shown, blanks folded."""
+        return " ".join(" ".join(self.words).split())
+
+
+def report(root: Path) -> subprocess.CompletedProcess[str]:
+    """Run the stage in `root` as DVC would."""
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(root)}
+    command = [sys.executable, "-m", "tasks.report"]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The synthetic dataset, without a report; not to be changed."""
+    root = tmp_path_factory.mktemp("dataset")
+    report_dataset.make(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def reported(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dataset with its report; not to be changed."""
+    root = Path(shutil.copytree(dataset, tmp_path_factory.mktemp("reported") / "root"))
+    done = report(root)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture(scope="session")
+def html(reported: Path) -> str:
+    """The page."""
+    return (reported / "data/report/index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def page(html: str) -> Reader:
+    """The page, read."""
+    reader = Reader()
+    reader.feed(html)
+    return reader
+
+
+def test_nothing_is_fetched(html: str, page: Reader) -> None:
+    assert {a.partition(":")[0] for a in page.addresses if not a.startswith("#")} == {"data"}
+    assert not re.search(r"url\(\s*['\"]?(?!#)", html)
+    assert "@import" not in html
+    assert not {"script", "iframe", "object", "embed", "base"} & set(page.tags)
+    assert len(html) < 8_000_000
+
+
+def test_every_link_inside_the_page_leads_somewhere(page: Reader) -> None:
+    assert {a[1:] for a in page.addresses if a.startswith("#")} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_every_picture_says_what_it_shows(page: Reader) -> None:
+    assert page.images
+    assert all(image["alt"] for image in page.images)
+
+
+def test_the_headline_counts_the_dataset(reported: Path, page: Reader) -> None:
+    data = reported / "data"
+    ledgers = [pl.read_parquet(data / f"select/{sensor}/ledger.parquet") for sensor in SENSORS]
+    turns = sum(
+        pl.read_parquet(path)["turns"].list.len().sum() for path in data.glob("qa/*/*/conversations.parquet")
+    )
+    overall = json.loads((data / "evaluate/scores.json").read_text())["overall"]
+    kept = sum(ledger.filter(pl.col("verdict") == "kept").height for ledger in ledgers)
+    for number, name in (
+        ("3", "scenes"),
+        (count(sum(ledger.height for ledger in ledgers)), "candidate windows"),
+        (count(kept), "kept"),
+        (count(turns), "questions"),
+        (percent(overall["accuracy"]), "right on test"),
+    ):
+        assert f"{name} {number}".replace("\u202f", " ") in page.text.replace("\u202f", " ")
+    summary = json.loads((data / "summary/report.json").read_text())
+    assert summary["candidates"] == 3 * 36 and summary["pairs"] == turns
+    assert summary["bytes"] == (data / "report/index.html").stat().st_size
+
+
+def test_the_funnel_reconciles_for_every_sensor(reported: Path, page: Reader) -> None:
+    sums = re.findall(r"(\d+) candidates = (\d+) kept ((?:\+ \d+ \w+ )*)reconciles", page.text)
+    assert len(sums) == len(SENSORS)
+    for sensor, (candidates, kept, rest) in zip(SENSORS, sums, strict=True):
+        told = json.loads((reported / f"data/summary/select@{sensor}.json").read_text())
+        dropped = {name: int(number) for number, name in re.findall(r"\+ (\d+) (\w+)", rest)}
+        assert (int(candidates), int(kept), dropped) == (told["candidates"], told["kept"], told["dropped"])
+        assert int(candidates) == int(kept) + sum(dropped.values())
+
+
+def test_every_window_is_drawn_and_counted_in_the_legend(reported: Path, html: str) -> None:
+    drawn = re.findall(r"<title>(.+?) \((\d+) windows\)</title></path>", html)
+    assert sum(int(number) for _, number in drawn) == 3 * 36
+    assert {"dropped: too much cloud", "dropped: too few labels", "training", "test"} <= {
+        what for what, _ in drawn
+    }
+    legend = html[html.index('<ul class="legend"') : html.index('<div class="sites">')]
+    assert sum(map(int, re.findall(r"<b>(\d+)</b>", legend))) == 3 * 36
+
+
+def test_the_gallery_shows_the_models_own_answers_beside_the_blank_ones(reported: Path, page: Reader) -> None:
+    predictions = pl.read_parquet(reported / "data/evaluate/predictions.parquet")
+    assert len(page.cards) == len(set(page.cards)) == 3 * report_dataset.PARAMS["report"]["gallery"]
+    shown = predictions.filter(pl.col("chip_id").is_in(page.cards))
+    assert page.text.count("without the image: ") == shown.height > 0
+    assert page.text.count("\u2713") == shown["correct"].sum()
+    assert page.text.count("\u2717") == (~shown["correct"]).sum()
+
+
+def test_what_is_derived_is_marked(page: Reader) -> None:
+    assert "spectral-rules derived" in page.text
+    assert "water derived" in page.text
+    assert "asset \u2018scl\u2019" in page.text
+    assert "unreadable : cut short" in page.text
+
+
+def test_text_from_the_catalog_stays_text(html: str) -> None:
+    assert "All of it <is> synthetic" not in html
+    assert "All of it &lt;is&gt; synthetic" in html
+
+
+def test_scores_and_certificate_are_those_of_the_artifacts(reported: Path, page: Reader) -> None:
+    scores = json.loads((reported / "data/evaluate/scores.json").read_text())
+    for name, score in [("all", scores["overall"]), *scores["by_type"].items()]:
+        low, high = (percent(value) for value in score["ci95"])
+        row = f"{name} {score['n']} {percent(score['accuracy'])} {low} to {high} "
+        assert row + f"{percent(score['majority'])} {percent(score['no_image'])}" in page.text
+    assert "812 m between the nearest training and test chips" in page.text
+    assert "synthetic, 10 parameters" in page.text
+
+
+def test_two_runs_leave_the_same_bytes(dataset: Path, reported: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(dataset, tmp_path / "elsewhere"))
+    assert report(root).returncode == 0
+    name = "data/report/index.html"
+    assert (root / name).read_bytes() == (reported / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "scenes/landsat/items.parquet",
+        "scenes/landsat/thumbnails/SYNTHETIC_landsat.png",
+        "select/sentinel-2/ledger.parquet",
+        "summary/select@sentinel-1.json",
+        "chips/sentinel-2/a/quarantine.parquet",
+        "split/certificate.json",
+        "stats/sentinel-1.json",
+        "train/2/log.csv",
+        "evaluate/predictions.parquet",
+        "evaluate/scores.json",
+    ],
+)
+def test_a_missing_input_is_named(dataset: Path, tmp_path: Path, path: str) -> None:
+    root = Path(shutil.copytree(dataset, tmp_path / "root"))
+    (root / "data" / path).unlink()
+    done = report(root)
+    assert done.returncode == 1
+    assert f"{Path('data') / path} is not there; run `dvc repro`" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (root / "data/report/index.html").exists()
+
+
+def test_a_ledger_of_another_run_is_refused(dataset: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(dataset, tmp_path / "root"))
+    path = root / "data/summary/select@landsat.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps(told | {"kept": told["kept"] + 1}))
+    done = report(root)
+    assert done.returncode == 1
+    assert "they are of different runs" in done.stderr
+
+
+def _score(accuracy: float, majority: float, no_image: float, half: float = 0.05) -> dict[str, object]:
+    interval = [accuracy - half, accuracy + half]
+    return {"n": 100, "accuracy": accuracy, "majority": majority, "no_image": no_image, "ci95": interval}
+
+
+@pytest.mark.parametrize(
+    ("score", "mood", "sentence"),
+    [
+        (_score(0.8, 0.5, 0.6), "better", "This beats the same model without the image (60.0 %)"),
+        (_score(0.62, 0.6, 0.5), "level", "This is not better than always giving the most frequent answer"),
+        (
+            _score(0.3, 0.6, 0.5),
+            "worse",
+            "This is worse than always giving the most frequent answer (60.0 %)",
+        ),
+    ],
+)
+def test_the_verdict_is_honest(score: dict[str, object], mood: str, sentence: str) -> None:
+    assert standing(score) == mood
+    found, text = verdict({"overall": score, "by_type": {"presence": score}})
+    assert found == mood
+    assert sentence in text
+    assert ("no question type on which it beats both" in text) == (mood != "better")
+
+
+def test_smoothing_starts_unbiased_and_thinning_keeps_the_last() -> None:
+    points = [(float(step), 2.0) for step in range(1000)]
+    assert all(value == pytest.approx(2.0) for _, value in smooth(points, 0.99))
+    assert len(thin(points, 100)) <= 101 and thin(points, 100)[-1] == points[-1]
+    assert thin([]) == []
+
+
+def test_ticks_are_round_and_inside() -> None:
+    assert ticks(0, 1, 5) == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert all(0.38 <= value <= 2.3 for value in ticks(0.38, 2.3))
+
+
+@pytest.mark.slow
+def test_a_browser_shows_it_without_complaint(reported: Path, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+    address = (reported / "data/report/index.html").as_uri()
+    picture = tmp_path / "page.png"
+    command = [
+        chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--v=0", "--hide-scrollbars",
+        "--window-size=1280,3000", f"--screenshot={picture}", address,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert picture.stat().st_size > 50_000, done.stderr
+    assert "CONSOLE" not in done.stderr

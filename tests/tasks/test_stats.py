@@ -1,0 +1,65 @@
+"""tasks/stats.py: exact numbers of the training chips, and of no other."""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks import stats
+from tasks.core import paths, tables
+from tasks.core.errors import EmptyStageError
+from tasks.core.stage import read_json
+from tests.fixtures.small_dataset import write_dataset
+
+
+def test_numbers_are_those_of_all_training_values_at_once(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 8, ("sentinel-2", "sentinel-1"))
+    with contextlib.chdir(tmp_path):
+        for sensor in ("sentinel-2", "sentinel-1"):
+            stats.run(sensor)
+            told = read_json(paths.stats(sensor))
+            chips = list(stats.training_chips(sensor))
+            assert told["chips"] == len(chips) == 10
+            for band in told["bands"]:
+                values = np.concatenate([chip[band["name"]] for chip in chips if band["name"] in chip])
+                wide = values.astype(np.float64)
+                assert band["count"] == len(values) == sum(band["histogram"]["counts"])
+                assert band["mean"] == pytest.approx(wide.mean(), rel=1e-12)
+                assert band["std"] == pytest.approx(wide.std(), rel=1e-9)
+                assert (band["min"], band["max"]) == (values.min(), values.max())
+                for percent in (2, 98):
+                    exact = np.percentile(values, percent, method="inverted_cdf")
+                    assert band[f"p{percent:02d}"] == exact
+
+
+def test_the_ratio_of_polarisations_is_a_band_of_its_own(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 8, ("sentinel-1",))
+    with contextlib.chdir(tmp_path):
+        bands = {band["name"]: band for band in stats.measure("sentinel-1", 8)["bands"]}
+    assert list(bands) == ["VV", "VH", "VV-VH"]
+    assert bands["VV-VH"]["mean"] == pytest.approx(bands["VV"]["mean"] - bands["VH"]["mean"], abs=1e-5)
+
+
+def test_an_optional_band_counts_only_the_chips_that_have_it(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 16, ("sentinel-2",))
+    with contextlib.chdir(tmp_path):
+        bands = {band["name"]: band for band in stats.measure("sentinel-2", 8)["bands"]}
+    assert 0 < bands["B10"]["count"] < bands["B04"]["count"]
+
+
+def test_no_training_chip_is_an_error_that_says_so(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 8, ("sentinel-1",))
+    with contextlib.chdir(tmp_path):
+        path = paths.split() / "assignment.parquet"
+        rows = [{**row, "split": "test"} for row in tables.read(path).to_pylist()]
+        tables.write_rows(rows, tables.read(path).schema, path)
+        with pytest.raises(EmptyStageError, match="sentinel-1 has no chip on the training side"):
+            stats.run("sentinel-1")
+
+
+def test_bits_rise_with_values_and_lead_back_to_them() -> None:
+    values = np.array([-np.float32(3e38), -1.5, -1e-30, -0.0, 0.0, 1e-30, 0.25, 3e38], dtype=np.float32)
+    bits = stats.ordered_bits(values)
+    assert (np.diff(bits.astype(np.int64)) > 0).all()
+    assert [stats.from_ordered_bits(int(bit)) for bit in bits] == values.tolist()

@@ -1,0 +1,160 @@
+"""tasks/train.py and the stages around it, run as the graph runs them: as commands, killed in the middle."""
+
+import contextlib
+import csv
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks import evaluate, mixture, stats, tokenizer, train
+from tasks.core import paths, tables
+from tasks.core.errors import TrainingError
+from tasks.core.stage import read_json
+from tests.fixtures.small_dataset import ROOT, write_dataset, write_params
+
+SENSORS = ["sentinel-2", "sentinel-1"]
+SHORT = {
+    "batch": 8, "micro_batch": 8, "checkpoint_every": 2, "log_every": 1, "eval_every": 8, "eval_samples": 8,
+}  # fmt: skip
+
+
+def prepare(folder: Path, steps: int = 24) -> None:
+    """A dataset, its statistics, tokenizer and mixtures; each stage of training is `steps` long."""
+    write_dataset(folder, 16, tuple(SENSORS))
+    stages = {f"stage{stage}": {"max_steps": steps} for stage in (1, 2, 3)}
+    write_params(folder, SENSORS, train={"common": SHORT, **stages}, evaluate={"bootstrap": 100})
+    with contextlib.chdir(folder):
+        for sensor in SENSORS:
+            stats.run(sensor)
+        tokenizer.run()
+        for stage in ("1", "2", "3"):
+            mixture.run(stage)
+
+
+def command(stage: str, folder: Path) -> "subprocess.Popen[str]":
+    """`python -m tasks.train --stage N`, started."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    arguments = [sys.executable, "-m", "tasks.train", "--stage", stage]
+    return subprocess.Popen(arguments, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def outputs(folder: Path, stage: str = "1") -> dict[str, bytes]:
+    """Every byte that a stage has written."""
+    return {path.name: path.read_bytes() for path in sorted((folder / paths.train(stage)).iterdir())}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_killed_in_the_middle_the_same_command_goes_on_to_the_very_same_weights(tmp_path: Path) -> None:
+    for name in ("calm", "killed"):
+        prepare(tmp_path / name)
+    calm, killed = command("1", tmp_path / "calm"), command("1", tmp_path / "killed")
+    work = tmp_path / "killed" / ".earthloom/work/train@1"
+    while not (work / "step-00000006").exists() and killed.poll() is None:
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / paths.train("1")).exists()
+    again = command("1", tmp_path / "killed")
+    told, _ = again.communicate()
+    assert (again.returncode, calm.wait()) == (0, 0)
+    assert "going on after step" in told
+    assert outputs(tmp_path / "killed") == outputs(tmp_path / "calm")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset on which all three stages were trained, and evaluated."""
+    folder = tmp_path_factory.mktemp("trained")
+    prepare(folder, steps=16)
+    with contextlib.chdir(folder):
+        for stage in ("1", "2", "3"):
+            train.run(stage)
+        evaluate.run()
+    return folder
+
+
+def weights(folder: Path, stage: str) -> dict[str, Any]:
+    """Tensors of a stage's checkpoint."""
+    from safetensors.torch import load_file
+
+    return load_file(folder / paths.train(stage) / "model.safetensors")
+
+
+def test_the_loss_goes_down_and_the_log_shows_it(trained: Path) -> None:
+    rows = list(csv.DictReader((trained / paths.train("1") / "log.csv").open()))
+    assert [row["step"] for row in rows] == [str(step) for step in range(17)]
+    assert float(rows[-1]["loss"]) < 0.7 * float(rows[1]["loss"])
+    assert float(rows[-1]["val_loss"]) < 0.7 * float(rows[0]["val_loss"])
+    assert int(rows[-1]["visual_tokens"]) == 16 * 8 * 16
+
+
+def test_stage_2_and_3_leave_the_vision_encoder_as_it_is_and_train_the_rest(trained: Path) -> None:
+    before, after = weights(trained, "1"), weights(trained, "3")
+    same = {name for name in before if before[name].equal(after[name])}
+    vision = {name for name in before if name.startswith("model.vision_tower")}
+    fusion = {name for name in before if name.startswith("model.band_fusion")}
+    assert vision <= same
+    assert not fusion & same
+    assert "lm_head.weight" not in same
+
+
+def test_each_stage_begins_with_the_weights_of_the_one_before(trained: Path) -> None:
+    rows = list(csv.DictReader((trained / paths.train("2") / "log.csv").open()))
+    before = list(csv.DictReader((trained / paths.train("1") / "log.csv").open()))
+    assert rows[0]["val_loss"] == before[-1]["val_loss"]
+
+
+def test_a_stopped_run_exits_with_75_and_goes_on_to_the_same_bytes(trained: Path) -> None:
+    with contextlib.chdir(trained):
+        expected = outputs(trained)
+        timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.start()
+        with pytest.raises(TrainingError, match="the same command goes on") as stopped:
+            while True:
+                train.run("1")
+        assert stopped.value.exit_code == 75
+        train.run("1")
+        assert outputs(trained) == expected
+
+
+def test_the_checkpoint_is_whole_by_itself(trained: Path) -> None:
+    names = set(outputs(trained, "3"))
+    assert {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"} <= names
+    assert {"tokenizer_config.json", "normalisation.json", "log.csv", "rejected.parquet"} <= names
+    assert not list((trained / ".earthloom/work/train@3").glob("step-*"))
+
+
+def test_every_held_out_question_is_answered_beside_its_baselines(trained: Path) -> None:
+    with contextlib.chdir(trained):
+        rows = tables.read(paths.evaluate() / "predictions.parquet").to_pylist()
+        scores = read_json(paths.evaluate() / "scores.json")
+        asked = tables.read(paths.mixture("3") / "test.parquet").num_rows
+    assert len(rows) == asked == scores["overall"]["n"]
+    assert {row["modality"] for row in rows} == {"rgb", "ms", "sar"}
+    assert all(row["prompt"].endswith("<|assistant|>\n") and row["majority_answer"] for row in rows)
+    for name in ("accuracy", "no_image", "majority", "ci95"):
+        assert name in scores["by_type"]["dominant"]
+
+
+def test_a_checkpoint_of_another_tokenizer_is_refused(trained: Path) -> None:
+    path = trained / paths.tokenizer() / "tokenizer.json"
+    before = path.read_bytes()
+    path.write_bytes(before + b" ")
+    with contextlib.chdir(trained), pytest.raises(TrainingError, match="another tokenizer; train stage 1 again"):
+        train.run("2")
+    path.write_bytes(before)
+
+
+def test_parameters_are_read_without_torch() -> None:
+    code = "import sys, tasks.train, tasks.evaluate, tasks.mixture, tasks.tokenizer, tasks.stats as s; "
+    code += "print([m for m in ('torch', 'transformers', 'tokenizers') if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
