@@ -1,8 +1,9 @@
 """Stage `evaluate`: held-out questions answered by the trained model, always beside two baselines.
 
-Every turn of a test conversation is asked once, after the true turns before it, and answered by greedy decoding. The
-same model then answers with its pixels replaced by the training mean (what the question alone gives away), and the
-majority answer of the training side to the same question needs no model at all. A score is believed only beside both.
+Every turn of a test conversation is asked once, after the true turns before it, and answered by greedy
+decoding. The same model then answers with its pixels replaced by the training mean (what the question alone
+gives away), and the majority answer of the training side to the same question needs no model at all. A score
+is believed only beside both.
 """
 
 import csv
@@ -77,7 +78,9 @@ def _entries(answer: str) -> set[str]:
 
 
 class Majority:
-    """Most frequent training answer to the same question, or else to questions of its type. Ties go by the alphabet."""
+    """Most frequent training answer to the same question, or else to questions of its type. Ties go by the
+    alphabet.
+    """
 
     def __init__(self, answers: Iterable[tuple[str, str, str]]) -> None:
         """From (question type, question, answer) of the training side."""
@@ -153,7 +156,9 @@ def mark(rows: Iterable[Row], majority: Majority) -> list[Row]:
 
 
 def interval(rows: Sequence[Row], count: int, seed: int) -> list[float]:
-    """95 % interval of the accuracy, resampling whole chips: the questions about one chip are not independent."""
+    """95 % interval of the accuracy, resampling whole chips: the questions about one chip are not
+    independent.
+    """
     chips: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for row in rows:
         chips[row["chip_id"]][0] += row["correct"]

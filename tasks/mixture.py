@@ -1,8 +1,8 @@
 """Stage `mixture`: what each training stage sees, from which shard, shown in which modality, how often.
 
-The recipe follows EarthDial's stages (paper, section 3.3): true-colour renderings first, then multispectral and radar
-with all their bands. Stage 3 replays true colour, which EarthDial could not (its batches did not mix), so that one
-checkpoint serves all modalities. No pixel is opened here.
+The recipe follows EarthDial's stages (paper, section 3.3): true-colour renderings first, then multispectral
+and radar with all their bands. Stage 3 replays true colour, which EarthDial could not (its batches did not
+mix), so that one checkpoint serves all modalities. No pixel is opened here.
 """
 
 import math
@@ -28,7 +28,8 @@ class RecipeParams(Section):
     """`mixture.stage1` to `stage3`: times an epoch sees each conversation, by modality and sensor."""
 
     weights: dict[Modality, dict[str, float]] = Field(
-        description="modality -> sensor -> times an epoch; 0.25 takes a fixed quarter, sensors that are not enabled are left out"
+        description="modality -> sensor -> times an epoch; 0.25 takes a fixed quarter; "
+        "sensors that are not enabled are left out"
     )
 
     @model_validator(mode="after")
@@ -69,7 +70,9 @@ def chips_of(sensor: str, part: str) -> dict[str, tuple[str, list[str]]]:
 
 
 def rows_of(sensor: str, part: str, modalities: dict[Modality, float]) -> Iterator[dict[str, Any]]:
-    """Every conversation of one part in each modality: the rows of `SCHEMA`, with its weight for `repeats`."""
+    """Every conversation of one part in each modality: the rows of `SCHEMA`, with its weight for
+    `repeats`.
+    """
     known, chips = SENSORS[sensor], chips_of(sensor, part)
     for row in tables.read(paths.qa(sensor, part) / "conversations.parquet").to_pylist():
         if row["chip_id"] not in chips:
@@ -97,7 +100,9 @@ def rows_of(sensor: str, part: str, modalities: dict[Modality, float]) -> Iterat
 def mix(
     recipe: RecipeParams, sensors: Iterable[str], parts: Iterable[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Rows of each split, sorted by sample. Val and test take every conversation once, whatever its weight."""
+    """Rows of each split, sorted by sample. Val and test take every conversation once, whatever its
+    weight.
+    """
     split = tables.read(paths.split() / "assignment.parquet", ["chip_id", "split"])
     side = dict(zip(split["chip_id"].to_pylist(), split["split"].to_pylist(), strict=True))
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -124,7 +129,8 @@ def run(stage: str) -> Summary:
     if not rows["train"]:
         raise EmptyStageError(
             f"mixture: stage {stage} has no training sample; its recipe asks for "
-            f"{ {m: list(w) for m, w in recipe.weights.items()} }, enabled sensors are {values['sensors']['enabled']}"
+            f"{ {m: list(w) for m, w in recipe.weights.items()} }, "
+            f"enabled sensors are {values['sensors']['enabled']}"
         )
     for name in SPLITS:
         tables.write_rows(rows[name], SCHEMA, paths.mixture(stage) / f"{name}.parquet")

@@ -1,8 +1,8 @@
 """Stage `stats`: mean, deviation and distribution of every band over the training chips of one sensor.
 
-Exact and streaming: one shard is in memory at a time, and percentiles are found by counting the bits of the values,
-not by sampling. Only chips of the training side are read, so that nothing of the test places leaks into the model.
-A radar's ratio VV-VH is counted as a band of its own, since it is shown to the model as one.
+Exact and streaming: one shard is in memory at a time, and percentiles are found by counting the bits of the
+values, not by sampling. Only chips of the training side are read, so that nothing of the test places leaks
+into the model. A radar's ratio VV-VH is counted as a band of its own, since it is shown to the model as one.
 """
 
 from collections.abc import Iterator
@@ -47,7 +47,9 @@ def from_ordered_bits(bits: int) -> float:
 
 @dataclass
 class Moments:
-    """First pass over one band: count, mean, sum of squared distances, bounds, and counts of the upper 16 bits."""
+    """First pass over one band: count, mean, sum of squared distances, bounds, and counts of the upper 16
+    bits.
+    """
 
     count: int = 0
     mean: float = 0.0
@@ -57,7 +59,9 @@ class Moments:
     upper: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1 << 16, dtype=np.int64))
 
     def add(self, values: Plane) -> None:
-        """Take in finite values; batches are merged by Chan's formula, so the order of summation is harmless."""
+        """Take in finite values; batches are merged by Chan's formula, so the order of summation is
+        harmless.
+        """
         if not values.size:
             return
         wide = values.astype(np.float64)

@@ -1,7 +1,9 @@
-"""Stage `tokenizer`: a small byte-level tokenizer for the presets that have none, from the training conversations.
+"""Stage `tokenizer`: a small byte-level tokenizer for the presets that have none, from the training
+conversations.
 
-Every tag of EarthDial's registry and every token that steers the model is one token, whatever the text. The folder
-is in the layout of transformers: `AutoTokenizer.from_pretrained` loads it, with the chat layout as its template.
+Every tag of EarthDial's registry and every token that steers the model is one token, whatever the text. The
+folder is in the layout of transformers: `AutoTokenizer.from_pretrained` loads it, with the chat layout as its
+template.
 """
 
 import json

@@ -1,7 +1,8 @@
 """Stage `train`: the three stages of EarthDial (paper, section 3.3), each from the one before.
 
-Stage 1 starts from fresh weights of the preset and trains everything; stages 2 and 3 freeze the vision encoder and
-put it in eval mode. A killed run goes on where its last checkpoint stands, and ends with the very same weights.
+Stage 1 starts from fresh weights of the preset and trains everything; stages 2 and 3 freeze the vision
+encoder and put it in eval mode. A killed run goes on where its last checkpoint stands, and ends with the very
+same weights.
 """
 
 import csv
@@ -67,7 +68,8 @@ def begin(stage: str, params: ModelParams, seed: int, tokenizer: Any) -> "EarthD
 def read_data(
     stage: str, model: "EarthDialForConditionalGeneration", tokenizer: Any, common: RunParams
 ) -> tuple[dict[str, "Data"], "Normalisation", list[dict[str, str]]]:
-    """Training and validation data, the statistics they are normalised by, and the samples that were rejected.
+    """Training and validation data, the statistics they are normalised by, and the samples that were
+    rejected.
 
     Raises:
         EmptyStageError: no training sample is left.
@@ -97,7 +99,9 @@ def read_data(
 
 
 def work_folder(stage: str, *params: Any) -> Path:
-    """Where checkpoints to resume from lie: emptied if an input, a parameter or the code is another than they had."""
+    """Where checkpoints to resume from lie: emptied if an input, a parameter or the code is another than they
+    had.
+    """
     inputs = [require(paths.mixture(stage)), require(paths.tokenizer()), require(paths.stats("any").parent)]
     if stage != "1":
         inputs.append(require(paths.train(str(int(stage) - 1))))
@@ -118,7 +122,9 @@ def write_checkpoint(
     progress: "Progress",
     rejected: Sequence[dict[str, str]],
 ) -> None:
-    """Everything needed to ask the model: weights, configuration, tokenizer and normalisation, and its log."""
+    """Everything needed to ask the model: weights, configuration, tokenizer and normalisation, and its
+    log.
+    """
     from tasks.inference.samples import REJECTED
 
     folder.mkdir(parents=True)

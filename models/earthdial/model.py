@@ -1,7 +1,7 @@
 """EarthDial for generation: InternVL's vision tower, projector and Phi-3, with band groups fused in between.
 
-The encoder runs in the batch, on the accelerator, with gradient where it is trained: EarthDial's code ran it inside
-the data loader without one (spec, section 1.6). A batch may mix RGB, multispectral and radar images.
+The encoder runs in the batch, on the accelerator, with gradient where it is trained: EarthDial's code ran it
+inside the data loader without one (spec, section 1.6). A batch may mix RGB, multispectral and radar images.
 
 Shapes:  N groups, T tiles, B sequences, L tokens; a tile of an RGB image is one group
 """
@@ -58,9 +58,10 @@ class EarthDialModel(InternVLModel):  # type: ignore[no-untyped-call]
         """Visual tokens of every tile, as `pooler_output` (T, tokens per tile, width of the language model).
 
         Args:
-            pixel_values: (N, 3, H, W) normalised groups of three bands, padding zero. All go through the encoder in
-                one call.
-            tile_of_group: (N,) index of each group's tile; without it every group is a tile of its own, as in RGB.
+            pixel_values: (N, 3, H, W) normalised groups of three bands, padding zero. All go through the
+                encoder in one call.
+            tile_of_group: (N,) index of each group's tile; without it every group is a tile of its own, as in
+                RGB.
             wavelengths: (N, 3) centre wavelengths in micrometres.
             band_mask: (N, 3) True where a channel holds a band.
 
@@ -130,7 +131,8 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
         return super().forward(input_ids=input_ids, mm_encoder_outputs=mm_encoder_outputs, **kwargs)
 
     def train_parts(self, names: list[str]) -> None:
-        """Train the named parts of `PARTS`; freeze the others, in eval mode, so that nothing random is left in them.
+        """Train the named parts of `PARTS`; freeze the others, in eval mode, so that nothing random is left
+        in them.
 
         Raises:
             ValueError: a part does not exist.

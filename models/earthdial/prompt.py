@@ -1,7 +1,8 @@
 """The text the model sees, token by token: the same function for training, evaluation and chat.
 
-Phi-3's chat layout (spec of EarthDial, section 1.3), with our own system prompt. Every piece between two special
-tokens is tokenised by itself, so which tokens are the assistant's is known exactly and not guessed from offsets.
+Phi-3's chat layout (spec of EarthDial, section 1.3), with our own system prompt. Every piece between two
+special tokens is tokenised by itself, so which tokens are the assistant's is known exactly and not guessed
+from offsets.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,9 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Encoded:
-    """Token ids and, one for each, the label: the same id for the assistant's tokens, `IGNORED` for all others."""
+    """Token ids and, one for each, the label: the same id for the assistant's tokens, `IGNORED` for all
+    others.
+    """
 
     ids: list[int]
     labels: list[int]
@@ -49,7 +52,9 @@ class Encoded:
 
 
 def pieces(turns: Turns, system: str = SYSTEM) -> list[tuple[str, bool]]:
-    """(text, whether a loss is taken on it) of a conversation. An empty last answer leaves it open, to be generated."""
+    """(text, whether a loss is taken on it) of a conversation. An empty last answer leaves it open, to be
+    generated.
+    """
     out = [(f"<|system|>\n{system}<|end|>", False)]
     for number, (question, answer) in enumerate(turns):
         out.append((f"<|user|>\n{question}<|end|><|assistant|>\n", False))

@@ -1,10 +1,12 @@
 """Any number of bands through an encoder made for three: group, encode all groups in one call, fuse by place.
 
-EarthDial (section 3.2 of the paper) speaks of a trainable data-fusion module; its code runs none, and lays the groups
-out as a mosaic that moves features away from their place. Here every patch keeps its place: at each location the
-first group (true colour where the sensor has it) asks all groups of its tile, and what it learns is added to it.
+EarthDial (section 3.2 of the paper) speaks of a trainable data-fusion module; its code runs none, and lays
+the groups out as a mosaic that moves features away from their place. Here every patch keeps its place: at
+each location the first group (true colour where the sensor has it) asks all groups of its tile, and what it
+learns is added to it.
 
-Shapes:  N groups of all tiles, T tiles, K groups of the largest tile, P tokens of a tile, C channels of the encoder
+Shapes:  N groups of all tiles, T tiles, K groups of the largest tile, P tokens of a tile, C channels of the
+encoder
 """
 
 from collections.abc import Sequence
@@ -15,7 +17,9 @@ from torch import Tensor, nn
 CHANNELS = 3
 FREQUENCIES = 8
 WAVELENGTHS = (0.4, 100_000.0)
-"""Micrometres between which the sines of the embedding are spread: from blue to the 5.5 cm of a C-band radar."""
+"""Micrometres between which the sines of the embedding are spread: from blue to the 5.5 cm of a C-band
+radar.
+"""
 
 
 def group_bands(bands: Sequence[int], first: Sequence[int] = ()) -> list[tuple[int, ...]]:
@@ -53,7 +57,8 @@ def gather_groups(features_NPC: Tensor, tile_of_group_N: Tensor) -> tuple[Tensor
         or bool(((steps < 0) | (steps > 1)).any())
     ):
         raise ValueError(
-            f"groups must come tile by tile, tiles counted from 0 without a gap; got {tile_of_group_N.tolist()}"
+            "groups must come tile by tile, tiles counted from 0 without a gap; "
+            f"got {tile_of_group_N.tolist()}"
         )
     counts_T = torch.bincount(tile_of_group_N)
     T, K = len(counts_T), int(counts_T.max())
@@ -97,8 +102,9 @@ class WavelengthEmbedding(nn.Module):
 class BandGroupFusion(nn.Module):
     """Fuses the groups of a tile at each location; a tile of one group passes unchanged.
 
-    A fresh module changes nothing, since its last layer starts at zero: training begins from what the first group
-    alone would give, and no tile of one group (every RGB image) can ever be harmed by what fusion learns.
+    A fresh module changes nothing, since its last layer starts at zero: training begins from what the first
+    group alone would give, and no tile of one group (every RGB image) can ever be harmed by what fusion
+    learns.
     """
 
     def __init__(self, channels: int, heads: int, kind: str = "attention") -> None:

@@ -17,7 +17,9 @@ from tasks.inference.pixels import Image, Normalisation, batch_images
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked about one image: the question with its tags and `<image>`, after the turns that went before."""
+    """What is asked about one image: the question with its tags and `<image>`, after the turns that went
+    before.
+    """
 
     image: Image
     turns: tuple[tuple[str, str], ...]

@@ -1,4 +1,6 @@
-"""Which bands of a sensor an image shows, in which order, and what each is called once composed. No torch here."""
+"""Which bands of a sensor an image shows, in which order, and what each is called once composed. No torch
+here.
+"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -32,13 +34,15 @@ def modality_tag(sensor: Sensor, modality: Modality) -> str:
     if chosen is None:
         raise TrainingError(
             f"{sensor.name} cannot be shown as {modality}; it allows "
-            f"{', '.join(name for name, value in tag.items() if value)}. Change its modality under `mixture` in params.yaml"
+            f"{', '.join(name for name, value in tag.items() if value)}. "
+            "Change its modality under `mixture` in params.yaml"
         )
     return chosen
 
 
 def bands_to_load(sensor: Sensor, modality: Modality, present: Sequence[str]) -> list[str]:
-    """Bands of a chip in the order they are shown: true colour first, then the others as the sensor orders them.
+    """Bands of a chip in the order they are shown: true colour first, then the others as the sensor orders
+    them.
 
     Args:
         sensor: the chip's.
@@ -58,14 +62,18 @@ def bands_to_load(sensor: Sensor, modality: Modality, present: Sequence[str]) ->
 
 
 def planes(sensor: Sensor, bands: Sequence[str]) -> list[tuple[str, float]]:
-    """(name, wavelength in micrometres) of the planes shown for `bands`; radar gets the ratio as its third."""
+    """(name, wavelength in micrometres) of the planes shown for `bands`; radar gets the ratio as its
+    third.
+    """
     if sensor.rgb is None:
         return [(name, RADAR_WAVELENGTH) for name in (*bands, RATIO)]
     return [(band, sensor.band(band).wavelength or RADAR_WAVELENGTH) for band in bands]
 
 
 def with_ratio(sensor: Sensor, pixels: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.float32]:
-    """(bands, H, W) with the ratio as last plane if the sensor is a radar with both polarisations, else as it is."""
+    """(bands, H, W) with the ratio as last plane if the sensor is a radar with both polarisations, else as it
+    is.
+    """
     if sensor.rgb is not None or not {"VV", "VH"} <= set(bands):
         return pixels
     ratio = pixels[list(bands).index("VV")] - pixels[list(bands).index("VH")]

@@ -1,4 +1,6 @@
-"""From a chip's GeoTIFF to the groups of three bands that the model takes, normalised by the training statistics."""
+"""From a chip's GeoTIFF to the groups of three bands that the model takes, normalised by the training
+statistics.
+"""
 
 import json
 from collections import OrderedDict
@@ -42,7 +44,9 @@ class Image:
 
 
 class Normalisation:
-    """Mean and standard deviation of each plane of each sensor. Travels with a checkpoint, which is useless without."""
+    """Mean and standard deviation of each plane of each sensor. Travels with a checkpoint, which is useless
+    without.
+    """
 
     def __init__(self, values: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
         self.values = {
@@ -79,7 +83,9 @@ class Normalisation:
             )
         mean, std = self.values[sensor][name]
         scaled = (plane - mean) / max(std, SMALLEST_STD)
-        finite: NDArray[np.float32] = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+        finite: NDArray[np.float32] = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype(
+            np.float32
+        )
         return finite
 
 

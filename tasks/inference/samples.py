@@ -1,4 +1,6 @@
-"""Samples of a mixture: rows of its tables, encoded for the model, with every one that cannot be used named."""
+"""Samples of a mixture: rows of its tables, encoded for the model, with every one that cannot be used
+named.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,8 +82,8 @@ def encode_samples(
     """Encode every sample; those longer than `max_length` tokens come back as rejected rows.
 
     Raises:
-        TrainingError: the images of a sample do not match the `<image>` in its text, or nothing can be learned
-            from it. Training on it in silence would be worse than stopping.
+        TrainingError: the images of a sample do not match the `<image>` in its text, or nothing can be
+            learned from it. Training on it in silence would be worse than stopping.
     """
     good: list[tuple[Sample, Encoded]] = []
     rejected: list[dict[str, str]] = []

@@ -1,4 +1,4 @@
-"""`python -m tasks.report`: data/report/index.html, one page with nothing outside it."""
+"""`python -m tasks.report`: data/report/index.html, one page with nothing outside it, and its charts."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from markupsafe import Markup
 from tasks.core import paths
 from tasks.core.section import load
 from tasks.core.stage import Summary, atomic, main
-from tasks.report import charts, data, gallery, maps, story, world
+from tasks.report import charts, data, gallery, maps, story, svg, world
 from tasks.report.params import ReportParams
 
 HERE = Path(__file__).parent
@@ -24,7 +24,8 @@ def context(dataset: data.Dataset, params: ReportParams) -> Mapping[str, Any]:
     by_type = sorted(dataset.scores["by_type"].items(), key=lambda row: -row[1]["n"])
     groups = [("all", dataset.scores["overall"])]
     for name in ("by_sensor", "by_modality"):
-        groups += sorted(dataset.scores.get(name, {}).items())
+        scores = dataset.scores.get(name, {})
+        groups += [(gallery.MODALITIES.get(key, key), scores[key]) for key in sorted(scores)]
     mood, sentence = story.verdict(dataset.scores)
     return {
         "style": Markup((HERE / "style.css").read_text()),
@@ -76,6 +77,16 @@ def page(values: Mapping[str, Any]) -> str:
     return environment.get_template("page.html.j2").render(values)
 
 
+def figures(values: Mapping[str, Any]) -> Mapping[str, str]:
+    """The charts that `dvc plots` compares, as files of their own by name."""
+    found = {f"funnel-{sensor.sensor.name}": chart for sensor, chart in values["funnels"]}
+    found |= {
+        f"loss-{number}": stage["chart"] for number, stage in zip(data.STAGES, values["losses"], strict=True)
+    }
+    found |= {"scores-by-type": values["by_type"], "scores-by-group": values["by_group"]}
+    return {name: svg.standalone(chart, values["style"]) for name, chart in found.items()}
+
+
 def run() -> Summary:
     """Make the page."""
     params = load(ReportParams, "report")
@@ -83,6 +94,9 @@ def run() -> Summary:
     values = context(dataset, params)
     with atomic(paths.report()) as partial:
         partial.write_text(page(values), encoding="utf-8")
+    for name, drawing in figures(values).items():
+        with atomic(paths.report().parent / "plots" / f"{name}.svg") as partial:
+            partial.write_text(drawing, encoding="utf-8")
     return {
         "scenes": dataset.total("scenes"),
         "candidates": dataset.total("ledger"),

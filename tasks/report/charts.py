@@ -77,11 +77,8 @@ def funnel(data: SensorData) -> Markup:
 
 def spectrum(data: SensorData) -> Markup | None:
     """Mean and spread of the training chips by wavelength; None for radar. Cirrus bands stand aside."""
-    found = []
-    for band in data.stats["bands"]:
-        wavelength = data.sensor.band(band["name"]).wavelength
-        if wavelength is not None:
-            found.append((wavelength, band))
+    bands = {band["name"]: band for band in data.stats["bands"]}
+    found = [(b.wavelength, bands[b.name]) for b in data.sensor.bands if b.wavelength and b.name in bands]
     shown = [pair for pair in found if data.sensor.band(pair[1]["name"]).required]
     if not found:
         return None
@@ -207,7 +204,7 @@ def losses(training: Sequence[Training], past: float) -> list[Mapping[str, Any]]
     out: list[Mapping[str, Any]] = []
     for stage in training:
         raw, validation = stage.points("loss"), stage.points("val_loss")
-        tokens = [value for _, value in stage.points("tokens")]
+        tokens = [value for _, value in stage.points("tokens")]  # counted from the start of the stage
         rates = [value for _, value in stage.points("lr")]
         best = min(validation, key=lambda point: point[1]) if validation else None
         out.append(
@@ -215,7 +212,7 @@ def losses(training: Sequence[Training], past: float) -> list[Mapping[str, Any]]
                 "title": STAGE_TITLES.get(stage.stage, f"Stage {stage.stage}"),
                 "chart": loss(stage, past, span),
                 "steps": int(raw[-1][0]),
-                "tokens": sum(tokens),
+                "tokens": tokens[-1] if tokens else None,
                 "rate": max(rates) if rates else None,
                 "first": raw[0][1],
                 "last": smooth(raw, past)[-1][1],

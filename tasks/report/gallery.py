@@ -19,6 +19,12 @@ FALSE_COLOUR = {
 }
 """Short-wave infrared, near infrared, red: vegetation green, bare ground pink, water black."""
 RADAR = ("VV", "VH")
+RATIO = "VV-VH"
+"""What `stats` calls the difference of the two in dB."""
+
+
+MODALITIES = {"rgb": "true colour", "ms": "all bands", "sar": "radar"}
+"""How the model was shown a chip."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,13 @@ def _turns(rows: pl.DataFrame, predictions: pl.DataFrame) -> list[Turn]:
             (pl.col("chip_id") == row["chip_id"]) & (pl.col("question") == row["question"])
         )
         answers = [
-            Answer(p["modality"], p["answer"], bool(p["correct"]), p["blank_answer"], p["majority_answer"])
+            Answer(
+                MODALITIES.get(p["modality"], p["modality"]),
+                p["answer"],
+                bool(p["correct"]),
+                p["blank_answer"],
+                p["majority_answer"],
+            )
             for p in same.sort("modality").iter_rows(named=True)
         ]
         out.append(Turn(row["tags"], row["question"], row["answer"], row["question_type"], answers))
@@ -163,8 +175,7 @@ def render(tiff: bytes, data: SensorData) -> list[Picture]:
 def _radar(planes: Mapping[str, NDArray[np.float32]], data: SensorData) -> list[Picture]:
     vv, vh = planes["VV"], planes["VH"]
     limits = {band: _limits(data, band) for band in RADAR}
-    ratio = (2.0, 14.0)
-    false = colour([vv, vh, vv - vh], [limits["VV"], limits["VH"], ratio])
+    false = colour([vv, vh, vv - vh], [limits["VV"], limits["VH"], _limits(data, RATIO)])
     grey = colour([vv] * 3, [limits["VV"]] * 3)
     return [
         Picture("Radar colour", "VV VH VV\u2212VH", png.data_uri(png.encode(false))),

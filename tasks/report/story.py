@@ -65,13 +65,13 @@ def lead(data: Dataset) -> str:
     sensors = listed(sensor.sensor.name for sensor in data.sensors)
     scenes, metres = count(data.total("scenes")), count(data.certificate["required_m"])
     return (
-        f"From the catalog \u2018{data.params['catalog']}\u2019 came {scenes} scenes of {sensors}. The ground "
-        f"they show was cut into {count(windows)} windows; {count(kept)} passed the filters for data, cloud, "
+        f"From the catalog \u2018{data.params['catalog']}\u2019 came {scenes} scenes of {sensors}. The "
+        f"ground they show was cut into {count(windows)} windows; {count(kept)} passed the filters for data, cloud, "
         f"land and labels, and {count(len(chips))} became chips with all bands of their sensor. "
-        f"{count(data.pairs)} questions were asked about them, each with an answer recomputed from the labels "
-        f"before it was believed. A model was trained in three stages on the {count(sides['train'])} chips of "
-        f"the training side, and then asked about the {count(sides['test'])} of the test side, which lie at "
-        f"least {metres} m away."
+        f"{count(data.pairs)} questions were asked about them, each with an answer recomputed from the "
+        f"labels before it was believed. A model was trained in three stages on the {count(sides['train'])} "
+        f"chips of the training side, and then asked about the {count(sides['test'])} of the test side, "
+        f"which lie at least {metres} m away."
     )
 
 

@@ -29,6 +29,13 @@ def plain(value: float) -> str:
     return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 1000 else f"{value:g}"
 
 
+def standalone(drawing: str, style: str) -> str:
+    """A drawing of the page as a file of its own, with the style sheet inside."""
+    head, _, rest = str(drawing).partition(">")
+    head = head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    return f"{head}><style>{style}svg{{background:var(--card)}}</style>{rest}"
+
+
 @dataclass
 class Plot:
     """A chart being drawn: `x` and `y` map values to the drawing, marks are added in order."""

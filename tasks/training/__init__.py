@@ -1,1 +1,3 @@
-"""Engine: batches in an order that is a pure function of the step, the loop, checkpoints that resume exactly."""
+"""Engine: batches in an order that is a pure function of the step, the loop, checkpoints that resume
+exactly.
+"""

@@ -1,4 +1,6 @@
-"""Batches for training: sequences padded on the right, the images of all of them in one flat list of groups."""
+"""Batches for training: sequences padded on the right, the images of all of them in one flat list of
+groups.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

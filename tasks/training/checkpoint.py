@@ -1,7 +1,7 @@
 """Checkpoints to resume from: weights, optimizer, random state and the log so far, whole or not there at all.
 
-Safetensors and JSON only: nothing is unpickled when a run goes on. A checkpoint is written beside its place and
-renamed into it, so that a kill at any moment leaves the one before.
+Safetensors and JSON only: nothing is unpickled when a run goes on. A checkpoint is written beside its place
+and renamed into it, so that a kill at any moment leaves the one before.
 """
 
 import json
@@ -83,7 +83,8 @@ def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> 
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
-            f"checkpoint {found[-1]} does not fit the model ({error}); remove {folder} to train from the beginning"
+            f"checkpoint {found[-1]} does not fit the model ({error}); "
+            f"remove {folder} to train from the beginning"
         ) from error
     set_random_state(load_file(found[-1] / "random.safetensors"))
     progress = Progress(**json.loads((found[-1] / "progress.json").read_text()))

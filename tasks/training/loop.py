@@ -1,7 +1,7 @@
 """The loop: step after step until the end, a row of log.csv now and then, a checkpoint now and then.
 
-The loss of a step is the mean over all its target tokens, however it is cut into forward passes (EarthDial means over
-each forward pass, so that a token of a short one weighs more).
+The loss of a step is the mean over all its target tokens, however it is cut into forward passes (EarthDial
+means over each forward pass, so that a token of a short one weighs more).
 """
 
 import json
@@ -117,7 +117,8 @@ def one_step(setup: Setup, optimizer: torch.optim.Optimizer, progress: Progress,
     if not torch.isfinite(torch.tensor(loss)):
         names = ", ".join(setup.train.samples[index][0].sample_id for index in indices[:4])
         raise TrainingError(
-            f"the loss of step {progress.step + 1} is {loss} (samples {names}, ...); lower train.*.lr in params.yaml"
+            f"the loss of step {progress.step + 1} is {loss} (samples {names}, ...); "
+            "lower train.*.lr in params.yaml"
         )
     norm = nn.utils.clip_grad_norm_(setup.model.parameters(), setup.common.clip)
     for group in optimizer.param_groups:
@@ -217,7 +218,8 @@ def tell(
 def flops(model: EarthDialForConditionalGeneration, batches: list[Batch]) -> float:
     """Arithmetic of a step by the usual count: 2 a weight and token forward, 4 more where gradients go.
 
-    Padding is not counted, and neither is attention between tokens: divided by the device's peak this is the MFU.
+    Padding is not counted, and neither is attention between tokens: divided by the device's peak this is the
+    MFU.
     """
     patches = model.config.patches_per_tile + 1
     vision = sum(p.numel() for p in model.model.vision_tower.parameters())

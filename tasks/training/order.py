@@ -1,4 +1,6 @@
-"""Which samples a step sees, and its learning rate: pure functions of the step, so that a resume needs no state."""
+"""Which samples a step sees, and its learning rate: pure functions of the step, so that a resume needs no
+state.
+"""
 
 import math
 from collections.abc import Sequence

@@ -10,11 +10,17 @@ TILES = torch.tensor([0, 1, 1, 1, 2, 2])
 
 
 def some_groups(patches: int = 4, channels: int = 8) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Features, wavelengths and mask of the six groups of `TILES`; the last group of tile 1 holds one band."""
+    """Features, wavelengths and mask of the six groups of `TILES`; the last group of tile 1 holds one
+    band.
+    """
     generator = torch.Generator().manual_seed(0)
     mask = torch.ones(6, 3, dtype=torch.bool)
     mask[3, 1:] = False
-    return torch.randn(6, patches, channels, generator=generator), torch.rand(6, 3, generator=generator) + 0.4, mask
+    return (
+        torch.randn(6, patches, channels, generator=generator),
+        torch.rand(6, 3, generator=generator) + 0.4,
+        mask,
+    )
 
 
 def awake(kind: str = "attention") -> BandGroupFusion:

@@ -44,7 +44,11 @@ def pick(batch: dict[str, torch.Tensor], row: int) -> dict[str, torch.Tensor]:
     """One sequence of a batch and its image alone."""
     groups = batch["tile_of_group"] == row
     alone = {name: value[groups] for name, value in batch.items() if name != "input_ids"}
-    return {**alone, "input_ids": batch["input_ids"][row : row + 1], "tile_of_group": torch.zeros(int(groups.sum()), dtype=torch.long)}
+    return {
+        **alone,
+        "input_ids": batch["input_ids"][row : row + 1],
+        "tile_of_group": torch.zeros(int(groups.sum()), dtype=torch.long),
+    }
 
 
 def count(model: torch.nn.Module, part: str) -> int:
@@ -66,7 +70,9 @@ def test_the_tiny_preset_is_thousands_of_times_smaller_and_the_same_modules() ->
     model = tiny()
     with torch.device("meta"):
         large = EarthDialForConditionalGeneration(make_config("4b"))
-    strip = {type(module).__name__ for module in large.modules()} ^ {type(m).__name__ for m in model.modules()}
+    strip = {type(module).__name__ for module in large.modules()} ^ {
+        type(m).__name__ for m in model.modules()
+    }
     assert not strip
     assert sum(p.numel() for p in model.parameters()) * 2000 < 4_147_181_568
 
@@ -148,7 +154,11 @@ def test_prompts_of_different_lengths_are_answered_as_each_alone() -> None:
     model = tiny().eval()
     batch = mixed_batch(model)
     images = {name: value for name, value in batch.items() if name != "input_ids"}
-    prompts = [batch["input_ids"][0].tolist(), batch["input_ids"][1].tolist()[:-5], batch["input_ids"][2].tolist()]
+    prompts = [
+        batch["input_ids"][0].tolist(),
+        batch["input_ids"][1].tolist()[:-5],
+        batch["input_ids"][2].tolist(),
+    ]
     together = generate(model, prompts, images, 6)
     for row, prompt in enumerate(prompts):
         one = {name: value for name, value in pick(batch, row).items() if name != "input_ids"}

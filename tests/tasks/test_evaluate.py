@@ -29,15 +29,18 @@ def row(chip: int, truth: str, answer: str, blank: str = "no", kind: str = "pres
         ("water, forest", "forest, water", "dominant", False),
     ],
 )
-def test_answers_are_compared_after_normalising_and_lists_as_sets(answer: str, truth: str, kind: str, right: bool) -> None:
+def test_answers_are_compared_after_normalising_and_lists_as_sets(
+    answer: str, truth: str, kind: str, right: bool
+) -> None:
     assert evaluate.is_correct(answer, truth, kind) is right
 
 
 def test_the_majority_is_of_the_same_question_or_else_of_its_type() -> None:
     majority = Majority(
-        [("presence", "Is there water?", "No"), ("presence", "Is there water?", "no."), ("presence", "Is there wood?", "yes"),
-         ("presence", "Is there wood?", "yes"), ("presence", "Is there wood?", "yes"), ("share", "How much?", "b"), ("share", "How much?", "a")]
-    )  # fmt: skip
+        [("presence", "Is there water?", "No"), ("presence", "Is there water?", "no.")]
+        + [("presence", "Is there wood?", "yes")] * 3
+        + [("share", "How much?", "b"), ("share", "How much?", "a")]
+    )
     assert majority.answer("presence", "Is there water?") == "no"
     assert majority.answer("presence", "Is there snow?") == "yes"
     assert majority.answer("share", "How much?") == "a"

@@ -15,7 +15,7 @@ from tasks.inference.pixels import ChipReader, Image, Normalisation, batch_image
 from tasks.inference.samples import Sample, bare_question, encode_samples
 from tests.fixtures.small_dataset import geotiff, write_dataset
 
-UNIT = Normalisation({s.name: {n: (0.0, 1.0) for n in (*s.band_names, "VV-VH")} for s in SENSORS.values()})
+UNIT = Normalisation({s.name: dict.fromkeys((*s.band_names, "VV-VH"), (0.0, 1.0)) for s in SENSORS.values()})
 
 
 def constant(values: dict[str, float]) -> dict[str, np.ndarray]:
@@ -25,7 +25,9 @@ def constant(values: dict[str, float]) -> dict[str, np.ndarray]:
 
 def test_a_multispectral_image_is_true_colour_then_the_rest_and_the_last_group_is_masked() -> None:
     bands = bands_to_load(SENTINEL_2, "ms", SENTINEL_2.band_names)
-    image = compose(constant({name: n for n, name in enumerate(SENTINEL_2.band_names)}), "sentinel-2", bands, UNIT)
+    image = compose(
+        constant({name: n for n, name in enumerate(SENTINEL_2.band_names)}), "sentinel-2", bands, UNIT
+    )
     assert image.pixels[0, :, 0, 0].tolist() == [3, 2, 1]
     assert image.wavelengths[0].tolist() == pytest.approx([0.665, 0.560, 0.490])
     assert image.mask.sum(1).tolist() == [3, 3, 3, 3, 1]
@@ -68,7 +70,9 @@ def test_a_sensor_cannot_be_shown_as_what_it_is_not() -> None:
 
 def test_images_of_any_size_and_number_of_bands_make_one_batch() -> None:
     def image(groups: int, side: int) -> Image:
-        return Image(torch.ones(groups, 3, side, side), torch.ones(groups, 3), torch.ones(groups, 3, dtype=torch.bool))
+        return Image(
+            torch.ones(groups, 3, side, side), torch.ones(groups, 3), torch.ones(groups, 3, dtype=torch.bool)
+        )
 
     batch = batch_images([image(1, 64), image(5, 20), image(1, 112)], 28)
     assert batch["pixel_values"].shape == (7, 3, 28, 28)
@@ -110,7 +114,9 @@ def sample(question: str, answer: str = "yes") -> Sample:
 
 
 def test_a_sample_that_is_too_long_is_rejected_by_name_and_never_cut() -> None:
-    good, rejected = encode_samples([sample("<image>\nshort"), sample("<image>\n" + "long " * 50)], Words(), 4, 40)
+    good, rejected = encode_samples(
+        [sample("<image>\nshort"), sample("<image>\n" + "long " * 50)], Words(), 4, 40
+    )
     assert len(good) == 1 and isinstance(good[0][1], Encoded)
     assert rejected == [{"sample_id": "c#0/ms", "reason": "too-long", "detail": rejected[0]["detail"]}]
     assert "40 allowed" in rejected[0]["detail"]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
@@ -117,7 +118,7 @@ def test_the_headline_counts_the_dataset(reported: Path, page: Reader) -> None:
     data = reported / "data"
     ledgers = [pl.read_parquet(data / f"select/{sensor}/ledger.parquet") for sensor in SENSORS]
     turns = sum(
-        pl.read_parquet(path)["turns"].list.len().sum() for path in data.glob("qa/*/*/conversations.parquet")
+        pl.read_parquet(path).explode("turns").height for path in data.glob("qa/*/*/conversations.parquet")
     )
     overall = json.loads((data / "evaluate/scores.json").read_text())["overall"]
     kept = sum(ledger.filter(pl.col("verdict") == "kept").height for ledger in ledgers)
@@ -161,6 +162,13 @@ def test_the_gallery_shows_the_models_own_answers_beside_the_blank_ones(reported
     assert page.text.count("without the image: ") == shown.height > 0
     assert page.text.count("\u2713") == shown["correct"].sum()
     assert page.text.count("\u2717") == (~shown["correct"]).sum()
+
+
+def test_charts_are_left_as_pictures_for_dvc_plots(reported: Path) -> None:
+    plots = {path.stem: path.read_text() for path in (reported / "data/report/plots").glob("*.svg")}
+    assert {"loss-1", "loss-3", "funnel-landsat", "scores-by-type", "scores-by-group"} <= set(plots)
+    for drawing in plots.values():
+        assert ElementTree.fromstring(drawing).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_what_is_derived_is_marked(page: Reader) -> None:

@@ -63,7 +63,7 @@ def test_killed_in_the_middle_the_same_command_goes_on_to_the_very_same_weights(
     assert killed.wait() == -signal.SIGKILL
     assert not (tmp_path / "killed" / paths.train("1")).exists()
     again = command("1", tmp_path / "killed")
-    told, _ = again.communicate()
+    _, told = again.communicate()
     assert (again.returncode, calm.wait()) == (0, 0)
     assert "going on after step" in told
     assert outputs(tmp_path / "killed") == outputs(tmp_path / "calm")
@@ -79,6 +79,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             train.run(stage)
         evaluate.run()
     return folder
+
+
+def stop_at(checkpoint: Path) -> None:
+    """Send SIGTERM to this process as soon as `checkpoint` is written."""
+    while not checkpoint.exists():
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def weights(folder: Path, stage: str) -> dict[str, Any]:
@@ -115,11 +122,11 @@ def test_each_stage_begins_with_the_weights_of_the_one_before(trained: Path) -> 
 def test_a_stopped_run_exits_with_75_and_goes_on_to_the_same_bytes(trained: Path) -> None:
     with contextlib.chdir(trained):
         expected = outputs(trained)
-        timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
-        timer.start()
+        stopper = threading.Thread(target=stop_at, args=(paths.work("train@1") / "step-00000004",))
+        stopper.start()
         with pytest.raises(TrainingError, match="the same command goes on") as stopped:
-            while True:
-                train.run("1")
+            train.run("1")
+        stopper.join()
         assert stopped.value.exit_code == 75
         train.run("1")
         assert outputs(trained) == expected
@@ -148,7 +155,10 @@ def test_a_checkpoint_of_another_tokenizer_is_refused(trained: Path) -> None:
     path = trained / paths.tokenizer() / "tokenizer.json"
     before = path.read_bytes()
     path.write_bytes(before + b" ")
-    with contextlib.chdir(trained), pytest.raises(TrainingError, match="another tokenizer; train stage 1 again"):
+    with (
+        contextlib.chdir(trained),
+        pytest.raises(TrainingError, match="another tokenizer; train stage 1 again"),
+    ):
         train.run("2")
     path.write_bytes(before)
 

@@ -1,0 +1,54 @@
+# `make` shows what there is. The environment is .venv; its versions are those of requirements.lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A folder of wheels that pip is configured with is passed on to uv, which does not read pip's configuration.
+LINKS := $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+
+.DEFAULT_GOAL := help
+
+## help: this list
+.PHONY: help
+help:
+	@sed -n 's/^## //p' Makefile
+
+## env: create .venv with the locked packages
+.PHONY: env
+env: $(VENV)/.complete
+
+$(VENV)/.complete: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv==0.13.8
+	UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+## demo: the main job on the embedded sample scenes; ends with the path of the report
+.PHONY: demo
+demo: env
+	$(BIN)/earthloom demo
+
+## test: everything CI asks for: lint, types, tests
+.PHONY: test
+test: env lint
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+## lint: ruff, mypy --strict, import contracts
+.PHONY: lint
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+## lock: resolve requirements.lock anew
+.PHONY: lock
+lock: env
+	UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --upgrade \
+		--no-annotate --no-header --no-emit-find-links 2>/dev/null \
+		| sed 's/^\(torch==[0-9.]*\)+cpu/\1/' > requirements.lock
+
+## clean: remove what runs have made, but not the environment
+.PHONY: clean
+clean:
+	rm -rf data .earthloom .dvc/cache .dvc/tmp

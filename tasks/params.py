@@ -1,0 +1,90 @@
+"""The whole of params.yaml: the union of the stages' sections. `python -m tasks.params` checks it before anything runs."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from tasks.chips.params import ChipsParams
+from tasks.core import paths, section
+from tasks.core.catalog import CatalogParams
+from tasks.core.grid import GridParams
+from tasks.core.section import Section
+from tasks.core.stage import Summary, main, write_json
+from tasks.evaluate import EvaluateParams
+from tasks.labels.params import LabelsParams
+from tasks.mixture import MixtureParams
+from tasks.qa.params import QAParams
+from tasks.report.params import ReportParams
+from tasks.scan import ScanParams
+from tasks.scenes import ScenesParams, SearchParams
+from tasks.select import SelectParams
+from tasks.split import SplitParams
+from tasks.stats import StatsParams
+from tasks.tokenizer import TokenizerParams
+from tasks.training.params import ModelParams, TrainParams
+
+SensorName = Literal["sentinel-2", "sentinel-1", "landsat"]
+
+
+class SensorsParams(Section):
+    """`sensors:` in params.yaml."""
+
+    enabled: list[SensorName] = Field(min_length=1, description="sensors that are worked")
+    sentinel_2: SearchParams = Field(alias="sentinel-2")
+    sentinel_1: SearchParams = Field(alias="sentinel-1")
+    landsat: SearchParams
+
+
+class Params(Section):
+    """Every section; a key that is none of them is an error."""
+
+    catalog: str
+    catalogs: dict[str, CatalogParams]
+    areas: dict[str, tuple[float, float, float, float]] = Field(min_length=1)
+    sensors: SensorsParams
+    grid: GridParams
+    scenes: ScenesParams
+    scan: ScanParams
+    labels: LabelsParams
+    select: SelectParams
+    chips: ChipsParams
+    qa: QAParams
+    split: SplitParams
+    stats: StatsParams
+    model: ModelParams
+    tokenizer: TokenizerParams
+    mixture: MixtureParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    report: ReportParams
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Params":
+        if self.catalog not in self.catalogs:
+            raise ValueError(f"'catalog' is '{self.catalog}'; the presets under 'catalogs' are: {sorted(self.catalogs)}")
+        for name, (west, south, east, north) in self.areas.items():
+            if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+                raise ValueError(f"'areas.{name}' must be [west, south, east, north] in degrees")
+        return self
+
+
+def validate(path: Path = section.PARAMS_FILE) -> Params:
+    """Check every parameter.
+
+    Raises:
+        ParamsError: names each wrong one by its path in the file, with what is allowed there.
+    """
+    return section.parse(Params, section.read_params(path), path=path)
+
+
+def run() -> Summary:
+    """Check params.yaml and leave the note that every other stage waits for."""
+    params = validate()
+    write_json(paths.DATA / "check.json", {"valid": True})
+    checked: dict[str, Any] = {"sections": len(type(params).model_fields)}
+    return checked
+
+
+if __name__ == "__main__":
+    main("check", run)
