@@ -46,8 +46,7 @@ def _tables(outcomes: Sequence[Outcome], workspace: Path) -> dict[str, Sequence[
 def stages(outcomes: Sequence[Outcome]) -> list[Row]:
     """One row an instance."""
     return [
-        {"instance": o.address, "state": o.state, "seconds": f"{o.seconds:.1f}", "reason": o.reason}
-        for o in outcomes
+        {"instance": o.address, "state": o.state, "seconds": f"{o.seconds:.1f}", "reason": o.reason} for o in outcomes
     ]
 
 
@@ -83,10 +82,7 @@ def scores(workspace: Path) -> list[Row]:
     columns = dict.fromkeys(
         name for row in by_type.values() for name, value in row.items() if isinstance(value, int | float)
     )
-    return [
-        {"questions": kind} | {name: _number(row.get(name)) for name in columns}
-        for kind, row in by_type.items()
-    ]
+    return [{"questions": kind} | {name: _number(row.get(name)) for name in columns} for kind, row in by_type.items()]
 
 
 def markdown(title: str, tables: Mapping[str, Sequence[Row]]) -> str:

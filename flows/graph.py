@@ -98,9 +98,7 @@ class Graph:
             close = difflib.get_close_matches(target, names, n=1)
             hint = f"did you mean '{close[0]}'? " if close else ""
             stages = ", ".join(dict.fromkeys(i.stage for i in self.instances))
-            raise FlowError(
-                f"'{target}' is neither a stage nor an instance in dvc.yaml; {hint}stages: {stages}"
-            )
+            raise FlowError(f"'{target}' is neither a stage nor an instance in dvc.yaml; {hint}stages: {stages}")
         return found
 
     def __str__(self) -> str:

@@ -135,9 +135,7 @@ class Recorder:
         """
         with _errors("dvc status"):
             self._repo._reset()
-            targets = (
-                None if len(plan.instances) == len(self._stages) else [i.address for i in plan.instances]
-            )
+            targets = None if len(plan.instances) == len(self._stages) else [i.address for i in plan.instances]
             report: dict[str, Any] = self._repo.status(targets=targets, check_updates=False)
             return {name.rpartition(":")[2]: reasons for name, reasons in report.items() if reasons}
 

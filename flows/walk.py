@@ -96,9 +96,7 @@ def _walk(plan: Graph, commands: Commands, jobs: int) -> list[Outcome]:
     with runner:
         try:
             while len(outcomes) < len(plan.instances):
-                waiting = [
-                    i for i in plan.instances if i.address not in futures and i.address not in outcomes
-                ]
+                waiting = [i for i in plan.instances if i.address not in futures and i.address not in outcomes]
                 ready = [i for i in waiting if outcomes.keys() >= set(i.upstream)]
                 for instance in ready[: jobs - len(running)]:
                     address = instance.address
@@ -108,9 +106,7 @@ def _walk(plan: Graph, commands: Commands, jobs: int) -> list[Outcome]:
                     futures[address] = runner.submit(named, {"address": address}, wait_for=after)
                     futures[address].add_done_callback(partial(_report, finished, address))
                 address = finished.get()
-                outcomes[address] = _outcome(
-                    address, futures[address], time.monotonic() - running.pop(address)
-                )
+                outcomes[address] = _outcome(address, futures[address], time.monotonic() - running.pop(address))
                 if outcomes[address].state == "failed":
                     for skipped in plan.downstream(address):
                         outcomes.setdefault(skipped, Outcome(skipped, "skipped", 0.0, f"needs {address}"))
@@ -140,9 +136,7 @@ def _raise_failed(outcomes: Sequence[Outcome]) -> None:
     lines = [f"{len(failed)} of {len(outcomes)} instances failed:", *(f"  {o.reason}" for o in failed)]
     if skipped:
         lines.append(f"Skipped, because they need one of these: {', '.join(skipped)}.")
-    lines.append(
-        "What succeeded is recorded. Put the cause right and run the same command again to go on from here."
-    )
+    lines.append("What succeeded is recorded. Put the cause right and run the same command again to go on from here.")
     raise FlowError("\n".join(lines))
 
 

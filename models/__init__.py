@@ -1,1 +1,1 @@
-"""HOW the networks work: torch, transformers, peft. No I/O beyond weights, no Prefect, no DVC, nothing of ours from above."""
+"""HOW the networks work: torch, transformers, peft. No I/O beyond weights, no Prefect, no DVC."""

@@ -101,9 +101,7 @@ def _overviews(side: int) -> dict[str, str | int]:
     return {"OVERVIEW_COUNT": math.ceil(math.log2(side / SMALLEST_OVERVIEW))}
 
 
-def write_thumbnail(
-    channels: list[NDArray[np.floating]], path: Path, size: int = THUMBNAIL
-) -> tuple[int, int]:
+def write_thumbnail(channels: list[NDArray[np.floating]], path: Path, size: int = THUMBNAIL) -> tuple[int, int]:
     """An RGB PNG of the whole footprint, each channel stretched between its 1st and 99th percentile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     small = [_shrink(channel, size) for channel in channels]

@@ -142,9 +142,7 @@ def hansen_gfc(sources: Sources, root: Path) -> Iterator[Json]:
     )
 
 
-def _write(
-    path: Path, geometries: NDArray[np.object_], columns: dict[str, NDArray[np.object_]], kind: str
-) -> None:
+def _write(path: Path, geometries: NDArray[np.object_], columns: dict[str, NDArray[np.object_]], kind: str) -> None:
     pyogrio.raw.write(
         path,
         shapely.to_wkb(geometries),

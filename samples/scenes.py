@@ -212,8 +212,7 @@ def _sentinel_2(scene: Scene, rasters: dict[str, Raster], when: Json, properties
         if band.key in rasters:
             _reflectance(scene, band, rasters[band.key], S2_REFLECTANCE)
     reflectance = {
-        key: replace(rasters[key], pixels=rasters[key].pixels * np.float32(1e-4))
-        for key in masks.DETECTOR_BANDS
+        key: replace(rasters[key], pixels=rasters[key].pixels * np.float32(1e-4)) for key in masks.DETECTOR_BANDS
     }
     mask = masks.scl(reflectance, level)
     scene.raster(
@@ -248,9 +247,7 @@ def _reflectance(scene: Scene, band: Band, raster: Raster, measure: Measure) -> 
     )
 
 
-def _kalimantan(
-    cube: h5py.File, index: int, grid: Callable[[NDArray[np.generic]], Raster], root: Path
-) -> Json:
+def _kalimantan(cube: h5py.File, index: int, grid: Callable[[NDArray[np.generic]], Raster], root: Path) -> Json:
     epoch = dt.datetime.fromisoformat(str(cube["time"].attrs["units"]).removeprefix("seconds since "))
     moment = epoch + dt.timedelta(seconds=float(cube["time"][index]))
     scene = Scene(root, "sentinel-1-gamma0", f"S1A_IW_C2_{moment:%Y%m%dT%H%M%S}_R032")

@@ -98,9 +98,7 @@ def unpack(path: Path, archive: Archive) -> Path:
     folder = path.parent / f"{archive.project}-{archive.version}"
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as zipped:
-            zipped.extractall(
-                folder, [name for name in zipped.namelist() if _is_wanted(name, archive.wanted)]
-            )
+            zipped.extractall(folder, [name for name in zipped.namelist() if _is_wanted(name, archive.wanted)])
     else:
         _extract_tar(path, folder, archive.wanted)
     return folder
@@ -127,9 +125,7 @@ def _download(archive: Archive, path: Path) -> None:
 
 def _extract_tar(path: Path, folder: Path, wanted: tuple[str, ...]) -> None:
     with tarfile.open(path) as tar:
-        members = [
-            member for member in tar.getmembers() if member.isfile() and _is_wanted(member.name, wanted)
-        ]
+        members = [member for member in tar.getmembers() if member.isfile() and _is_wanted(member.name, wanted)]
         tar.extractall(folder, members, filter="data")
 
 

@@ -100,9 +100,7 @@ class Scene:
         """Where an asset of this item goes."""
         return self._path(name)
 
-    def item(
-        self, bounds: tuple[float, float, float, float], epsg: int, when: Json, properties: Json
-    ) -> Json:
+    def item(self, bounds: tuple[float, float, float, float], epsg: int, when: Json, properties: Json) -> Json:
         """The item; `bounds` in `epsg`, `when` has datetime and, where it is not exact, start and end."""
         ring, bbox = footprint(bounds, epsg)
         body = when | {"proj:epsg": epsg, "proj:bbox": list(bounds)} | properties

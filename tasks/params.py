@@ -1,4 +1,4 @@
-"""The whole of params.yaml: the union of the stages' sections. `python -m tasks.params` checks it before anything runs."""
+"""The whole of params.yaml: the union of the stages' sections. `python -m tasks.params` checks all of it."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -62,7 +62,9 @@ class Params(Section):
     @model_validator(mode="after")
     def _is_consistent(self) -> "Params":
         if self.catalog not in self.catalogs:
-            raise ValueError(f"'catalog' is '{self.catalog}'; the presets under 'catalogs' are: {sorted(self.catalogs)}")
+            raise ValueError(
+                f"'catalog' is '{self.catalog}'; the presets under 'catalogs' are: {sorted(self.catalogs)}"
+            )
         for name, (west, south, east, north) in self.areas.items():
             if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
                 raise ValueError(f"'areas.{name}' must be [west, south, east, north] in degrees")

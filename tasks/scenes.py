@@ -5,19 +5,19 @@ the scenes, and the scenes' thumbnails, are frozen beside them. Zero scenes is a
 that emptied the search.
 """
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pystac
 import stac_geoparquet.arrow
 from pydantic import Field
 from pyproj import CRS
 
-from tasks.core import paths, tables
+from tasks.core import paths
 from tasks.core.catalog import Catalog, Query, open_catalog
 from tasks.core.errors import CatalogError, EmptyStageError, ParamsError
 from tasks.core.log import progress
@@ -110,7 +110,7 @@ def freeze(items: Sequence[pystac.Item], path: Path) -> None:
         if items:
             stac_geoparquet.arrow.to_parquet(table, partial)
         else:
-            tables.pq.write_table(table, partial)
+            pq.write_table(table, partial)
 
 
 def save_thumbnails(catalog: Catalog, scenes: Sequence[pystac.Item], folder: Path) -> int:

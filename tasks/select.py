@@ -62,7 +62,7 @@ class SelectParams(Section):
 def judge(windows: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
     """Add `verdict` ("kept", or the first rule failed), `value` and `threshold` to every window."""
     verdict, value, threshold = pl.lit(KEPT), pl.lit(None, pl.Float64), pl.lit(None, pl.Float64)
-    for name, rule in reversed(rules.items()):
+    for name, rule in reversed(list(rules.items())):
         passes = rule.passes()
         verdict = pl.when(passes).then(verdict).otherwise(pl.lit(name))
         value = pl.when(passes).then(value).otherwise(pl.col(rule.column).cast(pl.Float64))
@@ -102,10 +102,8 @@ def select(candidates: pl.DataFrame, labels: pl.DataFrame, sensor: Sensor, param
 def run(sensor: str) -> Summary:
     """Filter the candidate windows of one sensor and write the ledger."""
     params, grid = load(SelectParams, "select"), load(GridParams, "grid")
-    parts = [tables.read(paths.scan(sensor, part) / "windows.parquet") for part in grid.parts]
-    candidates = pl.concat([pl.from_arrow(part) for part in parts])  # type: ignore[type-var]
-    labels = pl.from_arrow(tables.read(paths.labels(sensor) / "labels.parquet"))
-    assert isinstance(candidates, pl.DataFrame) and isinstance(labels, pl.DataFrame)
+    candidates = pl.concat([tables.read_frame(paths.scan(sensor, part) / "windows.parquet") for part in grid.parts])
+    labels = tables.read_frame(paths.labels(sensor) / "labels.parquet")
     ledger = select(candidates, labels, SENSORS[sensor], params)
     tables.write(ledger.to_arrow(), paths.ledger(sensor))  # first, so that a failed run can still be explained
     kept = ledger.filter(pl.col("verdict") == KEPT)

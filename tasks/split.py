@@ -132,7 +132,7 @@ class Places:
         across = np.maximum(0, np.maximum(a[:, 0] - b[:, 2], b[:, 0] - a[:, 2]))
         along = np.maximum(0, np.maximum(a[:, 1] - b[:, 3], b[:, 1] - a[:, 3]))
         bound = np.maximum(0, centre - self.half[i] - self.half[j])
-        return np.where(self.epsg[i] == self.epsg[j], np.hypot(across, along), bound)
+        return np.asarray(np.where(self.epsg[i] == self.epsg[j], np.hypot(across, along), bound))
 
     def nearest(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[float, int, int] | None:
         """Smallest gap between the two groups in metres, and where; None if a group is empty."""
@@ -200,7 +200,9 @@ def run() -> Summary:
                     "(split.block_cells), or add scenes"
                 )
     pairs = certify(chips, params.buffer)
-    tables.write(chips.select("chip_id", "window_id", "sensor", "split").to_arrow(), paths.split() / "assignment.parquet")
+    tables.write(
+        chips.select("chip_id", "window_id", "sensor", "split").to_arrow(), paths.split() / "assignment.parquet"
+    )
     held = pairs.get("train-test", {})
     write_json(
         paths.split() / "certificate.json",

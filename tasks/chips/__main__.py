@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pystac
 
 from tasks.chips.params import ChipsParams
@@ -86,7 +85,9 @@ class Maker:
             "unit": self.sensor.unit,
         }
         rows = []
-        for index, (row, geometry) in enumerate(zip(windows.iter_rows(named=True), polygons_wkb(epsg, boxes), strict=True)):
+        for index, (row, geometry) in enumerate(
+            zip(windows.iter_rows(named=True), polygons_wkb(epsg, boxes), strict=True)
+        ):
             own = {name: row[name] for name in ["chip_id", "window_id", "datetime", "mask_provenance", *COPIED]}
             chip = pixels[index]
             # Measured on the pixels themselves: the mask may lie on another grid.
@@ -143,20 +144,25 @@ def run(sensor: str, part: str) -> Summary:
     """Make the chips of one sensor and part."""
     params, grid = load(ChipsParams, "chips"), load(GridParams, "grid")
     description = SENSORS[sensor]
-    selected = pl.from_arrow(tables.read(paths.selected(sensor)))
-    assert isinstance(selected, pl.DataFrame)
+    selected = tables.read_frame(paths.selected(sensor))
     windows = _of_part(selected, description, grid, part)
     items_file = paths.scenes(sensor) / "items.parquet"
     items = {item.id: item for item in read_items(items_file)}
     plan = plan_shards(windows, description, grid.cell, params.shard_size)
-    inputs = fingerprint(paths.selected(sensor), items_file, params.model_dump(), grid.model_dump(), Path(__file__).parent)
+    inputs = fingerprint(
+        paths.selected(sensor), items_file, params.model_dump(), grid.model_dump(), Path(__file__).parent
+    )
     work = fresh_work(address("chips", sensor, part), inputs)
     with open_catalog() as catalog:
         maker = Maker(description, catalog, items)
         lost = [row for rows in make_shards(plan, maker, work, f"chips of {sensor} {part}") for row in rows]
     folder = paths.chips(sensor, part)
     publish(work, folder)
-    tables.write_rows([{k: v for k, v in row.items() if k != "windows"} for row in lost], tables.QUARANTINE, folder / "quarantine.parquet")
+    tables.write_rows(
+        [{k: v for k, v in row.items() if k != "windows"} for row in lost],
+        tables.QUARANTINE,
+        folder / "quarantine.parquet",
+    )
     quarantined = sum(row["windows"] for row in lost)
     if windows.height and quarantined > params.max_quarantined * windows.height:
         raise EmptyStageError(
@@ -164,7 +170,12 @@ def run(sensor: str, part: str) -> Summary:
             f"chips.max_quarantined allows. First reason: {lost[0]['detail']}. All: {folder / 'quarantine.parquet'}"
         )
     shutil.rmtree(work)
-    return {"selected": windows.height, "chips": windows.height - quarantined, "quarantined": quarantined, "shards": len(plan)}
+    return {
+        "selected": windows.height,
+        "chips": windows.height - quarantined,
+        "quarantined": quarantined,
+        "shards": len(plan),
+    }
 
 
 def _of_part(selected: pl.DataFrame, sensor: Sensor, grid: GridParams, part: str) -> pl.DataFrame:

@@ -84,7 +84,7 @@ class Catalog:
         """
         with self._errors(query.collection):
             client = self._open()
-            server_side = (
+            server_side: dict[str, Any] = (
                 {"query": {"eo:cloud_cover": {"lte": query.max_cloud}}}
                 if query.max_cloud is not None and client.conforms_to(ConformanceClasses.QUERY)
                 else {}

@@ -1,34 +1,20 @@
-"""The embedded catalog: a STAC API (rustac) and a file server with byte ranges (starlette), both on loopback.
+"""The embedded catalog, as its users see it: served on loopback for as long as a context lasts.
 
-Serves a folder laid out as `samples/` is: `catalog/collections/*.json`, `catalog/items/<collection>/*.json` with
-asset hrefs relative to the folder, and `assets/`. Both servers live as long as the context that started them.
 The frozen list of items must not depend on the port that happened to be free, so an href of this catalog is kept
 as `embedded:<path>` and resolved just before a read, as a token of another catalog would be signed on.
 """
 
 import json
-import logging
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import httpx
 
 from tasks.core.errors import CatalogError
 
-logger = logging.getLogger(__name__)
 SCHEME = "embedded:"
-START_TIMEOUT = 20.0
-"""Seconds a server may take to answer first; 0.2 s is usual."""
 
 
 @dataclass(frozen=True)
@@ -52,101 +38,29 @@ def resolve(href: str, endpoints: Endpoints) -> str:
 
 
 @contextmanager
-def serve(folder: Path, middleware: Any = None) -> Iterator[Endpoints]:
-    """Serve `folder` until the context ends.
+def serve(folder: Path, middleware: str = "") -> Iterator[Endpoints]:
+    """Serve `folder`, laid out as `samples/` is, until the context ends.
+
+    The servers are another process: a reader that holds Python's lock while it waits for bytes would otherwise wait
+    for ever. It ends when its standard input closes, so that it never outlives a reader that was killed.
 
     Args:
-        folder: laid out as described above.
-        middleware: an ASGI middleware class put before the file server; tests inject faults with it.
+        folder: holds `catalog/collections`, `catalog/items` and the assets.
+        middleware: `module:Class` of an ASGI middleware before the file server; tests inject faults with it.
 
     Raises:
         CatalogError: the folder holds no catalog, or a server does not start.
     """
     if not (folder / "catalog" / "collections").is_dir():
         raise CatalogError(f"{folder}/catalog/collections is not there; the embedded catalog needs the sample scenes")
-    with serve_files(folder, middleware) as files, serve_api(folder, files) as api:
-        yield Endpoints(api, files)
-
-
-@contextmanager
-def serve_files(folder: Path, middleware: Any = None) -> Iterator[str]:
-    """Serve files with byte ranges on a free port; yields the root URL."""
-    import uvicorn
-    from starlette.applications import Starlette
-    from starlette.middleware import Middleware
-    from starlette.staticfiles import StaticFiles
-
-    app = Starlette(middleware=[Middleware(middleware)] if middleware else [])
-    app.mount("/", StaticFiles(directory=folder))
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        _wait(lambda: server.started, "the embedded file server")
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=5)
-
-
-@contextmanager
-def serve_api(folder: Path, files: str) -> Iterator[str]:
-    """Serve the catalog's items, hrefs made absolute under `files`, as a STAC API; yields its root URL."""
-    program = shutil.which("rustac", path=str(Path(sys.executable).parent)) or shutil.which("rustac")
-    if program is None:
-        raise CatalogError("the STAC server 'rustac' is not installed; run `make env`")
-    with tempfile.TemporaryDirectory(prefix="earthloom-catalog-") as temporary:
-        hrefs = _absolute(folder / "catalog", files, Path(temporary))
-        port = _free_port()
-        command = [program, "serve", "--addr", f"127.0.0.1:{port}", *hrefs]
-        with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-            try:
-                url = f"http://127.0.0.1:{port}"
-                _wait(lambda: _answers(url, process, output), "the embedded STAC API")
-                yield url
-            finally:
-                process.terminate()
-                process.wait(timeout=10)
-
-
-def _absolute(catalog: Path, files: str, target: Path) -> list[str]:
-    """Copy the catalog's JSON to `target` with absolute asset hrefs; the paths, collections first."""
-    hrefs = []
-    for source in [*sorted(catalog.glob("collections/*.json")), *sorted(catalog.glob("items/*/*.json"))]:
-        document = json.loads(source.read_text())
-        for asset in document.get("assets", {}).values():
-            if "://" not in asset["href"]:
-                asset["href"] = f"{files}/{asset['href']}"
-        # A server makes its own links; the ones of the files on disk would lead nowhere.
-        document["links"] = []
-        copy = target / source.relative_to(catalog)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(json.dumps(document))
-        hrefs.append(str(copy))
-    return hrefs
-
-
-def _answers(url: str, process: subprocess.Popen[bytes], output: Any) -> bool:
-    if process.poll() is not None:
-        output.seek(0)
-        raise CatalogError(f"the embedded STAC API ended at once: {output.read().decode()[-500:]}")
-    try:
-        return httpx.get(url, timeout=1, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
-
-
-def _wait(ready: Any, what: str) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while not ready():
-        if time.monotonic() > deadline:
-            raise CatalogError(f"{what} did not answer within {START_TIMEOUT:.0f} s")
-        time.sleep(0.02)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    command = [sys.executable, "-m", "tasks.core.embedded_server", str(folder), middleware]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            if not line:
+                raise CatalogError("the embedded catalog did not start; `earthloom doctor` says what is missing")
+            yield Endpoints(**json.loads(line))
+        finally:
+            process.stdin.close()
+            process.wait(timeout=15)

@@ -11,7 +11,7 @@ from tasks.core import tables
 
 
 def read_items(path: Path) -> list[pystac.Item]:
-    """Items of a stac-geoparquet file, in its order. Keys that an item lacks, which a column holds as null, are left out."""
+    """Items of a stac-geoparquet file, in its order, without the keys that a column holds as null for them."""
     table = tables.read(path)
     if table.num_rows == 0:
         return []

@@ -90,7 +90,9 @@ def to_lonlat(epsg: int) -> Transformer:
     return Transformer.from_crs(CRS.from_epsg(epsg), CRS.from_epsg(4326), always_xy=True)
 
 
-def part_of(columns: NDArray[np.int64], rows: NDArray[np.int64], epsg: int, cells: int, parts: int) -> NDArray[np.int64]:
+def part_of(
+    columns: NDArray[np.int64], rows: NDArray[np.int64], epsg: int, cells: int, parts: int
+) -> NDArray[np.int64]:
     """Index of the part each window belongs to, by a hash of its super-cell: stable, and near windows together.
 
     Args:

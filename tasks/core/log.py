@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -50,8 +50,8 @@ def setup(level: int = logging.INFO) -> None:
 
 def progress(items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
     """Iterate with a progress bar on a terminal, silently otherwise."""
-    if total is None:
-        total = len(items) if hasattr(items, "__len__") else None
+    if total is None and isinstance(items, Sized):
+        total = len(items)
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),

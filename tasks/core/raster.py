@@ -147,7 +147,9 @@ def _lonlat_bounds(dataset: DatasetReader) -> tuple[float, float, float, float]:
     return west, south, east, north
 
 
-def read_onto(dataset: DatasetReader, target: TargetGrid, nodata: float | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def read_onto(
+    dataset: DatasetReader, target: TargetGrid, nodata: float | None
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Band 1 on the pixels of `target`.
 
     A scene in the target's own zone is sampled to the nearest source pixel, never interpolated; any other

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -43,6 +44,11 @@ def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return pq.read_table(path, columns=list(columns) if columns else None)
 
 
+def read_frame(path: Path) -> pl.DataFrame:
+    """Read a table of an earlier stage as a polars frame."""
+    return pl.DataFrame(pl.from_arrow(read(path)))
+
+
 def read_shards(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """The chips of one folder, all shards in order."""
     shards = sorted(require(folder).glob("shard-*.parquet"))
@@ -56,4 +62,4 @@ def is_whole(path: Path) -> bool:
         metadata = pq.read_metadata(path)
     except (OSError, pa.ArrowInvalid):
         return False
-    return metadata.num_row_groups >= 0
+    return bool(metadata.num_row_groups >= 0)

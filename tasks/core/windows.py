@@ -39,7 +39,7 @@ class Block:
         *lead, height, width = plane.shape
         tiles = plane.reshape(*lead, height // side, side, width // side, side)
         tiles = np.moveaxis(tiles, (-4, -2), (0, 1))
-        return tiles[self.rows.max() - self.rows, self.columns - self.columns.min()]
+        return np.asarray(tiles[self.rows.max() - self.rows, self.columns - self.columns.min()])
 
 
 def blocks(grid: WindowGrid, columns: NDArray[np.int64], rows: NDArray[np.int64], cells: int) -> Iterator[Block]:

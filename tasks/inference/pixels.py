@@ -49,17 +49,13 @@ class Normalisation:
     """
 
     def __init__(self, values: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-        self.values = {
-            sensor: {name: list(pair) for name, pair in bands.items()} for sensor, bands in values.items()
-        }
+        self.values = {sensor: {name: list(pair) for name, pair in bands.items()} for sensor, bands in values.items()}
 
     @classmethod
     def from_stats(cls, stats: Mapping[str, Path]) -> "Normalisation":
         """From what stage `stats` wrote, by sensor."""
         told = {sensor: read_json(path)["bands"] for sensor, path in stats.items()}
-        return cls(
-            {s: {band["name"]: (band["mean"], band["std"]) for band in bands} for s, bands in told.items()}
-        )
+        return cls({s: {band["name"]: (band["mean"], band["std"]) for band in bands} for s, bands in told.items()})
 
     @classmethod
     def load(cls, checkpoint: Path) -> "Normalisation":
@@ -83,9 +79,7 @@ class Normalisation:
             )
         mean, std = self.values[sensor][name]
         scaled = (plane - mean) / max(std, SMALLEST_STD)
-        finite: NDArray[np.float32] = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype(
-            np.float32
-        )
+        finite: NDArray[np.float32] = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
         return finite
 
 
@@ -105,9 +99,7 @@ def compose(
     """
     missing = [band for band in bands if band not in pixels]
     if missing:
-        raise TrainingError(
-            f"the chip has no {', '.join(missing)}, only {', '.join(pixels)}; rebuild stage `mixture`"
-        )
+        raise TrainingError(f"the chip has no {', '.join(missing)}, only {', '.join(pixels)}; rebuild stage `mixture`")
     known = SENSORS[sensor]
     stack = with_ratio(known, np.stack([pixels[band] for band in bands]), bands)
     shown = planes(known, bands)
@@ -133,9 +125,7 @@ def batch_images(images: Sequence[Image], size: int, blank: bool = False) -> dic
         blank: replace every pixel by the training mean: what is left is what the question alone gives away.
     """
     resized = [
-        nn.functional.interpolate(
-            image.pixels, (size, size), mode="bilinear", antialias=True, align_corners=False
-        )
+        nn.functional.interpolate(image.pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
         for image in images
     ]
     pixel_values = torch.cat(resized)
@@ -169,9 +159,7 @@ def read_geotiff(content: bytes, what: str) -> dict[str, NDArray[np.float32]]:
 class ChipReader:
     """Images of chips from their shards, the last used kept in memory."""
 
-    def __init__(
-        self, normalise: Normalisation, root: Path = Path(), cache_mb: int = 1024, shards: int = 8
-    ) -> None:
+    def __init__(self, normalise: Normalisation, root: Path = Path(), cache_mb: int = 1024, shards: int = 8) -> None:
         self.normalise = normalise
         self.root = root
         self._room = cache_mb * 2**20
@@ -193,9 +181,7 @@ class ChipReader:
         content = self._shard(shard)
         if chip_id not in content:
             raise TrainingError(f"chip {chip_id} is not in {shard}; rebuild stage `mixture`")
-        image = compose(
-            read_geotiff(content[chip_id], f"chip {chip_id} in {shard}"), sensor, bands, self.normalise
-        )
+        image = compose(read_geotiff(content[chip_id], f"chip {chip_id} in {shard}"), sensor, bands, self.normalise)
         self._images[key] = image
         self._held += image.nbytes
         while self._held > self._room and len(self._images) > 1:
@@ -205,9 +191,7 @@ class ChipReader:
     def _shard(self, shard: str) -> dict[str, bytes]:
         if shard not in self._shards:
             table = tables.read(self.root / shard, ["chip_id", "pixels"])
-            self._shards[shard] = dict(
-                zip(table["chip_id"].to_pylist(), table["pixels"].to_pylist(), strict=True)
-            )
+            self._shards[shard] = dict(zip(table["chip_id"].to_pylist(), table["pixels"].to_pylist(), strict=True))
         self._shards.move_to_end(shard)
         while len(self._shards) > self._most_shards:
             self._shards.popitem(last=False)

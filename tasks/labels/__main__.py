@@ -80,9 +80,7 @@ def _spectral_rows(
         bands[name] = calibrate(values, valid, asset, sensor.unit)
     found = spectral.classify(bands)
     valid = np.logical_or.reduce(list(found.values()))
-    return measure.planes(
-        block, chip_ids, found, valid, least, source=spectral.SOURCE, kind="area", derived=True
-    )
+    return measure.planes(block, chip_ids, found, valid, least, source=spectral.SOURCE, kind="area", derived=True)
 
 
 def sources_of(
@@ -107,7 +105,7 @@ def run(sensor: str) -> Summary:
     items = {item.id: item for item in read_items(paths.scenes(sensor) / "items.parquet")}
     label_items = read_items(paths.scenes(sensor) / "labels.parquet")
     windows = pl.concat(
-        [pl.from_arrow(tables.read(paths.scan(sensor, part) / "windows.parquet")) for part in grid.parts]  # type: ignore[misc]
+        [tables.read_frame(paths.scan(sensor, part) / "windows.parquet") for part in grid.parts]
     ).filter(pl.col("nodata_fraction") < 1)
     rows: list[dict[str, Any]] = []
     quarantine: list[dict[str, str]] = []

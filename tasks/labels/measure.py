@@ -64,7 +64,7 @@ def planes(
         heavy = np.maximum(pixels, 1)
         places = position(tiles.sum(axis=1) @ side / heavy, tiles.sum(axis=2) @ side / heavy)
         kind = columns["kind"]
-        for index in np.flatnonzero(shares >= least):
+        for index in np.flatnonzero(shares >= least).tolist():
             rows.append(
                 {
                     "chip_id": chip_ids[index],
@@ -113,7 +113,9 @@ def polygons(
     total = np.bincount(group, areas, len(groups))
     # A sliver of a feature that lies in the next window is not a feature of this one.
     counts = np.bincount(group, areas >= least / 4, len(groups))
-    places = position(np.bincount(group, areas * x, len(groups)) / total, np.bincount(group, areas * y, len(groups)) / total)
+    places = position(
+        np.bincount(group, areas * x, len(groups)) / total, np.bincount(group, areas * y, len(groups)) / total
+    )
     return [
         {
             "chip_id": chip_ids[groups[i] // len(names)],
@@ -123,7 +125,7 @@ def polygons(
             "position": str(places[i]),
             **columns,
         }
-        for i in np.flatnonzero(total >= least)
+        for i in np.flatnonzero(total >= least).tolist()
     ]
 
 

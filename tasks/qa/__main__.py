@@ -50,7 +50,9 @@ def subjects(chip_ids: Iterable[str], sensor: str) -> Iterator[Subject]:
         yield Subject(chip_id, sensor, labels, {label.source: known[label.source] for label in labels})
 
 
-def converse(subject: Subject, pairs: Sequence[Draft], writer: generator.Generator, params: QAParams) -> list[dict[str, Any]]:
+def converse(
+    subject: Subject, pairs: Sequence[Draft], writer: generator.Generator, params: QAParams
+) -> list[dict[str, Any]]:
     """Rows of conversations of `params.turns` pairs each, tagged for all bands of the sensor."""
     rows = []
     for number, start in enumerate(range(0, len(pairs), params.turns)):

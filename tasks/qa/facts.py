@@ -68,7 +68,11 @@ class Subject:
     @cached_property
     def is_partition(self) -> bool:
         """Whether the area labels come from one complete source, so that the largest really is the largest."""
-        return bool(self.areas) and all(s.complete for s in self.used) and len({a.source for a in self.areas.values()}) == 1
+        return (
+            bool(self.areas)
+            and all(s.complete for s in self.used)
+            and len({a.source for a in self.areas.values()}) == 1
+        )
 
     def absent(self, kinds: Sequence[str]) -> list[str]:
         """Labels that are known not to be there: in the vocabulary of a complete source, and not given."""

@@ -39,7 +39,11 @@ def presence(subject: Subject, rng: random.Random) -> list[Draft]:
     """Is there X? Yes and no as often as the labels allow."""
     there = [name for name, label in subject.areas.items() if (label.fraction or 0) >= 2 * MARGIN]
     gone = subject.absent(("raster", "spectral"))
-    gone = [name for name in gone if not any(name in s.labels and s.kind == "raster" for s in subject.used) or name not in CHANGES]
+    gone = [
+        name
+        for name in gone
+        if not any(name in s.labels and s.kind == "raster" for s in subject.used) or name not in CHANGES
+    ]
     pairs = []
     for names, answer in ((there, "yes"), (gone, "no")):
         for name in rng.sample(names, min(2, len(names))):

@@ -37,9 +37,7 @@ def context(dataset: data.Dataset, params: ReportParams) -> Mapping[str, Any]:
         "sensors": dataset.sensors,
         "funnels": [(sensor, charts.funnel(sensor)) for sensor in dataset.sensors],
         "cards": [
-            card
-            for s in dataset.sensors
-            for card in gallery.cards(s, dataset.predictions, dataset.parts, params)
+            card for s in dataset.sensors for card in gallery.cards(s, dataset.predictions, dataset.parts, params)
         ],
         "pairs": params.pairs,
         "bands": [
@@ -71,18 +69,14 @@ def page(values: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        percent=charts.percent, count=story.count, slug=lambda text: re.sub(r"\W+", "-", text)
-    )
+    environment.filters.update(percent=charts.percent, count=story.count, slug=lambda text: re.sub(r"\W+", "-", text))
     return environment.get_template("page.html.j2").render(values)
 
 
 def figures(values: Mapping[str, Any]) -> Mapping[str, str]:
     """The charts that `dvc plots` compares, as files of their own by name."""
     found = {f"funnel-{sensor.sensor.name}": chart for sensor, chart in values["funnels"]}
-    found |= {
-        f"loss-{number}": stage["chart"] for number, stage in zip(data.STAGES, values["losses"], strict=True)
-    }
+    found |= {f"loss-{number}": stage["chart"] for number, stage in zip(data.STAGES, values["losses"], strict=True)}
     found |= {"scores-by-type": values["by_type"], "scores-by-group": values["by_group"]}
     return {name: svg.standalone(chart, values["style"]) for name, chart in found.items()}
 

@@ -36,8 +36,8 @@ def funnel(data: SensorData) -> Markup:
     for name, count in (("pixels unreadable", data.chips.height), ("no question", asked)):
         steps.append((name, count, f"\u2212{plain(left - count)}" if left - count else "0"))
         left = count
-    steps.append(("chips with questions", left, ""))
-    row, wide, start = 25.0, 126.0, 150.0
+    steps.append(("with questions", left, ""))
+    row, wide, start = 25.0, 122.0, 154.0
     label = f"{data.sensor.name}: " + ", ".join(f"{count} after {name}" for name, count, _ in steps)
     plot = Plot(
         364,
@@ -86,9 +86,7 @@ def spectrum(data: SensorData) -> Markup | None:
     shown.sort(key=lambda pair: pair[0])
     top = max(b["mean"] + b["std"] for _, b in found) * 1.12
     said = ", ".join(f"{b['name']} {b['mean']:.3f}" for _, b in found)
-    plot = Plot(
-        560, 320, (0.38, 2.3), (0, max(top, 0.05)), f"{data.sensor.name}, mean by band: {said}", top=30
-    )
+    plot = Plot(560, 320, (0.38, 2.3), (0, max(top, 0.05)), f"{data.sensor.name}, mean by band: {said}", top=30)
     for low, high, css in ((0.44, 0.5, "blue"), (0.5, 0.59, "green"), (0.62, 0.7, "red")):
         plot.rect(
             plot.x(low),
@@ -105,9 +103,7 @@ def spectrum(data: SensorData) -> Markup | None:
     last = -100.0
     for wavelength, band in found:
         title = f"{band['name']}: {band['mean']:.4f} \u00b1 {band['std']:.4f}"
-        plot.dot(
-            wavelength, band["mean"], "mark" if (wavelength, band) in shown else "mark aside", title=title
-        )
+        plot.dot(wavelength, band["mean"], "mark" if (wavelength, band) in shown else "mark aside", title=title)
         if plot.x(wavelength) - last > 19:
             last = plot.x(wavelength)
             plot.text(last, plot.y(band["mean"]) - 8, band["name"].lstrip("B"), "band")
@@ -129,9 +125,10 @@ def histogram(band: Mapping[str, Any], unit: str) -> Markup:
             bars += [(a, count), (b, count)]
     plot.area(bars, "hist")
     foot = plot.height - plot.bottom
+    places = 1 if unit != "reflectance" else 2 if high >= 0.05 else 4
     for value in (low, high):
         plot.line(plot.x(value), foot, plot.x(value), plot.top + 4, "percentile")
-        plot.text(plot.x(value), foot + 14, f"{value:.2f}" if unit == "reflectance" else f"{value:.1f}")
+        plot.text(plot.x(value), foot + 14, f"{value:.{places}f}")
     plot.line(plot.left, foot, plot.width - plot.right, foot, "axis")
     plot.line(plot.x(band["mean"]), foot, plot.x(band["mean"]), plot.top + 4, "mean")
     plot.text(2, 11, band["name"], "name strong", "start")
@@ -191,9 +188,7 @@ def loss(training: Training, past: float, span: tuple[float, float]) -> Markup:
     ends.sort()
     apart = max(0.0, 13 - (ends[-1][0] - ends[0][0])) / 2 if len(ends) == 2 else 0.0
     for index, (y, value, css) in enumerate(ends):
-        plot.text(
-            plot.width - plot.right + 6, y + 3.5 + apart * (2 * index - 1), f"{value:.2f}", css, "start"
-        )
+        plot.text(plot.width - plot.right + 6, y + 3.5 + apart * (2 * index - 1), f"{value:.2f}", css, "start")
     return plot.render()
 
 
@@ -226,12 +221,9 @@ def scores(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Markup:
     """A bar a row for the model with the 95 % interval of its accuracy, and marks for what it must beat."""
     row, start = 30.0, 96.0
     said = "; ".join(
-        f"{n}: model {s['accuracy']:.2f}, majority {s['majority']:.2f}, no image {s['no_image']:.2f}"
-        for n, s in rows
+        f"{n}: model {s['accuracy']:.2f}, majority {s['majority']:.2f}, no image {s['no_image']:.2f}" for n, s in rows
     )
-    plot = Plot(
-        540, row * len(rows) + 34, (0, 1), (0, 1), f"{title}. {said}", left=start, right=64, top=6, bottom=26
-    )
+    plot = Plot(540, row * len(rows) + 34, (0, 1), (0, 1), f"{title}. {said}", left=start, right=64, top=6, bottom=26)
     plot.axes(counts=(5, 0), x_text=lambda value: f"{100 * value:.0f} %")
     foot = plot.height - plot.bottom
     for value in (0.2, 0.4, 0.6, 0.8, 1.0):

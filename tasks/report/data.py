@@ -84,9 +84,7 @@ class SensorData:
         found: dict[str, bytes] = {}
         for part in parts:
             for shard in sorted(paths.chips(self.sensor.name, part).glob("shard-*.parquet")):
-                table = pq.read_table(
-                    shard, columns=["chip_id", "pixels"], filters=[("chip_id", "in", list(chip_ids))]
-                )
+                table = pq.read_table(shard, columns=["chip_id", "pixels"], filters=[("chip_id", "in", list(chip_ids))])
                 found |= {row["chip_id"]: row["pixels"] for row in table.to_pylist()}
         return found
 
@@ -140,9 +138,7 @@ def read() -> Dataset:
     folder = paths.evaluate()
     predictions = frame(folder / "predictions.parquet")
     if predictions.is_empty():
-        raise EmptyStageError(
-            f"report: {folder / 'predictions.parquet'} has no row; run `dvc repro evaluate`"
-        )
+        raise EmptyStageError(f"report: {folder / 'predictions.parquet'} has no row; run `dvc repro evaluate`")
     return Dataset(
         params=params,
         parts=parts,
@@ -160,17 +156,13 @@ def read_sensor(name: str, parts: Sequence[str], splits: pl.DataFrame) -> Sensor
     bounds = read_json(folder / "thumbnails.json")
     chips = [chip_rows(name, part) for part in parts]
     sources = [paths.labels(name), *[f(name, part) for part in parts for f in (paths.scan, paths.chips)]]
-    rejected = pl.concat(
-        [frame(paths.qa(name, part) / "rejected.parquet").select("reason") for part in parts]
-    )
+    rejected = pl.concat([frame(paths.qa(name, part) / "rejected.parquet").select("reason") for part in parts])
     data = SensorData(
         sensor=SENSORS[name],
         scenes=read_items(folder / "items.parquet"),
         label_items=read_items(folder / "labels.parquet"),
         thumbnails={
-            item: Thumbnail(
-                require(folder / "thumbnails" / f"{Path(item).name}.png"), tuple(box["bounds"]), box["crs"]
-            )
+            item: Thumbnail(require(folder / "thumbnails" / f"{Path(item).name}.png"), tuple(box["bounds"]), box["crs"])
             for item, box in bounds.items()
         },
         ledger=frame(paths.ledger(name)),
@@ -223,12 +215,7 @@ def chip_rows(sensor: str, part: str) -> pl.DataFrame:
 def turn_rows(sensor: str, part: str) -> pl.DataFrame:
     """Question-answer pairs of one part: conversation_id, chip_id, question, answer, question_type, tags."""
     table = frame(paths.qa(sensor, part) / "conversations.parquet")
-    tags = (
-        pl.col("conversations")
-        .str.json_path_match("$[0].value")
-        .str.extract(r"(?s)^(.*?)<image>")
-        .str.strip_chars()
-    )
+    tags = pl.col("conversations").str.json_path_match("$[0].value").str.extract(r"(?s)^(.*?)<image>").str.strip_chars()
     return (
         table.select("conversation_id", "chip_id", "generator", "turns", tags=tags)
         .explode("turns")

@@ -74,16 +74,11 @@ class Card:
     turns: Sequence[Turn]
 
 
-def cards(
-    data: SensorData, predictions: pl.DataFrame, parts: Sequence[str], params: ReportParams
-) -> list[Card]:
+def cards(data: SensorData, predictions: pl.DataFrame, parts: Sequence[str], params: ReportParams) -> list[Card]:
     """Cards of the chosen chips of one sensor."""
     chosen = choose(data, predictions, params.gallery)
     pixels = data.pixels(chosen, parts)
-    rows = {
-        row["chip_id"]: row
-        for row in data.chips.filter(pl.col("chip_id").is_in(chosen)).iter_rows(named=True)
-    }
+    rows = {row["chip_id"]: row for row in data.chips.filter(pl.col("chip_id").is_in(chosen)).iter_rows(named=True)}
     labels = data.labels.filter(pl.col("chip_id").is_in(chosen)).partition_by("chip_id", as_dict=True)
     turns = data.turns.filter(pl.col("chip_id").is_in(chosen)).partition_by("chip_id", as_dict=True)
     said = predictions.filter(pl.col("chip_id").is_in(chosen))
@@ -134,9 +129,7 @@ def _labels(rows: pl.DataFrame) -> list[Mapping[str, Any]]:
 def _turns(rows: pl.DataFrame, predictions: pl.DataFrame) -> list[Turn]:
     out = []
     for row in rows.iter_rows(named=True):
-        same = predictions.filter(
-            (pl.col("chip_id") == row["chip_id"]) & (pl.col("question") == row["question"])
-        )
+        same = predictions.filter((pl.col("chip_id") == row["chip_id"]) & (pl.col("question") == row["question"]))
         answers = [
             Answer(
                 MODALITIES.get(p["modality"], p["modality"]),
@@ -165,9 +158,7 @@ def render(tiff: bytes, data: SensorData) -> list[Picture]:
         if bands and all(band in planes for band in bands):
             low_high = [_limits(data, band) for band in bands]
             true = title == "True colour"
-            picture = colour(
-                [planes[b] for b in bands], _own_limits([planes[b] for b in bands]) if true else low_high
-            )
+            picture = colour([planes[b] for b in bands], _own_limits([planes[b] for b in bands]) if true else low_high)
             out.append(Picture(title, " ".join(bands), png.data_uri(png.encode(picture))))
     return out
 

@@ -1,5 +1,6 @@
 """Maps of scenes: every candidate window in its place on the scene's own picture, by what became of it."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import pystac
 import rasterio
 from markupsafe import Markup, escape
 from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_bounds
 from rasterio.warp import reproject, transform_bounds
 
@@ -126,9 +128,7 @@ def draw_scene(item: pystac.Item, data: SensorData, windows: pl.DataFrame) -> Sc
 def _ground(windows: pl.DataFrame, thumbnail: Thumbnail | None) -> tuple[int, pl.DataFrame, Box]:
     """The zone a scene is drawn in, its windows there, and the box around them; without any, its picture."""
     if windows.is_empty():
-        crs, bounds = (
-            (thumbnail.crs, thumbnail.bounds) if thumbnail else ("EPSG:3857", (0.0, 0.0, 1000.0, 1000.0))
-        )
+        crs, bounds = (thumbnail.crs, thumbnail.bounds) if thumbnail else ("EPSG:3857", (0.0, 0.0, 1000.0, 1000.0))
         epsg = int(crs.removeprefix("EPSG:"))
         if epsg == 4326:
             epsg, bounds = 3857, transform_bounds(4326, 3857, *bounds)
@@ -174,7 +174,10 @@ def _picture(thumbnail: Thumbnail, epsg: int, box: Box, scale: float) -> str:
 
 
 def _warp(thumbnail: Thumbnail, epsg: int) -> tuple[bytes, Box]:
-    with rasterio.open(thumbnail.path) as dataset:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # its place is told beside it
+        dataset = rasterio.open(thumbnail.path)
+    with dataset:
         picture = dataset.read([1, 2, 3] if dataset.count >= 3 else [1, 1, 1])
     _, rows, columns = picture.shape
     target: Box = transform_bounds(thumbnail.crs, f"EPSG:{epsg}", *thumbnail.bounds)
@@ -192,9 +195,7 @@ def _warp(thumbnail: Thumbnail, epsg: int) -> tuple[bytes, Box]:
 
 
 def _scale_bar(width: float, height: float, scale: float) -> str:
-    metres = next(
-        m for m in (50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200, 100) if m * scale <= width * 0.34
-    )
+    metres = next(m for m in (50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200, 100) if m * scale <= width * 0.34)
     x, y, length = 10.0, height - 11, metres * scale
     text = f"{plain(metres / 1000)} km" if metres >= 1000 else f"{metres} m"
     line = f'd="M{x} {y - 4}v4h{number(length)}v-4"'

@@ -36,11 +36,12 @@ def headline(data: Dataset) -> list[Mapping[str, str]]:
     overall = data.scores["overall"]
     ledger, kept = data.total("ledger"), sum(sensor.kept for sensor in data.sensors)
     base = max(overall["majority"], overall["no_image"])
+    asked = sum(sensor.turns["chip_id"].n_unique() for sensor in data.sensors)
     facts = [
         (count(data.total("scenes")), "scenes", f"{len(data.sensors)} sensors"),
         (count(ledger), "candidate windows", "every one in the ledger"),
         (count(kept), "kept", f"{percent(kept / ledger)} passed every filter"),
-        (count(data.pairs), "questions", f"about {count(data.total('chips'))} chips, each answer recomputed"),
+        (count(data.pairs), "questions", f"about {count(asked)} chips, each answer recomputed"),
         (percent(overall["accuracy"]), "right on test", f"{percent(base)} for the better baseline"),
     ]
     return [{"value": value, "name": name, "note": note} for value, name, note in facts]
@@ -62,16 +63,17 @@ def lead(data: Dataset) -> str:
     chips = pl.concat([sensor.chips.select("split") for sensor in data.sensors])["split"].to_list()
     sides = Counter(chips)
     windows, kept = data.total("ledger"), sum(sensor.kept for sensor in data.sensors)
+    tested = data.predictions["chip_id"].n_unique()
     sensors = listed(sensor.sensor.name for sensor in data.sensors)
     scenes, metres = count(data.total("scenes")), count(data.certificate["required_m"])
     return (
-        f"From the catalog \u2018{data.params['catalog']}\u2019 came {scenes} scenes of {sensors}. The "
-        f"ground they show was cut into {count(windows)} windows; {count(kept)} passed the filters for data, cloud, "
-        f"land and labels, and {count(len(chips))} became chips with all bands of their sensor. "
+        f"From the catalog \u2018{data.params['catalog']}\u2019 came {scenes} scenes of {sensors}. "
+        f"The ground they show was cut into {count(windows)} windows; {count(kept)} passed the filters for "
+        f"data, cloud, land and labels, and {count(len(chips))} became chips with all bands of their sensor. "
         f"{count(data.pairs)} questions were asked about them, each with an answer recomputed from the "
         f"labels before it was believed. A model was trained in three stages on the {count(sides['train'])} "
-        f"chips of the training side, and then asked about the {count(sides['test'])} of the test side, "
-        f"which lie at least {metres} m away."
+        f"chips of the training side, and then asked about {count(tested)} of the {count(sides['test'])} "
+        f"chips of the test side, which lie at least {metres} m away."
     )
 
 

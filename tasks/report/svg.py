@@ -32,7 +32,9 @@ def plain(value: float) -> str:
 def standalone(drawing: str, style: str) -> str:
     """A drawing of the page as a file of its own, with the style sheet inside."""
     head, _, rest = str(drawing).partition(">")
-    head = head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    width, height = head.partition('viewBox="0 0 ')[2].partition('"')[0].split()
+    size = f'xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
+    head = head.replace("<svg", f"<svg {size}", 1)
     return f"{head}><style>{style}svg{{background:var(--card)}}</style>{rest}"
 
 
@@ -60,11 +62,7 @@ class Plot:
     def y(self, value: float) -> float:
         """Vertical place of a value."""
         low, high = self.y_range
-        return (
-            self.height
-            - self.bottom
-            - (value - low) / ((high - low) or 1) * (self.height - self.top - self.bottom)
-        )
+        return self.height - self.bottom - (value - low) / ((high - low) or 1) * (self.height - self.top - self.bottom)
 
     def path(self, points: Points, css: str, closed: bool = False) -> None:
         """A line through points in values."""
@@ -81,8 +79,7 @@ class Plot:
         """A point in values."""
         inner = f"<title>{escape(title)}</title>" if title else ""
         self.body.append(
-            f'<circle class="{css}" cx="{number(self.x(x))}" cy="{number(self.y(y))}" r="{radius}">'
-            f"{inner}</circle>"
+            f'<circle class="{css}" cx="{number(self.x(x))}" cy="{number(self.y(y))}" r="{radius}">{inner}</circle>'
         )
 
     def rect(self, x: float, y: float, width: float, height: float, css: str, title: str = "") -> None:

@@ -4,7 +4,7 @@ state.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,6 +18,7 @@ class Order:
     epochs: float
     seed: int
     max_steps: int | None = None
+    _shuffled: dict[int, list[int]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def epoch_size(self) -> int:
@@ -32,8 +33,11 @@ class Order:
 
     def epoch(self, number: int) -> list[int]:
         """Indices of one epoch, shuffled by seed and number alone."""
-        indices = np.repeat(np.arange(len(self.repeats)), self.repeats)
-        return [int(index) for index in np.random.default_rng([self.seed, number]).permutation(indices)]
+        if number not in self._shuffled:
+            self._shuffled.clear()
+            indices = np.repeat(np.arange(len(self.repeats)), self.repeats)
+            self._shuffled[number] = np.random.default_rng([self.seed, number]).permutation(indices).tolist()
+        return self._shuffled[number]
 
     def samples(self, step: int) -> list[int]:
         """Indices of the samples of `step`, counted from 0. The last step of the run may be short."""

@@ -25,9 +25,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     home = tmp_path_factory.mktemp("prefect")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
-    variables = {
-        name: value for name, value in toy.ENVIRONMENT.items() if not name.startswith("PREFECT_")
-    } | {
+    variables = {name: value for name, value in toy.ENVIRONMENT.items() if not name.startswith("PREFECT_")} | {
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_API_PORT": port,
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
@@ -63,9 +61,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_every_deployment_is_accepted_and_a_worker_runs_one(
-    checkout: Path, environment: dict[str, str]
-) -> None:
+def test_every_deployment_is_accepted_and_a_worker_runs_one(checkout: Path, environment: dict[str, str]) -> None:
     url = environment["PREFECT_API_URL"]
     declared = yaml.safe_load((checkout / "prefect.yaml").read_text())["deployments"]
     for pool in {deployment["work_pool"]["name"] for deployment in declared}:
@@ -81,9 +77,7 @@ def test_every_deployment_is_accepted_and_a_worker_runs_one(
         crons = [schedule["cron"] for schedule in deployment.get("schedules", [])]
         assert [schedule["schedule"]["cron"] for schedule in there["schedules"]] == crons
 
-    run = _post(
-        f"{url}/deployments/{stored['all']['id']}/create_flow_run", {"parameters": {"targets": ["check"]}}
-    )
+    run = _post(f"{url}/deployments/{stored['all']['id']}/create_flow_run", {"parameters": {"targets": ["check"]}})
     log = _prefect(checkout, environment, "worker", "start", "--pool", "earthloom-cpu", "--run-once")
     (done,) = _post(f"{url}/flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
     assert done["state_type"] == "COMPLETED", f"{done['state']}\n{log}"

@@ -25,9 +25,7 @@ def test_deleted_outputs_come_back_without_a_run(done: Path, walker: Walker) -> 
     assert (done / "data/summary/chips@red-a.json").is_file()
 
 
-def test_going_back_to_a_parameter_takes_the_old_result_from_the_run_cache(
-    done: Path, walker: Walker
-) -> None:
+def test_going_back_to_a_parameter_takes_the_old_result_from_the_run_cache(done: Path, walker: Walker) -> None:
     before = toy.lock(done)
     toy.touch(done, "red: 2", "red: 20")
     walker(done, "scenes")
@@ -47,9 +45,7 @@ def test_a_lost_lock_is_rebuilt_from_the_run_cache(done: Path, walker: Walker) -
     assert toy.lock(done) == before
 
 
-def test_a_forced_instance_runs_and_its_dependents_do_not_if_it_made_the_same(
-    done: Path, walker: Walker
-) -> None:
+def test_a_forced_instance_runs_and_its_dependents_do_not_if_it_made_the_same(done: Path, walker: Walker) -> None:
     states = {o.address: o.state for o in walker(done, force=["scenes"])}
     assert sorted(toy.ran(done)) == ["scenes@blue", "scenes@radar", "scenes@red"]
     assert states["chips@red-a"] == "cached"
@@ -125,9 +121,7 @@ def test_a_dry_run_says_what_is_known_and_changes_nothing(done: Path) -> None:
     assert toy.lock(done) == before and toy.ran(done) == []
 
 
-def test_many_instances_saved_side_by_side_lose_nothing(
-    tmp_path: Path, template: Path, walker: Walker
-) -> None:
+def test_many_instances_saved_side_by_side_lose_nothing(tmp_path: Path, template: Path, walker: Walker) -> None:
     root = Path(shutil.copytree(template, tmp_path / "many"))
     letters = ", ".join(f"p{n}" for n in range(6))
     toy.touch(root, "parts: [a, b, c]", f"parts: [{letters}]")

@@ -53,7 +53,7 @@ stages:
     deps: [work.py, data/split]
     params: [model]
     outs: ["data/train/${item.stage}"]
-"""  # noqa: E501
+"""
 
 WORK = """\
 \"\"\"work.py KEY OUT IN...: writes what it was given. Obeys the files under orders/, named as its stage instance.\"\"\"
@@ -87,7 +87,7 @@ pathlib.Path(out).write_text("\\n".join(text))
 if "@" in name and key != "model":
     pathlib.Path("data/summary").mkdir(parents=True, exist_ok=True)
     pathlib.Path(f"data/summary/{name}.json").write_text(json.dumps({"lines": len(text)}))
-"""  # noqa: E501
+"""
 
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
@@ -106,9 +106,7 @@ def make(root: Path) -> Path:
 
 def shell(root: Path, line: str) -> str:
     """Run a shell line in the project; its output."""
-    done = subprocess.run(
-        line, shell=True, cwd=root, env=ENVIRONMENT, capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run(line, shell=True, cwd=root, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 

@@ -1,35 +1,9 @@
-"""models/parts/band_groups.py: grouping, fusion by place, and what must stay untouched."""
+"""models/parts/band_groups.py: grouping, and the flat list of groups back in tiles."""
 
 import pytest
 import torch
 
-from models.parts.band_groups import BandGroupFusion, gather_groups, group_bands
-
-torch.set_num_threads(1)
-TILES = torch.tensor([0, 1, 1, 1, 2, 2])
-
-
-def some_groups(patches: int = 4, channels: int = 8) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Features, wavelengths and mask of the six groups of `TILES`; the last group of tile 1 holds one
-    band.
-    """
-    generator = torch.Generator().manual_seed(0)
-    mask = torch.ones(6, 3, dtype=torch.bool)
-    mask[3, 1:] = False
-    return (
-        torch.randn(6, patches, channels, generator=generator),
-        torch.rand(6, 3, generator=generator) + 0.4,
-        mask,
-    )
-
-
-def awake(kind: str = "attention") -> BandGroupFusion:
-    """A fusion module that has learned something."""
-    torch.manual_seed(1)
-    fusion = BandGroupFusion(8, 2, kind)
-    if kind == "attention":
-        torch.nn.init.normal_(fusion.out.weight)
-    return fusion
+from models.parts.band_groups import gather_groups, group_bands
 
 
 def test_true_colour_comes_first_and_the_rest_keeps_its_order() -> None:
@@ -46,70 +20,11 @@ def test_a_band_that_is_not_there_cannot_be_grouped() -> None:
 def test_groups_out_of_order_are_refused() -> None:
     for wrong in ([1, 0, 0, 0, 0, 0], [0, 0, 2, 2, 2, 2], [1, 1, 1, 1, 1, 1]):
         with pytest.raises(ValueError, match="tile by tile"):
-            gather_groups(some_groups()[0], torch.tensor(wrong))
+            gather_groups(torch.zeros(6, 4, 8), torch.tensor(wrong))
 
 
-def test_a_fresh_module_gives_the_first_group_of_every_tile() -> None:
-    features, waves, mask = some_groups()
-    fused = BandGroupFusion(8, 2)(features, TILES, waves, mask)
-    assert torch.equal(fused, features[[0, 1, 4]])
-
-
-def test_a_tile_of_one_group_passes_unchanged_whatever_was_learned() -> None:
-    features, waves, mask = some_groups()
-    fused = awake()(features, TILES, waves, mask)
-    assert torch.equal(fused[0], features[0])
-    assert not torch.allclose(fused[1], features[1])
-
-
-def test_padding_of_other_tiles_changes_nothing() -> None:
-    features, waves, mask = some_groups()
-    fusion = awake()
-    together = fusion(features, TILES, waves, mask)
-    alone = fusion(features[4:], torch.tensor([0, 0]), waves[4:], mask[4:])
-    assert torch.allclose(together[2], alone[0], atol=1e-6)
-
-
-def test_a_missing_band_has_no_say() -> None:
-    features, waves, mask = some_groups()
-    other = waves.clone()
-    other[3, 1:] = 77.0
-    fusion = awake()
-    assert torch.equal(fusion(features, TILES, waves, mask), fusion(features, TILES, other, mask))
-
-
-def test_what_changes_at_one_place_changes_the_output_there_only() -> None:
-    features, waves, mask = some_groups()
-    fusion = awake()
-    before = fusion(features, TILES, waves, mask)
-    features[2, 3] *= -1
-    changed = (fusion(features, TILES, waves, mask) - before).abs().sum(-1) > 1e-6
-    assert changed.nonzero().tolist() == [[1, 3]]
-
-
-def test_gradients_reach_every_weight_and_every_group() -> None:
-    features, waves, mask = some_groups()
-    features.requires_grad_()
-    fusion = awake()
-    fusion(features, TILES, waves, mask).square().sum().backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in fusion.parameters())
-    assert features.grad is not None and (features.grad.abs().sum((1, 2)) > 0).all()
-
-
-def test_a_fresh_module_can_start_to_learn() -> None:
-    features, waves, mask = some_groups()
-    fusion = BandGroupFusion(8, 2)
-    fusion(features, TILES, waves, mask).square().sum().backward()
-    assert fusion.out.weight.grad is not None and fusion.out.weight.grad.abs().sum() > 0
-
-
-def test_the_mean_counts_only_groups_that_are_there() -> None:
-    features, waves, mask = some_groups()
-    fused = awake("mean")(features, TILES, waves, mask)
-    assert torch.allclose(fused[1], features[1:4].mean(0), atol=1e-6)
-    assert torch.allclose(fused[0], features[0])
-
-
-def test_an_unknown_fusion_is_refused() -> None:
-    with pytest.raises(ValueError, match="attention, mean"):
-        BandGroupFusion(8, 2, "mosaic")
+def test_groups_stand_beside_those_of_their_tile() -> None:
+    features = torch.arange(4.0)[:, None, None]
+    packed, mask = gather_groups(features, torch.tensor([0, 1, 1, 1]))
+    assert packed[:, :, 0, 0].tolist() == [[0, 0, 0], [1, 2, 3]]
+    assert mask.tolist() == [[True, False, False], [True, True, True]]

@@ -17,9 +17,7 @@ SLOT, END, FILL = 7, 1, 0
 def tiny(fusion: str = "attention") -> EarthDialForConditionalGeneration:
     """A fresh tiny model."""
     torch.manual_seed(0)
-    config = make_config(
-        "tiny", vocab_size=64, image_token_id=SLOT, end_token_id=END, pad_token_id=FILL, fusion=fusion
-    )
+    config = make_config("tiny", vocab_size=64, image_token_id=SLOT, end_token_id=END, pad_token_id=FILL, fusion=fusion)
     return EarthDialForConditionalGeneration(config)
 
 
@@ -70,9 +68,7 @@ def test_the_tiny_preset_is_thousands_of_times_smaller_and_the_same_modules() ->
     model = tiny()
     with torch.device("meta"):
         large = EarthDialForConditionalGeneration(make_config("4b"))
-    strip = {type(module).__name__ for module in large.modules()} ^ {
-        type(m).__name__ for m in model.modules()
-    }
+    strip = {type(module).__name__ for module in large.modules()} ^ {type(m).__name__ for m in model.modules()}
     assert not strip
     assert sum(p.numel() for p in model.parameters()) * 2000 < 4_147_181_568
 
@@ -83,7 +79,7 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
 
 
 def test_a_batch_of_rgb_multispectral_and_radar_gives_each_image_what_it_gets_alone() -> None:
-    model = tiny().eval()
+    model = tiny().train(False)
     torch.nn.init.normal_(model.model.band_fusion.out.weight)
     batch = mixed_batch(model)
     with torch.no_grad():
@@ -93,7 +89,7 @@ def test_a_batch_of_rgb_multispectral_and_radar_gives_each_image_what_it_gets_al
 
 
 def test_rgb_tiles_need_no_description_of_their_groups() -> None:
-    model = tiny().eval()
+    model = tiny().train(False)
     one = pick(mixed_batch(model), 0)
     with torch.no_grad():
         plain = model(input_ids=one["input_ids"], pixel_values=one["pixel_values"]).logits
@@ -103,7 +99,7 @@ def test_rgb_tiles_need_no_description_of_their_groups() -> None:
 
 
 def test_a_fresh_model_sees_only_true_colour_of_many_bands() -> None:
-    model = tiny().eval()
+    model = tiny().train(False)
     batch = mixed_batch(model)
     changed = dict(batch, pixel_values=batch["pixel_values"].clone())
     changed["pixel_values"][2] += 1
@@ -139,19 +135,19 @@ def test_a_part_that_does_not_exist_cannot_be_trained() -> None:
 
 @pytest.mark.parametrize("fusion", ["attention", "mean"])
 def test_saving_and_loading_gives_the_same_answers(fusion: str, tmp_path: Path) -> None:
-    model = tiny(fusion).eval()
+    model = tiny(fusion).train(False)
     if fusion == "attention":
         torch.nn.init.normal_(model.model.band_fusion.out.weight)
     model.save_pretrained(tmp_path)
     loaded: Any = EarthDialForConditionalGeneration.from_pretrained(tmp_path)
     batch = mixed_batch(model)
     with torch.no_grad():
-        assert torch.equal(model(**batch).logits, loaded.eval()(**batch).logits)
+        assert torch.equal(model(**batch).logits, loaded.train(False)(**batch).logits)
     assert (tmp_path / "model.safetensors").is_file()
 
 
 def test_prompts_of_different_lengths_are_answered_as_each_alone() -> None:
-    model = tiny().eval()
+    model = tiny().train(False)
     batch = mixed_batch(model)
     images = {name: value for name, value in batch.items() if name != "input_ids"}
     prompts = [
@@ -166,7 +162,7 @@ def test_prompts_of_different_lengths_are_answered_as_each_alone() -> None:
 
 
 def test_greedy_decoding_is_the_argmax_of_the_forward_pass() -> None:
-    model = tiny().eval()
+    model = tiny().train(False)
     one = pick(mixed_batch(model), 1)
     images = {name: value for name, value in one.items() if name != "input_ids"}
     ids = one["input_ids"]

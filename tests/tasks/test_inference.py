@@ -25,9 +25,7 @@ def constant(values: dict[str, float]) -> dict[str, np.ndarray]:
 
 def test_a_multispectral_image_is_true_colour_then_the_rest_and_the_last_group_is_masked() -> None:
     bands = bands_to_load(SENTINEL_2, "ms", SENTINEL_2.band_names)
-    image = compose(
-        constant({name: n for n, name in enumerate(SENTINEL_2.band_names)}), "sentinel-2", bands, UNIT
-    )
+    image = compose(constant({name: n for n, name in enumerate(SENTINEL_2.band_names)}), "sentinel-2", bands, UNIT)
     assert image.pixels[0, :, 0, 0].tolist() == [3, 2, 1]
     assert image.wavelengths[0].tolist() == pytest.approx([0.665, 0.560, 0.490])
     assert image.mask.sum(1).tolist() == [3, 3, 3, 3, 1]
@@ -70,9 +68,7 @@ def test_a_sensor_cannot_be_shown_as_what_it_is_not() -> None:
 
 def test_images_of_any_size_and_number_of_bands_make_one_batch() -> None:
     def image(groups: int, side: int) -> Image:
-        return Image(
-            torch.ones(groups, 3, side, side), torch.ones(groups, 3), torch.ones(groups, 3, dtype=torch.bool)
-        )
+        return Image(torch.ones(groups, 3, side, side), torch.ones(groups, 3), torch.ones(groups, 3, dtype=torch.bool))
 
     batch = batch_images([image(1, 64), image(5, 20), image(1, 112)], 28)
     assert batch["pixel_values"].shape == (7, 3, 28, 28)
@@ -114,9 +110,7 @@ def sample(question: str, answer: str = "yes") -> Sample:
 
 
 def test_a_sample_that_is_too_long_is_rejected_by_name_and_never_cut() -> None:
-    good, rejected = encode_samples(
-        [sample("<image>\nshort"), sample("<image>\n" + "long " * 50)], Words(), 4, 40
-    )
+    good, rejected = encode_samples([sample("<image>\nshort"), sample("<image>\n" + "long " * 50)], Words(), 4, 40)
     assert len(good) == 1 and isinstance(good[0][1], Encoded)
     assert rejected == [{"sample_id": "c#0/ms", "reason": "too-long", "detail": rejected[0]["detail"]}]
     assert "40 allowed" in rejected[0]["detail"]

@@ -27,9 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_stages_1_and_2_are_true_colour_and_stage_3_adds_all_bands_and_radar(folder: Path) -> None:
     with contextlib.chdir(folder):
-        shown = {
-            s: {x.modality for x in read_samples(paths.mixture(s) / "train.parquet")} for s in ("1", "2", "3")
-        }
+        shown = {s: {x.modality for x in read_samples(paths.mixture(s) / "train.parquet")} for s in ("1", "2", "3")}
     assert shown == {"1": {"rgb"}, "2": {"rgb"}, "3": {"rgb", "ms", "sar"}}
 
 
@@ -50,13 +48,11 @@ def test_bands_begin_with_true_colour_and_leave_none_out(folder: Path) -> None:
 
 def test_no_chip_is_on_two_sides_and_the_buffer_is_nobodys(folder: Path) -> None:
     with contextlib.chdir(folder):
-        sides = {
-            n: {x.chip_id for x in read_samples(paths.mixture("3") / f"{n}.parquet")} for n in mixture.SPLITS
-        }
+        sides = {n: {x.chip_id for x in read_samples(paths.mixture("3") / f"{n}.parquet")} for n in mixture.SPLITS}
         split = tables.read(paths.split() / "assignment.parquet").to_pylist()
     buffer = {row["chip_id"] for row in split if row["split"] == "buffer"}
     assert not sides["train"] & sides["test"] and not sides["train"] & sides["val"]
-    assert buffer and not buffer & set.union(*sides.values())
+    assert buffer and all(not buffer & chips for chips in sides.values())
 
 
 def test_weights_become_repeats_and_fractions_a_fixed_share() -> None:

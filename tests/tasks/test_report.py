@@ -117,9 +117,7 @@ def test_every_picture_says_what_it_shows(page: Reader) -> None:
 def test_the_headline_counts_the_dataset(reported: Path, page: Reader) -> None:
     data = reported / "data"
     ledgers = [pl.read_parquet(data / f"select/{sensor}/ledger.parquet") for sensor in SENSORS]
-    turns = sum(
-        pl.read_parquet(path).explode("turns").height for path in data.glob("qa/*/*/conversations.parquet")
-    )
+    turns = sum(pl.read_parquet(path).explode("turns").height for path in data.glob("qa/*/*/conversations.parquet"))
     overall = json.loads((data / "evaluate/scores.json").read_text())["overall"]
     kept = sum(ledger.filter(pl.col("verdict") == "kept").height for ledger in ledgers)
     for number, name in (
@@ -148,9 +146,7 @@ def test_the_funnel_reconciles_for_every_sensor(reported: Path, page: Reader) ->
 def test_every_window_is_drawn_and_counted_in_the_legend(reported: Path, html: str) -> None:
     drawn = re.findall(r"<title>(.+?) \((\d+) windows\)</title></path>", html)
     assert sum(int(number) for _, number in drawn) == 3 * 36
-    assert {"dropped: too much cloud", "dropped: too few labels", "training", "test"} <= {
-        what for what, _ in drawn
-    }
+    assert {"dropped: too much cloud", "dropped: too few labels", "training", "test"} <= {what for what, _ in drawn}
     legend = html[html.index('<ul class="legend"') : html.index('<div class="sites">')]
     assert sum(map(int, re.findall(r"<b>(\d+)</b>", legend))) == 3 * 36
 

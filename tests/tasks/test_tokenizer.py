@@ -35,9 +35,7 @@ def test_every_tag_and_control_token_is_one_token_wherever_it_stands(folder: Pat
     ids = {tokenizer.convert_tokens_to_ids(token) for token in (*CONTROL_TOKENS, *MARKUP_TOKENS, *TAGS)}
     assert len(ids) == len(CONTROL_TOKENS) + len(MARKUP_TOKENS) + len(TAGS)
     for token in (*CONTROL_TOKENS, *MARKUP_TOKENS, *TAGS):
-        assert tokenizer.convert_tokens_to_ids(token) in tokenizer.encode(
-            f"see{token}there", add_special_tokens=False
-        )
+        assert tokenizer.convert_tokens_to_ids(token) in tokenizer.encode(f"see{token}there", add_special_tokens=False)
 
 
 def test_any_text_comes_back_and_boxes_survive_decoding(folder: Path) -> None:
@@ -68,9 +66,7 @@ def test_another_process_writes_the_same_bytes(folder: Path, tmp_path: Path) -> 
     command = [sys.executable, "-m", "tasks.tokenizer"]
     subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}, check=True)
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        assert (tmp_path / "data/tokenizer" / name).read_bytes() == (
-            folder / "data/tokenizer" / name
-        ).read_bytes()
+        assert (tmp_path / "data/tokenizer" / name).read_bytes() == (folder / "data/tokenizer" / name).read_bytes()
 
 
 def test_nothing_of_the_test_side_is_read(folder: Path) -> None:

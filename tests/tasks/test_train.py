@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,6 +131,27 @@ def test_a_stopped_run_exits_with_75_and_goes_on_to_the_same_bytes(trained: Path
         assert stopped.value.exit_code == 75
         train.run("1")
         assert outputs(trained) == expected
+
+
+@pytest.mark.parametrize(("change", "tolerance"), [({"micro_batch": 3}, 1e-4), ({"precision": "bfloat16"}, 0.05)])
+def test_the_loss_of_a_step_is_the_same_however_it_is_computed(
+    change: dict[str, Any], tolerance: float, trained: Path, tmp_path: Path
+) -> None:
+    for name in ("whole", "other"):
+        shutil.copytree(trained, tmp_path / name)
+        common = SHORT | (change if name == "other" else {})
+        write_params(tmp_path / name, SENSORS, train={"common": common, "stage1": {"max_steps": 3}})
+        with contextlib.chdir(tmp_path / name):
+            train.run("1")
+    whole, other = (
+        [
+            float(row["loss"])
+            for row in csv.DictReader((tmp_path / name / paths.train("1") / "log.csv").open())
+            if row["loss"]
+        ]
+        for name in ("whole", "other")
+    )
+    assert other == pytest.approx(whole, rel=tolerance)
 
 
 def test_the_checkpoint_is_whole_by_itself(trained: Path) -> None:

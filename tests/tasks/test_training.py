@@ -25,9 +25,7 @@ def test_every_sample_is_seen_as_often_as_it_repeats_in_every_epoch() -> None:
 @pytest.mark.parametrize("world", [1, 2, 8])
 def test_workers_that_share_a_step_see_every_sample_once_an_epoch(world: int) -> None:
     order = Order([1] * 50, batch=16, epochs=1, seed=0)
-    seen = [
-        i for step in range(order.steps) for rank in range(world) for i in order.samples(step)[rank::world]
-    ]
+    seen = [i for step in range(order.steps) for rank in range(world) for i in order.samples(step)[rank::world]]
     assert sorted(seen) == list(range(50))
 
 

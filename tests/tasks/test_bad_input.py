@@ -1,0 +1,206 @@
+"""Every bad input meets the real servers, and gets a clear error or a quarantine row with its reason."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+import rasterio
+
+from tests.conftest import ROOT, Run
+
+Edit = Callable[[str, str], None]
+SCENE = "S2A_33UUU_20170216_0_L1C"
+PATCH = "S2A_MSIL2A_20170613T101031_87_48"
+
+
+@pytest.fixture
+def brandenburg(edit_params: Edit) -> None:
+    """Ask for one place only, so that the tests are quick."""
+    edit_params("  virginia: [-75.80, 37.50, -75.40, 37.80]\n", "")
+    edit_params("  bigearthnet: [-12.0, 35.0, 32.0, 70.0]\n", "  upper-austria: [13.6, 48.1, 13.8, 48.3]\n")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.unlink()  # the file is a hard link into the repository
+    path.write_bytes(content)
+
+
+def _asset(workspace: Path, key: str, item: str = SCENE, collection: str = "sentinel-2-l1c") -> Path:
+    document = json.loads((workspace / f"samples/catalog/items/{collection}/{item}.json").read_text())
+    return workspace / "samples" / document["assets"][key]["href"]
+
+
+def _scan(run_stage: Run) -> None:
+    for stage, options in (("scenes", [{}]), ("scan", [{"part": "a"}, {"part": "b"}])):
+        for option in options:
+            done = run_stage(stage, sensor="sentinel-2", **option)
+            assert done.returncode == 0, done.stderr
+
+
+def test_an_unreachable_catalog_is_named_with_its_address(run_stage: Run, edit_params: Edit) -> None:
+    edit_params("catalog: sample", "catalog: earth-search")
+    edit_params("https://earth-search.aws.element84.com/v1", "http://127.0.0.1:9")
+    done = run_stage("scenes", sensor="sentinel-2")
+    assert done.returncode == 1
+    assert "http://127.0.0.1:9" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_no_scene_is_an_error_that_names_the_condition_that_emptied_the_search(
+    run_stage: Run, edit_params: Edit
+) -> None:
+    edit_params("max_scene_cloud: 90", "max_scene_cloud: 10")
+    done = run_stage("scenes", sensor="landsat")
+    assert done.returncode == 1
+    assert "none with at most 10.0 % cloud (the clearest has 31.868 %)" in done.stderr
+
+
+def test_a_typo_in_the_parameters_is_named_with_its_path_and_what_is_allowed(run_stage: Run, edit_params: Edit) -> None:
+    edit_params("  max_cloud: 0.10", "  max_clod: 0.10")
+    done = run_stage("params")
+    assert done.returncode == 2
+    assert "'select.max_clod' is not a parameter; did you mean 'max_cloud'?" in done.stderr
+    assert "min_labels" in done.stderr
+
+
+def test_a_value_out_of_bounds_is_named_with_its_path_and_bound(run_stage: Run, edit_params: Edit) -> None:
+    edit_params("  max_cloud: 0.10", "  max_cloud: 10")
+    done = run_stage("params")
+    assert done.returncode == 2
+    assert "'select.max_cloud' is 10: input should be less than or equal to 1" in done.stderr
+
+
+@pytest.mark.usefixtures("brandenburg")
+def test_a_scene_without_its_mask_is_quarantined_and_the_others_go_on(run_stage: Run, workspace: Path) -> None:
+    item = workspace / f"samples/catalog/items/sentinel-2-l1c/{SCENE}.json"
+    document = json.loads(item.read_text())
+    del document["assets"]["scl"]
+    item.write_text(json.dumps(document))
+    _scan(run_stage)
+    rows = pl.read_parquet("data/scan/sentinel-2/*/quarantine.parquet")
+    assert set(rows["item_id"]) == {SCENE} and set(rows["reason"]) == {"missing-asset"}
+    kept = pl.read_parquet("data/scan/sentinel-2/*/windows.parquet")
+    assert PATCH in set(kept["item_id"])
+
+
+@pytest.mark.usefixtures("brandenburg")
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda content: content[:2000], "unreadable"),
+        (lambda _: b"<html>504 Gateway Timeout</html>", "not-a-raster"),
+    ],
+    ids=["truncated", "not a TIFF"],
+)
+def test_a_damaged_mask_is_quarantined_with_its_reason(
+    run_stage: Run, workspace: Path, damage: Callable[[bytes], bytes], reason: str
+) -> None:
+    mask = _asset(workspace, "scl")
+    _replace(mask, damage(mask.read_bytes()))
+    _scan(run_stage)
+    rows = pl.read_parquet("data/scan/sentinel-2/*/quarantine.parquet")
+    assert set(rows["item_id"]) == {SCENE} and set(rows["reason"]) == {reason}
+
+
+@pytest.mark.usefixtures("brandenburg")
+def test_a_scene_without_a_coordinate_system_is_quarantined(run_stage: Run, workspace: Path) -> None:
+    mask = _asset(workspace, "scl")
+    with rasterio.open(mask) as source:
+        pixels = source.read(1)
+    mask.unlink()
+    with rasterio.open(
+        mask, "w", driver="GTiff", width=pixels.shape[1], height=pixels.shape[0], count=1, dtype="uint8"
+    ) as out:
+        out.write(pixels, 1)
+    _scan(run_stage)
+    rows = pl.read_parquet("data/scan/sentinel-2/*/quarantine.parquet")
+    assert set(rows["reason"]) == {"no-crs"}
+
+
+@pytest.mark.usefixtures("brandenburg")
+def test_a_band_cut_short_costs_its_own_scene_only(run_stage: Run, workspace: Path) -> None:
+    _through_select(run_stage)
+    band = _asset(workspace, "nir")
+    _replace(band, band.read_bytes()[:20_000])
+    for part in ("a", "b"):
+        done = run_stage("chips", sensor="sentinel-2", part=part)
+        assert done.returncode in (0, 1), done.stderr
+    lost = pl.read_parquet("data/chips/sentinel-2/*/quarantine.parquet")
+    assert set(lost["item_id"]) == {SCENE} and set(lost["reason"]) == {"unreadable"}
+
+
+def _through_select(run_stage: Run) -> None:
+    _scan(run_stage)
+    for stage in ("labels", "select"):
+        done = run_stage(stage, sensor="sentinel-2")
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("brandenburg")
+def test_a_killed_run_goes_on_from_its_whole_shards_and_ends_with_the_same_bytes(
+    run_stage: Run, workspace: Path, edit_params: Edit
+) -> None:
+    edit_params("shard_size: 128", "shard_size: 8")
+    _through_select(run_stage)
+    part = max("ab", key=lambda name: _chips_of(run_stage, workspace, name))
+    folder = workspace / f"data/chips/sentinel-2/{part}"
+    undisturbed = {shard.name: shard.read_bytes() for shard in folder.glob("shard-*.parquet")}
+    assert len(undisturbed) > 1
+    for shard in folder.iterdir():
+        shard.unlink()
+    command = [sys.executable, "-m", "tasks.chips", "--sensor", "sentinel-2", "--part", part]
+    process = subprocess.Popen(command, cwd=workspace, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    work = workspace / f".earthloom/work/chips@sentinel-2-{part}"
+    while not list(work.glob("shard-*.parquet")) and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = {path: path.stat().st_mtime_ns for path in work.glob("shard-*.parquet")}
+    (work / "shard-00099.parquet").write_bytes(b"PAR1 half")
+    (work / "shard-00099.parquet").unlink()
+    assert 0 < len(finished) < len(undisturbed), "the kill came too late to prove anything"
+    half = work / "shard-00001.parquet"
+    if half not in finished:
+        half.write_bytes(undisturbed["shard-00001.parquet"][:500])  # as a copy that was cut would be
+    done = run_stage("chips", sensor="sentinel-2", part=part)
+    assert done.returncode == 0, done.stderr
+    assert {shard.name: shard.read_bytes() for shard in folder.glob("shard-*.parquet")} == undisturbed
+
+
+def _chips_of(run_stage: Run, workspace: Path, part: str) -> int:
+    done = run_stage("chips", sensor="sentinel-2", part=part)
+    assert done.returncode == 0, done.stderr
+    return int(json.loads((workspace / f"data/summary/chips@sentinel-2-{part}.json").read_text())["chips"])
+
+
+@pytest.mark.usefixtures("brandenburg")
+def test_a_full_disk_is_one_clear_error_and_what_was_finished_stays(run_stage: Run, workspace: Path) -> None:
+    done = run_stage("scenes", sensor="sentinel-2")
+    assert done.returncode == 0
+    frozen = (workspace / "data/scenes/sentinel-2/items.parquet").read_bytes()
+    # A limit on the size of files is the disk's refusal that a test may cause: EFBIG instead of ENOSPC.
+    code = (
+        "import resource, signal, runpy, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048));"
+        "sys.argv = ['scan', '--sensor', 'sentinel-2', '--part', 'a'];"
+        "runpy.run_module('tasks.scan', run_name='__main__')"
+    )
+    full = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=workspace,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert full.returncode == 1
+    assert "no space left to write" in full.stderr and "Traceback" not in full.stderr
+    assert (workspace / "data/scenes/sentinel-2/items.parquet").read_bytes() == frozen
+    assert not list((workspace / "data/scan").rglob("windows.parquet"))
