@@ -19,6 +19,7 @@ from tasks.core.catalog import Catalog, open_catalog
 from tasks.core.errors import EmptyStageError, SceneError
 from tasks.core.frozen import read_items
 from tasks.core.grid import GridParams, WindowGrid, part_of, to_lonlat
+from tasks.core.land import is_land
 from tasks.core.log import progress
 from tasks.core.raster import Asset, find_asset, open_asset, read_onto, scene_bounds, scene_epsg
 from tasks.core.section import Section, load
@@ -113,14 +114,12 @@ def fractions(
 
 def land_fraction(block: Block, samples: int) -> NDArray[np.float64]:
     """Share of land among samples x samples points of each window, from the GLOBE land mask (30 arc seconds)."""
-    from global_land_mask import globe
-
     steps = (np.arange(samples) + 0.5) / samples * block.grid.size
     x = block.columns[:, None, None] * block.grid.size + steps[None, None, :]
     y = block.rows[:, None, None] * block.grid.size + steps[None, :, None]
     x, y = np.broadcast_arrays(x, y)
     longitude, latitude = to_lonlat(block.grid.epsg).transform(x.ravel(), y.ravel())
-    land = np.asarray(globe.is_land(latitude, longitude)).reshape(x.shape)
+    land = is_land(longitude, latitude).reshape(x.shape)
     return np.asarray(land.mean(axis=(1, 2)))
 
 

@@ -121,12 +121,14 @@ def _driver(href: str) -> str:
 
 
 def scene_epsg(dataset: DatasetReader) -> int:
-    """The UTM zone a scene is worked in: its own if it has one, else the zone of its centre."""
-    own = dataset.crs.to_epsg() if dataset.crs else None
-    if own and (32601 <= own <= 32660 or 32701 <= own <= 32760):
-        return int(own)
+    """The UTM zone a scene is worked in: the zone its centre lies in, as its own CRS writes that zone.
+
+    A scene gridded in a neighbouring zone, as pieces of tiles at a zone's edge are, is warped into the right one.
+    """
     west, south, east, north = _lonlat_bounds(dataset)
-    return int(utm_epsg(np.array((west + east) / 2), np.array((south + north) / 2)))
+    right = int(utm_epsg(np.array((west + east) / 2), np.array((south + north) / 2)))
+    own = dataset.crs.to_epsg() if dataset.crs else None
+    return int(own) if own and own - own % 100 in (32600, 32700) and own % 100 == right % 100 else right
 
 
 def scene_bounds(dataset: DatasetReader, epsg: int) -> Bounds:

@@ -9,6 +9,7 @@ import pystac
 from markupsafe import Markup, escape
 from pyproj import Transformer
 
+from tasks.core.land import is_land
 from tasks.report.svg import number
 
 WIDTH = 960.0
@@ -94,15 +95,13 @@ class _Projection:
 
 def _land() -> list[tuple[float, float]]:
     """(longitude, latitude) of dots on land, evenly spread over the ground."""
-    from global_land_mask import globe
-
     dots = []
     for latitude in np.arange(NORTH, SOUTH, -DOT * 0.87):
         step = DOT / max(math.cos(math.radians(float(latitude))), 0.2)
         longitude = np.arange(-180 + step / 2, 180, step)
-        land = globe.is_land(np.full_like(longitude, latitude), longitude)
-        dots += [(float(place), float(latitude)) for place in longitude[land]]
-    return dots
+        dots.append(np.stack([longitude, np.full_like(longitude, latitude)], axis=1))
+    places = np.concatenate(dots)
+    return [(float(x), float(y)) for x, y in places[is_land(places[:, 0], places[:, 1])]]
 
 
 def draw(found: Sequence[Site]) -> Markup:

@@ -83,7 +83,7 @@ def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> 
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
-            f"checkpoint {found[-1]} does not fit the model ({error}); remove {folder} to train from the beginning"
+            f"{found[-1]} does not fit the model ({error}); remove {folder} to train from the beginning"
         ) from error
     set_random_state(load_file(found[-1] / "random.safetensors"))
     progress = Progress(**json.loads((found[-1] / "progress.json").read_text()))
