@@ -42,6 +42,15 @@ class Image:
         """Size of the pixels in memory."""
         return self.pixels.nbytes
 
+    def resized(self, size: int) -> "Image":
+        """The same image with tiles of `size` pixels a side."""
+        if self.pixels.shape[-2:] == (size, size):
+            return self
+        pixels = nn.functional.interpolate(
+            self.pixels, (size, size), mode="bilinear", antialias=True, align_corners=False
+        )
+        return Image(pixels, self.wavelengths, self.mask)
+
 
 class Normalisation:
     """Mean and standard deviation of each plane of each sensor. Travels with a checkpoint, which is useless
@@ -49,13 +58,17 @@ class Normalisation:
     """
 
     def __init__(self, values: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-        self.values = {sensor: {name: list(pair) for name, pair in bands.items()} for sensor, bands in values.items()}
+        self.values = {
+            sensor: {name: list(pair) for name, pair in bands.items()} for sensor, bands in values.items()
+        }
 
     @classmethod
     def from_stats(cls, stats: Mapping[str, Path]) -> "Normalisation":
         """From what stage `stats` wrote, by sensor."""
         told = {sensor: read_json(path)["bands"] for sensor, path in stats.items()}
-        return cls({s: {band["name"]: (band["mean"], band["std"]) for band in bands} for s, bands in told.items()})
+        return cls(
+            {s: {band["name"]: (band["mean"], band["std"]) for band in bands} for s, bands in told.items()}
+        )
 
     @classmethod
     def load(cls, checkpoint: Path) -> "Normalisation":
@@ -79,7 +92,9 @@ class Normalisation:
             )
         mean, std = self.values[sensor][name]
         scaled = (plane - mean) / max(std, SMALLEST_STD)
-        finite: NDArray[np.float32] = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+        finite: NDArray[np.float32] = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype(
+            np.float32
+        )
         return finite
 
 
@@ -99,7 +114,9 @@ def compose(
     """
     missing = [band for band in bands if band not in pixels]
     if missing:
-        raise TrainingError(f"the chip has no {', '.join(missing)}, only {', '.join(pixels)}; rebuild stage `mixture`")
+        raise TrainingError(
+            f"the chip has no {', '.join(missing)}, only {', '.join(pixels)}; rebuild stage `mixture`"
+        )
     known = SENSORS[sensor]
     stack = with_ratio(known, np.stack([pixels[band] for band in bands]), bands)
     shown = planes(known, bands)
@@ -124,11 +141,7 @@ def batch_images(images: Sequence[Image], size: int, blank: bool = False) -> dic
         size: side of a tile in pixels.
         blank: replace every pixel by the training mean: what is left is what the question alone gives away.
     """
-    resized = [
-        nn.functional.interpolate(image.pixels, (size, size), mode="bilinear", antialias=True, align_corners=False)
-        for image in images
-    ]
-    pixel_values = torch.cat(resized)
+    pixel_values = torch.cat([image.resized(size).pixels for image in images])
     counts = torch.tensor([len(image.pixels) for image in images])
     return {
         "pixel_values": torch.zeros_like(pixel_values) if blank else pixel_values,
@@ -157,11 +170,11 @@ def read_geotiff(content: bytes, what: str) -> dict[str, NDArray[np.float32]]:
 
 
 class ChipReader:
-    """Images of chips from their shards, the last used kept in memory."""
+    """Images of chips from their shards, resized to the model's tile, the last used kept in memory."""
 
-    def __init__(self, normalise: Normalisation, root: Path = Path(), cache_mb: int = 1024, shards: int = 8) -> None:
+    def __init__(self, normalise: Normalisation, size: int, cache_mb: int = 1024, shards: int = 8) -> None:
         self.normalise = normalise
-        self.root = root
+        self.size = size
         self._room = cache_mb * 2**20
         self._images: OrderedDict[str, Image] = OrderedDict()
         self._held = 0
@@ -181,7 +194,8 @@ class ChipReader:
         content = self._shard(shard)
         if chip_id not in content:
             raise TrainingError(f"chip {chip_id} is not in {shard}; rebuild stage `mixture`")
-        image = compose(read_geotiff(content[chip_id], f"chip {chip_id} in {shard}"), sensor, bands, self.normalise)
+        pixels = read_geotiff(content[chip_id], f"chip {chip_id} in {shard}")
+        image = compose(pixels, sensor, bands, self.normalise).resized(self.size)
         self._images[key] = image
         self._held += image.nbytes
         while self._held > self._room and len(self._images) > 1:
@@ -190,8 +204,10 @@ class ChipReader:
 
     def _shard(self, shard: str) -> dict[str, bytes]:
         if shard not in self._shards:
-            table = tables.read(self.root / shard, ["chip_id", "pixels"])
-            self._shards[shard] = dict(zip(table["chip_id"].to_pylist(), table["pixels"].to_pylist(), strict=True))
+            table = tables.read(Path(shard), ["chip_id", "pixels"])
+            self._shards[shard] = dict(
+                zip(table["chip_id"].to_pylist(), table["pixels"].to_pylist(), strict=True)
+            )
         self._shards.move_to_end(shard)
         while len(self._shards) > self._most_shards:
             self._shards.popitem(last=False)

@@ -117,7 +117,7 @@ def one_step(setup: Setup, optimizer: torch.optim.Optimizer, progress: Progress,
     if not torch.isfinite(torch.tensor(loss)):
         names = ", ".join(setup.train.samples[index][0].sample_id for index in indices[:4])
         raise TrainingError(
-            f"the loss of step {progress.step + 1} is {loss} (samples {names}); lower train.*.lr in params.yaml"
+            f"the loss of step {progress.step + 1} is {loss} ({names}); lower train.*.lr in params.yaml"
         )
     norm = nn.utils.clip_grad_norm_(setup.model.parameters(), setup.common.clip)
     for group in optimizer.param_groups:

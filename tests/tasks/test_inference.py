@@ -80,7 +80,7 @@ def test_images_of_any_size_and_number_of_bands_make_one_batch() -> None:
 def test_a_chip_is_read_from_its_shard_and_kept_within_the_room_there_is(tmp_path: Path) -> None:
     write_dataset(tmp_path, 8, ("sentinel-1",))
     with contextlib.chdir(tmp_path):
-        reader = ChipReader(UNIT, cache_mb=0)
+        reader = ChipReader(UNIT, 28, cache_mb=0)
         shard = "data/chips/sentinel-1/a/shard-0000.parquet"
         first = reader.read(shard, "sentinel-1-a-000", "sentinel-1", ("VV", "VH"))
         for number in (1, 2, 0):

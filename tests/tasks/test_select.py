@@ -1,0 +1,81 @@
+"""The triple filter and its ledger."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.core.errors import EmptyStageError
+from tasks.core.sensors import SENSORS
+from tasks.select import SelectParams, select
+
+PARAMS = SelectParams(max_nodata=0.05, max_cloud=0.1, min_land=0.3, min_labels=3, max_dates=1)
+
+
+def _candidates(count: int = 400, seed: int = 0) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    cloud = rng.uniform(0, 0.3, count)
+    return pl.DataFrame(
+        {
+            "chip_id": [f"w{i % (count // 2):04d}_s{i}" for i in range(count)],
+            "window_id": [f"w{i % (count // 2):04d}" for i in range(count)],
+            "datetime": [datetime(2020, 1, 1 + i % 20, tzinfo=UTC) for i in range(count)],
+            "nodata_fraction": rng.choice([0.0, 0.5], count, p=[0.9, 0.1]),
+            "cloud_fraction": [None if value > 0.28 else value for value in cloud],
+            "land_fraction": rng.uniform(0, 1, count),
+        }
+    )
+
+
+def _labels(candidates: pl.DataFrame, seed: int = 1) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = [(chip, f"label{n}") for chip in candidates["chip_id"] for n in range(rng.integers(0, 6))]
+    return pl.DataFrame(rows, schema=["chip_id", "label"], orient="row")
+
+
+@pytest.mark.parametrize("sensor", SENSORS)
+def test_the_ledger_reconciles_kept_and_dropped_with_the_candidates(sensor: str) -> None:
+    candidates = _candidates()
+    ledger = select(candidates, _labels(candidates), SENSORS[sensor], PARAMS)
+    assert sorted(ledger["chip_id"]) == sorted(candidates["chip_id"])
+    counts = dict(ledger.group_by("verdict").len().iter_rows())
+    assert sum(counts.values()) == candidates.height
+    assert counts["kept"] > 0 and set(counts) <= {"kept", "nodata", "cloud", "land", "labels", "duplicate"}
+
+
+def test_every_dropped_window_fails_its_threshold_and_every_kept_one_passes_all() -> None:
+    candidates = _candidates()
+    ledger = select(candidates, _labels(candidates), SENSORS["sentinel-2"], PARAMS)
+    for row in ledger.iter_rows(named=True):
+        if row["verdict"] == "kept":
+            assert row["nodata_fraction"] <= 0.05 and row["cloud_fraction"] <= 0.1
+            assert row["land_fraction"] >= 0.3 and row["label_count"] >= 3 and row["date_rank"] <= 1
+        elif row["verdict"] in ("land", "labels"):
+            assert row["value"] < row["threshold"]
+        else:
+            assert row["value"] is None or row["value"] > row["threshold"]
+
+
+def test_unknown_cloud_is_not_clear_sky_but_radar_is_not_asked() -> None:
+    candidates = _candidates().with_columns(cloud_fraction=pl.lit(None, pl.Float64))
+    labels = _labels(candidates)
+    optical = select(candidates, labels, SENSORS["landsat"], PARAMS)
+    assert "kept" not in set(optical["verdict"]) and "cloud" in set(optical["verdict"])
+    assert "kept" in set(select(candidates, labels, SENSORS["sentinel-1"], PARAMS)["verdict"])
+
+
+def test_of_a_window_seen_twice_the_clearest_usable_scene_is_kept() -> None:
+    candidates = _candidates(8).with_columns(
+        nodata_fraction=0.0, land_fraction=1.0, cloud_fraction=pl.Series([0.01, 0.05, 0.02, 0.0, 0.0, 0.02, 0.09, 0.9])
+    )
+    labels = pl.DataFrame(
+        [(c, f"l{n}") for c in candidates["chip_id"] for n in range(3)], schema=["chip_id", "label"], orient="row"
+    )
+    ledger = select(candidates, labels, SENSORS["sentinel-2"], PARAMS)
+    assert sorted(ledger.filter(verdict="kept")["chip_id"]) == ["w0000_s4", "w0001_s5", "w0002_s2", "w0003_s3"]
+
+
+def test_no_candidate_is_an_error_that_names_the_areas() -> None:
+    with pytest.raises(EmptyStageError, match="see the areas"):
+        select(_candidates().head(0), _labels(_candidates()), SENSORS["landsat"], PARAMS)
