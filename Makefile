@@ -31,7 +31,7 @@ demo: env
 ## test: everything CI asks for: lint, types, tests
 .PHONY: test
 test: env lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 ## lint: ruff, mypy --strict, import contracts
 .PHONY: lint

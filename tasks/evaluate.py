@@ -55,9 +55,7 @@ class EvaluateParams(Section):
     threads: int = Field(ge=0, description="CPU threads, 0 for all")
     batch: int = Field(ge=1, description="questions answered side by side")
     max_new_tokens: int = Field(ge=1, description="longest answer")
-    bootstrap: int = Field(
-        ge=100, description="resamplings of the test chips behind each confidence interval"
-    )
+    bootstrap: int = Field(ge=100, description="resamplings of the test chips behind each confidence interval")
     seed: int = Field(ge=0, description="of the resampling")
 
 
@@ -88,9 +86,7 @@ class Majority:
         for question_type, question, answer in answers:
             counts[question_type, question][normalise(answer)] += 1
             counts[question_type, ""][normalise(answer)] += 1
-        self._best = {
-            key: min(told, key=lambda answer: (-told[answer], answer)) for key, told in counts.items()
-        }
+        self._best = {key: min(told, key=lambda answer: (-told[answer], answer)) for key, told in counts.items()}
 
     def answer(self, question_type: str, question: str) -> str:
         """The answer; empty if the training side knows nothing of the type."""
@@ -147,10 +143,7 @@ def mark(rows: Iterable[Row], majority: Majority) -> list[Row]:
     for row in rows:
         guess = majority.answer(row["question_type"], row["question"])
         answers = {"correct": row["answer"], "blank_correct": row["blank_answer"], "majority_correct": guess}
-        marks = {
-            name: is_correct(answer, row["annotation"], row["question_type"])
-            for name, answer in answers.items()
-        }
+        marks = {name: is_correct(answer, row["annotation"], row["question_type"]) for name, answer in answers.items()}
         marked.append({**row, "majority_answer": guess, **marks})
     return marked
 
@@ -222,9 +215,7 @@ def run() -> Summary:
     params = load(EvaluateParams, "evaluate")
     samples = read_samples(paths.mixture("3") / "test.parquet")
     if not samples:
-        raise EmptyStageError(
-            "evaluate: the mixture of stage 3 has no test sample; see data/split and split.test"
-        )
+        raise EmptyStageError("evaluate: the mixture of stage 3 has no test sample; see data/split and split.test")
     majority = Majority(
         (question_type, bare_question(question), answer)
         for sample in read_samples(paths.mixture("3") / "train.parquet")
@@ -243,9 +234,7 @@ def run() -> Summary:
         "types_above_both_baselines": len(
             beaten(scores["by_type"], lambda told: told["accuracy"] > max(told["no_image"], told["majority"]))
         ),
-        "types_with_a_constant_answer": len(
-            beaten(scores["by_type"], lambda told: bool(told["constant_answer"]))
-        ),
+        "types_with_a_constant_answer": len(beaten(scores["by_type"], lambda told: bool(told["constant_answer"]))),
     }
 
 

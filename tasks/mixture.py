@@ -89,17 +89,13 @@ def rows_of(sensor: str, part: str, modalities: dict[Modality, float]) -> Iterat
                 "modality": modality,
                 "shard": shard,
                 "bands": bands_to_load(known, modality, present),
-                "conversations": conversations.retag(
-                    row["conversations"], known.tag, modality_tag(known, modality)
-                ),
+                "conversations": conversations.retag(row["conversations"], known.tag, modality_tag(known, modality)),
                 "question_types": [turn["question_type"] for turn in row["turns"]],
                 "repeats": repeats(sample_id, weight),
             }
 
 
-def mix(
-    recipe: RecipeParams, sensors: Iterable[str], parts: Iterable[str]
-) -> dict[str, list[dict[str, Any]]]:
+def mix(recipe: RecipeParams, sensors: Iterable[str], parts: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """Rows of each split, sorted by sample. Val and test take every conversation once, whatever its
     weight.
     """

@@ -28,9 +28,7 @@ Plane = NDArray[np.float32]
 class StatsParams(Section):
     """`stats:` in params.yaml."""
 
-    bins: int = Field(
-        ge=2, le=1024, description="bins of each band's histogram, from its least to its largest value"
-    )
+    bins: int = Field(ge=2, le=1024, description="bins of each band's histogram, from its least to its largest value")
 
 
 def ordered_bits(values: Plane) -> NDArray[np.uint32]:
@@ -115,11 +113,7 @@ class Distribution:
 def training_chips(sensor: str) -> Iterator[dict[str, Plane]]:
     """Finite values of every band of each training chip, part by part and shard by shard."""
     split = tables.read(paths.split() / "assignment.parquet", ["chip_id", "split"])
-    chosen = {
-        c
-        for c, s in zip(split["chip_id"].to_pylist(), split["split"].to_pylist(), strict=True)
-        if s == "train"
-    }
+    chosen = {c for c, s in zip(split["chip_id"].to_pylist(), split["split"].to_pylist(), strict=True) if s == "train"}
     for part in read_params()["grid"]["parts"]:
         for shard in sorted(paths.chips(sensor, part).glob("shard-*.parquet")):
             table = tables.read(shard, ["chip_id", "pixels"])

@@ -40,17 +40,11 @@ class TokenizerParams(Section):
 def training_texts() -> Iterator[str]:
     """Every turn of the training side's conversations, without tags, sensor by sensor and part by part."""
     split = tables.read(paths.split() / "assignment.parquet", ["chip_id", "split"])
-    chosen = {
-        c
-        for c, s in zip(split["chip_id"].to_pylist(), split["split"].to_pylist(), strict=True)
-        if s == "train"
-    }
+    chosen = {c for c, s in zip(split["chip_id"].to_pylist(), split["split"].to_pylist(), strict=True) if s == "train"}
     values = read_params()
     for sensor in values["sensors"]["enabled"]:
         for part in values["grid"]["parts"]:
-            table = tables.read(
-                paths.qa(sensor, part) / "conversations.parquet", ["chip_id", "conversations"]
-            )
+            table = tables.read(paths.qa(sensor, part) / "conversations.parquet", ["chip_id", "conversations"])
             for row in table.to_pylist():
                 if row["chip_id"] in chosen:
                     for question, answer in conversations.load(row["conversations"]):
@@ -68,9 +62,7 @@ def train(texts: Iterable[str], params: TokenizerParams) -> "Tokenizer":
 
     told = list(texts)
     if not told:
-        raise EmptyStageError(
-            "tokenizer: no conversation is about a training chip; see data/qa and data/split"
-        )
+        raise EmptyStageError("tokenizer: no conversation is about a training chip; see data/qa and data/split")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -96,9 +88,7 @@ def check_single(tokens: Sequence[str], tokenizer: "Tokenizer") -> None:
     for token in tokens:
         ids = tokenizer.encode(f"a {token}b").ids
         if tokenizer.token_to_id(token) not in ids or len(tokenizer.encode(token).ids) != 1:
-            raise TrainingError(
-                f"tokenizer: '{token}' is {len(tokenizer.encode(token).ids)} tokens, it must be one"
-            )
+            raise TrainingError(f"tokenizer: '{token}' is {len(tokenizer.encode(token).ids)} tokens, it must be one")
 
 
 def configuration(longest: int) -> dict[str, Any]:

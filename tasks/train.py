@@ -54,9 +54,7 @@ def begin(stage: str, params: ModelParams, seed: int, tokenizer: Any) -> "EarthD
         return EarthDialForConditionalGeneration(config)
     before = require(paths.train(str(int(stage) - 1)))
     if (before / "tokenizer.json").read_bytes() != (paths.tokenizer() / "tokenizer.json").read_bytes():
-        raise TrainingError(
-            f"{before} was trained with another tokenizer; train stage {int(stage) - 1} again"
-        )
+        raise TrainingError(f"{before} was trained with another tokenizer; train stage {int(stage) - 1} again")
     model = EarthDialForConditionalGeneration.from_pretrained(before)
     sizes = ("hidden_size", "num_hidden_layers", "vocab_size")
     if any(getattr(model.config.text_config, name) != getattr(config.text_config, name) for name in sizes):
@@ -106,8 +104,7 @@ def work_folder(stage: str, *params: Any) -> Path:
     if stage != "1":
         inputs.append(require(paths.train(str(int(stage) - 1))))
     shards = [
-        (path.as_posix(), path.stat().st_size)
-        for path in sorted((paths.DATA / "chips").rglob("shard-*.parquet"))
+        (path.as_posix(), path.stat().st_size) for path in sorted((paths.DATA / "chips").rglob("shard-*.parquet"))
     ]
     root = Path(__file__).resolve().parents[1]
     code = [root / name for name in CODE]

@@ -77,9 +77,7 @@ class EarthDialModel(InternVLModel):  # type: ignore[no-untyped-call]
             tiles = self.band_fusion(encoded, tile_of_group, wavelengths, band_mask)
         T, P, C = tiles.shape
         side = round(P**0.5)
-        shuffled = self.pixel_shuffle(
-            tiles.reshape(T, side, side, C), scale_factor=self.config.downsample_ratio
-        )
+        shuffled = self.pixel_shuffle(tiles.reshape(T, side, side, C), scale_factor=self.config.downsample_ratio)
         tokens = self.multi_modal_projector(shuffled.reshape(T, -1, shuffled.shape[-1]))
         return InternVLVisionModelOutputWithPooling(last_hidden_state=encoded, pooler_output=tokens)
 

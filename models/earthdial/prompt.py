@@ -95,9 +95,7 @@ def show_images(turns: Turns, tokens_per_image: Sequence[int]) -> list[tuple[str
     return shown
 
 
-def encode(
-    tokenizer: Tokenizer, turns: Turns, tokens_per_image: Sequence[int], system: str = SYSTEM
-) -> Encoded:
+def encode(tokenizer: Tokenizer, turns: Turns, tokens_per_image: Sequence[int], system: str = SYSTEM) -> Encoded:
     """Tokens and labels of a conversation; with an empty last answer, the prompt to generate it from.
 
     Args:
@@ -117,7 +115,5 @@ def encode(
         labels += new if learned else [IGNORED] * len(new)
     encoded = Encoded(ids, labels)
     if encoded.targets == 0 and (not turns or turns[-1][1]):
-        raise PromptError(
-            "no token of the conversation is the assistant's, so there is nothing to learn from it"
-        )
+        raise PromptError("no token of the conversation is the assistant's, so there is nothing to learn from it")
     return encoded

@@ -45,9 +45,7 @@ def gather_groups(features_NPC: Tensor, tile_of_group_N: Tensor) -> tuple[Tensor
         or int(tile_of_group_N[0]) != 0
         or bool(((steps < 0) | (steps > 1)).any())
     ):
-        raise ValueError(
-            f"groups must come tile by tile, counted from 0 without a gap; got {tile_of_group_N.tolist()}"
-        )
+        raise ValueError(f"groups must come tile by tile, counted from 0 without a gap; got {tile_of_group_N.tolist()}")
     counts_T = torch.bincount(tile_of_group_N)
     T, K = len(counts_T), int(counts_T.max())
     starts_T = counts_T.cumsum(0) - counts_T

@@ -41,9 +41,7 @@ class Answerer:
         require(checkpoint / "model.safetensors")
         self.tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(checkpoint)
         self.normalise = Normalisation.load(checkpoint)
-        self.model: EarthDialForConditionalGeneration = EarthDialForConditionalGeneration.from_pretrained(
-            checkpoint
-        )
+        self.model: EarthDialForConditionalGeneration = EarthDialForConditionalGeneration.from_pretrained(checkpoint)
         self.model.to(torch.device(device))  # type: ignore[arg-type]
         self.model.eval()  # type: ignore[no-untyped-call]
 
@@ -58,9 +56,7 @@ class Answerer:
         except PromptError as error:
             raise TrainingError(f"the question {question.turns[-1][0]!r} cannot be asked: {error}") from error
 
-    def ask(
-        self, questions: Sequence[Question], batch: int, max_new_tokens: int, blank: bool = False
-    ) -> list[str]:
+    def ask(self, questions: Sequence[Question], batch: int, max_new_tokens: int, blank: bool = False) -> list[str]:
         """Answers by greedy decoding, in the order of the questions.
 
         Args:
@@ -74,9 +70,7 @@ class Answerer:
         answers = [""] * len(questions)
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
-            images = batch_images(
-                [questions[index].image for index in chosen], self.model.config.image_size, blank
-            )
+            images = batch_images([questions[index].image for index in chosen], self.model.config.image_size, blank)
             ids = generate(self.model, [prompts[index] for index in chosen], images, max_new_tokens)
             for index, answer in zip(chosen, ids, strict=True):
                 answers[index] = self.tokenizer.decode(answer, skip_special_tokens=True).strip()

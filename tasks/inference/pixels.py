@@ -58,17 +58,13 @@ class Normalisation:
     """
 
     def __init__(self, values: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-        self.values = {
-            sensor: {name: list(pair) for name, pair in bands.items()} for sensor, bands in values.items()
-        }
+        self.values = {sensor: {name: list(pair) for name, pair in bands.items()} for sensor, bands in values.items()}
 
     @classmethod
     def from_stats(cls, stats: Mapping[str, Path]) -> "Normalisation":
         """From what stage `stats` wrote, by sensor."""
         told = {sensor: read_json(path)["bands"] for sensor, path in stats.items()}
-        return cls(
-            {s: {band["name"]: (band["mean"], band["std"]) for band in bands} for s, bands in told.items()}
-        )
+        return cls({s: {band["name"]: (band["mean"], band["std"]) for band in bands} for s, bands in told.items()})
 
     @classmethod
     def load(cls, checkpoint: Path) -> "Normalisation":
@@ -92,9 +88,7 @@ class Normalisation:
             )
         mean, std = self.values[sensor][name]
         scaled = (plane - mean) / max(std, SMALLEST_STD)
-        finite: NDArray[np.float32] = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype(
-            np.float32
-        )
+        finite: NDArray[np.float32] = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
         return finite
 
 
@@ -114,9 +108,7 @@ def compose(
     """
     missing = [band for band in bands if band not in pixels]
     if missing:
-        raise TrainingError(
-            f"the chip has no {', '.join(missing)}, only {', '.join(pixels)}; rebuild stage `mixture`"
-        )
+        raise TrainingError(f"the chip has no {', '.join(missing)}, only {', '.join(pixels)}; rebuild stage `mixture`")
     known = SENSORS[sensor]
     stack = with_ratio(known, np.stack([pixels[band] for band in bands]), bands)
     shown = planes(known, bands)
@@ -205,9 +197,7 @@ class ChipReader:
     def _shard(self, shard: str) -> dict[str, bytes]:
         if shard not in self._shards:
             table = tables.read(Path(shard), ["chip_id", "pixels"])
-            self._shards[shard] = dict(
-                zip(table["chip_id"].to_pylist(), table["pixels"].to_pylist(), strict=True)
-            )
+            self._shards[shard] = dict(zip(table["chip_id"].to_pylist(), table["pixels"].to_pylist(), strict=True))
         self._shards.move_to_end(shard)
         while len(self._shards) > self._most_shards:
             self._shards.popitem(last=False)

@@ -62,9 +62,7 @@ def read_samples(path: Path) -> list[Sample]:
         try:
             turns = conversations.load(row.pop("conversations"))
         except ValueError as error:
-            raise TrainingError(
-                f"{path}, sample {row['sample_id']}: {error}; rebuild stage `mixture`"
-            ) from error
+            raise TrainingError(f"{path}, sample {row['sample_id']}: {error}; rebuild stage `mixture`") from error
         row["bands"], row["question_types"] = tuple(row["bands"]), tuple(row["question_types"])
         samples.append(Sample(**row, turns=tuple(turns)))
     return samples
@@ -91,9 +89,7 @@ def encode_samples(
         try:
             encoded = encode(tokenizer, sample.turns, [tokens_per_image] * sample.images)
         except PromptError as error:
-            raise TrainingError(
-                f"sample {sample.sample_id}: {error}; rebuild stages `qa` and `mixture`"
-            ) from error
+            raise TrainingError(f"sample {sample.sample_id}: {error}; rebuild stages `qa` and `mixture`") from error
         if len(encoded.ids) > max_length:
             detail = f"{len(encoded.ids)} tokens, {max_length} allowed"
             rejected.append({"sample_id": sample.sample_id, "reason": "too-long", "detail": detail})

@@ -12,9 +12,7 @@ Part = Literal["vision", "fusion", "projector", "language"]
 class ModelParams(Section):
     """`model:` in params.yaml."""
 
-    preset: Literal["tiny", "small", "4b"] = Field(
-        description="size of the network; the code is the same for all"
-    )
+    preset: Literal["tiny", "small", "4b"] = Field(description="size of the network; the code is the same for all")
     fusion: Literal["attention", "mean"] = Field(description="how groups of bands become one image")
 
 
@@ -23,14 +21,10 @@ class RunParams(Section):
 
     seed: int = Field(ge=0, description="of fresh weights and of the order of the samples")
     device: Literal["auto", "cpu", "cuda"] = Field(description="auto takes a GPU if there is one")
-    threads: int = Field(
-        ge=0, description="CPU threads, 0 for all; another number gives slightly other weights"
-    )
+    threads: int = Field(ge=0, description="CPU threads, 0 for all; another number gives slightly other weights")
     precision: Literal["float32", "bfloat16"] = Field(description="of the forward pass; weights stay float32")
     batch: int = Field(ge=1, description="samples a step")
-    micro_batch: int = Field(
-        ge=1, description="samples a forward pass; gradients of a step are summed over them"
-    )
+    micro_batch: int = Field(ge=1, description="samples a forward pass; gradients of a step are summed over them")
     max_length: int = Field(ge=32, description="tokens; a longer sample is rejected and listed, never cut")
     warmup: float = Field(ge=0, lt=1, description="share of the steps in which the learning rate rises")
     weight_decay: float = Field(ge=0, description="on matrices; none on biases, norms and embeddings' scales")
@@ -45,9 +39,7 @@ class RunParams(Section):
 class StageParams(Section):
     """`train.stage1` to `train.stage3`: what one stage trains, and how fast."""
 
-    trains: list[Part] = Field(
-        min_length=1, description="parts that learn; all others are frozen, in eval mode"
-    )
+    trains: list[Part] = Field(min_length=1, description="parts that learn; all others are frozen, in eval mode")
     lr: float = Field(gt=0, lt=1, description="highest learning rate; EarthDial 4B takes 4e-5")
     epochs: float = Field(gt=0, description="times the mixture is seen")
     max_steps: int | None = Field(default=None, ge=1, description="end here, however many epochs that is")

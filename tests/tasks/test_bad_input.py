@@ -182,15 +182,15 @@ def _chips_of(run_stage: Run, workspace: Path, part: str) -> int:
 
 @pytest.mark.usefixtures("brandenburg")
 def test_a_full_disk_is_one_clear_error_and_what_was_finished_stays(run_stage: Run, workspace: Path) -> None:
-    done = run_stage("scenes", sensor="sentinel-2")
-    assert done.returncode == 0
-    frozen = (workspace / "data/scenes/sentinel-2/items.parquet").read_bytes()
+    _scan(run_stage)
+    assert run_stage("labels", sensor="sentinel-2").returncode == 0
+    finished = {path: path.read_bytes() for path in (workspace / "data").rglob("*.parquet")}
     # A limit on the size of files is the disk's refusal that a test may cause: EFBIG instead of ENOSPC.
     code = (
         "import resource, signal, runpy, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048));"
-        "sys.argv = ['scan', '--sensor', 'sentinel-2', '--part', 'a'];"
-        "runpy.run_module('tasks.scan', run_name='__main__')"
+        "sys.argv = ['select', '--sensor', 'sentinel-2'];"
+        "runpy.run_module('tasks.select', run_name='__main__')"
     )
     full = subprocess.run(
         [sys.executable, "-c", code],
@@ -200,7 +200,6 @@ def test_a_full_disk_is_one_clear_error_and_what_was_finished_stays(run_stage: R
         text=True,
         check=False,
     )
-    assert full.returncode == 1
+    assert full.returncode == 1, full.stderr
     assert "no space left to write" in full.stderr and "Traceback" not in full.stderr
-    assert (workspace / "data/scenes/sentinel-2/items.parquet").read_bytes() == frozen
-    assert not list((workspace / "data/scan").rglob("windows.parquet"))
+    assert {path: path.read_bytes() for path in (workspace / "data").rglob("*.parquet")} == finished
