@@ -1,6 +1,7 @@
 """A STAC catalog: search it, freeze what was found, and reach the assets of frozen items when they are read."""
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -67,6 +68,7 @@ class Catalog:
         self.params = params
         self._endpoints = endpoints
         self._client: Client | None = None
+        self._next = 0.0
 
     @property
     def url(self) -> str:
@@ -154,8 +156,16 @@ class Catalog:
                 respect_retry_after_header=True,
                 raise_on_status=False,
             )
-            self._client = Client.open(self.url, stac_io=StacApiIO(max_retries=retry, timeout=30))
+            stac_io = StacApiIO(max_retries=retry, timeout=30)
+            self._client = Client.open(self.url, stac_io=stac_io, request_modifier=self._throttle)
         return self._client
+
+    def _throttle(self, request: requests.Request) -> None:
+        """Wait until the catalog's rate allows the next request."""
+        wait = self._next - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        self._next = time.monotonic() + 1 / self.params.requests_per_second
 
     @contextmanager
     def _errors(self, collection: str) -> Iterator[None]:

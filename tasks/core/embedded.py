@@ -5,6 +5,7 @@ as `embedded:<path>` and resolved just before a read, as a token of another cata
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,7 +55,12 @@ def serve(folder: Path, middleware: str = "") -> Iterator[Endpoints]:
     if not (folder / "catalog" / "collections").is_dir():
         raise CatalogError(f"{folder}/catalog/collections is not there; the embedded catalog needs the sample scenes")
     command = [sys.executable, "-m", "tasks.core.embedded_server", str(folder), middleware]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    # This code, wherever the reader was started from.
+    search = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": search}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stdin is not None and process.stdout is not None
         try:
             line = process.stdout.readline()
