@@ -16,7 +16,7 @@ from models.earthdial.prompt import (
     show_images,
 )
 
-GOLDEN = Path("/work/shared/golden/earthdial-tiny/conversation.json")
+GOLDEN = Path(__file__).parents[3] / "shared/golden/earthdial-tiny/conversation.json"
 
 
 class Letters:
