@@ -150,11 +150,6 @@ def _rows(
     return pa.RecordBatch.from_arrays([pa.array(columns[f.name], f.type) for f in SCHEMA], schema=SCHEMA)
 
 
-def quarantined(sensor: str, error: SceneError, item: pystac.Item) -> dict[str, str]:
-    """The row that tells why a scene could not be used."""
-    return {"sensor": sensor, "item_id": item.id, "asset": "", "reason": error.reason, "detail": str(error)}
-
-
 def scan(
     items: Sequence[pystac.Item], sensor: Sensor, catalog: Catalog, grid: GridParams, part: str, params: ScanParams
 ) -> tuple[pa.Table, list[dict[str, str]]]:
@@ -166,7 +161,7 @@ def scan(
             batches += scan_scene(item, sensor, catalog, grid, grid.parts.index(part), params.land_mask_samples)
         except SceneError as error:
             logger.warning("quarantined: %s", error)
-            quarantine.append(quarantined(sensor.name, error, item))
+            quarantine.append(tables.quarantine_row(sensor.name, item.id, error))
     return pa.Table.from_batches(batches, SCHEMA).sort_by("chip_id"), quarantine
 
 

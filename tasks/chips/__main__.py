@@ -55,10 +55,7 @@ class Maker:
                 logger.warning("quarantined %d windows: %s", windows.height, error)
                 quarantine.append(
                     {
-                        "sensor": self.sensor.name,
-                        "item_id": item.id,
-                        "asset": "",
-                        "reason": error.reason,
+                        **tables.quarantine_row(self.sensor.name, item.id, error),
                         "detail": f"{windows.height} windows, the first {windows['chip_id'][0]}: {error}",
                         "windows": windows.height,
                     }

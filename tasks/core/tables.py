@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.core.errors import SceneError
 from tasks.core.stage import atomic, require
 
 QUARANTINE = pa.schema(
@@ -21,6 +22,11 @@ QUARANTINE = pa.schema(
     ]
 )
 """One row for each scene or asset that could not be used: a code to group by, and a sentence."""
+
+
+def quarantine_row(sensor: str, item_id: str, error: SceneError) -> dict[str, str]:
+    """The row that tells why a scene could not be used."""
+    return {"sensor": sensor, "item_id": item_id, "asset": "", "reason": error.reason, "detail": str(error)}
 
 
 def write(table: pa.Table, path: Path, geometry: str | None = None) -> None:

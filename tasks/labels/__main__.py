@@ -117,8 +117,7 @@ def run(sensor: str) -> Summary:
                 rows += label_scene(item, group, sources, SENSORS[sensor], catalog, params, grid.cell)
             except SceneError as error:
                 logger.warning("quarantined: %s", error)
-                row = {"sensor": sensor, "item_id": item.id, "asset": "", "reason": error.reason, "detail": str(error)}
-                quarantine.append(row)
+                quarantine.append(tables.quarantine_row(sensor, item.id, error))
     folder = paths.labels(sensor)
     tables.write_rows(quarantine, tables.QUARANTINE, folder / "quarantine.parquet")
     if not rows:
