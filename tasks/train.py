@@ -88,7 +88,7 @@ def read_data(
         rejected += bad
     if not data["train"].samples:
         raise EmptyStageError(
-            f"train: stage {stage} has no sample of up to {common.max_length} tokens (first reason: "
+            f"stage {stage} has no sample of up to {common.max_length} tokens (first reason: "
             f"{rejected[0]['detail'] if rejected else 'its mixture is empty'}); see train.common.max_length"
         )
     for row in rejected:
