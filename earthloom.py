@@ -78,8 +78,11 @@ def flow(
 
 @app.command
 def status() -> None:
-    """Show which stages are up to date, and which would run."""
-    _dvc("status")
+    """Show which instances are up to date, and why the others would run."""
+    from flows.standing import standing, table
+
+    count, changed = standing(Path.cwd())
+    log.console.print(table(count, changed) if changed else f"All {count} instances are up to date.")
 
 
 @app.command
