@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Literal
 
 import cyclopts
+from rich.markup import escape
 
+from tasks.benchmarks.command import app as bench
 from tasks.core import log, paths
 from tasks.core.errors import EarthloomError, MissingInputError
+from tasks.scoring.command import score
 
 app = cyclopts.App(
     name="earthloom",
     help="Satellite scenes in through STAC; a versioned instruction dataset, a trained model and its report out.",
     version="0.1.0",
 )
+app.command(score)
+app.command(bench)
 
 
 @app.command
@@ -141,7 +146,8 @@ def main() -> None:
     try:
         app()
     except EarthloomError as error:
-        log.console.print(f"[bold red]error:[/bold red] {error}", soft_wrap=True, highlight=False)
+        # Brackets of the message are its own: [refer] is a tag of a prompt, no style.
+        log.console.print(f"[bold red]error:[/bold red] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

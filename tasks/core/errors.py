@@ -33,6 +33,10 @@ class LeakageError(EarthloomError):
     """The geographic split lets a test chip touch the training set."""
 
 
+class BenchmarkError(EarthloomError):
+    """A benchmark that is not known, or files of one that are not laid out as their owner publishes them."""
+
+
 class StorageError(EarthloomError):
     """The disk is full or cannot be written."""
 

@@ -1,0 +1,1 @@
+"""Benchmarks: one registry, and adapters from their owners' files to samples that all models are asked."""

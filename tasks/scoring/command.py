@@ -1,0 +1,81 @@
+"""`earthloom score`: a file of predictions, scored."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+from rich.console import Console
+from rich.table import Table
+
+from tasks.scoring.names import BoxForm, Protocol, Task
+
+
+def score(
+    file: Path,
+    *,
+    task: Task,
+    protocol: Protocol = "honest",
+    against: Path | None = None,
+    json_: Annotated[bool, cyclopts.Parameter(name="--json", negative=())] = False,
+    boxes: BoxForm = "earthdial",
+    bootstrap: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=0, lte=100_000))] = 1000,
+    seed: int = 0,
+) -> None:
+    """Score a file of predictions: metrics from 0 to 100, with intervals, controls and what was odd about the file.
+
+    Parameters
+    ----------
+    file
+        JSON lines, a JSON array, or Parquet.
+    task
+        What the questions ask for; it decides the metrics and where the truth stands.
+    protocol
+        honest: without the published scorer's faults; legacy: EarthDial's definitions, bug for bug.
+    against
+        Another file with answers to the same questions: every metric's difference, with a paired test.
+    json_
+        One JSON object on stdout instead of a table.
+    boxes
+        How boxes are written: earthdial 0 to 100 with an angle, internvl 0 to 1000.
+    bootstrap
+        Resamplings behind each interval; 0 for none.
+    seed
+        Of the resampling.
+    """
+    from tasks.scoring.compare import compare
+    from tasks.scoring.read import read
+    from tasks.scoring.score import Settings
+    from tasks.scoring.score import score as scored
+
+    settings = Settings(protocol, boxes, bootstrap, seed)
+    predictions = read(file, task)
+    told = scored(predictions, settings)
+    if against is not None:
+        told["against"] = compare(predictions, read(against, task), settings)
+    if json_:
+        print(json.dumps(told, ensure_ascii=False, allow_nan=False))
+    else:
+        Console().print(table(told, f"{file.name}: {task}, {protocol}"))
+
+
+def table(scores: dict[str, Any], title: str) -> Table:
+    """The nested scores as rows of name and value; intervals beside their metric."""
+    shown = Table("metric", "value", "95 % interval", title=title)
+    for name, value, interval in _flat(scores, ""):
+        shown.add_row(name, value, interval)
+    return shown
+
+
+def _flat(scores: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str]]:
+    intervals = scores.get("ci95", {})
+    for name, value in scores.items():
+        if isinstance(value, dict):
+            if name != "ci95":
+                yield from _flat(value, f"{prefix}{name} / ")
+            continue
+        edges = intervals.get(name) if isinstance(intervals, dict) else None
+        between = f"{edges[0]:.2f} to {edges[1]:.2f}" if edges else ""
+        text = f"{value:.2f}" if isinstance(value, float) else str(value)
+        yield prefix + name, text.replace("[", r"\["), between

@@ -1,0 +1,147 @@
+"""Controls beside every score: what needs no image, what another arm answered, and whether the answers vary at all."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tasks.scoring import changes, labels
+from tasks.scoring.errors import PredictionsError
+from tasks.scoring.read import ARMS, CONFIDENCES, Predictions, numbers
+from tasks.scoring.texts import abstains, class_name, plain
+
+Score = Callable[[Predictions], dict[str, float]]
+COMMON, RARE = 0.95, 0.90
+"""The alarm: at least this share of the answers is one answer, and less than this share of the truth is one."""
+BINS = 10
+"""Of confidence, for the calibration error (Guo et al., ICML 2017)."""
+SHOWN = 200
+"""Characters of an answer that are shown."""
+WHOLE = {"earthdial": "[[0, 0, 100, 100, 0]]", "internvl": "[[0, 0, 1000, 1000]]"}
+"""The box of the whole image in each form."""
+
+
+def controls(predictions: Predictions, score: Score, form: str) -> dict[str, Any]:
+    """Every control that the file admits; `score` gives the metrics of the file as a whole."""
+    told: dict[str, Any] = {"answers": spread(predictions)}
+    if (abstained := abstention(predictions)) is not None:
+        told["abstention"] = abstained
+    for name, constant in constants(predictions, form).items():
+        told[name] = {"answer": shown(constant), **score(predictions.answered([constant] * len(predictions)))}
+    column = predictions.type_column() if predictions.task == "vqa" else None
+    if column is not None:
+        told["majority_by_type"] = score(predictions.answered(_majority_of_each(predictions, column)))
+    for name, columns in ARMS.items():
+        present = next((arm for arm in columns if arm in predictions.frame.columns), None)
+        if present is not None:
+            told[name] = score(predictions.answered(predictions.frame[present].fill_null("")))
+    return told
+
+
+def constants(predictions: Predictions, form: str) -> dict[str, str]:
+    """One answer to every question, from what the file itself tells: the commonest truth, or all classes at once."""
+    if predictions.task in ("detection", "grounding") or _asks_for_boxes(predictions):
+        return {"whole_image": WHOLE[form]}
+    truths = Counter(text for row in predictions.references() for text in row if text.strip())
+    if not truths:
+        return {}
+    told = {"majority": min(truths, key=lambda text: (-truths[text], text))}
+    if predictions.task in ("classification", "vqa"):
+        mark = labels.separator(list(truths))
+        names = {class_name(part): part.strip() for text in sorted(truths) for part in text.split(mark)}
+        if len(names) <= labels.MOST_CLASSES:
+            told["every_class"] = f"{mark} ".join(names[name] for name in sorted(names) if name)
+    return told
+
+
+def shown(text: str) -> str:
+    """A text as a table can show it, with a mark where it is cut."""
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _asks_for_boxes(predictions: Predictions) -> bool:
+    return predictions.task == "change" and changes.kind(predictions) == "boxes"
+
+
+def _majority_of_each(predictions: Predictions, column: str) -> pl.Series:
+    """The commonest truth of each row's type of question; ties go by the alphabet."""
+    frame = predictions.frame.select(pl.col(column).alias("type"), pl.col(predictions.truth).alias("truth"))
+    counts = frame.group_by("type", "truth").len().sort(["len", "truth"], descending=[True, False])
+    best = counts.group_by("type", maintain_order=True).first()
+    return frame.join(best, on="type", how="left", nulls_equal=True, maintain_order="left")["truth_right"].fill_null("")
+
+
+def spread(predictions: Predictions) -> dict[str, Any]:
+    """How much the answers vary beside the truth, and the alarm if they do not."""
+    answers, truths = _shares(predictions.frame["answer"]), _shares(_first_truths(predictions))
+    common = next(iter(answers))
+    constant = len(answers) == 1 and len(truths) > 1
+    nearly = answers[common] >= COMMON and next(iter(truths.values())) < RARE
+    return {
+        "distinct": len(answers),
+        "entropy_bits": _entropy(answers),
+        "truth_entropy_bits": _entropy(truths),
+        "commonest": shown(common),
+        "commonest_share": 100 * answers[common],
+        "truth_commonest_share": 100 * next(iter(truths.values())),
+        "constant_answer_alarm": constant or nearly,
+    }
+
+
+def _first_truths(predictions: Predictions) -> pl.Series:
+    return predictions.frame[predictions.truth].fill_null("")
+
+
+def _shares(texts: pl.Series) -> dict[str, float]:
+    """Share of each distinct text, the commonest first."""
+    merged: Counter[str] = Counter()
+    for text, count in texts.value_counts().iter_rows():
+        merged[plain(text)] += count
+    total = merged.total()
+    return {text: count / total for text, count in sorted(merged.items(), key=lambda told: (-told[1], told[0]))}
+
+
+def _entropy(shares: dict[str, float]) -> float:
+    told = np.array(list(shares.values()))
+    return float(max(0.0, -(told * np.log2(told)).sum()))
+
+
+def abstention(predictions: Predictions) -> dict[str, float] | None:
+    """How often no answer is given, and the accuracy of the others; for tasks with exact answers."""
+    if predictions.task not in ("classification", "vqa"):
+        return None
+    marks = {text: abstains(text) for text in predictions.frame["answer"].unique().to_list()}
+    declined = predictions.frame["answer"].replace_strict(marks, return_dtype=pl.Boolean).to_numpy()
+    told = {"rate": 100 * float(declined.mean())}
+    if 0 < declined.sum() < len(declined):
+        told["accuracy_when_answered"] = labels.exact(predictions.rows(~declined)).scores()["accuracy"]
+    return told
+
+
+def calibration(predictions: Predictions) -> dict[str, float]:
+    """Expected calibration error over equal bins and Brier score, in percent (0 is best); empty without confidences.
+
+    Raises:
+        PredictionsError: a confidence is not a number from 0 to 1.
+    """
+    column = next((name for name in CONFIDENCES if name in predictions.frame.columns), None)
+    if column is None or predictions.task not in ("classification", "vqa"):
+        return {}
+    values = [numbers(text) for text in predictions.texts(column)]
+    for row, value in enumerate(values, start=1):
+        if len(value) != 1 or not 0 <= value[0] <= 1:
+            raise PredictionsError(
+                f"{predictions.path}, row {row}: {column} is {predictions.texts(column)[row - 1]!r}; "
+                "a confidence is one number from 0 to 1"
+            )
+    sure = np.array([value[0] for value in values])
+    marks = labels.exact(predictions)
+    correct = marks.distinct[marks.index, 0]
+    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, weights=sure - correct, minlength=BINS)
+    return {
+        "expected_error": 100 * float(np.abs(gaps).sum() / len(sure)),
+        "brier": 100 * float(((sure - correct) ** 2).mean()),
+    }

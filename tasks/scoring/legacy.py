@@ -1,0 +1,251 @@
+"""The legacy protocol: EarthDial's published scorer, faults included (spec, sections 5.1 and 5.4).
+
+Its faults are kept on purpose: "accuracy" is recall of tokens, commas counted; "mAP" is precision without one-to-one
+matching; ROUGE is a mean over references where METEOR is the best of them. Never read these figures alone.
+"""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import shapely
+from nltk.translate.meteor_score import meteor_score
+from rouge_score.rouge_scorer import RougeScorer
+
+from tasks.scoring.errors import PredictionsError
+from tasks.scoring.read import Predictions
+from tasks.scoring.tally import Array, Tally, joined, means, ratio
+from tasks.scoring.texts import recall_tokens, stemmer, word_tokens
+from tasks.scoring.unique import by_distinct
+from tasks.scoring.wordnet import wordnet
+
+VQA_TYPES = ("comp", "presence", "rural_urban")
+SIZES = ("small", "medium", "large")
+MOST_TRUTHS = 50
+"""Grounding skips an image with this many true boxes or more."""
+INTEGERS = re.compile(r"\[\s*(\d+(?:,\s*\d+)*)\s*\]")
+THRESHOLDS = (0.5, 0.25)
+LEAST = min(THRESHOLDS)
+CLOSE = 1e-6
+"""IoUs this near a threshold are measured with the reference's arithmetic."""
+FIVE = re.compile(r"\[\s*(\d+),\s*(\d+),\s*(\d+),\s*(\d+),\s*(\d+)\s*\]")
+BOXED = re.compile(r"<box>\[\[.*?\]\]</box>|\[\[.*?\]\]")
+TAG = re.compile(r"</?ref>")
+Found = list[list[int]]
+
+
+def recall(answer: str, truth: str) -> float:
+    """Share of the truth's tokens, repetitions and commas included, that the answer has anywhere."""
+    expected = recall_tokens(truth)
+    common = set(expected) & set(recall_tokens(answer))
+    return len(common) / len(expected) if common else 0.0
+
+
+def classification(predictions: Predictions) -> dict[str, Tally]:
+    """`accuracy`: mean recall of tokens."""
+    return {"": means({"accuracy": by_distinct(predictions, recall)})}
+
+
+def vqa(predictions: Predictions) -> dict[str, Tally]:
+    """The same by question type; only `VQA_TYPES` count, all together as the micro mean.
+
+    Raises:
+        PredictionsError: the file tells no types, or none of those that count.
+    """
+    column = predictions.type_column()
+    if column is None:
+        raise PredictionsError(f"{predictions.path} has no field 'vqa_type', which the legacy protocol goes by")
+    told = means({"accuracy": by_distinct(predictions, recall)})
+    types = np.array(predictions.texts(column), dtype=object)
+    if not np.isin(types, VQA_TYPES).any():
+        raise PredictionsError(
+            f"{predictions.path}: no question is of a type that the legacy protocol counts ({', '.join(VQA_TYPES)}); "
+            f"its types are {', '.join(sorted(set(types))[:20])}"
+        )
+    groups = {name: told.rows(types == name) for name in VQA_TYPES}
+    return {"": told.rows(np.isin(types, VQA_TYPES)), **{name: part for name, part in groups.items() if len(part)}}
+
+
+def captioning(predictions: Predictions) -> dict[str, Tally]:
+    """ROUGE-1 and -L F1 averaged over all references, empty ones too; METEOR of the best reference."""
+    return {"": _captions(predictions.texts("answer"), predictions.references())}
+
+
+def _captions(answers: list[str], references: list[list[str]]) -> Tally:
+    scorer = RougeScorer(["rouge1", "rougeL"], tokenizer=_RougeTokens())
+    rows = np.zeros((len(answers), 3))
+    for row, (answer, told) in enumerate(zip(answers, references, strict=True)):
+        words, texts = word_tokens(answer), [word_tokens(text) for text in told]
+        scores = [scorer.score(" ".join(text), " ".join(words)) for text in texts]
+        rows[row, 0] = sum(score["rouge1"].fmeasure for score in scores) / len(told)
+        rows[row, 1] = sum(score["rougeL"].fmeasure for score in scores) / len(told)
+        rows[row, 2] = meteor_score(texts, words, stemmer=stemmer(), wordnet=wordnet())
+    return means({"rouge1": rows[:, 0], "rougeL": rows[:, 1], "meteor": rows[:, 2]})
+
+
+class _RougeTokens:
+    """The tokens of rouge-score with its stemmer, each word stemmed once."""
+
+    def __init__(self) -> None:
+        from rouge_score import tokenize
+
+        self._tokenize = tokenize.tokenize
+
+    def tokenize(self, text: str) -> list[str]:
+        tokens: list[str] = self._tokenize(text, stemmer())
+        return tokens
+
+
+def region_captioning(predictions: Predictions) -> dict[str, Tally]:
+    """ROUGE-1 and -L precision, recall and F1 against the one reference; METEOR of the words between spaces."""
+    return {"": _regions(predictions.texts("answer"), predictions.texts(predictions.truth))}
+
+
+def _regions(answers: list[str], truths: list[str]) -> Tally:
+    scorer = RougeScorer(["rouge1", "rougeL"], tokenizer=_RougeTokens())
+    rows = np.zeros((len(answers), 7))
+    for row, (answer, truth) in enumerate(zip(answers, truths, strict=True)):
+        scores = scorer.score(truth, answer)
+        first, longest = scores["rouge1"], scores["rougeL"]
+        rows[row, :3] = first.fmeasure, first.precision, first.recall
+        rows[row, 3:6] = longest.fmeasure, longest.precision, longest.recall
+        rows[row, 6] = meteor_score([truth.split()], answer.split(), stemmer=stemmer(), wordnet=wordnet())
+    names = [name + part for name in ("rouge1", "rougeL") for part in ("", "_precision", "_recall")]
+    return means(dict(zip([*names, "meteor"], rows.T, strict=True)))
+
+
+def detection(predictions: Predictions) -> dict[str, Tally]:
+    """Precision of boxes at IoU 0.5 and 0.25 against any true box, by size and by one or several true boxes.
+
+    Raises:
+        PredictionsError: the file has no true box.
+    """
+    truths = [_integers(text) for text in predictions.texts(predictions.truth)]
+    if not any(truths):
+        raise PredictionsError(
+            f"{predictions.path}: '{predictions.truth}' holds no box in any row; is --task detection right?"
+        )
+    told = _precision([_integers(text) for text in predictions.texts("answer")], truths)
+    single = np.array([len(boxes) == 1 for boxes in truths])
+    groups = {"single": told.rows(single), "multiple": told.rows(~single)}
+    if "size_group" in predictions.frame.columns:
+        sizes = np.array(predictions.texts("size_group"), dtype=object)
+        groups = {**{size: told.rows(sizes == size) for size in SIZES}, **groups}
+    return {"": told, **groups}
+
+
+def grounding(predictions: Predictions) -> dict[str, Tally]:
+    """Precision of the boxes in a description, and ROUGE and METEOR of its text without them."""
+    answers, truths = predictions.texts("answer"), predictions.texts(predictions.truth)
+    objects = predictions.texts("obj_ids") if "obj_ids" in predictions.frame.columns else truths
+    expected = [_five(text) for text in objects]
+    few = np.array([len(boxes) < MOST_TRUTHS for boxes in expected])
+    boxes = _precision([_five(text) for text in answers], expected).rows(few)
+    described = [row for row, text in enumerate(truths) if len(_five(text)) < MOST_TRUTHS]
+    text = _regions(
+        [without_boxes(answers[row]) for row in described], [without_boxes(truths[row]) for row in described]
+    )
+    return {"": boxes, "description": text}
+
+
+def change(predictions: Predictions) -> dict[str, Tally]:
+    """Every change script of the reference that the file admits: recall, captions, boxes.
+
+    Captions take the first reference alone where the second is empty. Boxes count at IoU 0.25, the angle of a
+    predicted box set to 0; the figure at 0.5 stands beside it.
+    """
+    answers = predictions.texts("answer")
+    references = predictions.references()
+    truths = [told[0] for told in references]
+    if any(map(_integers, truths)) and not any(BOXED.sub("", text).strip() for text in truths):
+        flat = [[[*box[:-1], 0] for box in _integers(text)] for text in answers]
+        return {"": _precision(flat, [_integers(text) for text in truths])}
+    used = [told if len(told) > 1 and told[1] else told[:1] for told in references]
+    accuracy = means({"accuracy": np.array([recall(*pair) for pair in zip(answers, truths, strict=True)])})
+    return {"": joined(accuracy, _captions(answers, used))}
+
+
+def _integers(text: str) -> Found:
+    """Every bracket of whole numbers, however many they are: one that is not five is a box that matches nothing."""
+    return [[int(part) for part in inner.split(",")] for inner in INTEGERS.findall(text)]
+
+
+def _five(text: str) -> Found:
+    return [[int(part) for part in box] for box in FIVE.findall(text)]
+
+
+def without_boxes(text: str) -> str:
+    """A description without its boxes and tags."""
+    return BOXED.sub("", TAG.sub("", text))
+
+
+def _precision(answers: list[Found], truths: list[Found]) -> Tally:
+    """Share of all predicted boxes that overlap any true box of their row."""
+    pairs = [
+        (row, number, box, true)
+        for row, (boxes, expected) in enumerate(zip(answers, truths, strict=True))
+        for number, box in enumerate(boxes)
+        if len(box) == 5
+        for true in _usable(expected)
+    ]
+    statistics = np.zeros((len(answers), len(THRESHOLDS) + 1))
+    statistics[:, -1] = [len(boxes) for boxes in answers]
+    if pairs:
+        overlap = _iou(np.array([pair[2] for pair in pairs], float), np.array([pair[3] for pair in pairs], float))
+        where = np.array([pair[:2] for pair in pairs])
+        for column, threshold in enumerate(THRESHOLDS):
+            correct = np.unique(where[overlap >= threshold], axis=0)
+            statistics[:, column] = np.bincount(correct[:, 0], minlength=len(answers))
+
+    def metrics(sums: Array) -> dict[str, Array]:
+        return {f"precision@{t}": ratio(sums[..., column], sums[..., -1]) for column, t in enumerate(THRESHOLDS)}
+
+    return Tally.of_rows(statistics, metrics)
+
+
+def _usable(expected: Found) -> Found:
+    """True boxes up to the first that is not five numbers: there the reference gives the predicted box up."""
+    wrong = next((number for number, box in enumerate(expected) if len(box) != 5), len(expected))
+    return expected[:wrong]
+
+
+def _iou(first: Array, second: Array) -> Array:
+    """IoU of pairs, (pairs,); 0 for a rectangle without area, and for pairs that cannot reach `LEAST`.
+
+    Where rounding could decide, near a threshold, the union is measured as the reference measures it.
+    """
+    area_a, area_b = (np.abs((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])) for boxes in (first, second))
+    corners_a, corners_b = _corners(first), _corners(second)
+    # What the upright frames share bounds what the boxes share: most pairs need no more than that.
+    sides = np.minimum(corners_a.max(1), corners_b.max(1)) - np.maximum(corners_a.min(1), corners_b.min(1))
+    bound = np.minimum(np.clip(sides, 0, None).prod(axis=1), np.minimum(area_a, area_b))
+    near = (bound >= (LEAST - CLOSE) * (area_a + area_b - bound)) & (bound > 0)
+    a, b = (np.asarray(shapely.polygons(corners[near])) for corners in (corners_a, corners_b))
+    shared = shapely.area(shapely.intersection(a, b))
+    iou = shared / ((area_a + area_b)[near] - shared)
+    close = np.abs(iou[:, None] - np.array(THRESHOLDS)).min(axis=1) < CLOSE
+    iou[close] = shared[close] / shapely.area(shapely.union(a[close], b[close]))
+    overlap = np.zeros(len(first))
+    overlap[near] = iou
+    return overlap
+
+
+def _corners(boxes: Array) -> Array:
+    """Corners, (boxes, 4, 2), turned anticlockwise on the screen, as the reference turns them."""
+    x, y = boxes[:, [0, 2, 2, 0]], boxes[:, [1, 1, 3, 3]]
+    middle_x, middle_y = (boxes[:, [0]] + boxes[:, [2]]) / 2, (boxes[:, [1]] + boxes[:, [3]]) / 2
+    cosine, sine = np.cos(np.radians(boxes[:, [4]])), np.sin(np.radians(boxes[:, [4]]))
+    x, y = x - middle_x, y - middle_y
+    return np.stack([x * cosine + y * sine + middle_x, y * cosine - x * sine + middle_y], axis=-1)
+
+
+SCORERS: dict[str, Callable[[Predictions], dict[str, Tally]]] = {
+    "classification": classification,
+    "vqa": vqa,
+    "detection": detection,
+    "grounding": grounding,
+    "captioning": captioning,
+    "region_captioning": region_captioning,
+    "change": change,
+}
+"""Each task's tallies by group; the group "" is the file as a whole."""
