@@ -1,12 +1,12 @@
 """All pairs of 64-bit hashes within a Hamming distance, without comparing every pair.
 
-Multi-index hashing (Norouzi, Punjani, Fleet, Fast Search in Hamming Space with Multi-Index Hashing, 2012, section 3): of
-two hashes that differ in at most r bits, at least one of the four quarters differs in at most r // 4 bits. Quarters are
-looked up in tables, and only what they find is compared in full.
+Multi-index hashing (Norouzi, Punjani, Fleet, Fast Search in Hamming Space with Multi-Index Hashing, 2012, section 3):
+of two hashes that differ in at most r bits, at least one of the four quarters differs in at most r // 4 bits. Quarters
+are looked up in tables, and only what they find is compared in full.
 """
 
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,4 +95,4 @@ def _runs(lengths: Numbers) -> list[tuple[int, int]]:
         return []
     block = np.cumsum(lengths) // PAIRS
     edges = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(lengths)]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 
 from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
@@ -24,18 +24,39 @@ REMEMBERED = 2**17
 """Texts whose matches are kept at hand, since training texts repeat."""
 
 Shingles = frozenset[str]
+Matches = tuple[tuple[int, float], ...]
 
 
-def evidence(question: str, answer: str) -> str | None:
-    """The text of a turn that would show where it comes from; None if it is too short to.
+@dataclass(frozen=True)
+class Evidence:
+    """A text that can be recognised."""
 
-    A long answer stands for itself, as captions do: the question that asked for it is the same for all, and another
-    benchmark words it differently. A short answer counts together with its question.
+    kind: str
+    """text: a long answer, such as a caption; question: a question with its short answer."""
+    text: str
+    subject: str
+    """The part of it that must be rare to tell anything: a long answer itself, or the question of a short one, since a
+    short answer is right for many images."""
+    answer: str
+    """The short answer, which must be the same; empty for a long one."""
+
+
+def evidence(question: str, answer: str) -> Evidence | None:
+    """What of a turn can be recognised; None if it is too short to be.
+
+    A long answer stands for itself: the question that asked for it is the same for all captions, and another data set
+    words it differently. A short answer counts together with its question, and is the weaker evidence.
     """
     if len(WORDS.findall(answer)) >= FEWEST_WORDS:
-        return answer
-    whole = f"{TAG.sub(' ', question.replace(IMAGE, ' '))} {answer}"
-    return whole if len(WORDS.findall(whole)) >= FEWEST_WORDS else None
+        return Evidence("text", answer, _plain(answer), "")
+    bare = TAG.sub(" ", question.replace(IMAGE, " "))
+    if len(WORDS.findall(bare)) + len(WORDS.findall(answer)) < FEWEST_WORDS:
+        return None
+    return Evidence("question", f"{bare} {answer}", _plain(bare), _plain(answer))
+
+
+def _plain(text: str) -> str:
+    return " ".join(WORDS.findall(text.lower()))
 
 
 def shingles(text: str) -> Shingles:
@@ -58,14 +79,22 @@ class TextIndex:
         self._lsh = MinHashLSH(num_perm=BANDS * ROWS, params=(BANDS, ROWS))
         for number, signature in enumerate(_signatures(self._shingles)):
             self._lsh.insert(number, signature)
-        self.within = lru_cache(REMEMBERED)(self._within)
+        self._known: dict[str, Matches] = {}
 
-    def _within(self, text: str) -> tuple[tuple[int, float], ...]:
-        """(number, similarity) of every text at least `LEAST` similar, in order of number."""
-        asked = shingles(text)
-        signature = next(_signatures([asked]))
-        close = ((number, jaccard(asked, self._shingles[number])) for number in sorted(self._lsh.query(signature)))
-        return tuple((number, similarity) for number, similarity in close if similarity >= LEAST)
+    def within(self, texts: Sequence[str]) -> list[Matches]:
+        """For each text, the number and similarity of every indexed one at least `LEAST` similar, in order of number.
+
+        Many at once are faster than one by one.
+        """
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if len(self._known) + len(new) > REMEMBERED:
+            self._known.clear()
+            new = list(dict.fromkeys(texts))
+        asked = [shingles(text) for text in new]
+        for text, own, signature in zip(new, asked, _signatures(asked), strict=True):
+            close = ((number, jaccard(own, self._shingles[number])) for number in sorted(self._lsh.query(signature)))
+            self._known[text] = tuple((number, similarity) for number, similarity in close if similarity >= LEAST)
+        return [self._known[text] for text in texts]
 
 
 def _signatures(sets: Iterable[Shingles]) -> Iterator[MinHash]:

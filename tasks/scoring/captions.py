@@ -27,8 +27,8 @@ def captioning(predictions: Predictions) -> dict[str, Tally]:
     told = scored(predictions.texts("answer"), predictions.references())
     if "size_group" not in predictions.frame.columns:
         return {"": told}
-    sizes = np.array(predictions.texts("size_group"), dtype=object)
-    return {"": told, **{f"by_size/{size}": told.rows(sizes == size) for size in sorted(set(sizes)) if size}}
+    sizes = predictions.rows_of("size_group").items()
+    return {"": told, **{f"by_size/{size}": told.rows(rows) for size, rows in sizes if size}}
 
 
 def usable(references: Sequence[str]) -> list[str]:

@@ -102,9 +102,7 @@ def vqa(predictions: Predictions) -> dict[str, Tally]:
     column = predictions.type_column()
     if column is None:
         return {"": answers(predictions)}
-    types = np.array(predictions.texts(column), dtype=object)
-    for name in sorted(set(types)):
-        where = np.flatnonzero(types == name)
+    for name, where in predictions.rows_of(column).items():
         groups[f"by_type/{name or 'untyped'}"] = answers(predictions.rows(where)).placed(where)
     return groups
 

@@ -56,14 +56,15 @@ def vqa(predictions: Predictions) -> dict[str, Tally]:
     if column is None:
         raise PredictionsError(f"{predictions.path} has no field 'vqa_type', which the legacy protocol goes by")
     told = means({"accuracy": by_distinct(predictions, recall)})
-    types = np.array(predictions.texts(column), dtype=object)
-    if not np.isin(types, VQA_TYPES).any():
+    types = predictions.rows_of(column)
+    counted = {name: types[name] for name in VQA_TYPES if name in types}
+    if not counted:
         raise PredictionsError(
             f"{predictions.path}: no question is of a type that the legacy protocol counts ({', '.join(VQA_TYPES)}); "
-            f"its types are {', '.join(sorted(set(types))[:20])}"
+            f"its types are {', '.join(list(types)[:20])}"
         )
-    groups = {name: told.rows(types == name) for name in VQA_TYPES}
-    return {"": told.rows(np.isin(types, VQA_TYPES)), **{name: part for name, part in groups.items() if len(part)}}
+    every = told.rows(np.concatenate(list(counted.values())))
+    return {"": every, **{name: told.rows(rows) for name, rows in counted.items()}}
 
 
 def captioning(predictions: Predictions) -> dict[str, Tally]:
@@ -129,8 +130,8 @@ def detection(predictions: Predictions) -> dict[str, Tally]:
     single = np.array([len(boxes) == 1 for boxes in truths])
     groups = {"single": told.rows(single), "multiple": told.rows(~single)}
     if "size_group" in predictions.frame.columns:
-        sizes = np.array(predictions.texts("size_group"), dtype=object)
-        groups = {**{size: told.rows(sizes == size) for size in SIZES}, **groups}
+        sizes = predictions.rows_of("size_group")
+        groups = {**{size: told.rows(sizes.get(size, np.array([], dtype=np.int64))) for size in SIZES}, **groups}
     return {"": told, **groups}
 
 

@@ -104,6 +104,12 @@ class Predictions:
         """The column that tells the type of a question."""
         return next((name for name in TYPES if name in self.frame.columns), None)
 
+    def rows_of(self, column: str) -> dict[str, NDArray[np.int64]]:
+        """The rows that have each text of a column, by text in order of the alphabet; nulls are empty texts."""
+        told = self.frame.select(pl.col(column).fill_null("").alias("text")).with_row_index("row")
+        groups = told.group_by("text").agg("row").sort("text").iter_rows()
+        return {text: np.array(rows, dtype=np.int64) for text, rows in groups}
+
     def keys(self) -> pl.Series | None:
         """A text that names each row, (rows,); none if the file has no ids."""
         for names in IDS:

@@ -105,7 +105,7 @@ def overlaps(predicted: Found, true: Found) -> Overlaps:
     reach_a, reach_b = _reach(a), _reach(b)
     low = np.maximum(a[:, :2] - reach_a, b[:, :2] - reach_b)
     high = np.minimum(a[:, :2] + reach_a, b[:, :2] + reach_b)
-    equal = np.isclose(a, b, rtol=0, atol=1e-12).all(axis=1)
+    equal = np.asarray(np.isclose(a, b, rtol=0, atol=1e-12).all(axis=1))
     # What the upright frames of two boxes share bounds what the boxes share; for upright boxes it is that.
     area_a, area_b = a[:, 2] * a[:, 3], b[:, 2] * b[:, 3]
     shared = np.minimum(np.clip(high - low, 0, None).prod(axis=1), np.minimum(area_a, area_b))

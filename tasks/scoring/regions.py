@@ -23,8 +23,8 @@ def detection(predictions: Predictions, form: str) -> dict[str, Tally]:
     several = true.written > 1
     groups = {"": told, "by_count/single": told.rows(true.written == 1), "by_count/multiple": told.rows(several)}
     if "size_group" in predictions.frame.columns:
-        sizes = np.array(predictions.texts("size_group"), dtype=object)
-        groups |= {f"by_size/{size}": told.rows(sizes == size) for size in sorted(set(sizes)) if size}
+        sizes = predictions.rows_of("size_group").items()
+        groups |= {f"by_size/{size}": told.rows(rows) for size, rows in sizes if size}
     return {name: part for name, part in groups.items() if len(part)}
 
 

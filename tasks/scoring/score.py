@@ -44,7 +44,7 @@ def score(predictions: Predictions, settings: Settings) -> Scores:
     told: Scores = {"n": len(tallies[""])}
     for name, part in tallies.items():
         place = told
-        for step in name.split("/") if name else []:
+        for step in name.split("/", 1) if name else []:
             place = place.setdefault(step, {})
         place |= {"n": len(part), **part.scores()}
         if settings.protocol == "honest" and settings.draws:

@@ -198,3 +198,11 @@ def test_a_change_is_told_or_not_and_masks_overlap(tmp_path: Path) -> None:
 def test_a_reference_that_is_a_list_is_taken_apart(tmp_path: Path) -> None:
     rows = [{"caption0": '["a road was built", "a new road"]', "caption1": "", "answer": "a new road"}] * 2
     assert score_file(_file(tmp_path, rows), "change", FAST)["exact"] == 100
+
+
+def test_a_type_is_a_group_whatever_its_name(tmp_path: Path) -> None:
+    rows = [{"vqa_type": name, "annotation": "a", "answer": "a"} for name in ("urban/rural", "\x00", "", "n")]
+    types = score_file(_file(tmp_path, rows), "vqa", FAST)["by_type"]
+    assert {name: told["n"] for name, told in types.items()} == dict.fromkeys(
+        ["urban/rural", "\x00", "untyped", "n"], 1
+    )
