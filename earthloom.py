@@ -7,7 +7,7 @@ from typing import Literal
 
 import cyclopts
 
-from tasks import weights
+from tasks import instruct, weights
 from tasks.core import log, paths
 from tasks.core.errors import EarthloomError, MissingInputError
 
@@ -17,16 +17,21 @@ app = cyclopts.App(
     version="0.1.0",
 )
 app.command(weights.app)
+app.command(instruct.app)
 
 
 @app.command
 def demo() -> None:
     """Run the whole pipeline on the embedded sample scenes and print where the report lies.
 
-    A second run does nothing: DVC sees that nothing has changed.
+    A second run does nothing: DVC sees that nothing has changed. Independent instances run side by side, by the
+    same flow that `earthloom flow` runs; `dvc repro` gives the same result one after the other.
     """
     check()
-    _dvc("repro")
+    if _dvc("status", "--quiet", check=False):
+        flow("build")
+    else:
+        log.console.print("Nothing has changed since the last run.")
     report()
 
 
@@ -69,13 +74,18 @@ def flow(
 
     chosen = getattr(importlib.import_module(f"flows.{name}"), name)
     options = {} if jobs is None else {"jobs": jobs}
-    sys.exit(call(chosen, dry_run=dry_run, **options))
+    code = call(chosen, dry_run=dry_run, **options)
+    if code:
+        sys.exit(code)
 
 
 @app.command
 def status() -> None:
-    """Show which stages are up to date, and which would run."""
-    _dvc("status")
+    """Show which instances are up to date, and why the others would run."""
+    from flows.standing import standing, table
+
+    count, changed = standing(Path.cwd())
+    log.console.print(table(count, changed) if changed else f"All {count} instances are up to date.")
 
 
 @app.command
@@ -238,15 +248,16 @@ def serve(
     )
 
 
-def _dvc(*arguments: str) -> None:
-    """Run DVC with this environment's own programs first on the path; leave with its exit code if it fails."""
+def _dvc(*arguments: str, check: bool = True) -> int:
+    """Run DVC with this environment's own programs first on the path; its exit code, with which `check` leaves."""
     import os
 
     programs = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
     finished = subprocess.run([sys.executable, "-m", "dvc", *arguments], env=environment, check=False)
-    if finished.returncode:
+    if check and finished.returncode:
         sys.exit(finished.returncode)
+    return finished.returncode
 
 
 def main() -> None:

@@ -216,7 +216,7 @@ def run() -> Summary:
     params = load(EvaluateParams, "evaluate")
     samples = read_samples(paths.mixture("3") / "test.parquet")
     if not samples:
-        raise EmptyStageError("evaluate: the mixture of stage 3 has no test sample; see data/split and split.test")
+        raise EmptyStageError("the mixture of stage 3 has no test sample; see data/split and split.test")
     majority = Majority(
         (question_type, bare_question(question), answer)
         for sample in read_samples(paths.mixture("3") / "train.parquet")

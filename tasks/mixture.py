@@ -82,9 +82,7 @@ def rows_of(sensor: str, part: str, modalities: dict[Modality, float]) -> Iterat
     known, chips = SENSORS[sensor], chips_of(sensor, part)
     for row in tables.read(paths.qa(sensor, part) / "conversations.parquet").to_pylist():
         if row["chip_id"] not in chips:
-            raise MissingInputError(
-                f"mixture: {sensor} {part} has questions about chip {row['chip_id']}, but no such chip"
-            )
+            raise MissingInputError(f"{sensor} {part} has questions about chip {row['chip_id']}, but no such chip")
         chip = chips[row["chip_id"]]
         for modality, weight in modalities.items():
             sample_id = f"{row['conversation_id']}/{modality}"
@@ -113,9 +111,7 @@ def mix(recipe: RecipeParams, sensors: Iterable[str], parts: Iterable[str]) -> d
         for part in parts if modalities else []:
             for row in rows_of(sensor, part, modalities):
                 if row["chip_id"] not in side:
-                    raise MissingInputError(
-                        f"mixture: chip {row['chip_id']} is on no side of the split; rebuild `split`"
-                    )
+                    raise MissingInputError(f"chip {row['chip_id']} is on no side of the split; rebuild `split`")
                 name = side[row["chip_id"]]
                 rows[name].append(row if name == "train" else {**row, "repeats": 1})
     rows["train"] = [row for row in rows["train"] if row["repeats"]]
@@ -171,7 +167,7 @@ def run(stage: str) -> Summary:
     write_imported_statistics(stage, values["sensors"]["enabled"])
     if not rows["train"]:
         raise EmptyStageError(
-            f"mixture: stage {stage} has no training sample; its recipe asks for "
+            f"stage {stage} has no training sample; its recipe asks for "
             f"{ {m: list(w) for m, w in recipe.weights.items()} } and imported {list(recipe.imported)}, "
             f"enabled sensors are {values['sensors']['enabled']}"
         )

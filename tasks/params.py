@@ -17,7 +17,7 @@ from tasks.mixture import MixtureParams
 from tasks.qa.params import QAParams
 from tasks.report.params import ReportParams
 from tasks.scan import ScanParams
-from tasks.scenes import ScenesParams, SearchParams
+from tasks.scenes import AreasParams, ScenesParams, SearchParams
 from tasks.select import SelectParams
 from tasks.split import SplitParams
 from tasks.stats import StatsParams
@@ -41,7 +41,7 @@ class Params(Section):
 
     catalog: str
     catalogs: dict[str, CatalogParams]
-    areas: dict[str, tuple[float, float, float, float]] = Field(min_length=1)
+    areas: AreasParams
     sensors: SensorsParams
     grid: GridParams
     scenes: ScenesParams
@@ -65,9 +65,6 @@ class Params(Section):
             raise ValueError(
                 f"'catalog' is '{self.catalog}'; the presets under 'catalogs' are: {sorted(self.catalogs)}"
             )
-        for name, (west, south, east, north) in self.areas.items():
-            if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-                raise ValueError(f"'areas.{name}' must be [west, south, east, north] in degrees")
         return self
 
 

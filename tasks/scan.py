@@ -175,7 +175,7 @@ def run(sensor: str, part: str) -> Summary:
     tables.write_rows(quarantine, tables.QUARANTINE, folder / "quarantine.parquet")
     if len(quarantine) == len(items):
         reasons = "; ".join(row["detail"] for row in quarantine[:3])
-        raise EmptyStageError(f"scan: none of the {len(items)} scenes of {sensor} can be used: {reasons}")
+        raise EmptyStageError(f"none of the {len(items)} scenes of {sensor} can be used: {reasons}")
     tables.write(candidates, folder / "windows.parquet")
     return {"scenes": len(items), "quarantined": len(quarantine), "candidates": candidates.num_rows}
 

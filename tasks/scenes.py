@@ -8,20 +8,21 @@ that emptied the search.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pystac
 import stac_geoparquet.arrow
-from pydantic import Field
+from pydantic import AfterValidator, Field, RootModel
 from pyproj import CRS
 
 from tasks.core import paths
 from tasks.core.catalog import Catalog, Query, open_catalog
-from tasks.core.errors import CatalogError, EmptyStageError, ParamsError
+from tasks.core.errors import CatalogError, EmptyStageError
 from tasks.core.log import progress
-from tasks.core.section import Section, load, read_params
+from tasks.core.section import Section, load
 from tasks.core.stage import Summary, atomic, main, write_json
 
 logger = logging.getLogger(__name__)
@@ -42,19 +43,20 @@ class SearchParams(Section):
     max_scene_cloud: float | None = Field(ge=0, le=100, description="percent of a scene; null: not asked (radar)")
 
 
-def areas() -> dict[str, list[float]]:
-    """The named boxes of params.yaml, [west, south, east, north].
+def _in_order(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    west, south, east, north = box
+    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        raise ValueError(f"{list(box)} is not [west, south, east, north] in degrees")
+    return box
 
-    Raises:
-        ParamsError: a box is not four numbers in order.
-    """
-    boxes: dict[str, list[float]] = read_params().get("areas") or {}
-    for name, box in boxes.items():
-        if len(box) != 4 or not (-180 <= box[0] < box[2] <= 180 and -90 <= box[1] < box[3] <= 90):
-            raise ParamsError(f"params.yaml: 'areas.{name}' is {box}; it must be [west, south, east, north] in degrees")
-    if not boxes:
-        raise ParamsError("params.yaml: 'areas' names no box to search")
-    return boxes
+
+Box = Annotated[tuple[float, float, float, float], AfterValidator(_in_order)]
+
+
+class AreasParams(RootModel[dict[str, Box]]):
+    """`areas:` in params.yaml: boxes [west, south, east, north] in degrees, by name; at least one."""
+
+    root: dict[str, Box] = Field(min_length=1)
 
 
 def search_scenes(catalog: Catalog, sensor: str, search: SearchParams, limit: int) -> list[pystac.Item]:
@@ -67,26 +69,26 @@ def search_scenes(catalog: Catalog, sensor: str, search: SearchParams, limit: in
     collections = catalog.params.collections.get(sensor, [])
     if not collections:
         raise EmptyStageError(
-            f"scenes: catalog '{catalog.name}' lists no collection for sensor '{sensor}'; name one under "
+            f"catalog '{catalog.name}' lists no collection for sensor '{sensor}'; name one under "
             f"catalogs.{catalog.name}.collections, or take the sensor out of sensors.enabled"
         )
     queries = [
         Query(collection, box, search.datetime, search.max_scene_cloud)
         for collection in collections
-        for box in areas().values()
+        for box in load(AreasParams, "areas").root.values()
     ]
     found: dict[tuple[str, str], pystac.Item] = {}
     for query in progress(queries, f"searching {catalog.name} for {sensor}"):
         items = catalog.search(query, limit + 1)
         if len(items) > limit:
             raise CatalogError(
-                f"scenes: more than {limit} items of '{query.collection}' in {query.bbox}; raise scenes.max_items, "
+                f"more than {limit} items of '{query.collection}' in {query.bbox}; raise scenes.max_items, "
                 "or ask for a smaller area or time"
             )
         found.update({(query.collection, item.id): item for item in items})
     if not found:
         reasons = dict.fromkeys(catalog.explain_nothing(query) for query in queries)
-        raise EmptyStageError(f"scenes: no scene of {sensor}: " + "; ".join(reasons))
+        raise EmptyStageError(f"no scene of {sensor}: " + "; ".join(reasons))
     return [found[key] for key in sorted(found)]
 
 
@@ -145,7 +147,7 @@ def run(sensor: str) -> Summary:
     params = load(ScenesParams, "scenes")
     search = load(SearchParams, f"sensors.{sensor}")
     folder = paths.scenes(sensor)
-    with open_catalog() as catalog:
+    with open_catalog(search=True) as catalog:
         scenes = search_scenes(catalog, sensor, search, params.max_items)
         label_items = search_labels(catalog, scenes, params.max_items)
         freeze(scenes, folder / "items.parquet")

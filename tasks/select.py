@@ -94,7 +94,7 @@ def select(candidates: pl.DataFrame, labels: pl.DataFrame, sensor: Sensor, param
         EmptyStageError: there is no candidate, or every one was dropped; names the rule that dropped the most.
     """
     if candidates.is_empty():
-        raise EmptyStageError(f"select: no window of {sensor.name} touches a scene; see the areas in params.yaml")
+        raise EmptyStageError(f"no window of {sensor.name} touches a scene; see the areas in params.yaml")
     rules = params.rules(sensor)
     return judge(measure(candidates, labels, rules), rules).sort("chip_id")
 
@@ -112,7 +112,7 @@ def run(sensor: str) -> Summary:
     if kept.is_empty():
         worst = max(dropped, key=lambda name: dropped[name])
         raise EmptyStageError(
-            f"select: 0 of {ledger.height} windows of {sensor} kept, most lost to '{worst}' ({dropped[worst]}, "
+            f"0 of {ledger.height} windows of {sensor} kept, most lost to '{worst}' ({dropped[worst]}, "
             f"threshold {rules[worst].threshold}). Loosen it under `select:` in params.yaml, or see the reasons "
             f"in {paths.ledger(sensor)}."
         )

@@ -56,7 +56,7 @@ def read_chips() -> pl.DataFrame:
     ]
     frames = [frame for table in found if table.num_rows and isinstance(frame := pl.from_arrow(table), pl.DataFrame)]
     if not frames:
-        raise EmptyStageError("split: there is no chip to split; see the quarantine tables under data/chips")
+        raise EmptyStageError("there is no chip to split; see the quarantine tables under data/chips")
     step, left, top = (pl.col("transform").list.get(i) for i in (0, 2, 5))
     return (
         pl.concat([frame.with_columns(pl.col("transform").cast(pl.List(pl.Float64))) for frame in frames])
@@ -177,7 +177,7 @@ def certify(chips: pl.DataFrame, required: float) -> dict[str, Any]:
         chip_i, chip_j = chips["chip_id"][i], chips["chip_id"][j]
         if distance < required or shared:
             raise LeakageError(
-                f"split: {a} chip {chip_i} lies {distance:.0f} m from {b} chip {chip_j}, {required:.0f} m are "
+                f"{a} chip {chip_i} lies {distance:.0f} m from {b} chip {chip_j}, {required:.0f} m are "
                 f"required; {len(shared)} windows are on both sides{': ' + shared[0] if shared else ''}. "
                 "Raise split.buffer or split.block_cells in params.yaml"
             )
@@ -196,7 +196,7 @@ def run() -> Summary:
         for name in ("train", "test"):
             if chips.filter((pl.col("sensor") == sensor) & (pl.col("split") == name)).is_empty():
                 raise EmptyStageError(
-                    f"split: {sensor} has no {name} chip ({counts}); change split.seed, make the blocks smaller "
+                    f"{sensor} has no {name} chip ({counts}); change split.seed, make the blocks smaller "
                     "(split.block_cells), or add scenes"
                 )
     pairs = certify(chips, params.buffer)

@@ -147,7 +147,7 @@ def measure(sensor: str, bins: int) -> dict[str, Any]:
     if not chips or empty:
         what = f"no valid pixel in {', '.join(empty)}" if chips else "no chip"
         raise EmptyStageError(
-            f"stats: {sensor} has {what} on the training side of {paths.split() / 'assignment.parquet'}; "
+            f"{sensor} has {what} on the training side of {paths.split() / 'assignment.parquet'}; "
             "add scenes, or change split.seed in params.yaml"
         )
     spread = {name: Distribution.after(band, bins) for name, band in moments.items()}

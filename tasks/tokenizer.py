@@ -62,7 +62,7 @@ def train(texts: Iterable[str], params: TokenizerParams) -> "Tokenizer":
 
     told = list(texts)
     if not told:
-        raise EmptyStageError("tokenizer: no conversation is about a training chip; see data/qa and data/split")
+        raise EmptyStageError("no conversation is about a training chip; see data/qa and data/split")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -88,7 +88,7 @@ def check_single(tokens: Sequence[str], tokenizer: "Tokenizer") -> None:
     for token in tokens:
         ids = tokenizer.encode(f"a {token}b").ids
         if tokenizer.token_to_id(token) not in ids or len(tokenizer.encode(token).ids) != 1:
-            raise TrainingError(f"tokenizer: '{token}' is {len(tokenizer.encode(token).ids)} tokens, it must be one")
+            raise TrainingError(f"'{token}' is {len(tokenizer.encode(token).ids)} tokens, it must be one")
 
 
 def configuration(longest: int) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def read_data(
     rejected = [row for name in data for row in data[name].rejected]
     if not data["train"].samples:
         raise EmptyStageError(
-            f"train: stage {stage} has no sample of up to {common.max_length} tokens and {common.max_groups} band "
+            f"stage {stage} has no sample of up to {common.max_length} tokens and {common.max_groups} band "
             f"groups (first reason: {rejected[0]['detail'] if rejected else 'its mixture is empty'}); see "
             "train.common.max_length"
         )

@@ -22,12 +22,12 @@ from tasks.core import paths, tables
 from tasks.core.catalog import Catalog, open_catalog
 from tasks.core.errors import EmptyStageError, SceneError
 from tasks.core.frozen import read_items
-from tasks.core.grid import GridParams, WindowGrid, part_of, polygons_wkb
+from tasks.core.grid import GridParams, part_of, polygons_wkb
 from tasks.core.log import progress
 from tasks.core.section import load
 from tasks.core.sensors import SENSORS, Sensor
 from tasks.core.stage import Summary, address, fingerprint, fresh_work, main, write_json
-from tasks.core.windows import Block, blocks
+from tasks.core.windows import Block, blocks_of
 
 logger = logging.getLogger(__name__)
 Rows = list[dict[str, Any]]
@@ -99,22 +99,15 @@ def plan_shards(windows: pl.DataFrame, sensor: Sensor, cell: int, size: int) -> 
     """Blocks of windows grouped into shards of about `size` chips, scene by scene in block order."""
     shards: list[list[tuple[Block, pl.DataFrame]]] = [[]]
     filled = 0
-    for block, members in _blocks(windows, sensor, cell):
-        if filled >= size:
-            shards.append([])
-            filled = 0
-        shards[-1].append((block, members))
-        filled += members.height
-    return [shard for shard in shards if shard]
-
-
-def _blocks(windows: pl.DataFrame, sensor: Sensor, cell: int) -> Iterator[tuple[Block, pl.DataFrame]]:
     ordered = windows.sort("item_id", "epsg", "row", "column", descending=[False, False, True, False])
-    for (_, epsg), group in ordered.group_by(["item_id", "epsg"], maintain_order=True):
-        grid = WindowGrid(int(str(epsg)), cell * sensor.window_cells)
-        for block in blocks(grid, group["column"].to_numpy(), group["row"].to_numpy(), sensor.window_cells):
-            keys = pl.DataFrame({"column": block.columns, "row": block.rows})
-            yield block, keys.join(group, on=["column", "row"], how="left", maintain_order="left")
+    for _, scene in ordered.group_by("item_id", maintain_order=True):
+        for block, members in blocks_of(scene, sensor.window_cells, cell):
+            if filled >= size:
+                shards.append([])
+                filled = 0
+            shards[-1].append((block, members))
+            filled += members.height
+    return [shard for shard in shards if shard]
 
 
 def make_shards(
@@ -163,7 +156,7 @@ def run(sensor: str, part: str) -> Summary:
     quarantined = sum(row["windows"] for row in lost)
     if windows.height and quarantined > params.max_quarantined * windows.height:
         raise EmptyStageError(
-            f"chips: {quarantined} of {windows.height} windows of {sensor} could not be read, more than "
+            f"{quarantined} of {windows.height} windows of {sensor} could not be read, more than "
             f"chips.max_quarantined allows. First reason: {lost[0]['detail']}. All: {folder / 'quarantine.parquet'}"
         )
     shutil.rmtree(work)

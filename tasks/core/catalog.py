@@ -192,14 +192,18 @@ class Catalog:
 
 
 @contextmanager
-def open_catalog() -> Iterator[Catalog]:
-    """The catalog that params.yaml chooses, its embedded servers running if it has any."""
+def open_catalog(search: bool = False) -> Iterator[Catalog]:
+    """The catalog that params.yaml chooses, its embedded servers running if it has any.
+
+    Args:
+        search: whether it will be searched; to read assets, an embedded catalog needs no API.
+    """
     name, params = selected()
     with ExitStack() as stack:
         endpoints = None
         if params.url.startswith(embedded.SCHEME):
             folder = Path(params.url.removeprefix(embedded.SCHEME))
-            endpoints = stack.enter_context(embedded.serve(folder))
+            endpoints = stack.enter_context(embedded.serve(folder, search=search))
         yield Catalog(name, params, endpoints)
 
 

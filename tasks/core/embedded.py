@@ -23,7 +23,7 @@ class Endpoints:
     """Where the running servers answer."""
 
     api: str
-    """Root of the STAC API."""
+    """Root of the STAC API; empty if only the files are served."""
     files: str
     """Root of the files; an asset's href is this plus its path."""
 
@@ -39,7 +39,7 @@ def resolve(href: str, endpoints: Endpoints) -> str:
 
 
 @contextmanager
-def serve(folder: Path, middleware: str = "") -> Iterator[Endpoints]:
+def serve(folder: Path, middleware: str = "", search: bool = True) -> Iterator[Endpoints]:
     """Serve `folder`, laid out as `samples/` is, until the context ends.
 
     The servers are another process: a reader that holds Python's lock while it waits for bytes would otherwise wait
@@ -48,16 +48,24 @@ def serve(folder: Path, middleware: str = "") -> Iterator[Endpoints]:
     Args:
         folder: holds `catalog/collections`, `catalog/items` and the assets.
         middleware: `module:Class` of an ASGI middleware before the file server; tests inject faults with it.
+        search: serve the STAC API too. Reading needs the files alone.
 
     Raises:
         CatalogError: the folder holds no catalog, or a server does not start.
     """
     if not (folder / "catalog" / "collections").is_dir():
         raise CatalogError(f"{folder}/catalog/collections is not there; the embedded catalog needs the sample scenes")
-    command = [sys.executable, "-m", "tasks.core.embedded_server", str(folder), middleware]
+    command = [
+        sys.executable,
+        "-m",
+        "tasks.core.embedded_server",
+        str(folder),
+        middleware,
+        "search" if search else "files",
+    ]
     # This code, wherever the reader was started from.
-    search = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": search}
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:

@@ -15,11 +15,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from tasks.core.errors import CatalogError
 
@@ -89,6 +87,8 @@ def _absolute(catalog: Path, files: str, target: Path) -> list[str]:
 
 
 def _answers(url: str, process: subprocess.Popen[bytes], output: Any) -> bool:
+    import httpx
+
     if process.poll() is not None:
         output.seek(0)
         raise CatalogError(f"the embedded STAC API ended at once: {output.read().decode()[-500:]}")
@@ -111,12 +111,14 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def main(folder: str, middleware: str) -> None:
-    """Serve until standard input closes."""
+def main(folder: str, middleware: str, what: str) -> None:
+    """Serve until standard input closes: the files, and the STAC API too if `what` is "search"."""
     module, _, name = middleware.partition(":")
     faults = getattr(importlib.import_module(module), name) if module else None
     root = Path(folder)
-    with serve_files(root, faults) as files, serve_api(root, files) as api:
+    with ExitStack() as stack:
+        files = stack.enter_context(serve_files(root, faults))
+        api = stack.enter_context(serve_api(root, files)) if what == "search" else ""
         sys.stdout.write(json.dumps({"api": api, "files": files}) + "\n")
         sys.stdout.flush()
         sys.stdin.read()

@@ -17,6 +17,10 @@ class CatalogError(EarthloomError):
     """The STAC API cannot be reached, or answers something that is not STAC."""
 
 
+class UnreachableError(CatalogError):
+    """A server does not give a scene's bytes just now. The stage ends: what an outage hides is not left out."""
+
+
 class EmptyStageError(EarthloomError):
     """A stage would have produced nothing; names the condition that emptied it."""
 

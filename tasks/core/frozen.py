@@ -4,22 +4,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pystac
-import stac_geoparquet.arrow
+import rustac
 
-from tasks.core import tables
+from tasks.core.stage import require
 
 
 def read_items(path: Path) -> list[pystac.Item]:
-    """Items of a stac-geoparquet file, in its order, without the keys that a column holds as null for them."""
-    table = tables.read(path)
-    if table.num_rows == 0:
+    """Items of a stac-geoparquet file, in its order, without the keys that a column holds as null for them.
+
+    rustac reads it, not the stac-geoparquet that wrote it: that one brings in pandas, 0.5 s in each of 19 processes.
+    """
+    if pq.read_metadata(require(path)).num_rows == 0:
         return []
-    return [pystac.Item.from_dict(_prune(item)) for item in stac_geoparquet.arrow.stac_table_to_items(table)]
+    return [pystac.Item.from_dict(_prune(item)) for item in rustac.read_sync(str(path))["features"]]
 
 
 def _prune(value: Any) -> Any:
     if isinstance(value, Mapping):
         pruned = {key: _prune(inner) for key, inner in value.items()}
         return {key: inner for key, inner in pruned.items() if inner is not None or key == "datetime"}
-    return [_prune(inner) for inner in value] if isinstance(value, list) else value
+    return [_prune(inner) for inner in value] if isinstance(value, list | tuple) else value

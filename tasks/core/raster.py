@@ -22,6 +22,7 @@ from tasks.core.catalog import Catalog
 from tasks.core.errors import SceneError
 from tasks.core.grid import Bounds, utm_epsg
 from tasks.core.radiometry import RadiometryError, Stored, to_physical
+from tasks.core.reach import fault
 
 logger = logging.getLogger(__name__)
 GDAL = {
@@ -105,20 +106,19 @@ def open_asset(asset: Asset, catalog: Catalog) -> Iterator[DatasetReader]:
 
     Raises:
         SceneError: unreadable (missing, cut short, corrupt), not-a-raster, or no-crs.
+        UnreachableError: the server does not answer, or with an error that may pass.
     """
     where = f"scene {asset.item_id}, asset {asset.key} ({asset.href})"
     try:
         with (
             rasterio.Env(**GDAL, **catalog.gdal_options()),
-            rasterio.open(catalog.href(asset.href), driver=_driver(asset.href)) as dataset,
+            rasterio.open(url := catalog.href(asset.href), driver=_driver(asset.href)) as dataset,
         ):
             if dataset.crs is None and not dataset.gcps[0]:
                 raise SceneError("no-crs", f"{where} has no coordinate system and no ground control points")
             yield dataset
     except rasterio.errors.RasterioError as error:
-        text = str(error.__cause__ or error)
-        reason = "not-a-raster" if "not recognized as being in a supported file format" in text else "unreadable"
-        raise SceneError(reason, f"{where}: {text}") from error
+        raise fault(error, where, url) from error
 
 
 def _driver(href: str) -> str:
@@ -168,6 +168,7 @@ def read_onto(
 
     Raises:
         SceneError: the bytes behind the pixels are missing or corrupt.
+        UnreachableError: the server does not give them just now.
     """
     nodata = dataset.nodata if dataset.nodata is not None else nodata
     try:
@@ -176,7 +177,7 @@ def read_onto(
         else:
             values, inside = _warp(dataset, target, nodata)
     except rasterio.errors.RasterioError as error:
-        raise SceneError("unreadable", f"{dataset.name}: {error.__cause__ or error}") from error
+        raise fault(error, dataset.name, dataset.name) from error
     valid = inside & np.isfinite(values) if values.dtype.kind == "f" else inside
     if nodata is not None and np.isfinite(nodata):
         valid &= values != values.dtype.type(nodata)

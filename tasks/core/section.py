@@ -21,7 +21,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
-S = TypeVar("S", bound=Section)
+S = TypeVar("S", bound=BaseModel)
 
 
 @cache
@@ -69,7 +69,7 @@ def parse(section: type[S], value: Any, key: str = "", path: Path = PARAMS_FILE)
         raise ParamsError(f"{path}: " + "\n".join(lines)) from error
 
 
-def _explain(section: type[Section], key: str, detail: dict[str, Any]) -> str:
+def _explain(section: type[BaseModel], key: str, detail: dict[str, Any]) -> str:
     where = ".".join(part for part in [key, *map(str, detail["loc"])] if part)
     if detail["type"] == "extra_forbidden":
         allowed = sorted(_fields_at(section, detail["loc"][:-1]))
@@ -79,7 +79,8 @@ def _explain(section: type[Section], key: str, detail: dict[str, Any]) -> str:
         return f"'{where}' is not a parameter{hint} Allowed here: {', '.join(allowed)}."
     if detail["type"] == "missing":
         return f"'{where}' is missing."
-    return f"'{where}' is {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}."
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"'{where}' is {detail['input']!r}: {message[0].lower()}{message[1:]}."
 
 
 def _fields_at(section: Any, location: tuple[Any, ...]) -> list[str]:

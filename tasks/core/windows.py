@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.grid import SUPER_CELL, WindowGrid
@@ -40,6 +41,21 @@ class Block:
         tiles = plane.reshape(*lead, height // side, side, width // side, side)
         tiles = np.moveaxis(tiles, (-4, -2), (0, 1))
         return np.asarray(tiles[self.rows.max() - self.rows, self.columns - self.columns.min()])
+
+
+def blocks_of(windows: pl.DataFrame, window_cells: int, cell: int) -> Iterator[tuple[Block, pl.DataFrame]]:
+    """Blocks of one scene's windows, zone by zone, each with the rows of its windows in the block's order.
+
+    Args:
+        windows: has `epsg`, `column` and `row`, the place of a window on the grid of its zone.
+        window_cells: side of a window in cells of the global grid.
+        cell: side of a cell in metres.
+    """
+    for (epsg,), group in windows.group_by("epsg", maintain_order=True):
+        grid = WindowGrid(int(str(epsg)), cell * window_cells)
+        for block in blocks(grid, group["column"].to_numpy(), group["row"].to_numpy(), window_cells):
+            places = pl.DataFrame({"column": block.columns, "row": block.rows})
+            yield block, places.join(group, on=["column", "row"], how="left", maintain_order="left")
 
 
 def blocks(grid: WindowGrid, columns: NDArray[np.int64], rows: NDArray[np.int64], cells: int) -> Iterator[Block]:

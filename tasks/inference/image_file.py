@@ -19,7 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import Affine
 
-from models.parts.tiling import choose_grid
+from models.parts.tile_grid import choose_grid
 from tasks.core.radiometry import Stored, check_plausible, to_physical
 from tasks.core.raster import GDAL
 from tasks.core.sensors import Sensor

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from models.earthdial.prompt import IMAGE, Encoded, PromptError, Tokenizer, encode
-from models.parts.tiling import count_tiles
+from models.parts.tile_grid import count_tiles
 from tasks.core import conversations, tables
 from tasks.core.errors import TrainingError
 

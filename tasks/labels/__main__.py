@@ -6,7 +6,7 @@ rules (tasks/labels/spectral.py), and each such row is marked as derived.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,13 @@ from tasks.core import paths, tables
 from tasks.core.catalog import Catalog, open_catalog
 from tasks.core.errors import EmptyStageError, SceneError
 from tasks.core.frozen import read_items
-from tasks.core.grid import GridParams, WindowGrid
+from tasks.core.grid import GridParams
 from tasks.core.log import progress
 from tasks.core.raster import calibrate, find_asset, open_asset, read_onto
 from tasks.core.section import load
 from tasks.core.sensors import SENSORS, Sensor
 from tasks.core.stage import Summary, main, write_json
-from tasks.core.windows import Block, blocks
+from tasks.core.windows import Block, blocks_of
 from tasks.labels import measure, spectral
 from tasks.labels.params import LabelsParams
 from tasks.labels.sources import GSD_FACTOR, LabelSource, vocabulary
@@ -50,21 +50,14 @@ def label_scene(
     by_rules = sensor.name in spectral.BANDS and (
         params.spectral == "always" or (params.spectral == "auto" and not sources)
     )
-    for block, chip_ids in _blocks(windows, sensor, cell):
+    for block, members in blocks_of(windows, sensor.window_cells, cell):
+        chip_ids = members["chip_id"].to_list()
         gsd = GSD_FACTOR * sensor.gsd
         for source in sources:
             rows += source.measure(block, chip_ids, gsd, params.min_fraction)
         if by_rules:
             rows += _spectral_rows(item, block, chip_ids, sensor, catalog, params.min_fraction)
     return rows
-
-
-def _blocks(windows: pl.DataFrame, sensor: Sensor, cell: int) -> Iterator[tuple[Block, list[str]]]:
-    for (epsg,), group in windows.group_by("epsg", maintain_order=True):
-        grid = WindowGrid(int(str(epsg)), cell * sensor.window_cells)
-        names = dict(zip(zip(group["column"], group["row"], strict=True), group["chip_id"], strict=True))
-        for block in blocks(grid, group["column"].to_numpy(), group["row"].to_numpy(), sensor.window_cells):
-            yield block, [names[key] for key in zip(block.columns.tolist(), block.rows.tolist(), strict=True)]
 
 
 def _spectral_rows(
@@ -122,7 +115,7 @@ def run(sensor: str) -> Summary:
     tables.write_rows(quarantine, tables.QUARANTINE, folder / "quarantine.parquet")
     if not rows:
         raise EmptyStageError(
-            f"labels: none of the {windows.height} windows of {sensor} got a label. Label collections of the catalog: "
+            f"none of the {windows.height} windows of {sensor} got a label. Label collections of the catalog: "
             f"{sorted({i.collection_id or '' for i in label_items})}; known sources: {sorted(params.sources)}; "
             f"labels.spectral is '{params.spectral}'"
         )

@@ -15,6 +15,7 @@ from pyproj import Transformer
 from tasks.core.catalog import Catalog
 from tasks.core.errors import SceneError
 from tasks.core.raster import find_asset, open_asset, read_onto
+from tasks.core.reach import fault
 from tasks.core.windows import Block
 from tasks.labels import measure
 from tasks.labels.params import SourceParams
@@ -72,12 +73,13 @@ class LabelSource:
         to_metres = Transformer.from_crs(4326, target.epsg, always_xy=True)
         right, bottom = target.left + target.width * target.gsd, target.top - target.height * target.gsd
         box = to_metres.transform_bounds(target.left, bottom, right, target.top, direction="INVERSE")
+        url = self.catalog.href(asset.href)
         try:
             meta, _, geometry, fields = pyogrio.raw.read(
-                f"/vsicurl/{self.catalog.href(asset.href)}", columns=[self.params.attribute], bbox=tuple(box)
+                f"/vsicurl/{url}", columns=[self.params.attribute], bbox=tuple(box)
             )
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-            raise SceneError("unreadable", f"label item {self.item.id}, asset {self.params.asset}: {error}") from error
+            raise fault(error, f"label item {self.item.id}, asset {self.params.asset}", url) from error
         if self.params.attribute not in meta["fields"]:
             raise SceneError("missing-attribute", f"label item {self.item.id}: no attribute '{self.params.attribute}'")
         crs = meta["crs"]

@@ -131,7 +131,7 @@ def run(sensor: str, part: str) -> Summary:
     tables.write_rows(rejected, REJECTED, folder / "rejected.parquet")
     if chip_ids and not rows:
         raise EmptyStageError(
-            f"qa: no pair about the {len(chip_ids)} chips of {sensor} {part} passed; first reason: "
+            f"no pair about the {len(chip_ids)} chips of {sensor} {part} passed; first reason: "
             f"{rejected[0]['reason']}. All reasons: {folder / 'rejected.parquet'}"
         )
     tables.write_rows(rows, conversations.SCHEMA, folder / "conversations.parquet")

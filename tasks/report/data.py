@@ -138,7 +138,7 @@ def read() -> Dataset:
     folder = paths.evaluate()
     predictions = frame(folder / "predictions.parquet")
     if predictions.is_empty():
-        raise EmptyStageError(f"report: {folder / 'predictions.parquet'} has no row; run `dvc repro evaluate`")
+        raise EmptyStageError(f"{folder / 'predictions.parquet'} has no row; run `dvc repro evaluate`")
     return Dataset(
         params=params,
         parts=parts,
@@ -189,14 +189,14 @@ def check(data: SensorData) -> None:
     expected = {"candidates": told["candidates"], "kept": told["kept"], **told["dropped"]}
     if counted != expected:
         raise EarthloomError(
-            f"report: {paths.ledger(name)} counts {counted}, but "
+            f"{paths.ledger(name)} counts {counted}, but "
             f"{paths.summary(address('select', name))} says {expected}; "
             "they are of different runs: run `dvc repro select`"
         )
     lost = data.chips.filter(pl.col("split").is_null())
     if lost.height:
         raise EarthloomError(
-            f"report: {lost.height} chips of {name} have no side in "
+            f"{lost.height} chips of {name} have no side in "
             f"{paths.split() / 'assignment.parquet'}, the first is {lost['chip_id'][0]}; "
             "run `dvc repro split`"
         )
@@ -230,7 +230,7 @@ def read_training(stage: str) -> Training:
     with require(folder / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows:
-        raise EmptyStageError(f"report: {folder / 'log.csv'} has no row; run `dvc repro train@{stage}`")
+        raise EmptyStageError(f"{folder / 'log.csv'} has no row; run `dvc repro train@{stage}`")
     log = {column: [float(row[column]) if row[column] else None for row in rows] for column in rows[0]}
     return Training(stage, log, read_json(folder / "config.json"))
 

@@ -17,7 +17,7 @@ QUERY = Query("sentinel-2-l1c", [-180, -90, 180, 90], "2015-06-01/2030-01-01", N
 def test_items_are_frozen_the_same_whatever_port_was_free(workspace: Path) -> None:
     found = []
     for _ in range(2):
-        with open_catalog() as catalog:
+        with open_catalog(search=True) as catalog:
             found.append([item.to_dict() for item in catalog.search(QUERY, 10)])
     assert found[0] == found[1] and len(found[0]) == 2
     hrefs = [asset["href"] for item in found[0] for asset in item["assets"].values()]
@@ -25,7 +25,7 @@ def test_items_are_frozen_the_same_whatever_port_was_free(workspace: Path) -> No
 
 
 def test_cloud_is_filtered_here_where_the_server_cannot(workspace: Path) -> None:
-    with open_catalog() as catalog:
+    with open_catalog(search=True) as catalog:
         clear = catalog.search(replace(QUERY, max_cloud=5), 10)
     assert [item.id for item in clear] == ["S2A_18SVG_20160112_0_L1C"]
 
@@ -41,7 +41,7 @@ def test_cloud_is_filtered_here_where_the_server_cannot(workspace: Path) -> None
 )
 def test_the_condition_that_emptied_a_search_is_found(workspace: Path, change: dict, reason: str) -> None:
     query = replace(QUERY, **change)
-    with open_catalog() as catalog:
+    with open_catalog(search=True) as catalog:
         explanation = catalog.explain_nothing(query)
     import re
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.parts.tiling import choose_grid, count_tiles, cut_tiles
+from models.parts.tile_grid import choose_grid, count_tiles
+from models.parts.tiling import cut_tiles
 
 GOLDEN = Path(__file__).parents[2].parent / "shared/golden/earthdial-tiny/tiling.json"
 

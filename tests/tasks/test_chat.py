@@ -13,7 +13,7 @@ import rasterio
 from safetensors.torch import load_file, save_file
 
 from models.earthdial.prompt import encode
-from models.parts.tiling import count_tiles
+from models.parts.tile_grid import count_tiles
 from tasks import mixture, stats, tokenizer
 from tasks.core import paths, tables
 from tasks.core.errors import EarthloomError

@@ -55,6 +55,15 @@ def test_pixels_are_scaled_by_the_training_chips_and_no_data_becomes_their_mean(
     assert image.pixels[0, :, 0, 0].tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("value", [np.nan, -12.0, np.inf, -np.inf])
+def test_a_chip_without_data_or_contrast_is_a_defined_image_and_never_nan(value: float) -> None:
+    normalise = Normalisation({"sentinel-1": {"VV": (-12, 4), "VH": (-18, 0), "VV-VH": (6, 2)}})
+    image = compose(constant({"VV": value, "VH": value}), "sentinel-1", ["VV", "VH"], normalise).tiled(28, 6)
+    assert bool(image.pixels.isfinite().all())
+    if not np.isfinite(value):
+        assert image.pixels.abs().sum() == 0
+
+
 def test_a_band_without_statistics_or_pixels_is_named() -> None:
     with pytest.raises(TrainingError, match="no training statistics for band VV"):
         compose(constant({"VV": 0, "VH": 0}), "sentinel-1", ["VV", "VH"], Normalisation({}))
