@@ -8,6 +8,7 @@ from typing import Literal
 import cyclopts
 from rich.markup import escape
 
+from tasks import instruct, weights
 from tasks.benchmarks.command import app as bench
 from tasks.core import log, paths
 from tasks.core.errors import EarthloomError, MissingInputError
@@ -18,6 +19,8 @@ app = cyclopts.App(
     help="Satellite scenes in through STAC; a versioned instruction dataset, a trained model and its report out.",
     version="0.1.0",
 )
+app.command(weights.app)
+app.command(instruct.app)
 app.command(score)
 app.command(bench)
 
@@ -126,6 +129,128 @@ def catalog() -> None:
     with embedded.serve(Path("samples")) as endpoints:
         log.console.print(f"STAC API: {endpoints.api}\nFiles:    {endpoints.files}\nCtrl-C stops both.")
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+@app.command
+def chat(
+    *images: Path,
+    model: Path = Path("data/train/3"),
+    question: list[str] | None = None,
+    sensor: str | None = None,
+    date: str | None = None,
+    scale: float | None = None,
+    offset: float | None = None,
+    unit: str | None = None,
+    boxes_out: Path | None = None,
+    draw: Path | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    max_tiles: int | None = None,
+    max_new_tokens: int = 128,
+    threads: int = 0,
+) -> None:
+    """Talk about satellite images with a trained model.
+
+    Parameters
+    ----------
+    images
+        GeoTIFF, JPEG 2000, PNG or JPEG; several for several dates or sensors.
+    model
+        Folder of a checkpoint: weights, tokenizer and statistics.
+    question
+        Asked and answered at once, one after the other; without it, questions are read as they are typed.
+    sensor
+        Which sensor took the images, where they do not say so themselves.
+    date
+        When they were taken, such as 2017-02-16, where they do not say so themselves.
+    scale
+        Reflectance, dB or power of one step of the stored numbers, where the images do not say so themselves.
+    offset
+        Reflectance, dB or power of a stored zero, where the images do not say so themselves.
+    unit
+        What the numbers of a radar are once scaled: dB, power or amplitude.
+    boxes_out
+        GeoJSON file for the boxes of the answers.
+    draw
+        PNG file for the last image with the boxes drawn on it.
+    device
+        Where the model runs.
+    max_tiles
+        Most tiles of the images together; as in training if not given.
+    max_new_tokens
+        Longest answer.
+    threads
+        CPU threads, 0 for all.
+    """
+    from tasks.chat import Outputs
+    from tasks.chat import chat as talk
+    from tasks.inference.image_file import Declared
+
+    talk(
+        images,
+        checkpoint=model,
+        questions=question or [],
+        declared=Declared(sensor=sensor, date=date, scale=scale, offset=offset, unit=unit),
+        outputs=Outputs(boxes_out, draw),
+        device=device,
+        max_tiles=max_tiles,
+        max_new_tokens=max_new_tokens,
+        threads=threads,
+    )
+
+
+@app.command
+def serve(
+    *,
+    model: Path = Path("data/train/3"),
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    name: str = "earthdial",
+    device: Literal["cpu", "cuda"] = "cpu",
+    max_tiles: int | None = None,
+    max_new_tokens: int = 256,
+    waiting: int = 8,
+    most_mb: int = 64,
+    threads: int = 0,
+) -> None:
+    """Serve a trained model: an OpenAI-compatible endpoint, and a page to drop an image on and talk.
+
+    Parameters
+    ----------
+    model
+        Folder of a checkpoint: weights, tokenizer and statistics.
+    host
+        Address to listen on. There is no authentication: put a proxy before it that has some, if it is not loopback.
+    port
+        Port to listen on; 0 for a free one.
+    name
+        What requests call the model.
+    device
+        Where the model runs.
+    max_tiles
+        Most tiles of a question's images together; as in training if not given.
+    max_new_tokens
+        Longest answer.
+    waiting
+        Questions that may wait while one is answered; further ones are refused with 429.
+    most_mb
+        Largest request in MiB.
+    threads
+        CPU threads, 0 for all.
+    """
+    from tasks.serve.command import serve as listen
+
+    listen(
+        model,
+        host=host,
+        port=port,
+        name=name,
+        device=device,
+        max_tiles=max_tiles,
+        max_new_tokens=max_new_tokens,
+        waiting=waiting,
+        most_mb=most_mb,
+        threads=threads,
+    )
 
 
 def _dvc(*arguments: str, check: bool = True) -> int:

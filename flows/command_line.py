@@ -9,6 +9,7 @@ from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.settings import (
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED,
     get_current_settings,
     temporary_settings,
@@ -26,6 +27,8 @@ def call(flow: Flow[..., Any], **parameters: object) -> int:
         # A server that lives as long as this run: nobody watches its tasks, and recording them locks its
         # SQLite against the run itself, which then waits 2 to 60 s for its next answer (measured).
         settings[PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED] = False
+        # Seconds; Prefect's 20 are too few for a busy machine.
+        settings[PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS] = 180
     with temporary_settings(settings):
         try:
             if parameters.get("dry_run"):

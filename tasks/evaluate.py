@@ -123,13 +123,14 @@ def predict(samples: Sequence["Sample"], checkpoint: Path, params: EvaluateParam
     if params.threads:
         torch.set_num_threads(params.threads)
     answerer = Answerer(checkpoint, params.device)
-    chips = ChipReader(answerer.normalise, answerer.model.config.image_size)
+    config = answerer.model.config
+    chips = ChipReader(answerer.normalise, config.image_size, config.max_tiles)
     rows = questions_of(samples)
     questions: list[Question] = []
     for sample in samples:
-        image = chips.read(sample.shard, sample.chip_id, sample.sensor, sample.bands)
+        images = tuple(chips.images(sample))
         for turn, (question, _) in enumerate(sample.turns):
-            questions.append(Question(image, (*sample.turns[:turn], (question, ""))))
+            questions.append(Question(images, (*sample.turns[:turn], (question, ""))))
     answers = answerer.ask(questions, params.batch, params.max_new_tokens)
     blanks = answerer.ask(questions, params.batch, params.max_new_tokens, blank=True)
     for row, asked, answer, blank in zip(rows, questions, answers, blanks, strict=True):

@@ -2,14 +2,17 @@
 
 The recipe follows EarthDial's stages (paper, section 3.3): true-colour renderings first, then multispectral
 and radar with all their bands. Stage 3 replays true colour, which EarthDial could not (its batches did not
-mix), so that one checkpoint serves all modalities. No pixel is opened here.
+mix), so that one checkpoint serves all modalities. Data sets of others, once imported, join a stage by their
+names. No pixel is opened here.
 """
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from tasks.core import conversations, paths, tables
@@ -17,9 +20,10 @@ from tasks.core.errors import EmptyStageError, MissingInputError
 from tasks.core.grid import stable_hash
 from tasks.core.section import Section, load, read_params
 from tasks.core.sensors import SENSORS
-from tasks.core.stage import Summary, main
+from tasks.core.stage import Summary, main, read_json, write_json
 from tasks.inference.compose import Modality, bands_to_load, modality_tag
 from tasks.inference.samples import SCHEMA
+from tasks.instruct.samples import samples_of, statistics_of
 
 SPLITS = ("train", "val", "test")
 
@@ -30,6 +34,9 @@ class RecipeParams(Section):
     weights: dict[Modality, dict[str, float]] = Field(
         description="modality -> sensor -> times an epoch; 0.25 takes a fixed quarter; "
         "sensors that are not enabled are left out"
+    )
+    imported: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict, description="data set under data/imported -> times an epoch; all of it is training data"
     )
 
     @model_validator(mode="after")
@@ -59,13 +66,12 @@ def repeats(sample_id: str, weight: float) -> int:
     return whole + (stable_hash(f"repeats/{sample_id}") / 2**64 < weight - whole)
 
 
-def chips_of(sensor: str, part: str) -> dict[str, tuple[str, list[str]]]:
-    """(shard, bands) of every chip of one part, by chip id."""
+def chips_of(sensor: str, part: str) -> dict[str, dict[str, Any]]:
+    """What is known of every chip of one part, by chip id: the fields of an `ImageRef` but the modality."""
     found = {}
     for shard in sorted(paths.chips(sensor, part).glob("shard-*.parquet")):
-        table = tables.read(shard, ["chip_id", "bands"])
-        for chip_id, bands in zip(table["chip_id"].to_pylist(), table["bands"].to_pylist(), strict=True):
-            found[chip_id] = (shard.as_posix(), bands)
+        for chip in tables.read(shard, ["chip_id", "bands", "width", "height", "datetime"]).to_pylist():
+            found[chip["chip_id"]] = {**chip, "shard": shard.as_posix(), "sensor": sensor}
     return found
 
 
@@ -77,7 +83,7 @@ def rows_of(sensor: str, part: str, modalities: dict[Modality, float]) -> Iterat
     for row in tables.read(paths.qa(sensor, part) / "conversations.parquet").to_pylist():
         if row["chip_id"] not in chips:
             raise MissingInputError(f"{sensor} {part} has questions about chip {row['chip_id']}, but no such chip")
-        shard, present = chips[row["chip_id"]]
+        chip = chips[row["chip_id"]]
         for modality, weight in modalities.items():
             sample_id = f"{row['conversation_id']}/{modality}"
             yield {
@@ -85,8 +91,7 @@ def rows_of(sensor: str, part: str, modalities: dict[Modality, float]) -> Iterat
                 "chip_id": row["chip_id"],
                 "sensor": sensor,
                 "modality": modality,
-                "shard": shard,
-                "bands": bands_to_load(known, modality, present),
+                "images": [{**chip, "modality": modality, "bands": bands_to_load(known, modality, chip["bands"])}],
                 "conversations": conversations.retag(row["conversations"], known.tag, modality_tag(known, modality)),
                 "question_types": [turn["question_type"] for turn in row["turns"]],
                 "repeats": repeats(sample_id, weight),
@@ -113,15 +118,57 @@ def mix(recipe: RecipeParams, sensors: Iterable[str], parts: Iterable[str]) -> d
     return {name: sorted(rows[name], key=lambda row: str(row["sample_id"])) for name in SPLITS}
 
 
+def imported_rows(sets: Mapping[str, float]) -> Iterator[dict[str, Any]]:
+    """Rows of `SCHEMA` for every conversation of imported data sets that is seen at least once."""
+    for name, weight in sets.items():
+        for row in samples_of(paths.imported(name)):
+            if times := repeats(row["sample_id"], weight):
+                yield {**row, "repeats": times}
+
+
+def imported_statistics(sets: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Statistics of every sensor of imported data sets together, in the layout of stage `stats`, by sensor."""
+    told: dict[str, dict[str, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
+    for name in sets:
+        stats = read_json(statistics_of(paths.imported(name)))
+        for band in stats["bands"]:
+            told[stats["sensor"]][band["name"]].append((band["count"], band["mean"], band["std"]))
+    return {
+        sensor: {"sensor": sensor, "bands": [_together(name, np.array(parts)) for name, parts in bands.items()]}
+        for sensor, bands in told.items()
+    }
+
+
+def _together(name: str, parts: NDArray[np.float64]) -> dict[str, Any]:
+    """One band of several data sets, from the (count, mean, std) of each."""
+    count, mean, std = parts.T
+    total = float(np.average(mean, weights=count))
+    spread = float(np.sqrt(np.average(std**2 + (mean - total) ** 2, weights=count)))
+    return {"name": name, "count": int(count.sum()), "mean": total, "std": spread}
+
+
+def write_imported_statistics(stage: str, enabled: Iterable[str]) -> None:
+    """Statistics of the sensors that only imported data sets have, over those of all three stages: a checkpoint's
+    pixels are scaled alike in each of them. A sensor of our own chips keeps what stage `stats` measured.
+    """
+    recipes = load(MixtureParams, "mixture")
+    sets = {name for recipe in (recipes.stage1, recipes.stage2, recipes.stage3) for name in recipe.imported}
+    for sensor, stats in imported_statistics(sorted(sets)).items():
+        if sensor not in enabled:
+            write_json(paths.imported_stats(stage, sensor), stats)
+
+
 def run(stage: str) -> Summary:
     """Mix what one training stage sees."""
     recipe = load(RecipeParams, f"mixture.stage{stage}")
     values = read_params()
     rows = mix(recipe, values["sensors"]["enabled"], values["grid"]["parts"])
+    rows["train"] = sorted([*rows["train"], *imported_rows(recipe.imported)], key=lambda row: str(row["sample_id"]))
+    write_imported_statistics(stage, values["sensors"]["enabled"])
     if not rows["train"]:
         raise EmptyStageError(
             f"stage {stage} has no training sample; its recipe asks for "
-            f"{ {m: list(w) for m, w in recipe.weights.items()} }, "
+            f"{ {m: list(w) for m, w in recipe.weights.items()} } and imported {list(recipe.imported)}, "
             f"enabled sensors are {values['sensors']['enabled']}"
         )
     for name in SPLITS:

@@ -1,39 +1,81 @@
 """Stage `train`: the three stages of EarthDial (paper, section 3.3), each from the one before.
 
-Stage 1 starts from fresh weights of the preset and trains everything; stages 2 and 3 freeze the vision
-encoder and put it in eval mode. A killed run goes on where its last checkpoint stands, and ends with the very
-same weights.
+Stage 1 trains everything, from the published weights where they were imported to `data/weights/<preset>`, else
+from fresh ones; stages 2 and 3 freeze the vision encoder and put it in eval mode. A killed run goes on where its
+last checkpoint stands, and ends with the very same weights. Several processes share a run under torchrun:
+`torchrun --nproc-per-node 8 -m tasks.train --stage 1 --preset 4b`.
 """
 
 import csv
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, TrainingError
-from tasks.core.section import load
 from tasks.core.stage import Summary, address, atomic, fingerprint, fresh_work, main, require
-from tasks.training.params import ModelParams, RunParams, StageParams, TrainParams
+from tasks.training.params import ModelParams, RunParams, TrainParams, load_recipe
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from models.earthdial.model import EarthDialForConditionalGeneration
     from tasks.inference.pixels import Normalisation
     from tasks.training.batches import Data
     from tasks.training.checkpoint import Progress
+    from tasks.training.order import Plan
 
 __all__ = ["ModelParams", "TrainParams", "run"]
 logger = logging.getLogger(__name__)
 CODE = ("models", "tasks/core", "tasks/inference", "tasks/training", "tasks/train.py")
+TRAILER = 8
+"""Bytes at the end of a Parquet file: the length of its footer, and the letters PAR1."""
+
+
+def published(preset: str) -> Path | None:
+    """Folder of imported weights that stage 1 of a preset starts from; None if nothing was imported."""
+    folder = paths.DATA / "weights" / preset
+    return folder if folder.is_dir() else None
+
+
+def load_tokenizer(stage: str, preset: str) -> tuple[Any, Callable[[Path], Any]]:
+    """That of the published weights, with our tokens added, or else the one stage `tokenizer` made; and what writes it
+    into a folder.
+
+    Raises:
+        TrainingError: the stage before was trained with another tokenizer.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    from models.earthdial.prompt import CONTROL_TOKENS, MARKUP_TOKENS
+    from tasks.core.conversations import TAGS
+
+    folder = published(preset)
+    if folder is not None:
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        tokenizer.add_tokens([*CONTROL_TOKENS, *MARKUP_TOKENS, *TAGS], special_tokens=True)
+        return tokenizer, tokenizer.save_pretrained
+    own = require(paths.tokenizer() / "tokenizer.json")
+    if stage != "1":
+        before = require(paths.train(str(int(stage) - 1)))
+        if (before / "tokenizer.json").read_bytes() != own.read_bytes():
+            raise TrainingError(f"{before} was trained with another tokenizer; train stage {int(stage) - 1} again")
+    return PreTrainedTokenizerFast.from_pretrained(paths.tokenizer()), copy_tokenizer
+
+
+def copy_tokenizer(folder: Path) -> None:
+    """The files of stage `tokenizer`, byte by byte."""
+    for file in sorted(paths.tokenizer().iterdir()):
+        shutil.copyfile(file, folder / file.name)
 
 
 def begin(stage: str, params: ModelParams, seed: int, tokenizer: Any) -> "EarthDialForConditionalGeneration":
-    """The weights a stage starts from: fresh ones, or those of the stage before.
+    """The weights a stage starts from, in float32: those of the stage before; for stage 1 published or fresh ones.
 
     Raises:
-        TrainingError: the stage before was trained with another tokenizer or preset.
+        TrainingError: they are of another preset.
     """
     import torch
 
@@ -41,24 +83,34 @@ def begin(stage: str, params: ModelParams, seed: int, tokenizer: Any) -> "EarthD
     from models.earthdial.presets import make_config
     from models.earthdial.prompt import END, IMAGE_CONTEXT, PAD
 
+    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in (IMAGE_CONTEXT, END, PAD)}
     config = make_config(
         params.preset,
         vocab_size=len(tokenizer),
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_CONTEXT),
-        end_token_id=tokenizer.convert_tokens_to_ids(END),
-        pad_token_id=tokenizer.convert_tokens_to_ids(PAD),
+        image_token_id=ids[IMAGE_CONTEXT],
+        end_token_id=ids[END],
+        pad_token_id=ids[PAD],
         fusion=params.fusion,
     )
-    if stage == "1":
-        torch.manual_seed(seed)
+    config.max_tiles = params.max_tiles
+    torch.manual_seed(seed)
+    before = published(params.preset) if stage == "1" else require(paths.train(str(int(stage) - 1)))
+    if before is None:
+        logger.info("stage 1 starts from fresh weights: %s is not there", paths.DATA / "weights" / params.preset)
         return EarthDialForConditionalGeneration(config)
-    before = require(paths.train(str(int(stage) - 1)))
-    if (before / "tokenizer.json").read_bytes() != (paths.tokenizer() / "tokenizer.json").read_bytes():
-        raise TrainingError(f"{before} was trained with another tokenizer; train stage {int(stage) - 1} again")
-    model = EarthDialForConditionalGeneration.from_pretrained(before)
-    sizes = ("hidden_size", "num_hidden_layers", "vocab_size")
+    logger.info("stage %s starts from %s", stage, before)
+    model = EarthDialForConditionalGeneration.from_pretrained(before, fusion=params.fusion, dtype=torch.float32)
+    sizes = ("hidden_size", "num_hidden_layers")
     if any(getattr(model.config.text_config, name) != getattr(config.text_config, name) for name in sizes):
-        raise TrainingError(f"{before} is not of preset {params.preset}; train stage {int(stage) - 1} again")
+        raise TrainingError(
+            f"{before} is not of preset {params.preset}; "
+            + (f"train stage {int(stage) - 1} again" if stage != "1" else "import weights of that size, or remove it")
+        )
+    model.config.max_tiles = params.max_tiles
+    embeddings: Any = model.get_input_embeddings()
+    if len(tokenizer) > embeddings.num_embeddings:
+        model.resize_token_embeddings(len(tokenizer))
+        model.config.image_token_id = ids[IMAGE_CONTEXT]
     trained: EarthDialForConditionalGeneration = model
     return trained
 
@@ -73,48 +125,66 @@ def read_data(
         EmptyStageError: no training sample is left.
     """
     from tasks.inference.pixels import ChipReader, Normalisation
-    from tasks.inference.samples import encode_samples, read_samples
+    from tasks.inference.samples import read_samples
     from tasks.training.batches import Data
 
     samples = {name: read_samples(paths.mixture(stage) / f"{name}.parquet") for name in ("train", "val")}
-    sensors = sorted({sample.sensor for name in samples for sample in samples[name]})
-    normalise = Normalisation.from_stats({sensor: paths.stats(sensor) for sensor in sensors})
-    chips = ChipReader(normalise, model.config.image_size, common.cache_mb)
-    data, rejected = {}, []
+    sensors = sorted({image.sensor for name in samples for sample in samples[name] for image in sample.images})
+    imported = {sensor: paths.imported_stats(stage, sensor) for sensor in sensors}
+    normalise = Normalisation.from_stats(
+        {sensor: path if path.is_file() else paths.stats(sensor) for sensor, path in imported.items()}
+    )
     config = model.config
-    for name, told in samples.items():
-        good, bad = encode_samples(told, tokenizer, config.tokens_per_tile, common.max_length)
-        data[name] = Data(good, chips, config.image_size, config.tokens_per_tile, config.filler_token_id)
-        rejected += bad
+    chips = ChipReader(normalise, config.image_size, config.max_tiles, common.cache_mb)
+    data = {
+        name: Data(told, tokenizer, chips, config, common.max_length, common.max_groups)
+        for name, told in samples.items()
+    }
+    rejected = [row for name in data for row in data[name].rejected]
     if not data["train"].samples:
         raise EmptyStageError(
-            f"stage {stage} has no sample of up to {common.max_length} tokens (first reason: "
-            f"{rejected[0]['detail'] if rejected else 'its mixture is empty'}); see train.common.max_length"
+            f"stage {stage} has no sample of up to {common.max_length} tokens and {common.max_groups} band "
+            f"groups (first reason: {rejected[0]['detail'] if rejected else 'its mixture is empty'}); see "
+            "train.common.max_length"
         )
     for row in rejected:
         logger.warning("rejected %s: %s, %s", row["sample_id"], row["reason"], row["detail"])
     return data, normalise, rejected
 
 
-def work_folder(stage: str, *params: Any) -> Path:
+def work_folder(stage: str, preset: str, *params: Any) -> Path:
     """Where checkpoints to resume from lie: emptied if an input, a parameter or the code is another than they
     had.
     """
     inputs = [require(paths.mixture(stage)), require(paths.tokenizer()), require(paths.stats("any").parent)]
     if stage != "1":
         inputs.append(require(paths.train(str(int(stage) - 1))))
-    shards = [
-        (path.as_posix(), path.stat().st_size) for path in sorted((paths.DATA / "chips").rglob("shard-*.parquet"))
-    ]
+    elif (folder := published(preset)) is not None:
+        inputs.append(folder)
+    shards = [(path.as_posix(), footer(path)) for path in sorted((paths.DATA / "chips").rglob("shard-*.parquet"))]
     root = Path(__file__).resolve().parents[1]
     code = [root / name for name in CODE]
     mark = fingerprint(*inputs, *code, shards, [one.model_dump() for one in params])
     return fresh_work(address("train", stage), mark)
 
 
+def footer(shard: Path) -> str:
+    """Size and footer of a Parquet file in hexadecimal: sizes, places and statistics of all that it holds.
+
+    Chips written anew change it, and reading it costs the same for a shard of any size.
+    """
+    with shard.open("rb") as file:
+        size = file.seek(-TRAILER, 2) + TRAILER
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-min(size, length + TRAILER), 2)
+        return f"{size} {file.read().hex()}"
+
+
 def write_checkpoint(
     folder: Path,
     model: "EarthDialForConditionalGeneration",
+    weights: "dict[str, Tensor]",
+    write_tokenizer: Callable[[Path], Any],
     normalise: "Normalisation",
     progress: "Progress",
     rejected: Sequence[dict[str, str]],
@@ -122,12 +192,15 @@ def write_checkpoint(
     """Everything needed to ask the model: weights, configuration, tokenizer and normalisation, and its
     log.
     """
+    import torch
+
     from tasks.inference.samples import REJECTED
 
     folder.mkdir(parents=True)
-    model.save_pretrained(folder)
-    for file in sorted(paths.tokenizer().iterdir()):
-        shutil.copyfile(file, folder / file.name)
+    with torch.device("meta"):
+        plain = type(model)(model.config)
+    plain.save_pretrained(folder, state_dict=weights)
+    write_tokenizer(folder)
     normalise.save(folder)
     tables.write_rows(rejected, REJECTED, folder / "rejected.parquet")
     with (folder / "log.csv").open("w", newline="") as log:
@@ -136,7 +209,7 @@ def write_checkpoint(
         writer.writerows(progress.rows)
 
 
-def summarise(model: "EarthDialForConditionalGeneration", progress: "Progress", rejected: int) -> Summary:
+def summarise(model: "EarthDialForConditionalGeneration", plan: "Plan", progress: "Progress", rejected: int) -> Summary:
     """Counts and losses of a finished stage."""
     losses = [row["loss"] for row in progress.rows if row["loss"] is not None]
     measured = [row["val_loss"] for row in progress.rows if row["val_loss"] is not None]
@@ -148,44 +221,63 @@ def summarise(model: "EarthDialForConditionalGeneration", progress: "Progress", 
         "tokens": progress.tokens,
         "visual_tokens": progress.visual_tokens,
         "rejected": rejected,
+        "fill": round(plan.fill(), 4),
         "loss": {"first": losses[0], "last": losses[-1]},
         "val_loss": {"first": measured[0], "last": measured[-1]} if measured else {},
     }
 
 
-def run(stage: str) -> Summary:
-    """Train one stage, from its last checkpoint if it was interrupted."""
-    model_params, common = load(ModelParams, "model"), load(RunParams, "train.common")
-    params = load(StageParams, f"train.stage{stage}")
-    work = work_folder(stage, model_params, common, params)
+def run(stage: str, preset: str | None = None) -> Summary:
+    """Train one stage, from its last checkpoint if it was interrupted.
 
-    from transformers import PreTrainedTokenizerFast
+    Args:
+        stage: 1, 2 or 3.
+        preset: tiny, small or 4b, with its own recipe; that of `model.preset` in params.yaml if it is not given.
+    """
+    model_params, recipe = load_recipe(preset)
+    common, params = recipe.common, recipe.stage(stage)
+
     from transformers.utils import logging as transformers_logging
 
     from tasks.training import loop
-    from tasks.training.order import Order
+    from tasks.training.checkpoint import whole_weights
+    from tasks.training.order import Plan
+    from tasks.training.parallel import joined
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    device = loop.choose_device(common)
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(paths.tokenizer())
-    model = begin(stage, model_params, common.seed, tokenizer)
-    data, normalise, rejected = read_data(stage, model, tokenizer, common)
-    order = Order(
-        [sample.repeats for sample, _ in data["train"].samples],
-        common.batch,
-        params.epochs,
-        common.seed + int(stage),
-        params.max_steps,
-    )
-    model.to(device)  # type: ignore[arg-type]
-    progress = loop.train(loop.Setup(model, data["train"], data["val"], order, common, params, work))
-    out = paths.train(stage)
-    shutil.rmtree(out, ignore_errors=True)
-    with atomic(out) as partial:
-        write_checkpoint(partial, model, normalise, progress, rejected)
-    for old in work.glob("step-*"):
-        shutil.rmtree(old)
-    return summarise(model, progress, len(rejected))
+    with joined(common) as world:
+        if world.is_first:
+            work_folder(stage, model_params.preset, model_params, common, params)
+        world.wait()
+        work = paths.work(address("train", stage))
+        tokenizer, write_tokenizer = load_tokenizer(stage, model_params.preset)
+        model = begin(stage, model_params, common.seed, tokenizer)
+        data, normalise, rejected = read_data(stage, model, tokenizer, common)
+        plan = Plan(
+            data["train"].sizes,
+            common.max_length,
+            common.max_groups,
+            common.batch,
+            params.epochs,
+            common.seed + int(stage),
+            params.max_steps,
+            common.window,
+        )
+        progress = loop.train(loop.Setup(model, data["train"], data["val"], plan, common, params, work, world))
+        weights = whole_weights(model)
+        if world.is_first:
+            if common.lora is not None:
+                from tasks.training.adapters import merged
+
+                weights = merged(weights, common.lora)
+            out = paths.train(stage)
+            shutil.rmtree(out, ignore_errors=True)
+            with atomic(out) as partial:
+                write_checkpoint(partial, model, weights, write_tokenizer, normalise, progress, rejected)
+            for old in work.glob("step-*"):
+                shutil.rmtree(old)
+        world.wait()
+        return summarise(model, plan, progress, len(rejected))
 
 
 if __name__ == "__main__":

@@ -53,3 +53,11 @@ def edit_params(workspace: Path) -> Callable[[str, str], None]:
         path.write_text(text.replace(old, new))
 
     return edit
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that knows a few answers by heart, made once."""
+    from tests.fixtures.tiny_checkpoint import write_checkpoint
+
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))

@@ -8,12 +8,16 @@ from transformers import InternVLConfig
 
 @strict
 class EarthDialConfig(InternVLConfig):  # type: ignore[no-untyped-call]
-    """InternVL's configuration with `fusion` ("attention" or "mean") and the heads it attends with."""
+    """InternVL's configuration with `fusion` (one of `fusion.KINDS`) and the heads it attends with, the most tiles of a
+    sample's images, and the form in which it writes boxes ("internvl" or "earthdial").
+    """
 
     model_type = "earthdial"
 
     fusion: str = "attention"
     fusion_heads: int = 16
+    max_tiles: int = 6
+    box_form: str = "internvl"
     tie_word_embeddings: bool = False
 
     @property

@@ -5,19 +5,26 @@ the groups out as a mosaic that moves features away from their place. Here every
 each location the first group (true colour where the sensor has it) asks all groups of its tile, and what it
 learns is added to it.
 
-Shapes:  N groups of all tiles, T tiles, K groups of the largest tile, P patches of a tile, C channels
+Shapes:  N groups of all tiles, T tiles, K groups of the largest tile, P patches of a tile, C channels, h heads
 """
 
 import torch
 from torch import Tensor, nn
 
+from models.earthdial.mosaic import mosaic_of_tiles
 from models.parts.band_groups import CHANNELS, gather_groups
 
+KINDS = ("attention", "mosaic", "mean", "max")
 FREQUENCIES = 8
 WAVELENGTHS = (0.4, 100_000.0)
 """Micrometres between which the sines of the embedding are spread: from blue to the 5.5 cm of a C-band
 radar.
 """
+DATE_OCTAVES = 12
+LONGEST_PERIOD = 16 * 365.25
+"""Days. The periods halve from here to three days, so that one of them is the year."""
+DESCRIPTION = CHANNELS * (2 * FREQUENCIES + 1) + 2 * DATE_OCTAVES
+"""Numbers that describe a group: sines and cosines of each wavelength, whether the band is there, and the date."""
 
 
 class ZeroLinear(nn.Linear):
@@ -29,79 +36,125 @@ class ZeroLinear(nn.Linear):
         nn.init.zeros_(self.bias)
 
 
-class WavelengthEmbedding(nn.Module):
-    """Which bands a group holds, from their centre wavelengths: new sensors need no new weights."""
+class GroupEmbedding(nn.Module):
+    """Which bands a group holds, by their centre wavelengths, and when it was taken: new sensors need no new
+    weights.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.up = nn.Linear(CHANNELS * (2 * FREQUENCIES + 1), channels)
+        self.up = nn.Linear(DESCRIPTION, channels)
         self.out = nn.Linear(channels, channels)
 
-    def forward(self, wavelengths_N3: Tensor, band_mask_N3: Tensor) -> Tensor:
-        """(N, 3) micrometres and (N, 3) True where there is a band -> (N, C)."""
+    def forward(self, wavelengths_N3: Tensor, band_mask_N3: Tensor, days_N: Tensor, dtype: torch.dtype) -> Tensor:
+        """Description of N groups -> (N, C) in `dtype`. A wavelength of NaN is a band that is there, of unknown
+        wavelength.
+        """
         low, high = (torch.tensor(bound).log() for bound in WAVELENGTHS)
-        position = (wavelengths_N3.clamp(*WAVELENGTHS).log() - low) / (high - low)
-        octaves = torch.arange(FREQUENCIES, device=position.device, dtype=position.dtype)
-        angle = position[..., None] * torch.pi * 2**octaves
-        there = band_mask_N3[..., None].to(position.dtype)
-        waves = torch.cat([angle.sin() * there, angle.cos() * there, there], dim=-1).flatten(1)
-        embedding: Tensor = self.out(nn.functional.gelu(self.up(waves.to(self.up.weight.dtype))))
+        known = wavelengths_N3.isfinite()
+        wave = torch.where(known, wavelengths_N3.float(), 1.0).clamp(*WAVELENGTHS)
+        angle = self._angles((wave.log() - low) / (high - low) * torch.pi, FREQUENCIES)
+        there = band_mask_N3[..., None].float()
+        told = there * known[..., None]
+        waves = torch.cat([angle.sin() * told, angle.cos() * told, there], dim=-1).flatten(1)
+        phase = self._angles(days_N.float() / LONGEST_PERIOD * 2 * torch.pi, DATE_OCTAVES)
+        description = torch.cat([waves, phase.sin(), phase.cos()], dim=-1)
+        embedding: Tensor = self.out(nn.functional.gelu(self.up(description.to(dtype))))
         return embedding
+
+    @staticmethod
+    def _angles(values: Tensor, octaves: int) -> Tensor:
+        """(...) radians -> (..., octaves), each twice the one before."""
+        return values[..., None] * 2.0 ** torch.arange(octaves, device=values.device)
 
 
 class BandGroupFusion(nn.Module):
     """Fuses the groups of a tile at each location; a tile of one group passes unchanged.
 
-    A fresh module changes nothing, since its last layer starts at zero: training begins from what the first
-    group alone would give, and no tile of one group (every RGB image) can ever be harmed by what fusion
-    learns.
+    Kinds: `attention` is trained; `mean` and `max` compare groups without weights; `mosaic` is the released one.
+    A fresh `attention` changes nothing, since its last layer starts at zero: training begins from what the first
+    group alone would give, and no tile of one group (every RGB image) can ever be harmed by what fusion learns.
+
+    Raises:
+        ValueError: there is no such kind.
     """
 
     def __init__(self, channels: int, heads: int, kind: str = "attention") -> None:
         super().__init__()
-        if kind not in ("attention", "mean"):
-            raise ValueError(f"fusion is '{kind}'; allowed: attention, mean")
+        if kind not in KINDS:
+            raise ValueError(f"fusion is '{kind}'; allowed: {', '.join(KINDS)}")
         self.kind, self.heads = kind, heads
         if kind == "attention":
-            self.wavelength = WavelengthEmbedding(channels)
+            self.embedding = GroupEmbedding(channels)
             self.norm = nn.LayerNorm(channels, eps=1e-6)
             self.query = nn.Linear(channels, channels)
             self.key_value = nn.Linear(channels, 2 * channels)
             self.out = ZeroLinear(channels, channels)
 
     def forward(
-        self, features_NPC: Tensor, tile_of_group_N: Tensor, wavelengths_N3: Tensor, band_mask_N3: Tensor
+        self,
+        features_NPC: Tensor,
+        tile_of_group_N: Tensor,
+        wavelengths_N3: Tensor | None = None,
+        band_mask_N3: Tensor | None = None,
+        days_N: Tensor | None = None,
     ) -> Tensor:
         """Encoded groups (N, P, C) -> tiles (T, P, C).
 
         Args:
             features_NPC: every group of every tile, the first group of each tile first.
             tile_of_group_N: index of each group's tile.
-            wavelengths_N3: centre wavelengths of the bands in micrometres; any value where there is no band.
-            band_mask_N3: True where a channel holds a band; False in the padding of a short group.
+            wavelengths_N3: centre wavelengths of the bands in micrometres, NaN where unknown; None: all unknown.
+            band_mask_N3: True where a channel holds a band; False in the padding of a short group; None: all do.
+            days_N: days since the first date of the tile; None: all 0.
         """
+        if self.kind == "attention":
+            return self._attention(features_NPC, tile_of_group_N, wavelengths_N3, band_mask_N3, days_N)
         packed_TKPC, mask_TK = gather_groups(features_NPC, tile_of_group_N)
-        first_TPC = packed_TKPC[:, 0]
-        if mask_TK.shape[1] == 1:
-            return first_TPC
-        if self.kind == "mean":
-            weight_TK11 = (mask_TK / mask_TK.sum(1, keepdim=True)).to(packed_TKPC.dtype)[..., None, None]
-            return (packed_TKPC * weight_TK11).sum(1)
-        embedding_NC = self.wavelength(wavelengths_N3, band_mask_N3)
-        told_NPC = self.norm(features_NPC) + embedding_NC[:, None].to(features_NPC.dtype)
-        told_TKPC, _ = gather_groups(told_NPC, tile_of_group_N)
-        several_T11 = (mask_TK.sum(1) > 1).to(first_TPC.dtype)[:, None, None]
-        fused: Tensor = first_TPC + several_T11 * self.out(self._attend(told_TKPC, mask_TK))
-        return fused
+        if self.kind == "mosaic":
+            return mosaic_of_tiles(packed_TKPC, mask_TK)
+        mask_TK11 = mask_TK[..., None, None]
+        if self.kind == "max":
+            return packed_TKPC.masked_fill(~mask_TK11, -torch.inf).amax(1)
+        return packed_TKPC.sum(1) / mask_TK11.sum(1).to(packed_TKPC.dtype)
 
-    def _attend(self, told_TKPC: Tensor, mask_TK: Tensor) -> Tensor:
-        """At each location the first group asks all groups of its tile: (T, K, P, C) -> (T, P, C)."""
-        T, K, P, C = told_TKPC.shape
-        split = (T * P, -1, self.heads, C // self.heads)
-        query = self.query(told_TKPC[:, 0]).reshape(split).transpose(1, 2)
-        by_place_TPKC = told_TKPC.transpose(1, 2).reshape(T * P, K, C)
-        key, value = self.key_value(by_place_TPKC).chunk(2, dim=-1)
-        key, value = (x.reshape(split).transpose(1, 2) for x in (key, value))
-        mask = mask_TK.repeat_interleave(P, dim=0)[:, None, None]
-        attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return attended.transpose(1, 2).reshape(T, P, C)
+    def _attention(
+        self,
+        features_NPC: Tensor,
+        tile_of_group_N: Tensor,
+        wavelengths_N3: Tensor | None,
+        band_mask_N3: Tensor | None,
+        days_N: Tensor | None,
+    ) -> Tensor:
+        """Only tiles of several groups go through. Where there is none, one tile does, times zero: processes that
+        train together must all have a gradient for every parameter.
+        """
+        N, device = len(features_NPC), features_NPC.device
+        waves = torch.full((N, CHANNELS), torch.nan, device=device) if wavelengths_N3 is None else wavelengths_N3
+        mask = torch.ones(N, CHANNELS, dtype=torch.bool, device=device) if band_mask_N3 is None else band_mask_N3
+        days = torch.zeros(N, device=device) if days_N is None else days_N
+        order_TK1, there_TK = gather_groups(torch.arange(N, device=device)[:, None], tile_of_group_N)
+        first_TPC = features_NPC[order_TK1[:, 0, 0]]
+        several_T = there_TK.sum(1) > 1
+        tiles = several_T.nonzero()[:, 0] if there_TK.shape[1] > 1 else torch.zeros(1, dtype=torch.long, device=device)
+        there_MK = there_TK[tiles]
+        groups = order_TK1[tiles, :, 0][there_MK]
+        told = self.norm(features_NPC[groups])
+        told = told + self.embedding(waves[groups], mask[groups], days[groups], told.dtype)[:, None]
+        learned = self.out(self._attend(told, there_MK)) * several_T[tiles, None, None]
+        return first_TPC.index_add(0, tiles, learned.to(first_TPC.dtype))
+
+    def _attend(self, told_GPC: Tensor, there_MK: Tensor) -> Tensor:
+        """At each location the first group asks all groups of its tile: (G, P, C) of M tiles -> (M, P, C)."""
+        _, P, C = told_GPC.shape
+        key_value_GP2C = self.key_value(told_GPC)
+        packed_MKP2C = key_value_GP2C.new_zeros(*there_MK.shape, P, 2 * C)
+        packed_MKP2C = packed_MKP2C.masked_scatter(there_MK[..., None, None], key_value_GP2C)
+        key, value = packed_MKP2C.chunk(2, dim=-1)
+        starts = there_MK.sum(1).cumsum(0) - there_MK.sum(1)
+        heads = (self.heads, C // self.heads)
+        query = self.query(told_GPC[starts])[:, None]
+        score_MKPh = (query * key).reshape(*key.shape[:-1], *heads).sum(-1) * heads[1] ** -0.5
+        weight = score_MKPh.masked_fill(~there_MK[..., None, None], -torch.inf).softmax(1)
+        attended: Tensor = (weight[..., None] * value.reshape(*value.shape[:-1], *heads)).sum(1).flatten(-2)
+        return attended

@@ -1,10 +1,14 @@
-"""Greedy answers for a batch of prompts, each padded on its left so that all answers begin at one place."""
+"""Greedy answers: for a batch of prompts, each padded on its left so that all answers begin at one place; or one
+answer piece by piece.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from threading import Event, Thread
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import StoppingCriteriaList, TextIteratorStreamer
 
 from models.earthdial.model import EarthDialForConditionalGeneration
 
@@ -53,3 +57,48 @@ def generate(
         end = next((place for place, token in enumerate(row) if token in stops), len(row))
         answers.append(row[:end])
     return answers
+
+
+def stream(
+    model: EarthDialForConditionalGeneration, tokenizer: Any, inputs: Mapping[str, Tensor], max_new_tokens: int
+) -> Iterator[str]:
+    """The answer to one prompt as its words come. Who stops listening stops the model too.
+
+    Args:
+        model: in eval mode.
+        tokenizer: decodes the answer, without its special tokens.
+        inputs: input_ids (1, L), attention_mask (1, L) and the image arguments of the model's `forward`.
+        max_new_tokens: longest answer.
+    """
+    pieces = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+    left = Event()
+    failed: list[Exception] = []
+    transformers_model: Any = model
+
+    def stop(ids: Tensor, _: Any) -> Tensor:
+        return torch.full((len(ids),), left.is_set(), device=ids.device)
+
+    @torch.inference_mode()
+    def run() -> None:
+        try:
+            transformers_model.generate(
+                **inputs,
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                use_cache=True,
+                streamer=pieces,
+                stopping_criteria=StoppingCriteriaList([stop]),
+            )
+        except Exception as error:
+            failed.append(error)
+            pieces.end()  # type: ignore[no-untyped-call]
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield from (piece for piece in pieces if piece)
+    finally:
+        left.set()
+        thread.join()
+    if failed:
+        raise failed[0]

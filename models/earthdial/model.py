@@ -1,17 +1,25 @@
 """EarthDial for generation: InternVL's vision tower, projector and Phi-3, with band groups fused in between.
 
 The encoder runs in the batch, on the accelerator, with gradient where it is trained: EarthDial's code ran it
-inside the data loader without one (spec, section 1.6). A batch may mix RGB, multispectral and radar images.
+inside the data loader without one (spec, section 1.6). A batch may mix RGB, multispectral and radar images, and
+several dates.
 
-Shapes:  N groups, T tiles, B sequences, L tokens; a tile of an RGB image is one group
+Shapes:  N groups, T tiles, B sequences, S tokens; a tile of an RGB image is one group
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, InternVLForConditionalGeneration
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForImageTextToText,
+    GenerationConfig,
+    InternVLForConditionalGeneration,
+)
 from transformers.models.internvl.modeling_internvl import (
+    InternVLCausalLMOutputWithPast,
     InternVLModel,
     InternVLPreTrainedModel,
     InternVLVisionModelOutputWithPooling,
@@ -19,8 +27,9 @@ from transformers.models.internvl.modeling_internvl import (
 
 from models.earthdial.config import EarthDialConfig
 from models.earthdial.fusion import BandGroupFusion, ZeroLinear
+from models.parts.band_groups import CHANNELS, absent_groups, fill_missing, split_bands
+from models.parts.head import LanguageHead, mean_loss, supervised
 
-GROUP_INPUTS = ("tile_of_group", "wavelengths", "band_mask")
 PARTS = {
     "vision": ("model.vision_tower",),
     "fusion": ("model.band_fusion",),
@@ -53,33 +62,66 @@ class EarthDialModel(InternVLModel):  # type: ignore[no-untyped-call]
         tile_of_group: Tensor | None = None,
         wavelengths: Tensor | None = None,
         band_mask: Tensor | None = None,
+        days: Tensor | None = None,
         **_: Any,
     ) -> InternVLVisionModelOutputWithPooling:
-        """Visual tokens of every tile, as `pooler_output` (T, tokens per tile, width of the language model).
+        """Visual tokens of every tile, as `pooler_output` (T, tokens per tile, width of the language model);
+        `last_hidden_state` (T, patches, channels) is what the projector is given: the fused tiles.
 
         Args:
-            pixel_values: (N, 3, H, W) normalised groups of three bands, padding zero. All go through the
-                encoder in one call.
-            tile_of_group: (N,) index of each group's tile; without it every group is a tile of its own, as in
-                RGB.
-            wavelengths: (N, 3) centre wavelengths in micrometres.
-            band_mask: (N, 3) True where a channel holds a band.
+            pixel_values: normalised; (T, bands, H, W), the true-colour bands first, all tiles with the same
+                bands; or with `tile_of_group` (N, 3, H, W), the groups of three bands of all tiles. All groups
+                go through the encoder in one call.
+            tile_of_group: (N,) index of each group's tile, rising from 0; a tile's first group comes first.
+            wavelengths: (N, 3) centre wavelengths in micrometres, NaN where unknown.
+            band_mask: (N, 3) True where a channel holds a band; what stands in the others has no influence.
+            days: (N,) days since the first date of the tile.
 
         Raises:
-            ValueError: only some of the three descriptions of the groups are given.
+            ValueError: groups are described but not said to which tile they belong, or the shapes disagree.
         """
-        given = [x is not None for x in (tile_of_group, wavelengths, band_mask)]
-        if any(given) and not all(given):
-            raise ValueError(f"give all of {', '.join(GROUP_INPUTS)}, or none for RGB tiles")
-        encoded = self.vision_tower(pixel_values=pixel_values.to(self.dtype)).last_hidden_state[:, 1:]
-        tiles = encoded
-        if tile_of_group is not None and wavelengths is not None and band_mask is not None:
-            tiles = self.band_fusion(encoded, tile_of_group, wavelengths, band_mask)
+        if pixel_values.ndim != 4:
+            raise ValueError(f"pixel_values are (tiles, bands, height, width); got {tuple(pixel_values.shape)}")
+        if tile_of_group is None:
+            if not (wavelengths is None and band_mask is None and days is None):
+                raise ValueError("wavelengths, band_mask and days describe groups: give tile_of_group with them")
+            groups, band_mask, tile_of_group = split_bands(pixel_values)
+        elif pixel_values.shape[1] != CHANNELS:
+            raise ValueError(
+                f"with tile_of_group, pixel_values are groups of {CHANNELS} bands; got {tuple(pixel_values.shape)}"
+            )
+        else:
+            groups = pixel_values
+        if band_mask is not None:
+            there = absent_groups(band_mask, tile_of_group)
+            if there is not None:
+                groups, tile_of_group, band_mask = groups[there], tile_of_group[there], band_mask[there]
+                wavelengths, days = (None if x is None else x[there] for x in (wavelengths, days))
+            groups = fill_missing(groups, band_mask, repeat=self.config.fusion == "mosaic")
+        encoded = self.vision_tower(pixel_values=groups.to(self.dtype)).last_hidden_state[:, 1:]
+        tiles = self.band_fusion(encoded, tile_of_group, wavelengths, band_mask, days)
         T, P, C = tiles.shape
         side = round(P**0.5)
         shuffled = self.pixel_shuffle(tiles.reshape(T, side, side, C), scale_factor=self.config.downsample_ratio)
         tokens = self.multi_modal_projector(shuffled.reshape(T, -1, shuffled.shape[-1]))
-        return InternVLVisionModelOutputWithPooling(last_hidden_state=encoded, pooler_output=tokens)
+        return InternVLVisionModelOutputWithPooling(last_hidden_state=tiles, pooler_output=tokens)
+
+    def get_placeholder_mask(self, input_ids: Tensor | None, inputs_embeds: Tensor, image_features: Tensor) -> Tensor:
+        """(B, S, 1), True where a visual token goes.
+
+        Raises:
+            ValueError: the text has another number of places than there are visual tokens.
+        """
+        if input_ids is None:
+            raise ValueError("images need input_ids, which say where their tokens go; inputs_embeds do not")
+        mask: Tensor = input_ids == self.config.image_token_id
+        places, tokens = int(mask.sum()), image_features.shape[0] * image_features.shape[1]
+        if places != tokens:
+            raise ValueError(
+                f"{places} <IMG_CONTEXT> in input_ids do not match {tokens} visual tokens "
+                f"({image_features.shape[0]} tiles of {image_features.shape[1]})"
+            )
+        return mask[..., None]
 
 
 class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # type: ignore[no-untyped-call]
@@ -93,11 +135,19 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
         InternVLPreTrainedModel.__init__(self, config)
         self.model = EarthDialModel(config)
         text: Any = config.text_config
-        self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+        self.lm_head = LanguageHead(text.hidden_size, text.vocab_size)
         self.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
             do_sample=False, eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id
         )
         self.post_init()  # type: ignore[no-untyped-call]
+
+    def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
+        """Take the weight of another head, such as the longer one that `resize_token_embeddings` makes."""
+        if not isinstance(new_embeddings, LanguageHead):
+            head = LanguageHead(new_embeddings.in_features, new_embeddings.out_features)
+            head.weight = new_embeddings.weight
+            new_embeddings = head
+        self.lm_head = new_embeddings
 
     def forward(
         self,
@@ -106,27 +156,89 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
         tile_of_group: Tensor | None = None,
         wavelengths: Tensor | None = None,
         band_mask: Tensor | None = None,
+        days: Tensor | None = None,
+        *,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        skip_logits: bool = False,
         mm_encoder_outputs: dict[str, Any] | None = None,
+        logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
-    ) -> Any:
+    ) -> InternVLCausalLMOutputWithPast:
         """Logits, and the loss if `labels` are given.
 
+        Samples packed into one sequence, whose `position_ids` begin at 0 anew and which has no `attention_mask`,
+        do not see each other.
+
         Args:
-            input_ids: (B, L) tokens, `<IMG_CONTEXT>` where a visual token goes; tiles fill them in order.
-            pixel_values: (N, 3, H, W), see `EarthDialModel.get_image_features`.
+            input_ids: (B, S) tokens, `<IMG_CONTEXT>` where a visual token goes; tiles fill them in order.
+            pixel_values: (T, bands, H, W), or (N, 3, H, W); see `EarthDialModel.get_image_features`.
             tile_of_group: (N,).
             wavelengths: (N, 3).
             band_mask: (N, 3).
+            days: (N,).
+            attention_mask: (B, S) 1 where there is a token.
+            position_ids: (B, S).
+            past_key_values: cache of generation.
+            labels: (B, S), the token itself where a loss is taken on it, -100 elsewhere.
+            num_items_in_batch: what the sum of the losses is divided by; the tokens learned here if None.
+            skip_logits: take the loss in chunks, without ever holding all logits; `.logits` is None then.
             mm_encoder_outputs: {"image": features} where they are known already, as in generation.
-            **kwargs: attention_mask, position_ids, labels, past_key_values and the rest of InternVL's.
+            logits_to_keep: as in transformers: only the last so many, 0 for all.
+            **kwargs: the rest of InternVL's.
 
         Raises:
-            ValueError: tokens and tiles do not match in number.
+            ValueError: tokens and tiles do not match in number, no label is a token to learn, `skip_logits` without
+                `labels`, or `logits_to_keep` with them.
         """
+        if skip_logits and labels is None:
+            raise ValueError("skip_logits leaves only the loss, and that needs labels")
+        if labels is not None and not (isinstance(logits_to_keep, int) and logits_to_keep == 0):
+            raise ValueError("a loss is taken on all labels: logits_to_keep goes without labels")
         if pixel_values is not None:
-            features = self.model.get_image_features(pixel_values, tile_of_group, wavelengths, band_mask)
+            features = self.model.get_image_features(pixel_values, tile_of_group, wavelengths, band_mask, days)
             mm_encoder_outputs = {**(mm_encoder_outputs or {}), "image": features}
-        return super().forward(input_ids=input_ids, mm_encoder_outputs=mm_encoder_outputs, **kwargs)
+        if labels is not None or (position_ids is not None and attention_mask is None and past_key_values is None):
+            # With a cache, transformers does not look for packed samples, and they would see each other.
+            kwargs["use_cache"] = False
+        if not mm_encoder_outputs and past_key_values is None:
+            self._refuse_empty_slots(input_ids)
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            mm_encoder_outputs=mm_encoder_outputs,
+            **kwargs,
+        )
+        hidden = outputs.last_hidden_state
+        loss = logits = None
+        if not skip_logits:
+            kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+            logits = self.lm_head(hidden[:, kept])
+        if labels is not None:
+            taught, targets = supervised(labels.to(hidden.device))
+            if logits is None:
+                summed = self.lm_head(hidden[taught], targets)
+            else:
+                summed = nn.functional.cross_entropy(logits[taught].float(), targets, reduction="sum")
+            loss = mean_loss(summed, len(targets), num_items_in_batch)
+        return InternVLCausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            image_hidden_states=outputs.image_hidden_states,
+        )
+
+    def _refuse_empty_slots(self, input_ids: Tensor | None) -> None:
+        """Without an image, no `<IMG_CONTEXT>` may wait for one: its embedding means nothing."""
+        if input_ids is not None and (places := int((input_ids == self.config.image_token_id).sum())):
+            raise ValueError(f"{places} <IMG_CONTEXT> in input_ids do not match 0 visual tokens: no image was given")
 
     def train_parts(self, names: list[str]) -> None:
         """Train the named parts of `PARTS`; freeze the others, in eval mode, so that nothing random is left
@@ -143,3 +255,8 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
             for module in map(self.get_submodule, modules):
                 module.requires_grad_(part in names)
                 module.train(part in names)
+
+
+AutoConfig.register(EarthDialConfig.model_type, EarthDialConfig, exist_ok=True)
+AutoModel.register(EarthDialConfig, EarthDialModel, exist_ok=True)
+AutoModelForImageTextToText.register(EarthDialConfig, EarthDialForConditionalGeneration, exist_ok=True)

@@ -5,6 +5,7 @@ special tokens is tokenised by itself, so which tokens are the assistant's is kn
 from offsets.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,8 +17,9 @@ ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
 END, PAD = "<|end|>", "<|endoftext|>"
 CONTROL_TOKENS = (PAD, END, *ROLES, IMAGE_START, IMAGE_END, IMAGE_CONTEXT)
 """Tokens that steer the model and never belong to an answer: left out when an answer is decoded."""
-MARKUP_TOKENS = ("<ref>", "</ref>", "<box>", "</box>")
-"""Tokens that belong to answers. EarthDial registers them as special and so loses them when it decodes."""
+MARKUP_TOKENS = ("<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>", "<mb>", "</mb>")
+"""Tokens that belong to answers: what is referred to, its box, its four corners, several boxes (spec, section 1.4).
+EarthDial registers them as special and so loses them when it decodes."""
 IGNORED = -100
 """Label of a token that no loss is taken on."""
 
@@ -76,8 +78,12 @@ def show_images(turns: Turns, tokens_per_image: Sequence[int]) -> list[tuple[str
     One image that no turn mentions is put before the first question, as EarthDial does.
 
     Raises:
-        PromptError: slots and images differ in number.
+        PromptError: slots and images differ in number, or a text holds one of `CONTROL_TOKENS`: it would end its own
+            turn, speak for the assistant, or ask for an image that is not there.
     """
+    for token, text in itertools.product(CONTROL_TOKENS, itertools.chain.from_iterable(turns)):
+        if token in text:
+            raise PromptError(f"a text holds {token}, which steers the model and is no text: {text[:60]!r}")
     slots = sum(question.count(IMAGE) for question, _ in turns)
     if slots == 0 and len(tokens_per_image) == 1:
         turns, slots = [(f"{IMAGE}\n{turns[0][0]}", turns[0][1]), *turns[1:]], 1
@@ -105,7 +111,8 @@ def encode(tokenizer: Tokenizer, turns: Turns, tokens_per_image: Sequence[int], 
         system: the system prompt.
 
     Raises:
-        PromptError: images and slots differ in number, or a complete conversation has nothing to learn.
+        PromptError: images and slots differ in number, a text holds a control token, or a complete conversation has
+            nothing to learn.
     """
     ids: list[int] = []
     labels: list[int] = []

@@ -1,6 +1,6 @@
 """Any number of bands through an encoder made for three: in groups, all groups of a batch in one flat list.
 
-Shapes:  N groups of all tiles, T tiles, K groups of the largest tile, P tokens of a tile, C channels
+Shapes:  N groups of all tiles, T tiles, B bands, K groups of the largest tile, P tokens of a tile, C channels
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,46 @@ def group_bands(bands: Sequence[int], first: Sequence[int] = ()) -> list[tuple[i
     return [tuple(first), *groups] if first else groups
 
 
+def split_bands(pixels_TBHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Tiles of equal bands -> groups (N, 3, H, W), band mask (N, 3), tile of each group (N,); padding is zero."""
+    T, B, H, W = pixels_TBHW.shape
+    K = -(-B // CHANNELS)
+    padded = pixels_TBHW.new_zeros(T, K * CHANNELS, H, W)
+    padded[:, :B] = pixels_TBHW
+    device = pixels_TBHW.device
+    mask_K3 = (torch.arange(K * CHANNELS, device=device) < B).reshape(K, CHANNELS)
+    tiles_N = torch.arange(T, device=device).repeat_interleave(K)
+    return padded.reshape(T * K, CHANNELS, H, W), mask_K3.repeat(T, 1), tiles_N
+
+
+def absent_groups(band_mask_N3: Tensor, tile_of_group_N: Tensor) -> Tensor | None:
+    """Where a group holds a band at all (N,), or None if every one does.
+
+    Raises:
+        ValueError: a tile holds no band at all.
+    """
+    there_N = band_mask_N3.any(1)
+    if bool(there_N.all()):
+        return None
+    empty = set(tile_of_group_N.tolist()) - set(tile_of_group_N[there_N].tolist())
+    if empty:
+        raise ValueError(f"no band is there in tile {sorted(empty)}: its band_mask is False throughout")
+    return there_N
+
+
+def fill_missing(pixels_N3HW: Tensor, band_mask_N3: Tensor, repeat: bool) -> Tensor:
+    """Channels without a band become zero or, with `repeat`, the last band before them, as EarthDial does it.
+
+    Whatever stood there, NaN too, is gone. A channel with no band before it becomes zero in either case.
+    """
+    out = pixels_N3HW.masked_fill(~band_mask_N3[..., None, None], 0)
+    if not repeat:
+        return out
+    places = torch.arange(CHANNELS, device=out.device)
+    last_N3 = torch.where(band_mask_N3, places, 0).cummax(1).values
+    return out[torch.arange(len(out), device=out.device)[:, None], last_N3]
+
+
 def gather_groups(features_NPC: Tensor, tile_of_group_N: Tensor) -> tuple[Tensor, Tensor]:
     """Groups of each tile side by side: ((T, K, P, C), mask (T, K) that is True where a group is there).
 
@@ -39,13 +79,7 @@ def gather_groups(features_NPC: Tensor, tile_of_group_N: Tensor) -> tuple[Tensor
     Raises:
         ValueError: the indices are not in order, or leave a tile out.
     """
-    steps = tile_of_group_N.diff()
-    if (
-        len(tile_of_group_N) != len(features_NPC)
-        or int(tile_of_group_N[0]) != 0
-        or bool(((steps < 0) | (steps > 1)).any())
-    ):
-        raise ValueError(f"groups must come tile by tile, counted from 0 without a gap; got {tile_of_group_N.tolist()}")
+    check_order(features_NPC, tile_of_group_N)
     counts_T = torch.bincount(tile_of_group_N)
     T, K = len(counts_T), int(counts_T.max())
     starts_T = counts_T.cumsum(0) - counts_T
@@ -54,3 +88,10 @@ def gather_groups(features_NPC: Tensor, tile_of_group_N: Tensor) -> tuple[Tensor
     packed = packed.index_put((tile_of_group_N, place_N), features_NPC)
     mask_TK = torch.arange(K, device=features_NPC.device) < counts_T[:, None]
     return packed, mask_TK
+
+
+def check_order(groups_N: Tensor, tile_of_group_N: Tensor) -> None:
+    """Raise ValueError unless the groups come tile by tile, counted from 0 without a gap."""
+    steps = tile_of_group_N.diff()
+    if len(tile_of_group_N) != len(groups_N) or int(tile_of_group_N[0]) != 0 or bool(((steps < 0) | (steps > 1)).any()):
+        raise ValueError(f"groups must come tile by tile, counted from 0 without a gap; got {tile_of_group_N.tolist()}")

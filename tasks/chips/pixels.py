@@ -8,13 +8,12 @@ from rasterio.transform import Affine
 
 from tasks.core.catalog import Catalog
 from tasks.core.errors import SceneError
+from tasks.core.radiometry import RadiometryError, check_plausible
 from tasks.core.raster import Asset, calibrate, find_asset, open_asset, read_onto
 from tasks.core.sensors import Sensor
 from tasks.core.windows import Block
 
 Pixels = NDArray[np.float32]
-REFLECTANCE_RANGE = (-0.05, 1.6)
-"""Where the median of every reflective band of real ground lies; outside it a scale or an offset is wrong."""
 
 
 def assets_of(item: pystac.Item, sensor: Sensor) -> dict[str, Asset]:
@@ -48,24 +47,12 @@ def read_block(assets: dict[str, Asset], block: Block, sensor: Sensor, catalog: 
         with open_asset(asset, catalog) as dataset:
             values, valid = read_onto(dataset, target, asset.nodata)
         plane = calibrate(values, valid, asset, sensor.unit)
-        _check_radiometry(plane, name, asset, sensor)
+        try:
+            check_plausible(plane, asset.stored, sensor.unit, f"scene {asset.item_id}, band {name}")
+        except RadiometryError as error:
+            raise SceneError("radiometry", str(error)) from error
         planes.append(plane)
     return np.ascontiguousarray(block.cut(np.stack(planes)))
-
-
-def _check_radiometry(plane: Pixels, band: str, asset: Asset, sensor: Sensor) -> None:
-    """Refuse reflectances that real ground cannot have: the sign of an offset applied twice, or of a wrong scale."""
-    values = plane[np.isfinite(plane)]
-    if sensor.unit != "reflectance" or not len(values):
-        return
-    low, high = REFLECTANCE_RANGE
-    median = float(np.median(values))
-    if not low <= median <= high:
-        raise SceneError(
-            "radiometry",
-            f"scene {asset.item_id}, band {band}: median reflectance is {median:.3f} with scale {asset.scale} and "
-            f"offset {asset.offset}; real ground lies in {low} to {high}, so its metadata cannot be right",
-        )
 
 
 def to_geotiff(pixels: Pixels, bands: list[str], epsg: int, left: float, top: float, gsd: float) -> bytes:

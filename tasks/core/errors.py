@@ -45,6 +45,10 @@ class TrainingError(EarthloomError):
     """A checkpoint, a sample or a loss that training cannot go on with."""
 
 
+class WeightsError(EarthloomError):
+    """Weights that are not what they should be, not pinned, or not safe to read."""
+
+
 class FlowError(EarthloomError):
     """A walk over the graph that cannot start, or in which an instance failed."""
 

@@ -57,9 +57,19 @@ def tokenizer() -> Path:
     return DATA / "tokenizer"
 
 
+def imported(name: str) -> Path:
+    """Folder of one imported data set: chips, conversations, rejects, stats.json and summary.json."""
+    return DATA / "imported" / name
+
+
 def mixture(stage: str) -> Path:
     """Folder of train.parquet, val.parquet and test.parquet of one training stage."""
     return DATA / "mixture" / stage
+
+
+def imported_stats(stage: str, sensor: str) -> Path:
+    """Per-band statistics of a sensor that only imported data sets have, in the layout of `stats`."""
+    return mixture(stage) / "stats" / f"{sensor}.json"
 
 
 def train(stage: str) -> Path:

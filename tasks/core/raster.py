@@ -21,6 +21,7 @@ from rasterio.windows import Window
 from tasks.core.catalog import Catalog
 from tasks.core.errors import SceneError
 from tasks.core.grid import Bounds, utm_epsg
+from tasks.core.radiometry import RadiometryError, Stored, to_physical
 from tasks.core.reach import fault
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,11 @@ class Asset:
     scale: float
     offset: float
     unit: str | None
+
+    @property
+    def stored(self) -> Stored:
+        """What is declared of its numbers."""
+        return Stored(self.scale, self.offset, self.unit)
 
 
 @dataclass(frozen=True)
@@ -222,19 +228,18 @@ def _warp(dataset: DatasetReader, target: TargetGrid, nodata: float | None) -> t
 
 
 def calibrate(values: NDArray[Any], valid: NDArray[np.bool_], asset: Asset, unit: str) -> NDArray[np.float32]:
-    """Physical values, float32, NaN where not valid; radar power becomes dB.
+    """Physical values of an asset's numbers as `tasks.core.radiometry` reads them, NaN where not valid.
 
     Args:
         values: numbers as stored, [height, width].
         valid: which of them are.
         asset: its scale, offset and unit.
         unit: what the sensor's chips are in, reflectance or dB.
+
+    Raises:
+        SceneError: the numbers cannot be what the item says, or could be two things.
     """
-    physical = values.astype(np.float32) * np.float32(asset.scale) + np.float32(asset.offset)
-    if unit == "dB" and asset.unit != "dB":
-        positive = physical > 0
-        physical = 10 * np.log10(np.where(positive, physical, 1.0), dtype=np.float32)
-        if asset.unit == "amplitude":
-            physical *= 2
-        valid = valid & positive
-    return np.where(valid, physical, np.float32(np.nan)).astype(np.float32)
+    try:
+        return to_physical(values, valid, asset.stored, unit, f"scene {asset.item_id}, asset {asset.key}")
+    except RadiometryError as error:
+        raise SceneError("radiometry", str(error)) from error

@@ -28,7 +28,7 @@ class Sensor:
 
     name: str
     constellation: str
-    gsd: int
+    gsd: float
     """Metres a pixel of a chip."""
     window_cells: int
     """Side of a chip window, in cells of the global grid."""

@@ -62,12 +62,11 @@ def bands_to_load(sensor: Sensor, modality: Modality, present: Sequence[str]) ->
 
 
 def planes(sensor: Sensor, bands: Sequence[str]) -> list[tuple[str, float]]:
-    """(name, wavelength in micrometres) of the planes shown for `bands`; radar gets the ratio as its
-    third.
+    """(name, wavelength in micrometres) of the planes shown for `bands`; radar with both polarisations gets their
+    ratio as its third.
     """
-    if sensor.rgb is None:
-        return [(name, RADAR_WAVELENGTH) for name in (*bands, RATIO)]
-    return [(band, sensor.band(band).wavelength or RADAR_WAVELENGTH) for band in bands]
+    shown = [(band, sensor.band(band).wavelength or RADAR_WAVELENGTH) for band in bands]
+    return [*shown, (RATIO, RADAR_WAVELENGTH)] if sensor.rgb is None and {"VV", "VH"} <= set(bands) else shown
 
 
 def with_ratio(sensor: Sensor, pixels: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.float32]:

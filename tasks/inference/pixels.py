@@ -6,6 +6,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,43 +14,92 @@ import torch
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.parts.band_groups import CHANNELS, group_bands
+from models.parts.tiling import cut_tiles
 from tasks.core import tables
 from tasks.core.errors import TrainingError
-from tasks.core.sensors import SENSORS
+from tasks.core.imported_sensors import known_sensor
 from tasks.core.stage import read_json, write_json
 from tasks.inference.compose import planes, with_ratio
+from tasks.inference.samples import ImageRef, Sample, tile_share
 
 NORMALISATION_FILE = "normalisation.json"
 SMALLEST_STD = 1e-6
 
 
 @dataclass(frozen=True)
-class Image:
-    """One image as groups of three planes, at the chip's own resolution.
+class Tiles:
+    """One image cut into tiles of the model's size, groups of a tile side by side.
 
-    Shapes: K groups; pixels (K, 3, H, W), wavelengths and mask (K, 3).
+    Shapes: T tiles, K groups of a tile; pixels (T * K, 3, size, size), wavelengths, mask (T * K, 3), days (T * K,).
     """
 
     pixels: Tensor
     wavelengths: Tensor
     mask: Tensor
+    days: Tensor
+    count: int
+    """Tiles, the thumbnail included."""
+
+    @property
+    def groups(self) -> int:
+        """Groups of each tile."""
+        return len(self.pixels) // self.count
 
     @property
     def nbytes(self) -> int:
         """Size of the pixels in memory."""
         return self.pixels.nbytes
 
-    def resized(self, size: int) -> "Image":
-        """The same image with tiles of `size` pixels a side."""
-        if self.pixels.shape[-2:] == (size, size):
-            return self
-        pixels = nn.functional.interpolate(
-            self.pixels, (size, size), mode="bilinear", antialias=True, align_corners=False
+
+@dataclass(frozen=True)
+class Image:
+    """One image as groups of three planes, at its own resolution.
+
+    Shapes: K groups; pixels (K, 3, H, W), wavelengths and mask (K, 3), days (K,).
+    """
+
+    pixels: Tensor
+    wavelengths: Tensor
+    mask: Tensor
+    days: Tensor
+    """Days since the first date; zeros where there is one date."""
+
+    def tiled(self, size: int, max_tiles: int) -> Tiles:
+        """The image cut adaptively into at most `max_tiles` tiles of `size` pixels a side, and a thumbnail."""
+        tiles = cut_tiles(self.pixels, size, max_tiles)
+        count = len(tiles)
+        return Tiles(
+            tiles.flatten(0, 1),
+            self.wavelengths.repeat(count, 1),
+            self.mask.repeat(count, 1),
+            self.days.repeat(count),
+            count,
         )
-        return Image(pixels, self.wavelengths, self.mask)
+
+
+def stacked(images: Sequence[Image], dates: Sequence[datetime]) -> Image:
+    """Images of one place at several dates as one image, whose groups are fused place by place.
+
+    Args:
+        images: aligned, of one size; the first is the one the others are told against.
+        dates: when each was taken.
+
+    Raises:
+        ValueError: sizes differ, or images and dates differ in number.
+    """
+    sizes = {tuple(image.pixels.shape[-2:]) for image in images}
+    if len(sizes) != 1 or len(images) != len(dates):
+        raise ValueError(f"{len(images)} images of sizes {sorted(sizes)} and {len(dates)} dates cannot be stacked")
+    days = [(date - dates[0]).total_seconds() / 86_400 for date in dates]
+    return Image(
+        torch.cat([image.pixels for image in images]),
+        torch.cat([image.wavelengths for image in images]),
+        torch.cat([image.mask for image in images]),
+        torch.cat([torch.full((len(image.pixels),), day) for image, day in zip(images, days, strict=True)]),
+    )
 
 
 class Normalisation:
@@ -109,7 +159,7 @@ def compose(
     missing = [band for band in bands if band not in pixels]
     if missing:
         raise TrainingError(f"the chip has no {', '.join(missing)}, only {', '.join(pixels)}; rebuild stage `mixture`")
-    known = SENSORS[sensor]
+    known = known_sensor(sensor)
     stack = with_ratio(known, np.stack([pixels[band] for band in bands]), bands)
     shown = planes(known, bands)
     values = [normalise(plane, sensor, name) for plane, (name, _) in zip(stack, shown, strict=True)]
@@ -122,24 +172,24 @@ def compose(
             out[row, column] = torch.from_numpy(values[index])
             wavelengths[row, column] = shown[index][1]
             mask[row, column] = True
-    return Image(out, wavelengths, mask)
+    return Image(out, wavelengths, mask, torch.zeros(len(groups)))
 
 
-def batch_images(images: Sequence[Image], size: int, blank: bool = False) -> dict[str, Tensor]:
-    """All groups of several images, resized to the model's tile, as keyword arguments of its `forward`.
+def batch_images(images: Sequence[Tiles], blank: bool = False) -> dict[str, Tensor]:
+    """All groups of the tiles of several images, as keyword arguments of the model's `forward`.
 
     Args:
-        images: one tile each, of any number of groups and any size.
-        size: side of a tile in pixels.
+        images: cut into tiles of one size, each of any number of tiles and groups.
         blank: replace every pixel by the training mean: what is left is what the question alone gives away.
     """
-    pixel_values = torch.cat([image.resized(size).pixels for image in images])
-    counts = torch.tensor([len(image.pixels) for image in images])
+    pixel_values = torch.cat([image.pixels for image in images])
+    counts = torch.tensor([image.groups for image in images for _ in range(image.count)])
     return {
         "pixel_values": torch.zeros_like(pixel_values) if blank else pixel_values,
-        "tile_of_group": torch.arange(len(images)).repeat_interleave(counts),
+        "tile_of_group": torch.arange(len(counts)).repeat_interleave(counts),
         "wavelengths": torch.cat([image.wavelengths for image in images]),
         "band_mask": torch.cat([image.mask for image in images]),
+        "days": torch.cat([image.days for image in images]),
     }
 
 
@@ -162,37 +212,43 @@ def read_geotiff(content: bytes, what: str) -> dict[str, NDArray[np.float32]]:
 
 
 class ChipReader:
-    """Images of chips from their shards, resized to the model's tile, the last used kept in memory."""
+    """Images of samples from the shards of their chips, cut into the model's tiles, the last used kept in memory."""
 
-    def __init__(self, normalise: Normalisation, size: int, cache_mb: int = 1024, shards: int = 8) -> None:
+    def __init__(
+        self, normalise: Normalisation, size: int, max_tiles: int, cache_mb: int = 1024, shards: int = 8
+    ) -> None:
         self.normalise = normalise
-        self.size = size
+        self.size, self.max_tiles = size, max_tiles
         self._room = cache_mb * 2**20
-        self._images: OrderedDict[str, Image] = OrderedDict()
+        self._images: OrderedDict[str, Tiles] = OrderedDict()
         self._held = 0
         self._shards: OrderedDict[str, dict[str, bytes]] = OrderedDict()
         self._most_shards = shards
 
-    def read(self, shard: str, chip_id: str, sensor: str, bands: Sequence[str]) -> Image:
-        """The image of one chip.
+    def images(self, sample: Sample) -> list[Tiles]:
+        """One for each `<image>` of the sample, in order.
 
         Raises:
-            TrainingError: the shard does not hold the chip, or the chip does not hold the bands.
+            TrainingError: a shard does not hold the chip, or the chip does not hold the bands.
         """
-        key = json.dumps([chip_id, list(bands)])
+        share = tile_share(self.max_tiles, len(sample.images))
+        return [self._tiles(image, share) for image in sample.images]
+
+    def _tiles(self, image: ImageRef, max_tiles: int) -> Tiles:
+        key = json.dumps([image.chip_id, image.bands, max_tiles])
         if key in self._images:
             self._images.move_to_end(key)
             return self._images[key]
-        content = self._shard(shard)
-        if chip_id not in content:
-            raise TrainingError(f"chip {chip_id} is not in {shard}; rebuild stage `mixture`")
-        pixels = read_geotiff(content[chip_id], f"chip {chip_id} in {shard}")
-        image = compose(pixels, sensor, bands, self.normalise).resized(self.size)
-        self._images[key] = image
-        self._held += image.nbytes
+        content = self._shard(image.shard)
+        if image.chip_id not in content:
+            raise TrainingError(f"chip {image.chip_id} is not in {image.shard}; rebuild stage `mixture`")
+        pixels = read_geotiff(content[image.chip_id], f"chip {image.chip_id} in {image.shard}")
+        tiles = compose(pixels, image.sensor, image.bands, self.normalise).tiled(self.size, max_tiles)
+        self._images[key] = tiles
+        self._held += tiles.nbytes
         while self._held > self._room and len(self._images) > 1:
             self._held -= self._images.popitem(last=False)[1].nbytes
-        return image
+        return tiles
 
     def _shard(self, shard: str) -> dict[str, bytes]:
         if shard not in self._shards:

@@ -4,22 +4,35 @@ named.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 
 from models.earthdial.prompt import IMAGE, Encoded, PromptError, Tokenizer, encode
+from models.parts.tile_grid import count_tiles
 from tasks.core import conversations, tables
 from tasks.core.errors import TrainingError
 
-SCHEMA = pa.schema(
+IMAGE_REF = pa.struct(
     [
-        ("sample_id", pa.string()),  # <conversation_id>/<modality>
+        ("shard", pa.string()),  # path from the root of the project
         ("chip_id", pa.string()),
         ("sensor", pa.string()),
         ("modality", pa.string()),  # rgb, ms or sar
-        ("shard", pa.string()),  # path from the root of the project
         ("bands", pa.list_(pa.string())),  # in the order they are shown
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("datetime", pa.timestamp("us", tz="UTC")),
+    ]
+)
+SCHEMA = pa.schema(
+    [
+        ("sample_id", pa.string()),  # <conversation_id>/<modality>
+        ("chip_id", pa.string()),  # of the first image, as are sensor and modality: what scores are grouped by
+        ("sensor", pa.string()),
+        ("modality", pa.string()),
+        ("images", pa.list_(IMAGE_REF)),  # one for each `<image>`, in order
         ("conversations", pa.string()),  # EarthDial's JSON, tagged for the modality
         ("question_types", pa.list_(pa.string())),  # one a turn
         ("repeats", pa.int32()),  # times the sample is seen in an epoch
@@ -32,23 +45,45 @@ Turns = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
+class ImageRef:
+    """One image of a sample: which chip, shown how. The fields are those of `IMAGE_REF`."""
+
+    shard: str
+    chip_id: str
+    sensor: str
+    modality: str
+    bands: tuple[str, ...]
+    width: int
+    height: int
+    datetime: datetime | None
+
+
+@dataclass(frozen=True)
 class Sample:
-    """One conversation about one image. The fields are the columns of `SCHEMA`."""
+    """One conversation about one or several images. The fields are the columns of `SCHEMA`."""
 
     sample_id: str
     chip_id: str
     sensor: str
     modality: str
-    shard: str
-    bands: tuple[str, ...]
+    images: tuple[ImageRef, ...]
     turns: tuple[tuple[str, str], ...]
     question_types: tuple[str, ...]
     repeats: int
 
-    @property
-    def images(self) -> int:
-        """Images the sample brings: the chip."""
-        return 1
+    def tile_counts(self, size: int, max_tiles: int) -> list[int]:
+        """Tiles of each image, thumbnails included, known without a pixel."""
+        share = tile_share(max_tiles, len(self.images))
+        return [count_tiles(image.width, image.height, size, share) for image in self.images]
+
+
+def tile_share(max_tiles: int, images: int) -> int:
+    """Most tiles of one of several images: they share what one may have, in training and in chat alike.
+
+    EarthDial shares them in training only; its evaluation gives each date all six, beyond the length that was trained
+    (spec, section 1.2).
+    """
+    return max(1, max_tiles // max(1, images))
 
 
 def read_samples(path: Path) -> list[Sample]:
@@ -63,8 +98,9 @@ def read_samples(path: Path) -> list[Sample]:
             turns = conversations.load(row.pop("conversations"))
         except ValueError as error:
             raise TrainingError(f"{path}, sample {row['sample_id']}: {error}; rebuild stage `mixture`") from error
-        row["bands"], row["question_types"] = tuple(row["bands"]), tuple(row["question_types"])
-        samples.append(Sample(**row, turns=tuple(turns)))
+        images = tuple(ImageRef(**{**image, "bands": tuple(image["bands"])}) for image in row.pop("images"))
+        types = tuple(row.pop("question_types"))
+        samples.append(Sample(**row, images=images, turns=tuple(turns), question_types=types))
     return samples
 
 
@@ -75,9 +111,17 @@ def bare_question(question: str) -> str:
 
 
 def encode_samples(
-    samples: Sequence[Sample], tokenizer: Tokenizer, tokens_per_image: int, max_length: int
+    samples: Sequence[Sample], tokenizer: Tokenizer, tokens_per_tile: int, max_length: int, size: int, max_tiles: int
 ) -> tuple[list[tuple[Sample, Encoded]], list[dict[str, str]]]:
     """Encode every sample; those longer than `max_length` tokens come back as rejected rows.
+
+    Args:
+        samples: of a mixture.
+        tokenizer: the model's.
+        tokens_per_tile: visual tokens of a tile.
+        max_length: most tokens of a sample, visual ones included.
+        size: side of a tile in pixels.
+        max_tiles: most tiles of a sample's images together, thumbnails apart.
 
     Raises:
         TrainingError: the images of a sample do not match the `<image>` in its text, or nothing can be
@@ -86,8 +130,9 @@ def encode_samples(
     good: list[tuple[Sample, Encoded]] = []
     rejected: list[dict[str, str]] = []
     for sample in samples:
+        visual = [tiles * tokens_per_tile for tiles in sample.tile_counts(size, max_tiles)]
         try:
-            encoded = encode(tokenizer, sample.turns, [tokens_per_image] * sample.images)
+            encoded = encode(tokenizer, sample.turns, visual)
         except PromptError as error:
             raise TrainingError(f"sample {sample.sample_id}: {error}; rebuild stages `qa` and `mixture`") from error
         if len(encoded.ids) > max_length:

@@ -223,7 +223,7 @@ def _order(row: Row) -> tuple[Any, ...]:
 
 
 def _leaked(pairs: Sequence[Row], samples: int) -> dict[str, dict[str, float]]:
-    """Questions with a match of each kind, of either kind of image, and of any kind but the weak; shares from 0 to 1."""
+    """Questions with a match of each kind, of either kind of image, of any kind but the weak; and shares, 0 to 1."""
     spoilt: dict[str, set[str]] = {kind: set() for kind in (*KINDS, "image", "any")}
     for row in pairs:
         kinds = [row["kind"]]

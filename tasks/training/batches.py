@@ -1,78 +1,174 @@
-"""Batches for training: sequences padded on the right, the images of all of them in one flat list of
-groups.
+"""Packs for training: samples one after the other in one row of tokens, the images of all of them in one flat list
+of band groups.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
-from models.earthdial.prompt import IGNORED, Encoded
+from models.earthdial.config import EarthDialConfig
+from models.earthdial.prompt import IGNORED, Tokenizer
+from models.parts.band_groups import CHANNELS
+from models.parts.packing import positions, sample_ends
+from tasks.core.imported_sensors import known_sensor
+from tasks.inference.compose import planes
 from tasks.inference.pixels import ChipReader, batch_images
-from tasks.inference.samples import Sample
+from tasks.inference.samples import ImageRef, Sample, encode_samples
+from tasks.training.order import Plan, Sizes
+from tasks.training.pack import Ints
+from tasks.training.parallel import World, pieces_of
+
+CHUNK = 4096
+"""Samples encoded at a time when their lengths are measured: tokens of all of a large mixture would not fit."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Arguments of the model's `forward`, and what they cost."""
+    """One pack as arguments of the model's `forward`, and what it costs."""
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Any]
+    samples: list[int]
+    """Index of each sample."""
+    lengths: list[int]
+    """Tokens of each sample."""
+    groups: list[int]
+    """Band groups of each tile."""
     targets: int
-    tokens: int
-    visual_tokens: int
     padding: int
+    counts: bool = True
+    """Whether its loss counts: False for what a process runs when no pack is left for it."""
 
     @property
-    def groups(self) -> int:
-        """Groups of bands that go through the encoder."""
-        return len(self.inputs["pixel_values"])
+    def tokens(self) -> int:
+        """Tokens of all samples, visual ones included."""
+        return sum(self.lengths)
+
+    def pin_memory(self) -> "Batch":
+        """The same in memory that a GPU copies from while it computes."""
+        pinned = {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in self.inputs.items()}
+        return replace(self, inputs=pinned)
+
+    def to(self, device: torch.device) -> dict[str, Any]:
+        """The arguments on a device."""
+        return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in self.inputs.items()}
 
 
 class Data:
-    """Encoded samples of one split, and the images they speak of."""
+    """Samples of one split that fit into a pack, what each costs, and the images they speak of."""
 
     def __init__(
-        self, samples: Sequence[tuple[Sample, Encoded]], chips: ChipReader, size: int, visual: int, pad: int
+        self,
+        samples: Sequence[Sample],
+        tokenizer: Tokenizer,
+        chips: ChipReader,
+        config: EarthDialConfig,
+        max_length: int,
+        max_groups: int,
     ) -> None:
-        self.samples = samples
-        self.chips = chips
-        self.size, self.visual, self.pad = size, visual, pad
+        """Encode every sample once; those larger than a pack are left out and named in `rejected`."""
+        self.tokenizer, self.chips, self.config = tokenizer, chips, config
+        self.max_length = max_length
+        self.samples: list[Sample] = []
+        self.rejected: list[dict[str, str]] = []
+        costs: list[tuple[int, ...]] = []
+        for start in range(0, len(samples), CHUNK):
+            good, bad = self._encode(samples[start : start + CHUNK])
+            self.rejected += bad
+            for sample, encoded in good:
+                counts = sample.tile_counts(config.image_size, config.max_tiles)
+                needed = sum(count * groups_of(image) for count, image in zip(counts, sample.images, strict=True))
+                if needed > max_groups:
+                    detail = f"{needed} band groups, {max_groups} allowed"
+                    self.rejected.append({"sample_id": sample.sample_id, "reason": "too-many-groups", "detail": detail})
+                    continue
+                self.samples.append(sample)
+                costs.append((len(encoded.ids), needed, encoded.targets, sum(counts), sample.repeats))
+        self.sizes = Sizes(*np.array(costs, np.int64).reshape(-1, 5).T)
 
-    def batches(self, indices: Sequence[int], most: int) -> Iterator[Batch]:
-        """The samples of one step, at most `most` a forward pass."""
-        for start in range(0, len(indices), most):
-            yield self.collate(indices[start : start + most])
+    def _encode(self, samples: Sequence[Sample]) -> Any:
+        config = self.config
+        return encode_samples(
+            samples, self.tokenizer, config.tokens_per_tile, self.max_length, config.image_size, config.max_tiles
+        )
 
-    def collate(self, indices: Sequence[int]) -> Batch:
-        """One forward pass."""
+    def pack(self, indices: Sequence[int] | Ints, length: int | None = None) -> Batch:
+        """One forward pass over some samples, filled up with padding to `length` tokens if it is given."""
         chosen = [self.samples[index] for index in indices]
-        images = [self.chips.read(s.shard, s.chip_id, s.sensor, s.bands) for s, _ in chosen]
-        ids, labels, mask = pad_right([encoded for _, encoded in chosen], self.pad)
-        inputs = {
-            "input_ids": ids,
-            "labels": labels,
-            "attention_mask": mask,
-            **batch_images(images, self.size),
-        }
-        tokens = int(mask.sum())
+        good, _ = self._encode(chosen)
+        ids = [encoded.ids for _, encoded in good]
+        labels = [encoded.labels for _, encoded in good]
+        lengths = [len(one) for one in ids]
+        padding = max(0, (length or 0) - sum(lengths))
+        if padding:
+            ids.append([self.config.filler_token_id] * padding)
+            labels.append([IGNORED] * padding)
+        rows = [len(one) for one in ids]
+        tiles = [image for sample in chosen for image in self.chips.images(sample)]
+        images = batch_images(tiles)
         return Batch(
-            inputs=inputs,
-            targets=sum(encoded.targets for _, encoded in chosen),
-            tokens=tokens,
-            visual_tokens=self.visual * len(images),
-            padding=mask.numel() - tokens,
+            inputs={
+                "input_ids": torch.tensor([token for one in ids for token in one])[None],
+                "labels": torch.tensor([label for one in labels for label in one])[None],
+                "position_ids": positions(rows),
+                "cu_seq_lens_q": sample_ends(rows),
+                "max_length_q": self.max_length,
+                **images,
+            },
+            samples=[int(index) for index in indices],
+            lengths=lengths,
+            groups=torch.bincount(images["tile_of_group"]).tolist(),
+            targets=sum(encoded.targets for _, encoded in good),
+            padding=padding,
         )
 
 
-def pad_right(encoded: Sequence[Encoded], pad: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Sequences of different lengths -> ids, labels and attention mask, each (B, L)."""
-    length = max(len(one.ids) for one in encoded)
-    ids = torch.full((len(encoded), length), pad, dtype=torch.long)
-    labels = torch.full_like(ids, IGNORED)
-    mask = torch.zeros_like(ids)
-    for row, one in enumerate(encoded):
-        ids[row, : len(one.ids)] = torch.tensor(one.ids)
-        labels[row, : len(one.ids)] = torch.tensor(one.labels)
-        mask[row, : len(one.ids)] = 1
-    return ids, labels, mask
+def groups_of(image: ImageRef) -> int:
+    """Groups of three bands that each tile of an image has."""
+    return -(-len(planes(known_sensor(image.sensor), image.bands)) // CHANNELS)
+
+
+class StepPacks(Dataset[Batch]):
+    """The packs one process works on, step after step."""
+
+    def __init__(self, data: Data, plan: Plan, world: World, padded: bool) -> None:
+        self.data, self.plan, self.world = data, plan, world
+        self.length = plan.max_length if padded else None
+
+    def place(self, step: int) -> int:
+        """Number of the first pack of `step`, counted from 0, among those of this process."""
+        return step * self.turns(0) if step < self.plan.steps else len(self)
+
+    def turns(self, step: int) -> int:
+        """Packs of this process in `step`."""
+        return -(-len(self.plan.packs(step)) // self.world.size)
+
+    def __len__(self) -> int:
+        """Packs of this process in the whole run."""
+        last = self.plan.steps - 1
+        return last * self.turns(0) + self.turns(last)
+
+    def __getitem__(self, place: int) -> Batch:
+        """The pack at one place."""
+        step, turn = divmod(place, self.turns(0))
+        packs = self.plan.packs(step)
+        number, counts = list(pieces_of(len(packs), self.world))[turn]
+        return replace(self.data.pack(packs[number], self.length), counts=counts)
+
+
+def load_from(packs: StepPacks, step: int, workers: int) -> Iterator[Batch]:
+    """The packs from `step` on, read ahead by `workers` processes, in memory that a GPU can copy from."""
+    ahead: dict[str, Any] = {"num_workers": workers, "prefetch_factor": 4} if workers else {}
+    return iter(
+        DataLoader(
+            packs,
+            batch_size=None,
+            sampler=range(packs.place(step), len(packs)),
+            pin_memory=packs.world.device.type == "cuda",
+            **ahead,
+        )
+    )

@@ -1,7 +1,9 @@
-"""Checkpoints to resume from: weights, optimizer, random state and the log so far, whole or not there at all.
+"""Checkpoints to resume from: weights, optimizer and the log so far, whole or not there at all.
 
-Safetensors and JSON only: nothing is unpickled when a run goes on. A checkpoint is written beside its place
-and renamed into it, so that a kill at any moment leaves the one before.
+Safetensors and JSON only: nothing is unpickled when a run goes on. Tensors are whole and go by the names of the
+parameters, however many processes hold them, so that a run goes on with another number of them. A checkpoint is
+written beside its place and renamed into it, so that a kill at any moment leaves the one before. There is no
+random state in it: what is random in a step is seeded by the step.
 """
 
 import json
@@ -15,11 +17,20 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
 
 from tasks.core.errors import TrainingError
+from tasks.training.parallel import World
 
 logger = logging.getLogger(__name__)
 KEPT = 2
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 @dataclass
@@ -33,28 +44,34 @@ class Progress:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> Path:
+def whole_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Every tensor of a model by name, on the CPU; empty on all processes but the first."""
+    told: dict[str, Any] = get_model_state_dict(model, options=WHOLE)
+    return {name: tensor.contiguous() for name, tensor in told.items()}
+
+
+def save(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> Path:
     """Write the checkpoint of `progress.step` under `folder`; all but the last two are removed."""
     place = folder / f"step-{progress.step:08d}"
-    partial = folder / f".{place.name}.{os.getpid()}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    save_file(
-        {name: tensor.contiguous() for name, tensor in model.state_dict().items()},
-        partial / "model.safetensors",
-    )
-    state = {
-        f"{index}.{key}": value.contiguous()
-        for index, values in optimizer.state_dict()["state"].items()
-        for key, value in values.items()
-    }
-    save_file(state, partial / "optimizer.safetensors")
-    save_file(random_state(), partial / "random.safetensors")
-    (partial / "progress.json").write_text(json.dumps(asdict(progress)))
-    shutil.rmtree(place, ignore_errors=True)
-    os.replace(partial, place)
-    for old in checkpoints(folder)[:-KEPT]:
-        shutil.rmtree(old)
+    weights = whole_weights(model)
+    told: dict[str, Any] = get_optimizer_state_dict(model, optimizer, options=WHOLE)
+    if world.is_first:
+        partial = folder / f".{place.name}.{os.getpid()}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_file(weights, partial / "model.safetensors")
+        state = {
+            f"{name}:{key}": value.contiguous()
+            for name, values in told["state"].items()
+            for key, value in values.items()
+        }
+        save_file(state, partial / "optimizer.safetensors")
+        (partial / "progress.json").write_text(json.dumps(asdict(progress)))
+        shutil.rmtree(place, ignore_errors=True)
+        os.replace(partial, place)
+        for old in checkpoints(folder)[:-KEPT]:
+            shutil.rmtree(old)
+    world.wait()
     return place
 
 
@@ -63,45 +80,33 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if (path / "progress.json").is_file())
 
 
-def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> Progress:
     """Put the newest checkpoint into model and optimizer; a run without one starts from the beginning.
 
     Raises:
         TrainingError: the checkpoint does not fit the model.
     """
-    for partial in folder.glob(".step-*"):
-        shutil.rmtree(partial)
+    if world.is_first:
+        for partial in folder.glob(".step-*"):
+            shutil.rmtree(partial)
+    world.wait()
     found = checkpoints(folder)
     if not found:
         return Progress()
     try:
-        model.load_state_dict(load_file(found[-1] / "model.safetensors"))
-        state: dict[int, dict[str, Tensor]] = {}
+        weights: dict[str, Any] = dict(load_file(found[-1] / "model.safetensors"))
+        set_model_state_dict(model, weights, options=WHOLE)
+        state: dict[str, dict[str, Tensor]] = {}
         for name, tensor in load_file(found[-1] / "optimizer.safetensors").items():
-            index, key = name.split(".", 1)
-            state.setdefault(int(index), {})[key] = tensor
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    except (RuntimeError, ValueError) as error:
+            parameter, key = name.rsplit(":", 1)
+            state.setdefault(parameter, {})[key] = tensor
+        groups = get_optimizer_state_dict(model, optimizer, options=StateDictOptions())["param_groups"]
+        told: dict[str, Any] = {"state": state, "param_groups": groups}
+        set_optimizer_state_dict(model, optimizer, told, options=WHOLE)
+    except (RuntimeError, ValueError, KeyError) as error:
         raise TrainingError(
             f"{found[-1]} does not fit the model ({error}); remove {folder} to train from the beginning"
         ) from error
-    set_random_state(load_file(found[-1] / "random.safetensors"))
     progress = Progress(**json.loads((found[-1] / "progress.json").read_text()))
     logger.info("going on after step %d, from %s", progress.step, found[-1])
     return progress
-
-
-def random_state() -> dict[str, Tensor]:
-    """State of torch's generators."""
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states |= {f"cuda.{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
-    return states
-
-
-def set_random_state(states: dict[str, Tensor]) -> None:
-    """Put torch's generators into the states of `random_state`."""
-    torch.set_rng_state(states["cpu"])
-    for index in range(torch.cuda.device_count()):
-        if f"cuda.{index}" in states:
-            torch.cuda.set_rng_state(states[f"cuda.{index}"], index)

@@ -1,29 +1,36 @@
 """The loop: step after step until the end, a row of log.csv now and then, a checkpoint now and then.
 
-The loss of a step is the mean over all its target tokens, however it is cut into forward passes (EarthDial
-means over each forward pass, so that a token of a short one weighs more).
+The loss of a step is the mean over all its target tokens, however it is cut into packs and spread over processes
+(EarthDial means over each forward pass, so that a token of a short one weighs more). What is random in a step is
+seeded by the step, so that a resumed run needs no random state.
 """
 
-import json
 import logging
+import math
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.earthdial.model import EarthDialForConditionalGeneration
+from models.parts.packing import attend_within_samples
+from tasks.core import log
 from tasks.core.errors import TrainingError
 from tasks.training import checkpoint
-from tasks.training.batches import Batch, Data
+from tasks.training.batches import Batch, Data, StepPacks, load_from
 from tasks.training.checkpoint import Progress
-from tasks.training.order import Order, learning_rate
+from tasks.training.meter import Cost, Meter, synchronise
+from tasks.training.order import Plan, learning_rate
+from tasks.training.pack import pack
+from tasks.training.parallel import Engine, World, pieces_of, share
 from tasks.training.params import RunParams, StageParams
 
 logger = logging.getLogger(__name__)
@@ -43,28 +50,11 @@ class Setup:
     model: EarthDialForConditionalGeneration
     train: Data
     val: Data
-    order: Order
+    plan: Plan
     common: RunParams
     stage: StageParams
     work: Path
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return self.model.device
-
-
-def choose_device(common: RunParams) -> torch.device:
-    """The device that `train.common.device` asks for, with the number of CPU threads set.
-
-    Raises:
-        TrainingError: a GPU is asked for and there is none.
-    """
-    if common.threads:
-        torch.set_num_threads(common.threads)
-    if common.device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("train.common.device is cuda, but torch sees no GPU here; use auto or cpu")
-    return torch.device("cuda" if common.device != "cpu" and torch.cuda.is_available() else "cpu")
+    world: World
 
 
 def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
@@ -77,6 +67,136 @@ def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=1e-8, fused=True)
 
 
+class Run:
+    """A run under way."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Freeze, adapt, share and, if there is a checkpoint, go on from it."""
+        self.setup, self.world = setup, setup.world
+        setup.model.train_parts(list(setup.stage.trains))
+        attend_within_samples(setup.model.model.language_model)
+        if setup.common.lora is not None:
+            from tasks.training.adapters import add_adapters
+
+            add_adapters(setup.model, setup.common.lora, "language" in setup.stage.trains)
+        self.engine: Engine = share(setup.model, setup.world, setup.common)
+        self.optimizer = make_optimizer(setup.model, setup.common.weight_decay)
+        self.progress = checkpoint.resume(setup.work, setup.model, self.optimizer, setup.world)
+        if not self.progress.rows:
+            self.progress.rows.append(row(0, 0.0, self.progress, val_loss=self.validation_loss()))
+
+    def train(self) -> Progress:
+        """Train to the end.
+
+        Raises:
+            StoppedError: SIGTERM came; a checkpoint is written.
+            TrainingError: the loss is not a number.
+        """
+        setup, progress, steps = self.setup, self.progress, self.setup.plan.steps
+        packs = StepPacks(setup.train, setup.plan, setup.world, padded=setup.common.compile)
+        batches = load_from(packs, progress.step, setup.common.workers)
+        writes = self.world.is_first
+        live: Any = (setup.work / "progress.jsonl").open("a") if writes else nullcontext()
+        with stop_on_sigterm() as stopping, live as file:
+            meter = Meter(file, setup.common, setup.world, steps)
+            left: Iterable[int] = range(progress.step, steps)
+            for step in log.progress(left, "training") if writes else left:
+                stop = self.step(batches, packs.turns(step), meter, stopping)
+                if stop or progress.step % setup.common.checkpoint_every == 0:
+                    checkpoint.save(setup.work, progress, setup.model, self.optimizer, setup.world)
+                if stop:
+                    raise StoppedError(
+                        f"asked to stop after step {progress.step} of {steps}; "
+                        "a checkpoint is written, the same command goes on from it"
+                    )
+        return progress
+
+    def step(self, batches: Iterator[Batch], turns: int, meter: Meter, stopping: "_Flag") -> bool:
+        """One step of the optimizer over `turns` packs of this process; whether any process was asked to stop."""
+        began, number = time.monotonic(), self.progress.step
+        common, plan = self.setup.common, self.setup.plan
+        torch.manual_seed(int(np.random.SeedSequence([plan.seed, number, self.world.rank]).generate_state(1)[0]))
+        targets, waited = plan.targets(number), 0.0
+        seen: list[Batch] = []
+        loss = torch.zeros((), device=self.world.device)
+        for turn in range(turns):
+            asked = time.monotonic()
+            batch = next(batches)
+            waited += time.monotonic() - asked
+            with self.engine.exchange(last=turn + 1 == turns):
+                part = self.loss(batch, targets)
+                (part * self.world.size).backward()  # type: ignore[no-untyped-call]
+            loss += part.detach()
+            seen.append(batch)
+        total, stop = self.world.sum([float(loss), float(stopping.is_set)])
+        packs = plan.packs(number)
+        if not math.isfinite(total):
+            names = ", ".join(self.setup.train.samples[index].sample_id for index in packs[0][:4])
+            raise TrainingError(
+                f"the loss of step {number + 1} is {total} ({names}, ...); lower train.*.lr in params.yaml"
+            )
+        norm = nn.utils.clip_grad_norm_(self.setup.model.parameters(), common.clip)
+        rate = learning_rate(number, plan.steps, self.setup.stage.lr, common.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        synchronise(self.world.device)
+        seconds = time.monotonic() - began
+        rank = common.lora.rank if common.lora else 0
+        cost = Cost.of(seen, self.setup.model.config, self.setup.stage.trains, rank).over(self.world)
+        self.count(packs)
+        self.record(total, rate)
+        meter.tell(self.progress.step, cost, len(packs), seconds, waited, total, rate, float(norm))
+        return stop > 0
+
+    def loss(self, batch: Batch, targets: int) -> Tensor:
+        """Sum of the pack's token losses over `targets`, the tokens of the whole step."""
+        with self.engine.autocast():
+            out = self.engine.call(
+                **batch.to(self.world.device), use_cache=False, skip_logits=True, num_items_in_batch=targets
+            )
+        loss: Tensor = out.loss
+        return loss if batch.counts else loss * 0
+
+    def count(self, packs: list[Any]) -> None:
+        """Add a step to the progress."""
+        sizes, config = self.setup.train.sizes, self.setup.model.config
+        samples = np.concatenate(packs)
+        self.progress.step += 1
+        self.progress.samples += len(samples)
+        self.progress.tokens += int(sizes.lengths[samples].sum())
+        self.progress.visual_tokens += int(sizes.tiles[samples].sum()) * config.tokens_per_tile
+
+    @torch.no_grad()
+    def validation_loss(self) -> float | None:
+        """Mean loss of a target token over the first validation samples; None if there are none."""
+        val, common, model = self.setup.val, self.setup.common, self.setup.model
+        number = min(len(val.samples), common.eval_samples)
+        if not number:
+            return None
+        sizes = val.sizes
+        packs = pack(np.arange(number), sizes.lengths, sizes.groups, common.max_length, common.max_groups, (0,))
+        targets = int(sizes.targets[:number].sum())
+        modes = [(module, module.training) for module in model.modules()]
+        model.eval()  # type: ignore[no-untyped-call]
+        total = 0.0
+        for index, counts in pieces_of(len(packs), self.world):
+            batch = replace(val.pack(packs[index], common.max_length if common.compile else None), counts=counts)
+            total += float(self.loss(batch, targets))
+        for module, training in modes:
+            module.training = training
+        return self.world.sum([total])[0]
+
+    def record(self, loss: float, rate: float) -> None:
+        """A row of log.csv, when one is due: at the first and the last step, and every so many."""
+        common, step = self.setup.common, self.progress.step
+        due = step == self.setup.plan.steps or step % common.eval_every == 0
+        if step == 1 or due or step % common.log_every == 0:
+            val_loss = self.validation_loss() if due else None
+            self.progress.rows.append(row(step, self.setup.plan.epoch_at(step), self.progress, loss, rate, val_loss))
+
+
 def train(setup: Setup) -> Progress:
     """Train to the end, from the newest checkpoint under `setup.work` if there is one.
 
@@ -84,87 +204,7 @@ def train(setup: Setup) -> Progress:
         StoppedError: SIGTERM came; a checkpoint is written.
         TrainingError: the loss is not a number.
     """
-    setup.model.train_parts(list(setup.stage.trains))
-    optimizer = make_optimizer(setup.model, setup.common.weight_decay)
-    progress = checkpoint.resume(setup.work, setup.model, optimizer)
-    if not progress.rows:
-        progress.rows.append(row(0, 0.0, progress, val_loss=validation_loss(setup)))
-    with stop_on_sigterm() as stopping, (setup.work / "progress.jsonl").open("a") as live:
-        while progress.step < setup.order.steps:
-            one_step(setup, optimizer, progress, live)
-            if stopping.is_set or progress.step % setup.common.checkpoint_every == 0:
-                checkpoint.save(setup.work, progress, setup.model, optimizer)
-            if stopping.is_set:
-                raise StoppedError(
-                    f"asked to stop after step {progress.step} of {setup.order.steps}; "
-                    "a checkpoint is written, the same command goes on from it"
-                )
-    return progress
-
-
-def one_step(setup: Setup, optimizer: torch.optim.Optimizer, progress: Progress, live: Any) -> None:
-    """One step of the optimizer, and what is logged about it."""
-    began = time.monotonic()
-    indices = setup.order.samples(progress.step)
-    rate = learning_rate(progress.step, setup.order.steps, setup.stage.lr, setup.common.warmup)
-    batches = list(setup.train.batches(indices, setup.common.micro_batch))
-    targets = sum(batch.targets for batch in batches)
-    loss = 0.0
-    for batch in batches:
-        part = forward(setup, batch, targets)
-        part.backward()  # type: ignore[no-untyped-call]
-        loss += float(part.detach())
-    if not torch.isfinite(torch.tensor(loss)):
-        names = ", ".join(setup.train.samples[index][0].sample_id for index in indices[:4])
-        raise TrainingError(
-            f"the loss of step {progress.step + 1} is {loss} ({names}); lower train.*.lr in params.yaml"
-        )
-    norm = nn.utils.clip_grad_norm_(setup.model.parameters(), setup.common.clip)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    progress.step += 1
-    progress.samples += len(indices)
-    progress.tokens += sum(batch.tokens for batch in batches)
-    progress.visual_tokens += sum(batch.visual_tokens for batch in batches)
-    record(setup, progress, loss, rate)
-    tell(live, setup, progress, batches, loss, float(norm), time.monotonic() - began)
-
-
-def forward(setup: Setup, batch: Batch, targets: int) -> Tensor:
-    """Sum of the batch's token losses over `targets`, the tokens of the whole step."""
-    inputs = {name: tensor.to(setup.device, non_blocking=True) for name, tensor in batch.inputs.items()}
-    low = setup.common.precision == "bfloat16"
-    with torch.autocast(setup.device.type, dtype=torch.bfloat16, enabled=low):
-        loss: Tensor = setup.model(**inputs, use_cache=False, num_items_in_batch=targets).loss
-    return loss
-
-
-@torch.no_grad()
-def validation_loss(setup: Setup) -> float | None:
-    """Mean loss of a target token over the first validation samples; None if there are none."""
-    indices = range(min(len(setup.val.samples), setup.common.eval_samples))
-    if not indices:
-        return None
-    modes = [(module, module.training) for module in setup.model.modules()]
-    setup.model.eval()  # type: ignore[no-untyped-call]
-    batches = list(setup.val.batches(indices, setup.common.micro_batch))
-    targets = sum(batch.targets for batch in batches)
-    total = sum(float(forward(setup, batch, targets)) for batch in batches)
-    for module, training in modes:
-        module.training = training
-    return total
-
-
-def record(setup: Setup, progress: Progress, loss: float, rate: float) -> None:
-    """A row of log.csv, when one is due: at the first and the last step, and every so many."""
-    last = progress.step == setup.order.steps
-    due = last or progress.step % setup.common.eval_every == 0
-    if progress.step == 1 or due or progress.step % setup.common.log_every == 0:
-        epoch = progress.samples / setup.order.epoch_size
-        val_loss = validation_loss(setup) if due else None
-        progress.rows.append(row(progress.step, epoch, progress, loss, rate, val_loss))
+    return Run(setup).train()
 
 
 def row(
@@ -185,48 +225,6 @@ def row(
         "tokens": progress.tokens,
         "visual_tokens": progress.visual_tokens,
     }
-
-
-def tell(
-    live: Any,
-    setup: Setup,
-    progress: Progress,
-    batches: list[Batch],
-    loss: float,
-    norm: float,
-    seconds: float,
-) -> None:
-    """A line of progress.jsonl, with the clock: for those who watch, never an output."""
-    tokens, padding = sum(batch.tokens for batch in batches), sum(batch.padding for batch in batches)
-    line = {
-        "step": progress.step,
-        "steps": setup.order.steps,
-        "loss": round(loss, 4),
-        "gradient": round(norm, 4),
-        "seconds": round(seconds, 4),
-        "tokens_per_second": round(tokens / seconds, 1),
-        "padding": round(padding / (tokens + padding), 4),
-        "gflops": round(flops(setup.model, batches) / seconds / 1e9, 2),
-    }
-    live.write(json.dumps(line) + "\n")
-    live.flush()
-    if progress.step % (10 * setup.common.log_every) == 0 or progress.step == setup.order.steps:
-        logger.info("step %d of %d, loss %.3f", progress.step, setup.order.steps, loss, extra=line)
-
-
-def flops(model: EarthDialForConditionalGeneration, batches: list[Batch]) -> float:
-    """Arithmetic of a step by the usual count: 2 a weight and token forward, 4 more where gradients go.
-
-    Padding is not counted, and neither is attention between tokens: divided by the device's peak this is the
-    MFU.
-    """
-    patches = model.config.patches_per_tile + 1
-    vision = sum(p.numel() for p in model.model.vision_tower.parameters())
-    embeddings = sum(p.numel() for p in model.get_input_embeddings().parameters())
-    text = sum(p.numel() for p in model.parameters()) - vision - embeddings
-    backward = 3 if next(model.model.vision_tower.parameters()).requires_grad else 1
-    groups, tokens = sum(batch.groups for batch in batches), sum(batch.tokens for batch in batches)
-    return float(2 * (backward * vision * patches * groups + 3 * text * tokens))
 
 
 class _Flag:

@@ -1,19 +1,31 @@
 """Parameters of training. No torch here: `tasks.params` reads them all."""
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from tasks.core.section import Section
+from tasks.core.errors import ParamsError
+from tasks.core.section import Section, load, parse
 
 Part = Literal["vision", "fusion", "projector", "language"]
+Preset = Literal["tiny", "small", "4b"]
+Fusion = Literal["attention", "mosaic", "mean", "max"]
 
 
 class ModelParams(Section):
     """`model:` in params.yaml."""
 
-    preset: Literal["tiny", "small", "4b"] = Field(description="size of the network; the code is the same for all")
-    fusion: Literal["attention", "mean"] = Field(description="how groups of bands become one image")
+    preset: Preset = Field(description="size of the network; the code is the same for all")
+    fusion: Fusion = Field(description="how groups of bands become one image; mosaic is the released one")
+    max_tiles: int = Field(ge=1, le=40, description="most tiles of a sample's images, thumbnails besides")
+
+
+class LoraParams(Section):
+    """`train.*.lora`: adapters that are trained in place of the language model's matrices."""
+
+    rank: int = Field(ge=1, description="columns of an adapter; EarthDial's ablation took 128")
+    alpha: int = Field(gt=0, description="what an adapter adds is scaled by alpha / rank; twice the rank is usual")
+    dropout: float = Field(ge=0, lt=1, description="share of an adapter's inputs left out in training")
 
 
 class RunParams(Section):
@@ -23,17 +35,31 @@ class RunParams(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(description="auto takes a GPU if there is one")
     threads: int = Field(ge=0, description="CPU threads, 0 for all; another number gives slightly other weights")
     precision: Literal["float32", "bfloat16"] = Field(description="of the forward pass; weights stay float32")
-    batch: int = Field(ge=1, description="samples a step")
-    micro_batch: int = Field(ge=1, description="samples a forward pass; gradients of a step are summed over them")
-    max_length: int = Field(ge=32, description="tokens; a longer sample is rejected and listed, never cut")
+    parallel: Literal["none", "ddp", "fsdp"] = Field(
+        description="what several processes under torchrun share: nothing (one process only), gradients (ddp), or "
+        "weights and optimizer too (fsdp)"
+    )
+    checkpointing: bool = Field(description="work activations out again in the backward pass, to save memory")
+    compile: bool = Field(description="torch.compile the layers, whose packs are then padded to one length; GPU only")
+    lora: LoraParams | None = Field(None, description="adapters for small GPUs; merged into the weights at the end")
+    max_length: int = Field(ge=32, description="tokens of a pack; a longer sample is rejected and listed, never cut")
+    max_groups: int = Field(ge=1, description="band groups of a pack, which are what the vision encoder works on")
+    window: int = Field(
+        ge=1, description="samples packed together: a large one fills packs best, a small one mixes samples best"
+    )
+    batch: int = Field(ge=1, description="packs a step of the optimizer, over all processes; a forward pass takes one")
     warmup: float = Field(ge=0, lt=1, description="share of the steps in which the learning rate rises")
     weight_decay: float = Field(ge=0, description="on matrices; none on biases, norms and embeddings' scales")
     clip: float = Field(gt=0, description="largest norm of the gradient")
+    workers: int = Field(ge=0, description="processes that read chips ahead; 0 reads them between the steps")
+    peak_tflops: float | None = Field(
+        None, gt=0, description="of the device in `precision`, for the MFU; null: known for common GPUs, else measured"
+    )
     log_every: int = Field(ge=1, description="steps between two rows of log.csv")
     eval_every: int = Field(ge=1, description="steps between two measurements of the validation loss")
     eval_samples: int = Field(ge=1, description="validation samples measured each time")
     checkpoint_every: int = Field(ge=1, description="steps between two checkpoints to resume from")
-    cache_mb: int = Field(ge=16, description="megabytes of decoded chips kept in memory")
+    cache_mb: int = Field(ge=16, description="megabytes of decoded chips kept in memory by each reading process")
 
 
 class StageParams(Section):
@@ -45,6 +71,18 @@ class StageParams(Section):
     max_steps: int | None = Field(default=None, ge=1, description="end here, however many epochs that is")
 
 
+Values = dict[str, Any]
+
+
+class RecipeParams(Section):
+    """`train.presets.*`: what a larger preset does otherwise; each key replaces the one of `train`."""
+
+    common: Values = Field(default_factory=dict, description="in place of keys of train.common")
+    stage1: Values = Field(default_factory=dict, description="in place of keys of train.stage1")
+    stage2: Values = Field(default_factory=dict, description="in place of keys of train.stage2")
+    stage3: Values = Field(default_factory=dict, description="in place of keys of train.stage3")
+
+
 class TrainParams(Section):
     """`train:` in params.yaml."""
 
@@ -52,3 +90,44 @@ class TrainParams(Section):
     stage1: StageParams
     stage2: StageParams
     stage3: StageParams
+    presets: dict[Preset, RecipeParams] = Field(default_factory=dict)
+
+    def recipe(self, preset: Preset) -> Self:
+        """These parameters with the keys of a preset put in.
+
+        Raises:
+            ParamsError: a key or a value of the preset is not allowed there.
+        """
+        told = self.presets.get(preset, RecipeParams()).model_dump()
+        values = self.model_dump(exclude={"presets"})
+        merged = {name: section | told.get(name, {}) for name, section in values.items()}
+        return parse(type(self), merged, f"train.presets.{preset}")
+
+    def stage(self, name: str) -> StageParams:
+        """Parameters of stage 1, 2 or 3.
+
+        Raises:
+            ParamsError: there is no such stage.
+        """
+        stages = {"1": self.stage1, "2": self.stage2, "3": self.stage3}
+        if name not in stages:
+            raise ParamsError(f"there is no training stage '{name}'; allowed: {', '.join(stages)}")
+        return stages[name]
+
+    @model_validator(mode="after")
+    def _recipes_are_whole(self) -> Self:
+        for preset in self.presets:
+            self.recipe(preset)
+        return self
+
+
+def load_recipe(preset: str | None = None) -> tuple[ModelParams, TrainParams]:
+    """`model:` and `train:` of params.yaml for a preset; that of `model.preset` if None.
+
+    Raises:
+        ParamsError: there is no such preset, or a parameter is wrong.
+    """
+    model = load(ModelParams, "model")
+    if preset is not None:
+        model = parse(ModelParams, model.model_dump() | {"preset": preset}, "model")
+    return model, load(TrainParams, "train").recipe(model.preset)

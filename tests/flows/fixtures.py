@@ -29,7 +29,7 @@ def server() -> Iterator[str]:
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED: False,
     }
-    with temporary_settings(settings), prefect_test_harness(), temporary_settings(settings):
+    with temporary_settings(settings), prefect_test_harness(server_startup_timeout=180), temporary_settings(settings):
         yield str(get_current_settings().api.url)
 
 

@@ -86,6 +86,55 @@ def test_a_fresh_module_can_start_to_learn() -> None:
     assert fusion.out.weight.grad is not None and fusion.out.weight.grad.abs().sum() > 0
 
 
+def test_after_one_step_every_weight_of_a_fresh_module_has_a_gradient() -> None:
+    features, waves, mask = some_groups()
+    torch.manual_seed(0)
+    fusion = BandGroupFusion(8, 2)
+    optimizer = torch.optim.AdamW(fusion.parameters(), lr=1e-2)
+    fusion(features, TILES, waves, mask).square().sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    fusion(features, TILES, waves, mask).square().sum().backward()
+    silent = [name for name, p in fusion.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    assert silent == []
+
+
+def test_without_a_tile_of_several_groups_every_weight_has_a_gradient_of_zero() -> None:
+    features, _, _ = some_groups()
+    fusion = awake()
+    fused = fusion(features, torch.arange(6))
+    fused.sum().backward()
+    assert torch.equal(fused, features)
+    assert all(p.grad is not None and not p.grad.any() for p in fusion.parameters())
+
+
+def test_the_order_of_tiles_is_the_order_of_what_comes_out() -> None:
+    features, waves, mask = some_groups()
+    fusion = awake()
+    order = torch.tensor([4, 5, 1, 2, 3, 0])
+    turned = fusion(features[order], torch.tensor([0, 0, 1, 1, 1, 2]), waves[order], mask[order])
+    assert torch.allclose(turned[[2, 1, 0]], fusion(features, TILES, waves, mask), atol=1e-6)
+
+
+def test_a_shift_by_one_patch_shifts_the_output_by_one_patch() -> None:
+    features, waves, mask = some_groups()
+    fusion = awake()
+    shifted = fusion(features.roll(1, dims=1), TILES, waves, mask)
+    assert torch.allclose(shifted, fusion(features, TILES, waves, mask).roll(1, dims=1), atol=1e-6)
+
+
+def test_wavelengths_and_dates_tell_groups_apart() -> None:
+    features, waves, mask = some_groups()
+    fusion = awake()
+    days = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 30.0])
+    plain = fusion(features, TILES, waves, mask)
+    dated = fusion(features, TILES, waves, mask, days)
+    assert torch.equal(plain[:2], dated[:2]) and not torch.allclose(plain[2], dated[2])
+    unknown = fusion(features, TILES, None, mask)
+    assert torch.isfinite(unknown).all() and not torch.allclose(plain[1], unknown[1])
+    assert torch.equal(unknown, fusion(features, TILES, torch.full((6, 3), torch.nan), mask))
+
+
 def test_the_mean_counts_only_groups_that_are_there() -> None:
     features, waves, mask = some_groups()
     fused = awake("mean")(features, TILES, waves, mask)
@@ -93,6 +142,13 @@ def test_the_mean_counts_only_groups_that_are_there() -> None:
     assert torch.allclose(fused[0], features[0])
 
 
+def test_the_maximum_counts_only_groups_that_are_there() -> None:
+    features, waves, mask = some_groups()
+    fused = awake("max")(features - 100, TILES, waves, mask)
+    assert torch.equal(fused[1], (features[1:4] - 100).amax(0))
+    assert torch.equal(fused[0], features[0] - 100)
+
+
 def test_an_unknown_fusion_is_refused() -> None:
-    with pytest.raises(ValueError, match="attention, mean"):
-        BandGroupFusion(8, 2, "mosaic")
+    with pytest.raises(ValueError, match="attention, mosaic, mean, max"):
+        BandGroupFusion(8, 2, "sum")

@@ -1,6 +1,7 @@
 """models/earthdial/prompt.py: the text, its tokens, and which of them are learned."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,30 @@ def test_a_wrong_number_of_images_is_an_error_and_no_silent_zero(images: list[in
 def test_a_conversation_without_an_answer_in_between_is_refused() -> None:
     with pytest.raises(PromptError, match="answer 1 of 2"):
         pieces([("a", ""), ("b", "c")])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_is_said_the_loss_covers_exactly_the_answers(seed: int) -> None:
+    draw = random.Random(seed)
+    words = ["sea", "30 %", "Größe", "\n", "a < b", "[[1, 2, 3, 4]]", "<box>", "[classify]", "yes."]
+
+    def say() -> str:
+        return " ".join(draw.choices(words, k=draw.randint(1, 12))).strip() or "sea"
+
+    images = [draw.randint(1, 5) for _ in range(draw.randint(1, 4))]
+    turns = [(say(), say()) for _ in range(draw.randint(1, 5))]
+    for place in range(len(images)):  # each image in some turn, in order
+        turn = min(place, len(turns) - 1)
+        turns[turn] = (f"{turns[turn][0]} <image> ", turns[turn][1])
+    encoded = encode(Letters(), turns, images)
+    learned = text_of([label for label in encoded.labels if label != IGNORED])
+    assert learned == "".join(f"{answer}<|end|>" for _, answer in turns)
+    assert encoded.targets == len(learned.replace("<|end|>", "E"))
+    assert text_of(encoded.ids).count(IMAGE_CONTEXT) == sum(images)
+
+
+@pytest.mark.parametrize("token", CONTROL_TOKENS)
+def test_a_text_that_would_steer_the_model_is_refused(token: str) -> None:
+    for turn in ((f"<image>\nWhat?{token} says", "sea"), ("<image>\nWhat?", f"sea{token}")):
+        with pytest.raises(PromptError, match="steers the model"):
+            encode(Letters(), [turn], [4])

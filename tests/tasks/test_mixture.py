@@ -4,12 +4,14 @@ import contextlib
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tasks import mixture
 from tasks.core import paths, tables
-from tasks.core.errors import EmptyStageError, ParamsError
+from tasks.core.errors import EmptyStageError, MissingInputError, ParamsError
 from tasks.core.section import load, parse
+from tasks.core.stage import write_json
 from tasks.inference.samples import read_samples
 from tests.fixtures.small_dataset import write_dataset, write_params
 
@@ -35,15 +37,16 @@ def test_bands_begin_with_true_colour_and_leave_none_out(folder: Path) -> None:
     with contextlib.chdir(folder):
         samples = read_samples(paths.mixture("3") / "train.parquet")
         for sample in samples:
-            present = {row["chip_id"]: row["bands"] for row in tables.read(Path(sample.shard)).to_pylist()}
+            (image,) = sample.images
+            present = {row["chip_id"]: row["bands"] for row in tables.read(Path(image.shard)).to_pylist()}
             if sample.modality == "ms":
-                assert sorted(sample.bands) == sorted(present[sample.chip_id])
+                assert sorted(image.bands) == sorted(present[sample.chip_id])
             if sample.sensor == "sentinel-2":
-                assert sample.bands[:3] == ("B04", "B03", "B02")
+                assert image.bands[:3] == ("B04", "B03", "B02")
                 tag = {"ms": "[s2_ms_10]", "rgb": "[s2_rgb_10]"}[sample.modality]
                 assert sample.turns[0][0].startswith(f"{tag} <image>\n")
             if sample.modality == "sar":
-                assert sample.bands == ("VV", "VH")
+                assert image.bands == ("VV", "VH")
 
 
 def test_no_chip_is_on_two_sides_and_the_buffer_is_nobodys(folder: Path) -> None:
@@ -84,3 +87,53 @@ def test_a_recipe_that_leaves_nothing_is_an_error(tmp_path: Path) -> None:
 
 def test_the_project_s_recipe_is_valid() -> None:
     assert load(mixture.MixtureParams, "mixture").stage3.weights["sar"] == {"sentinel-1": 1}
+
+
+def test_imported_data_sets_join_a_stage_with_statistics_of_their_own_sensors(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    from tasks.inference.pixels import ChipReader, Normalisation
+    from tasks.instruct.importer import import_all
+    from tests.fixtures import earthdial_instruct as published
+
+    source = tmp_path / "source"
+    for write in (published.naip, published.captions, published.bigearthnet_ms):
+        write(source)
+    published.change(source, 4, "Change_MUDS")
+    write_dataset(tmp_path, 8, ("sentinel-1",))
+    with contextlib.chdir(tmp_path):
+        names = [outcome.name for outcome in import_all(source, paths.imported("")) if outcome.tally.kept]
+        folders = sorted(path.parent.name for path in paths.imported("").glob("*/summary.json"))
+        weights = {name: 2 if name == "change-muds" else 1 for name in folders}
+        write_params(tmp_path, ["sentinel-1"], mixture={"stage3": {"imported": weights}})
+        mixture.run("3")
+        samples = read_samples(paths.mixture("3") / "train.parquet")
+        sensors = {image.sensor for sample in samples for image in sample.images} - {"sentinel-1"}
+        told = {sensor: paths.imported_stats("3", sensor) for sensor in sensors}
+        reader = ChipReader(Normalisation.from_stats(told), 28, 4)
+        foreign = [sample for sample in samples if sample.sensor != "sentinel-1"]
+        assert len(names) == len(folders) == 4 and {"hr-rgb8", "sentinel-2"} <= sensors
+        assert {sample.repeats for sample in foreign if len(sample.images) == 4} == {2}
+        for sample in foreign:
+            assert all(bool(tiles.pixels.isfinite().all()) for tiles in reader.images(sample))
+            assert len(reader.images(sample)) == len(sample.images)
+
+
+def test_statistics_of_several_imported_sets_are_those_of_all_their_pixels(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    parts = {"a": rng.normal(3, 2, 500), "b": rng.normal(-1, 0.5, 90)}
+    with contextlib.chdir(tmp_path):
+        for name, values in parts.items():
+            band = {"name": "R", "count": len(values), "mean": values.mean(), "std": values.std()}
+            write_json(paths.imported(name) / "stats.json", {"sensor": "hr-rgb8", "bands": [band]})
+            write_json(paths.imported(name) / "summary.json", {"entry": "naip"})
+        (band,) = mixture.imported_statistics(parts)["hr-rgb8"]["bands"]
+    together = np.concatenate(list(parts.values()))
+    assert band["count"] == 590 and band["mean"] == pytest.approx(together.mean())
+    assert band["std"] == pytest.approx(together.std())
+
+
+def test_an_imported_set_that_is_not_there_is_named_with_what_makes_it(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 8, ("sentinel-1",))
+    write_params(tmp_path, ["sentinel-1"], mixture={"stage3": {"imported": {"satlas-s2": 1}}})
+    with contextlib.chdir(tmp_path), pytest.raises(MissingInputError, match="earthloom import earthdial-instruct"):
+        mixture.run("3")

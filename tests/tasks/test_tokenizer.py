@@ -11,7 +11,8 @@ from models.earthdial.prompt import CONTROL_TOKENS, MARKUP_TOKENS, encode, rende
 from tasks import tokenizer as stage
 from tasks.core import paths
 from tasks.core.conversations import TAGS
-from tasks.core.errors import EmptyStageError
+from tasks.core.errors import EmptyStageError, TrainingError
+from tasks.inference.answer import load_tokenizer
 from tests.fixtures.small_dataset import ROOT, write_dataset
 
 PARAMS = stage.TokenizerParams(vocab=600, min_frequency=2)
@@ -47,6 +48,28 @@ def test_any_text_comes_back_and_boxes_survive_decoding(folder: Path) -> None:
         assert tokenizer.decode(ids, skip_special_tokens=True) == text
 
 
+def test_tags_added_to_a_published_tokenizer_are_one_token_each_and_only_they_survive_decoding(tmp_path: Path) -> None:
+    # A byte-level one that knows none of them, as those of other language models are.
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    plain = Tokenizer(models.BPE())
+    plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    plain.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    plain.train_from_iterator(["[classify] the box", "s2 ms 10"] * 9, trainers.BpeTrainer(initial_alphabet=alphabet))
+    foreign = PreTrainedTokenizerFast(tokenizer_object=plain)
+    foreign.add_tokens([*CONTROL_TOKENS, *MARKUP_TOKENS, *TAGS], special_tokens=True)
+    foreign.save_pretrained(tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    for token in (*CONTROL_TOKENS, *MARKUP_TOKENS, *TAGS):
+        ids = loaded.encode(f"see{token}there", add_special_tokens=False)
+        assert ids.count(loaded.convert_tokens_to_ids(token)) == 1
+        assert loaded.encode(token, add_special_tokens=False) == foreign.encode(token, add_special_tokens=False)
+        decoded = loaded.decode(ids, skip_special_tokens=True)
+        assert decoded == ("seethere" if token in CONTROL_TOKENS else f"see{token}there")
+
+
 def test_the_chat_template_and_our_prompt_are_the_same_tokens(folder: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
@@ -77,3 +100,14 @@ def test_nothing_of_the_test_side_is_read(folder: Path) -> None:
 def test_no_text_is_an_error() -> None:
     with pytest.raises(EmptyStageError, match="no conversation"):
         stage.train([], PARAMS)
+
+
+def test_a_tokenizer_that_splits_a_tag_is_refused_by_its_name() -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    plain = Tokenizer(
+        models.BPE(vocab={c: n for n, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, merges=[])
+    )
+    plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    with pytest.raises(TrainingError, match=r"'\[s2_ms_10\]' is 10 tokens, it must be one"):
+        stage.check_single(["[s2_ms_10]"], plain)

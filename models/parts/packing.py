@@ -1,0 +1,94 @@
+"""Attention inside each sample of a packed sequence, none between samples.
+
+Samples stand one after the other in one row of tokens. A mask of all tokens against all would cost S x S whatever
+it hides; here each sample's attention is worked out by itself, so that its cost is that of the samples, and what
+stands beside a sample cannot touch it. On a GPU in half precision one call of torch's variable-length kernel does
+all samples; elsewhere a loop over samples calls the causal kernel, which is exact and needs no mask either.
+
+Shapes:  S tokens of the pack, H heads, D channels of a head
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
+from transformers import AttentionInterface, PreTrainedModel
+
+PACKED = "packed"
+"""Name under which transformers knows this attention."""
+CAUSAL = (-1, 0)
+HALF = (torch.bfloat16, torch.float16)
+
+
+def sample_ends(lengths: Sequence[int]) -> Tensor:
+    """(samples + 1,) places in the pack where samples begin and, last, where the pack ends."""
+    return torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
+
+
+def positions(lengths: Sequence[int]) -> Tensor:
+    """(1, S) place of each token in its own sample."""
+    return torch.cat([torch.arange(length) for length in lengths])[None]
+
+
+def packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    cu_seq_lens_q: Tensor | None = None,
+    max_length_q: int | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Causal attention inside each sample, as transformers calls it.
+
+    Args:
+        module: the layer; unused, part of the interface.
+        query: (1, H, S, D).
+        key: (1, heads of keys, S, D); fewer heads than the query's are shared.
+        value: as key.
+        attention_mask: must be None.
+        scaling: of the scores; one over the root of D if None.
+        dropout: must be 0.
+        cu_seq_lens_q: `sample_ends`.
+        max_length_q: tokens of the longest sample, or more.
+
+    Returns:
+        (1, S, H, D), and None for the weights.
+
+    Raises:
+        ValueError: the ends of the samples are missing, or a mask or dropout is given.
+    """
+    if cu_seq_lens_q is None or max_length_q is None or attention_mask is not None or dropout:
+        raise ValueError("packed attention takes cu_seq_lens_q and max_length_q, no mask and no dropout")
+    shared = key.shape[1] != query.shape[1]
+    if query.is_cuda and query.dtype in HALF:
+        ends, most = cu_seq_lens_q, max_length_q
+        q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+        out = varlen_attn(q, k, v, ends, ends, most, most, scale=scaling, window_size=CAUSAL, enable_gqa=shared)
+        assert isinstance(out, Tensor)  # not the pair it is with `return_aux`
+        return out[None], None
+    samples = [
+        nn.functional.scaled_dot_product_attention(
+            query[:, :, start:end],
+            key[:, :, start:end],
+            value[:, :, start:end],
+            is_causal=True,
+            scale=scaling,
+            enable_gqa=shared,
+        )
+        for start, end in pairwise(cu_seq_lens_q.tolist())
+    ]
+    return torch.cat(samples, dim=2).transpose(1, 2), None
+
+
+def attend_within_samples(language_model: PreTrainedModel) -> None:
+    """Have a language model attend within the samples of a pack; its forward then needs `cu_seq_lens_q`."""
+    AttentionInterface.register(PACKED, packed_attention)
+    language_model.config._attn_implementation = PACKED

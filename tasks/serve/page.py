@@ -1,0 +1,30 @@
+"""The page: one document with its style and its script inside, and the policy that lets it load nothing else."""
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+@cache
+def document() -> str:
+    """The page, whole."""
+    page = (FOLDER / "page.html").read_text()
+    style, script = ((FOLDER / name).read_text() for name in ("page.css", "page.js"))
+    return page.replace("/*{{ style }}*/", style).replace("/*{{ script }}*/", script)
+
+
+@cache
+def policy() -> str:
+    """Content security policy: this style, this script, this server, and pictures that are in the page itself."""
+    style, script = (_hash((FOLDER / name).read_text()) for name in ("page.css", "page.js"))
+    return (
+        f"default-src 'none'; style-src '{style}' 'unsafe-hashes'; script-src '{script}'; connect-src 'self'; "
+        "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

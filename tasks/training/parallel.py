@@ -1,0 +1,163 @@
+"""Several processes that train one model: who they are, what they share, and how they agree.
+
+`torchrun` starts them; without it there is one. Each step's packs go round the processes by turns, so that the
+step is the same on any number of them. A process left without a pack runs one that counts zero, since all must
+take part whenever gradients or weights are exchanged.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import distributed, nn
+from torch._C._distributed_c10d import HashStore
+
+from models.earthdial.model import EarthDialForConditionalGeneration
+from tasks.core.errors import TrainingError
+from tasks.training.params import RunParams
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class World:
+    """One process among those that train."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes files and logs."""
+        return self.rank == 0
+
+    def sum(self, values: list[float]) -> list[float]:
+        """Sums over all processes, the same on each."""
+        if self.size == 1:
+            return values
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(total)
+        return list(total.tolist())
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+def choose_device(common: RunParams, local_rank: int = 0) -> torch.device:
+    """The device that `train.common.device` asks for, with the number of CPU threads set.
+
+    Raises:
+        TrainingError: a GPU is asked for and there is none.
+    """
+    if common.threads:
+        torch.set_num_threads(common.threads)
+    if common.device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("train.common.device is cuda, but torch sees no GPU here; use auto or cpu")
+    gpu = common.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda", local_rank) if gpu else torch.device("cpu")
+
+
+@contextmanager
+def joined(common: RunParams) -> Iterator[World]:
+    """The processes of this run, joined until the block ends.
+
+    Raises:
+        TrainingError: there are several, and `train.common.parallel` is none.
+    """
+    rank, size, local = (int(os.environ.get(name, default)) for name, default in VARIABLES)
+    if size > 1 and common.parallel == "none":
+        raise TrainingError(
+            f"torchrun started {size} processes, but train.common.parallel is none; use ddp, or fsdp where the model "
+            "does not fit"
+        )
+    device = choose_device(common, local)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    several = size > 1 or common.parallel == "fsdp"
+    if several:
+        store = HashStore() if size == 1 else None
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
+    try:
+        yield World(rank, size, device)
+    finally:
+        if several:
+            distributed.destroy_process_group()
+
+
+VARIABLES = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
+"""What torchrun tells each process."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The model as it is trained: `call` is its forward, shared as `train.common.parallel` says."""
+
+    model: EarthDialForConditionalGeneration
+    call: nn.Module
+    world: World
+    precision: torch.dtype
+
+    def autocast(self) -> Any:
+        """Half precision in the forward pass; a sharded model does so by itself."""
+        return torch.autocast(self.world.device.type, dtype=self.precision, enabled=self.precision != torch.float32)
+
+    def exchange(self, last: bool) -> Any:
+        """Exchange gradients in this backward pass only if it is the last of its step (ddp)."""
+        if isinstance(self.call, nn.parallel.DistributedDataParallel) and not last:
+            return self.call.no_sync()
+        return nullcontext()
+
+
+def layers(model: EarthDialForConditionalGeneration) -> list[nn.Module]:
+    """The layers of the vision encoder and the language model: what is sharded, compiled and checkpointed."""
+    inner: Any = model.model
+    return [*inner.vision_tower.encoder.layer, *inner.language_model.layers]
+
+
+def share(model: EarthDialForConditionalGeneration, world: World, common: RunParams) -> Engine:
+    """Put a model on its device, made ready to be trained as the parameters say."""
+    precision = torch.bfloat16 if common.precision == "bfloat16" else torch.float32
+    if common.checkpointing:
+        model.activation_checkpointing_enable()
+    if common.compile:
+        if world.device.type != "cuda":
+            raise TrainingError(
+                "train.common.compile is for GPUs: on the CPU it costs more than it gives; set it false"
+            )
+        for layer in layers(model):
+            layer.compile()
+    if common.parallel == "fsdp":
+        shard(model, world, precision)
+        return Engine(model, model, world, torch.float32)
+    model.to(world.device)  # type: ignore[arg-type]
+    call: nn.Module = model
+    if world.size > 1:
+        call = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
+    return Engine(model, call, world, precision)
+
+
+def shard(model: EarthDialForConditionalGeneration, world: World, precision: torch.dtype) -> None:
+    """Each layer, and what is left around them, split over the processes; float32 weights, half in the forward."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+    mesh = init_device_mesh(world.device.type, (world.size,))
+    # Inputs are left as they are: days and wavelengths would lose their last digits.
+    policy = MixedPrecisionPolicy(param_dtype=precision, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    for module in (*layers(model), model):
+        fully_shard(module, mesh=mesh, mp_policy=policy)
+
+
+def pieces_of(count: int, world: World) -> Iterator[tuple[int, bool]]:
+    """(number, whether it counts) of the packs of one step that this process works on; as many on each process."""
+    for turn in range(-(-count // world.size)):
+        number = turn * world.size + world.rank
+        yield (number, True) if number < count else (0, False)
