@@ -10,8 +10,11 @@ from rich.markup import escape
 
 from tasks import instruct, weights
 from tasks.benchmarks.command import app as bench
+from tasks.board.command import board
 from tasks.core import log, paths
 from tasks.core.errors import EarthloomError, MissingInputError
+from tasks.leakage.command import leakage
+from tasks.running.command import evaluate
 from tasks.scoring.command import score
 
 app = cyclopts.App(
@@ -21,7 +24,10 @@ app = cyclopts.App(
 )
 app.command(weights.app)
 app.command(instruct.app)
+app.command(evaluate)
 app.command(score)
+app.command(leakage)
+app.command(board)
 app.command(bench)
 
 

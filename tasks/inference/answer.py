@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.earthdial.generate import generate, stream
+from models.earthdial.generate import stream
 from models.earthdial.model import EarthDialForConditionalGeneration
 from models.earthdial.prompt import CONTROL_TOKENS, SYSTEM, PromptError, encode, render
+from models.earthdial.slots import Prompt, answer_all
 from tasks.core.errors import MissingInputError, TrainingError
 from tasks.core.stage import read_json
 from tasks.inference.pixels import NORMALISATION_FILE, Image, Normalisation, Tiles, batch_images
@@ -126,20 +127,22 @@ class Answerer:
 
         Args:
             questions: what is asked, each about its images.
-            batch: questions answered side by side; those of like length are put together.
+            batch: questions answered side by side; when one has ended, the next takes its place.
             max_new_tokens: longest answer.
             blank: replace every pixel by the training mean: the no-image baseline.
         """
-        prompts = [self.encode(question) for question in questions]
-        order = sorted(range(len(questions)), key=lambda index: (len(prompts[index]), index))
+        ids = [self.encode(question) for question in questions]
+        order = sorted(range(len(questions)), key=lambda index: (len(ids[index]), index))
+        prompts = (Prompt(ids[i], max_new_tokens, batch_images(questions[i].images, blank)) for i in order)
         answers = [""] * len(questions)
-        for start in range(0, len(order), batch):
-            chosen = order[start : start + batch]
-            images = batch_images([image for index in chosen for image in questions[index].images], blank)
-            ids = generate(self.model, [prompts[index] for index in chosen], images, max_new_tokens)
-            for index, answer in zip(chosen, ids, strict=True):
-                answers[index] = self.tokenizer.decode(answer, skip_special_tokens=True).strip()
+        for done in answer_all(self.model, prompts, batch):
+            answers[order[done.number]] = self.decode(done.ids)
         return answers
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of an answer."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text.strip()
 
 
 def check_checkpoint(folder: Path) -> None:

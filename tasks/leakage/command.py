@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tasks.core import log, paths, tables
+from tasks.core import log, paths
 from tasks.core.errors import LeakageError
 from tasks.core.stage import write_json
 
@@ -38,6 +38,7 @@ def leakage(
     name
         What the training side is called; from its path if not given.
     """
+    from tasks.core import tables
     from tasks.leakage.check import PAIRS, check
     from tasks.leakage.sources import open_side
 

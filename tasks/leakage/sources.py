@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
 from tasks.benchmarks.images import ImageError, decode
@@ -120,9 +122,9 @@ class Benchmark:
         if image.format != "tiff":
             return None
         if image.data is None:
-            with rasterio.open(self.folder / image.path) as dataset:
+            with _quiet(), rasterio.open(self.folder / image.path) as dataset:
                 return of_raster(dataset)
-        with MemoryFile(image.data) as memory, memory.open() as dataset:
+        with _quiet(), MemoryFile(image.data) as memory, memory.open() as dataset:
             return of_raster(dataset)
 
     def asked(self) -> Iterator[Asked]:
@@ -133,9 +135,18 @@ class Benchmark:
 
     def pictures_count(self) -> int:
         """Images there are."""
-        paths = pq.read_table(self.path, columns=["images.list.element.path"])["images"].to_pylist()
+        with pq.ParquetFile(self.path) as file:
+            paths = file.read(columns=["images.list.element.path"])["images"].to_pylist()
         known = [image["path"] for images in paths for image in images]
         return len({path for path in known if path}) + sum(not path for path in known)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Chips of imported data sets have no place, and need no warning for it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 def _key(image: ImageRef) -> str:
@@ -151,10 +162,14 @@ class Mixture:
     path: Path
     unreadable: list[str] = field(default_factory=list)
 
-    def pictures(self) -> Iterator[Picture]:
-        """Every chip once, shard by shard; paths of shards are from the current folder, as training reads them."""
-        for shard, wanted in sorted(self._shards().items()):
-            yield from self._of_shard(Path(shard), wanted)
+    def pictures(self, only: Collection[str] | None = None) -> Iterator[Picture]:
+        """Every chip once, or only some, shard by shard; paths of shards are from the current folder, as training reads
+        them.
+        """
+        for shard, chips in sorted(self._shards().items()):
+            wanted = chips if only is None else chips.intersection(only)
+            if wanted:
+                yield from self._of_shard(Path(shard), wanted)
 
     def _of_shard(self, shard: Path, wanted: set[str]) -> Iterator[Picture]:
         if not shard.is_file():
@@ -172,7 +187,7 @@ class Mixture:
 
     def _chip(self, row: dict[str, Any], shard: Path) -> Iterator[Picture]:
         try:
-            with MemoryFile(row["pixels"]) as memory, memory.open() as dataset:
+            with _quiet(), MemoryFile(row["pixels"]) as memory, memory.open() as dataset:
                 bands, pixels = tuple(name or "" for name in dataset.descriptions), dataset.read()
         except (RasterioError, TypeError) as error:
             self.unreadable.append(f"chip {row['chip_id']} of {shard}: {error}")

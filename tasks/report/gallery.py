@@ -158,7 +158,7 @@ def render(tiff: bytes, data: SensorData) -> list[Picture]:
         if bands and all(band in planes for band in bands):
             low_high = [_limits(data, band) for band in bands]
             true = title == "True colour"
-            picture = colour([planes[b] for b in bands], _own_limits([planes[b] for b in bands]) if true else low_high)
+            picture = colour([planes[b] for b in bands], own_limits([planes[b] for b in bands]) if true else low_high)
             out.append(Picture(title, " ".join(bands), png.data_uri(png.encode(picture))))
     return out
 
@@ -180,7 +180,7 @@ def _limits(data: SensorData, band: str) -> tuple[float, float]:
     return float(found["p02"]), float(found["p98"])
 
 
-def _own_limits(planes: Sequence[NDArray[np.float32]]) -> list[tuple[float, float]]:
+def own_limits(planes: Sequence[NDArray[np.float32]]) -> list[tuple[float, float]]:
     """From each band's own dark end, which takes the haze out, over one span, so that colours stay true."""
     ends = []
     for plane in planes:

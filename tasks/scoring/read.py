@@ -44,7 +44,7 @@ KNOWN = frozenset(
         *["answer", "question", "annotation", "groundtruth", "gt_bbox", "references", "task_type", "size_group"],
         *["obj_ids", "obj_location", "obj_name", "sensor", "modality", "prompt", "raw_answer", "parsed_answer"],
         *["correct", "blank_correct", "majority_correct", "checkpoint", "benchmark", "split", "prompt_tokens"],
-        *["stop", "model", "arm"],
+        *["stop", "model", "arm", "parsed", "rejected", "answer_type", "options"],
     ]
 )
 NUMBERED = re.compile(r"(caption|groundtruth)\d+")

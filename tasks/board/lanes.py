@@ -1,0 +1,63 @@
+"""One score as a lane of 0 to 100: bar, interval, controls, the legacy figure, the published one."""
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from tasks.board.scored import CONTROLS, LEGACY_TITLES, TITLES, Scored
+from tasks.report.svg import Plot
+
+WIDTH, HEIGHT = 300.0, 30.0
+BLIND = ("no_image", "other_image", "shuffled_bands", "greyed")
+"""Controls in which the model itself answers."""
+
+
+def lane(row: Scored) -> Markup:
+    """The lane of one row; every mark has a shape of its own, so that colour is not needed."""
+    low, high = row.interval
+    said = [f"{TITLES[row.metric]} {row.value:.1f}, 95 % interval {low:.1f} to {high:.1f}"]
+    said += [f"{CONTROLS[name]} {value:.1f}" for name, value in row.controls.items()]
+    plot = Plot(WIDTH, HEIGHT, (0, 100), (0, 1), "; ".join(said), left=4, right=4, top=0, bottom=0)
+    middle = HEIGHT / 2
+    for tick in (0, 25, 50, 75, 100):
+        plot.line(plot.x(tick), 3, plot.x(tick), HEIGHT - 3, "grid")
+    width = max(plot.x(row.value) - plot.x(0), 1.5)
+    wins = " wins" if row.standing == "better" else ""
+    plot.rect(plot.x(0), middle - 8, width, 16, f"bar{wins}", said[0])
+    plot.line(plot.x(low), middle, plot.x(high), middle, "whisker")
+    for end in (low, high):
+        plot.line(plot.x(end), middle - 4, plot.x(end), middle + 4, "whisker")
+    guess = {name: value for name, value in row.controls.items() if name not in BLIND}
+    if guess:
+        best = max(guess, key=lambda name: guess[name])
+        _mark(plot, guess[best], f"M{{x}} {middle - 12}v24", "base majority", CONTROLS[best])
+    for name, shape in (
+        ("no_image", f"M{{x}} {middle - 6}l6 6l-6 6l-6 -6z"),
+        ("other_image", f"M{{x}} {middle - 5.5}a5.5 5.5 0 1 0 .01 0z"),
+        ("shuffled_bands", f"M{{x}} {middle - 5}m-5 0h10v10h-10z"),
+        ("greyed", f"M{{x}} {middle - 6}l6 11h-12z"),
+    ):
+        if name in row.controls:
+            _mark(plot, row.controls[name], shape, f"base blank {name}", CONTROLS[name])
+    if row.legacy_metric is not None:
+        value = float(row.legacy[row.legacy_metric])
+        title = f"EarthDial's own scorer: {LEGACY_TITLES[row.legacy_metric]}"
+        _mark(plot, value, f"M{{x}} {HEIGHT - 1}l-4.5 -7h9z", "legacy-mark", title)
+    if row.published is not None:
+        title = f"published for EarthDial, not run here: {row.published.metric}"
+        _mark(plot, row.published.value, "M{x} 8l-4.5 -7h9z", "published-mark", title)
+    return plot.render()
+
+
+def _mark(plot: Plot, value: float, shape: str, css: str, title: str) -> None:
+    place = shape.format(x=f"{plot.x(value):.1f}")
+    plot.body.append(f'<path class="{css}" d="{place}"><title>{title}: {value:.1f}</title></path>')
+
+
+def scale(ticks: Sequence[int] = (0, 25, 50, 75, 100)) -> Markup:
+    """The numbers over the lanes."""
+    plot = Plot(WIDTH, 14, (0, 100), (0, 1), "scale from 0 to 100", left=4, right=4, top=0, bottom=0)
+    for value in ticks:
+        anchor = "start" if value == 0 else "end" if value == 100 else "middle"
+        plot.text(plot.x(value), 11, str(value), "tick", anchor)
+    return plot.render()

@@ -1,0 +1,161 @@
+"""The board as a page of its own, or as a section of another."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+import tasks.report
+from tasks.benchmarks import registry
+from tasks.board import lanes
+from tasks.board.examples import Example, choose, examples
+from tasks.board.leaks import LEAKAGE, leak
+from tasks.board.runs import RUNS, Run, find
+from tasks.board.scored import CACHE, CONTROLS, LEGACY_TITLES, TITLES, Scored, scored
+from tasks.board.story import Row, facts, verdict
+from tasks.board.thumbnails import IMPORTED, thumbnails
+from tasks.board.versus import versus
+from tasks.report.story import count
+
+HERE = Path(__file__).parent
+STYLE = Path(tasks.report.__file__).parent / "style.css"
+"""The report's: one look for both."""
+EXAMPLES = 4
+"""Right answers shown of each run, and as many wrong ones."""
+FLIPS = 8
+"""Gains shown of each benchmark of a comparison, and as many losses."""
+TASKS = {
+    "classification": "scene classification",
+    "vqa": "questions about an image",
+    "detection": "referred objects",
+    "grounding": "grounded descriptions",
+    "captioning": "captions",
+    "region_captioning": "captions of a region",
+    "change": "change and disaster",
+}
+MODALITIES = {
+    "rgb": "True colour",
+    "rgb-nir": "True colour and near infrared",
+    "multispectral": "Multispectral",
+    "sar": "Radar",
+    "thermal": "Thermal infrared",
+    "hyperspectral": "Hyperspectral",
+    "rgb-temporal": "True colour over time",
+    "sar-temporal": "Radar over time",
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Benchmarks of one modality and task."""
+
+    title: str
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the board's inputs lie."""
+
+    runs: Path = RUNS
+    leakage: Path = LEAKAGE
+    imported: Path = IMPORTED
+    demo: Path | None = None
+    """The demo's predictions; None for where stage `evaluate` leaves them."""
+    cache: Path = CACHE
+    """Of scores."""
+
+
+def fragment(places: Places | None = None, against: tuple[str, str] | None = None) -> Markup:
+    """The board as one `<div id="board">` with its style inside, for a page that has the report's style. Its ids and
+    selectors begin with `board`, so that they meet no other's.
+
+    Raises:
+        EarthloomError: there is nothing to show, or a run cannot be scored; says which.
+    """
+    values = {**context(places or Places(), against), "alone": False}
+    return Markup(_environment().get_template("board.html.j2").render(values))
+
+
+def page(places: Places | None = None, against: tuple[str, str] | None = None) -> str:
+    """The board as a page with nothing outside it; the same inputs give the same bytes."""
+    values = {**context(places or Places(), against), "alone": True}
+    body = Markup(_environment().get_template("board.html.j2").render(values))
+    values |= {"style": Markup(STYLE.read_text()), "body": body}
+    return _environment().get_template("page.html.j2").render(values)
+
+
+def context(places: Places, against: tuple[str, str] | None) -> dict[str, Any]:
+    """Everything the templates show."""
+    found = [scored(run, places.cache) for run in find(places.runs, places.demo)]
+    compared = versus(found, *against, FLIPS) if against else []
+    rows = [_row(one, places) for one in found]
+    for one in compared:
+        _illustrate(one.second.run, [*one.gained, *one.lost], places)
+    return {
+        "board_style": Markup((HERE / "board.css").read_text()),
+        "groups": _grouped(rows),
+        "rows": rows,
+        "facts": facts(rows),
+        "verdict": verdict(rows),
+        "scale": lanes.scale(),
+        "titles": TITLES,
+        "legacy_titles": LEGACY_TITLES,
+        "controls": CONTROLS,
+        "against": against,
+        "compared": compared,
+        "published": _published(),
+        "datasets": len({registry.get(name).dataset for name in {f.benchmark for f in registry.figures()}}),
+    }
+
+
+def _row(one: Scored, places: Places) -> Row:
+    picked = examples(one, choose(one, EXAMPLES))
+    _illustrate(one.run, picked, places)
+    return Row(one, leak(one.run, places.leakage), lanes.lane(one), picked)
+
+
+def _illustrate(run: Run, picked: Sequence[Example], places: Places) -> None:
+    pictures = thumbnails(run, [example.key for example in picked], places.imported)
+    for example in picked:
+        example.pictures.extend(pictures.get(example.key, []))
+
+
+def _grouped(rows: Sequence[Row]) -> list[Group]:
+    groups: dict[tuple[int, int, str], list[Row]] = {}
+    modalities, tasks_ = list(MODALITIES), list(TASKS)
+    for row in rows:
+        run = row.scored.run
+        if run.modality in MODALITIES:
+            title = f"{MODALITIES[run.modality]}: {TASKS[run.task]}"
+            key = modalities.index(run.modality), tasks_.index(run.task), title
+        else:
+            key = -1, -1, run.title
+        groups.setdefault(key, []).append(row)
+    return [Group(key[2], groups[key]) for key in sorted(groups)]
+
+
+def _published() -> list[tuple[registry.Benchmark, tuple[registry.Figure, ...]]]:
+    found = [(row, registry.published(name)) for name, row in registry.benchmarks().items()]
+    return [(row, figures) for row, figures in found if figures]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=count,
+        score=lambda value: f"{value:.1f}",
+        slug=lambda text: re.sub(r"\W+", "-", text),
+        capitalize_first=lambda text: text[:1].upper() + text[1:],
+    )
+    return environment

@@ -1,0 +1,231 @@
+"""`earthloom evaluate`: models asked the questions of benchmarks, and what they score."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import cyclopts
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tasks.core import log
+from tasks.core.errors import EarthloomError
+
+if TYPE_CHECKING:
+    from tasks.running.questions import Model
+
+ROOT = Path("data/benchmarks")
+OUT = Path("data/benchmarks-runs")
+HEADLINES = ("micro_f1", "accuracy", "f1@0.5", "cider")
+"""The metric that is shown of a benchmark: the first of these that its task has."""
+Positive = Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=1))]
+
+
+class EvaluateError(EarthloomError):
+    """A command that does not say what to run."""
+
+    exit_code = 2
+
+
+def evaluate(
+    checkpoint: Path | None = None,
+    *,
+    benchmarks: Annotated[list[str] | None, cyclopts.Parameter(consume_multiple=True)] = None,
+    arms: Annotated[
+        list[Literal["no-image", "other-image", "shuffled-bands", "greyed"]] | None,
+        cyclopts.Parameter(consume_multiple=True),
+    ] = None,
+    endpoint: str | None = None,
+    model: str | None = None,
+    name: str | None = None,
+    trained_on: str | None = None,
+    root: Path = ROOT,
+    out: Path = OUT,
+    slots: Positive = 8,
+    max_new_tokens: Positive = 256,
+    max_tiles: int | None = None,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    device: Literal["cpu", "cuda"] = "cpu",
+    threads: int = 0,
+    normalise_from: str | None = None,
+    boxes: Literal["earthdial", "internvl"] = "earthdial",
+    tags: bool = False,
+    sensors: bool = False,
+) -> None:
+    """Ask a model the questions of imported benchmarks, keep its answers, and score them.
+
+    A run that was stopped goes on where it was. Under torchrun the questions are shared by all processes.
+
+    Parameters
+    ----------
+    checkpoint
+        Folder of a model of ours: weights, tokenizer and statistics.
+    benchmarks
+        Names, as in `earthloom bench list`; all that are imported if not given.
+    arms
+        Controls: the same questions without the image, with another one, with its bands shuffled or greyed.
+    endpoint
+        Address of an OpenAI-compatible server up to `/v1`, in place of a checkpoint; its key is taken from the
+        environment, OPENAI_API_KEY.
+    model
+        Name of the model at the endpoint.
+    name
+        What the model is called in tables; that of its folder or endpoint if not given.
+    trained_on
+        What the model was trained on, by the name under which `earthloom leakage` keeps it.
+    root
+        Folder of the benchmarks.
+    out
+        Folder of the runs: MODEL/BENCHMARK/predictions.parquet and run.json.
+    slots
+        Questions answered together, by a checkpoint or an endpoint.
+    max_new_tokens
+        Longest answer.
+    max_tiles
+        Most tiles of a question's images together; as in training if not given.
+    dtype
+        Numbers the model computes with; in bfloat16 answers may depend on how many are computed together.
+    device
+        Where a checkpoint runs.
+    threads
+        CPU threads, 0 for all.
+    normalise_from
+        Where statistics come from that the checkpoint lacks: another one's folder, or `published`.
+    boxes
+        How a model at an endpoint writes boxes.
+    tags
+        Leave EarthDial's tags in the questions to an endpoint.
+    sensors
+        Name the sensor beside each image sent to an endpoint, as `earthloom serve` wants it.
+    """
+    from tasks.running import parts
+
+    if (checkpoint is None) == (endpoint is None) or (endpoint is None) != (model is None):
+        raise EvaluateError("say what to run: the folder of a checkpoint, or --endpoint URL with --model NAME")
+    called = name or model or _name_of(checkpoint or Path())
+    if "/" in called or called.startswith("."):
+        raise EvaluateError(f"{called!r} cannot name a folder of runs; give another with --name")
+
+    def make(local_rank: int) -> "Model":
+        if endpoint is not None and model is not None:
+            from tasks.running.endpoint import Endpoint
+            from tasks.running.endpoint import Settings as Asking
+
+            return Endpoint(endpoint, model, Asking(max_new_tokens, slots, boxes, tags, sensors))
+        from tasks.running.checkpoint import Checkpoint, Settings
+
+        assert checkpoint is not None
+        place = f"{device}:{local_rank}" if device == "cuda" else device
+        settings = Settings(slots, max_new_tokens, max_tiles, dtype, normalise_from)
+        return Checkpoint(checkpoint, settings, place)
+
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    with parts.joined() as world:
+        ran = _run_all(
+            make, called, _chosen(benchmarks, root), list(dict.fromkeys(arms or [])), root, out, trained_on, world
+        )
+        if world.rank == 0:
+            Console().print(_table(called, ran))
+            log.console.print(f"Answers: [bold]{out / called}[/bold]; `earthloom board` shows them", soft_wrap=True)
+
+
+def _name_of(folder: Path) -> str:
+    """A folder's name; that of a stage, a mere number, with its parent's."""
+    whole = folder.resolve()
+    return f"{whole.parent.name}-{whole.name}" if whole.name.isdigit() else whole.name
+
+
+def _chosen(names: Sequence[str] | None, root: Path) -> list[str]:
+    from tasks.benchmarks import registry
+    from tasks.benchmarks.standing import standing
+
+    if names:
+        return [registry.get(name).name for name in dict.fromkeys(names)]
+    here = [row.benchmark.name for row in standing(root) if row.state == "imported"]
+    if not here:
+        raise EvaluateError(f"no benchmark is imported in {root}; `earthloom bench list` says what there is")
+    return here
+
+
+def _run_all(
+    make: "Callable[[int], Model]",
+    called: str,
+    names: Sequence[str],
+    arms: Sequence[Any],
+    root: Path,
+    out: Path,
+    trained_on: str | None,
+    world: Any,
+) -> list[tuple[dict[str, Any], Path]]:
+    """(run.json, its folder) of each benchmark; of the first process only."""
+    from tasks.benchmarks import registry
+    from tasks.benchmarks.standing import imported_folder
+    from tasks.running.run import Job, run
+    from tasks.running.source import Imported
+
+    sources = [Imported(name, imported_folder(name, root)) for name in names]  # what is missing shows before any work
+    model = make(world.local_rank)
+    ran = []
+    for source in sources:
+        job = Job(model, called, registry.get(source.name), source, arms, trained_on)
+        with ExitStack() as stack:
+            shown = _progress(stack, job, world) if world.rank == 0 else None
+            told = run(job, out / called / source.name, world, shown)
+        if told is not None:
+            ran.append((told, out / called / source.name))
+    return ran
+
+
+def _progress(stack: ExitStack, job: Any, world: Any) -> "Callable[[Any, int], None]":
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bars = stack.enter_context(Progress(*columns, TimeRemainingColumn(), console=log.console))
+    total = -(-len(job.source) // world.size)
+    lines = {arm: bars.add_task(f"{job.benchmark.name}, {arm}", total=total) for arm in job.all_arms}
+    return lambda arm, count: bars.advance(lines[arm], count)
+
+
+def _table(called: str, ran: Sequence[tuple[dict[str, Any], Path]]) -> Table:
+    """The headline metric of each benchmark beside its controls."""
+    from tasks.scoring.errors import PredictionsError
+    from tasks.scoring.score import Settings, score_file
+
+    table = Table("benchmark", "n", "metric", "score", "95 % interval", "controls", "noted", title=called)
+    for told, folder in ran:
+        try:
+            scores = score_file(folder / "predictions.parquet", told["task"], Settings(form=told["boxes"]))
+        except PredictionsError as error:
+            table.add_row(told["benchmark"], f"{told['n']:,}", "", "", "", "", f"not scored: {error}")
+            continue
+        metric = next(name for name in HEADLINES if name in scores)
+        low, high = scores["ci95"][metric]
+        controls = {
+            kind: value[metric]
+            for kind, value in scores["controls"].items()
+            if isinstance(value, dict) and metric in value
+        }
+        table.add_row(
+            told["benchmark"],
+            f"{told['n']:,}",
+            metric,
+            f"{scores[metric]:.2f}",
+            f"{low:.2f} to {high:.2f}",
+            "\n".join(f"{kind} {value:.2f}" for kind, value in controls.items()),
+            "\n".join(_noted(told, scores)),
+        )
+    return table
+
+
+def _noted(told: dict[str, Any], scores: dict[str, Any]) -> list[str]:
+    notes = [f"{count:,} rejected as {reason}, scored as wrong" for reason, count in told["rejected"].items()]
+    if told["cut_at_the_longest"]:
+        notes.append(f"{told['cut_at_the_longest']:,} answers cut at the longest")
+    if scores["controls"]["answers"]["constant_answer_alarm"]:
+        notes.append("constant answer")
+    if not told["comparable"]:
+        notes.append("not comparable to published scores")
+    return notes

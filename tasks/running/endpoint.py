@@ -1,0 +1,153 @@
+"""A model behind an OpenAI-compatible endpoint. Images go as PNG in data URLs; bands beyond true colour cannot.
+
+What passes by itself (an overload, a lost connection) is tried again, after as long as the server asks for
+(`Retry-After`), and in the end stops the run, which the same command goes on with. A question that the server refuses
+is rejected: it would be refused again.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, cast
+
+import openai
+from openai.types.chat import ChatCompletionMessageParam
+
+from tasks.benchmarks.samples import ImageRef
+from tasks.running.pictures import kind_of
+from tasks.running.plain import data_url, pictures_of, plain_text
+from tasks.running.questions import Answer, Asked, RunError, UnaskableError
+
+KEY = "OPENAI_API_KEY"
+REFUSALS = 20
+"""So many refused questions at the beginning, and no answer among them, are no matter of the questions."""
+PICTURE = "hr-rgb8"
+"""The sensor of a picture in three colours that is no rendering of a known one."""
+SECONDS = 600.0
+"""That an answer may take."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an endpoint is asked."""
+
+    max_new_tokens: int = 256
+    together: int = 8
+    """Questions on their way at once."""
+    boxes: str = "earthdial"
+    """The form the model writes boxes in, as far as the question tells it."""
+    tags: bool = False
+    """Whether questions keep EarthDial's tags."""
+    sensors: bool = False
+    """Whether the sensor is named beside each image, as `earthloom serve` wants it and others refuse it."""
+    retries: int = 8
+
+
+class Endpoint:
+    """One of `tasks.running.questions.Model`."""
+
+    def __init__(self, url: str, name: str, settings: Settings) -> None:
+        """Say where the model is.
+
+        Args:
+            url: up to `/v1`.
+            name: the model's, in requests.
+            settings: how it is asked. The key is taken from the environment alone, `OPENAI_API_KEY`.
+        """
+        self.url, self.name, self.settings = url, name, settings
+        key = os.environ.get(KEY) or "none"
+        self.client = openai.OpenAI(base_url=url, api_key=key, max_retries=settings.retries, timeout=SECONDS)
+
+    @property
+    def boxes(self) -> str:
+        """The form of boxes that answers are read in."""
+        return self.settings.boxes
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """The model's name and the settings; not where it is served."""
+        return {
+            "kind": "endpoint",
+            "model": self.name,
+            "max_new_tokens": self.settings.max_new_tokens,
+            "boxes": self.boxes,
+            "tags": self.settings.tags,
+            "images": "PNG of 8 bits, in true colour: other bands are not shown",
+        }
+
+    def check(self, images: Iterable[ImageRef], benchmark: str) -> None:
+        """Every kind of image has a picture."""
+
+    def length(self, asked: Asked) -> int:
+        """Letters of the question."""
+        return len(asked.sample.question)
+
+    def answer(self, asked: Iterable[Asked]) -> Iterator[Answer]:
+        """Answers as they come, so many questions on their way at once."""
+        ended = answered = 0
+        with ThreadPoolExecutor(self.settings.together) as pool:
+            running: set[Future[Answer]] = set()
+            waiting = iter(asked)
+            following = next(waiting, None)
+            try:
+                while following is not None or running:
+                    while following is not None and len(running) < self.settings.together:
+                        running.add(pool.submit(self._ask, following))
+                        following = next(waiting, None)
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for answer in (future.result() for future in done):
+                        ended, answered = ended + 1, answered + (answer.rejected != "refused")
+                        if ended == REFUSALS and not answered:
+                            raise RunError(f"{self.url} refused each of the first {ended} questions: {answer.detail}")
+                        yield answer
+            finally:
+                for future in running:
+                    future.cancel()
+
+    def _ask(self, asked: Asked) -> Answer:
+        question = asked.sample.question
+        text = question if self.settings.tags else plain_text(question)
+        try:
+            content = [*self._images(asked), {"type": "text", "text": text}]
+            message = cast(ChatCompletionMessageParam, {"role": "user", "content": content})
+            told = self.client.chat.completions.create(
+                model=self.name,
+                messages=[message],
+                max_completion_tokens=self.settings.max_new_tokens,
+                temperature=0,
+            )
+        except UnaskableError as error:
+            return Answer.refused(asked.number, error)
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+            return Answer(asked.number, text, rejected="refused", detail=error.message)
+        except openai.APIStatusError as error:
+            if error.status_code == 413:
+                return Answer(asked.number, text, rejected="refused", detail=error.message)
+            raise RunError(self._failed(f"{error.status_code}, {error.message}")) from error
+        except openai.APIError as error:
+            raise RunError(self._failed(error.message)) from error
+        if not told.choices:
+            raise RunError(self._failed("an answer without a choice"))
+        choice = told.choices[0]
+        stop = "length" if choice.finish_reason == "length" else "end"
+        tokens = told.usage.prompt_tokens if told.usage else None
+        return Answer(asked.number, text, (choice.message.content or "").strip(), stop, tokens)
+
+    def _failed(self, why: str) -> str:
+        return f"{self.url}: {why}. What has been answered is kept: the same command goes on from here"
+
+    def _images(self, asked: Asked) -> list[dict[str, Any]]:
+        parts = []
+        for image, picture in zip(asked.images, pictures_of(asked), strict=False):  # no picture without images
+            url = {"url": data_url(picture)}
+            if self.settings.sensors:
+                url["sensor"] = rendering(image, asked.sample.benchmark)
+            parts.append({"type": "image_url", "image_url": url})
+        return parts
+
+
+def rendering(image: ImageRef, benchmark: str) -> str:
+    """The sensor of the picture that an image is sent as."""
+    kind = kind_of(image, benchmark)
+    return kind.sensor.name if set(kind.stored) == set(kind.sensor.rgb or ()) and kind.scale == 1 else PICTURE

@@ -1,0 +1,64 @@
+import shutil
+import subprocess
+import sys
+
+import polars as pl
+
+from tests.board.runs_on_disk import truths
+from tests.leakage.sides import ROOT, chips, mixture
+
+
+def earthloom(folder, *arguments):
+    words = [sys.executable, "-P", "-c", "import earthloom; earthloom.main()", *map(str, arguments)]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "COLUMNS": "160"}
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+
+def demo(folder):
+    """What a fresh checkout has after `earthloom demo`: predictions, and the chips they are about."""
+    made = mixture(folder / "made", chips()[:8], several=True)
+    target = folder / "data/mixture/3/test.parquet"
+    target.parent.mkdir(parents=True)
+    shutil.copy(made, target)
+    truth = truths(8)
+    told = {
+        "sample_id": [f"chip{number}#0/rgb" for number in range(8)],
+        "turn": [0] * 8,
+        "chip_id": [f"chip{number}" for number in range(8)],
+        "question_type": ["presence"] * 8,
+        "question": ["Is there any water in this image?"] * 8,
+        "annotation": truth,
+        "answer": truth,
+        "blank_answer": ["no"] * 8,
+        "majority_answer": ["yes"] * 8,
+    }
+    path = folder / "data/evaluate/predictions.parquet"
+    path.parent.mkdir(parents=True)
+    pl.DataFrame(told).write_parquet(path)
+
+
+def test_after_the_demo_there_is_a_board_to_look_at(tmp_path):
+    demo(tmp_path)
+    done = earthloom(tmp_path, "board")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "data/board/index.html").read_text()
+    assert "Earthloom, demo" in text and "the same model without the image" in text
+    assert text.count('src="data:image/png') == 4  # every answer is right, and four of them are shown
+    assert "the commonest training answer to the same question" in text
+
+
+def test_the_demo_is_marked_once_its_leakage_was_checked(tmp_path):
+    demo(tmp_path)
+    shutil.copy(tmp_path / "data/mixture/3/test.parquet", tmp_path / "data/mixture/3/train.parquet")
+    checked = earthloom(tmp_path, "leakage", "data/mixture/3/train.parquet", "demo")
+    assert checked.returncode == 0, checked.stderr
+    assert earthloom(tmp_path, "board", "--out", "b.html").returncode == 0
+    assert "leaky: 100.0 %" in (tmp_path / "b.html").read_text()
+
+
+def test_a_comparison_with_an_unknown_model_is_an_error_for_people(tmp_path):
+    demo(tmp_path)
+    done = earthloom(tmp_path, "board", "--against", "Earthloom, demo", "Nobody")
+    assert done.returncode == 1
+    assert "there is no run of a model 'Nobody'; there are Earthloom, demo" in done.stderr
+    assert not (tmp_path / "data/board/index.html").exists()

@@ -1,0 +1,107 @@
+"""A checkpoint of ours as the model of a run; everything in this process."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.benchmarks import registry
+from tasks.benchmarks.images import npy
+from tasks.benchmarks.samples import BenchmarkSample, ImageRef
+from tasks.running.checkpoint import Checkpoint, Settings
+from tasks.running.parts import World
+from tasks.running.questions import RunError
+from tasks.running.run import Job, run
+from tasks.running.source import Imported
+from tasks.scoring.score import Settings as Scoring
+from tasks.scoring.score import score_file
+from tests.benchmarks.files import encoded
+from tests.running.runs import image_of, written
+
+BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+
+
+def picture(seed=0, size=(20, 20)):
+    return image_of(encoded(".png", seed, size=size), "[hr_rgb_0.5]")
+
+
+def sample(id, question, images, reference="yes", kind="class", **more):
+    return BenchmarkSample(id, tuple(images), question, (reference,), kind, group=id, **more)
+
+
+def ran(folder, name, samples, model, arms=(), **settings):
+    """(predictions, rejects, run.json) of a benchmark of these samples."""
+    source = Imported(name, written(folder, name, samples))
+    asked = Checkpoint(model, Settings(max_new_tokens=24, **settings))
+    told = run(Job(asked, "tiny", registry.get(name), source, arms), folder / "out", World())
+    return pl.read_parquet(folder / "out/predictions.parquet"), pl.read_parquet(folder / "out/rejects.parquet"), told
+
+
+def test_questions_that_cannot_be_asked_are_named_counted_and_scored_as_wrong(tmp_path: Path, pictures_model: Path):
+    missing = ImageRef("gone.png", None, "png", "[hr_rgb_0.5]", width=9, height=9)
+    samples = [
+        sample("good", "[hr_rgb_0.5] <image>\nIs it rural?", [picture()]),
+        sample("bare", "Is it rural?", [picture()]),  # one image that no slot waits for stands before the question
+        sample("slots", "<image> <image>\nIs it rural?", [picture()]),
+        sample("two", "Is it rural?", [picture(), picture(1)]),
+        sample("long", "<image>\n" + "Is it rural? " * 400, [picture()]),
+        sample("control", "<image>\nIs it <|end|> rural?", [picture()]),
+        sample("gone", "<image>\nIs it rural?", [missing]),
+        sample("tag", "<image>\nIs it rural?", [image_of(encoded(".png"), "[odd]")]),
+    ]
+    table, rejects, told = ran(tmp_path, "rsvqa-lr", samples, pictures_model, ["no-image"])
+    reasons = dict(zip(table["id"], table["rejected"], strict=True))
+    assert reasons == {
+        "good": None, "bare": None, "slots": "slots_mismatch", "two": "slots_mismatch", "long": "too_long",
+        "control": "unaskable", "gone": "unreadable_image", "tag": "unknown_sensor",
+    }  # fmt: skip
+    assert told["n"] == 8 and told["rejected"]["slots_mismatch"] == 2 and sum(told["rejected"].values()) == 6
+    assert table.filter(pl.col("rejected").is_not_null())["answer"].to_list() == [""] * 6
+    assert len(rejects) == 12 and "512 at most" in "".join(rejects["detail"])
+    scores = score_file(tmp_path / "out/predictions.parquet", "vqa", Scoring(form="internvl"))
+    assert scores["n"] == 8 and scores["input"]["empty_answers"] == 6 and "unknown_fields" not in scores["input"]
+
+
+def test_sensors_without_statistics_are_named_and_can_be_given_others(tmp_path: Path, tiny_checkpoint: Path):
+    samples = [
+        sample("a", "[hr_rgb_0.5] <image>\nWhat is it?", [picture()]),
+        sample("b", "[s1_vh_1] <image>\nWhat is it?", [image_of(encoded(".png", bands=1), "[s1_vh_1]")]),
+    ]
+    with pytest.raises(RunError, match=r"hr-rgb8 \(B, G, R\); sar8 \(AMP\).*--normalise-from"):
+        ran(tmp_path, "rsvqa-lr", samples, tiny_checkpoint)
+    _, _, told = ran(tmp_path, "rsvqa-lr", samples, tiny_checkpoint, normalise_from="published")
+    assert told["rejected"] == {} and told["asked"]["normalisation"] == "published"
+
+
+def test_many_bands_are_asked_of_a_model_that_knows_them_and_a_single_band_has_no_order(
+    tmp_path: Path, tiny_checkpoint: Path
+):
+    rng = np.random.default_rng(0)
+    images = [image_of(npy(rng.uniform(0, 0.3, (10, 32, 32))), "[s1_vh_10]", BANDS) for _ in range(3)]
+    samples = [sample(str(n), "[s1_vh_10] <image>\nWhich?", [image], "Water") for n, image in enumerate(images)]
+    arms = ["no-image", "other-image", "shuffled-bands", "greyed"]
+    table, rejects, told = ran(tmp_path, "so2sat-lcz42", samples, tiny_checkpoint, arms)
+    assert len(rejects) == 0 and all(arm["n"] == 3 for arm in told["arms"].values())
+    assert table["annotation"].to_list() == ["Water"] * 3
+
+
+def test_an_arm_that_no_sample_can_have_leaves_no_column(tmp_path: Path, pictures_model: Path):
+    samples = [sample("a", "<image>\nIs it rural?", [picture()])]
+    table, rejects, told = ran(tmp_path, "rsvqa-lr", samples, pictures_model, ["other-image"])
+    assert "other_image_answer" not in table.columns and rejects["reason"].to_list() == ["no_other_image"]
+    assert told["arms"]["other_image_answer"] == {"n": 0, "rejected": {"no_other_image": 1}}
+
+
+def test_boxes_of_questions_and_truths_stand_in_the_form_the_model_was_trained_on(tmp_path: Path, pictures_model: Path):
+    box = (0.25, 0.333, 0.1, 0.2, 0.0)
+    asked = "[identify] [hr_rgb_0.5] <image>\nwhat is in <box>[[20, 23, 30, 43, 0]]</box>"
+    samples = [sample("a", asked, [picture()], "[[20, 23, 30, 43, 0]]", "boxes", boxes=(box,), size_group="small")]
+    table, _, told = ran(tmp_path, "dior-rsvg", samples, pictures_model)
+    assert told["boxes"] == "internvl" and "[[200, 230, 300, 430]]" in table["prompt"][0]
+    assert table["question"][0] == asked
+    assert table["gt_bbox"][0] == "[[200, 233, 300, 433]]" == table["references"][0][0]
+    told = score_file(tmp_path / "out/predictions.parquet", "detection", Scoring(form="internvl"))
+    assert told["n"] == 1 and "by_size" in told
+    assert json.loads(table["parsed"][0]) == []
