@@ -89,7 +89,7 @@ def main() -> None:
         f"{options.preset}, {len(samples)} samples of 12 bands and {mean:.0f} tokens, {options.threads} threads, ",
         end="",
     )
-    print(f"{options.threads} threads, median of {options.rounds} rounds")
+    print(f"median of {options.rounds} rounds")
     for name, ways in pairs.items():
         fast, slow = median_seconds(ways, options.rounds)
         print(f"{name:<24} together {fast:>7.2f} s, one by one {slow:>7.2f} s: {slow / fast:.2f} x as fast")
