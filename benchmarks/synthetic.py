@@ -110,14 +110,17 @@ def padded(samples: Sequence[Made], length: int | None = None) -> dict[str, Any]
 
 
 def median_seconds(ways: Sequence[Callable[[], None]], rounds: int) -> list[float]:
-    """Median time of each way. They take turns, so that a machine that slows down slows all of them; the first round
-    does not count.
+    """Median time of each way; the first round does not count.
+
+    They take turns, so that a machine that slows down slows all of them. With one thread the time is the processor's,
+    which other work on the machine does not lengthen; with several it is the clock's.
     """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     taken: list[list[float]] = [[] for _ in ways]
     for turn in range(rounds + 1):
         for way, seconds in zip(ways, taken, strict=True):
-            began = time.perf_counter()
+            began = clock()
             way()
             if turn:
-                seconds.append(time.perf_counter() - began)
+                seconds.append(clock() - began)
     return [median(seconds) for seconds in taken]

@@ -69,7 +69,8 @@ def joined(common: RunParams) -> Iterator[World]:
     """The processes of this run, joined until the block ends.
 
     Raises:
-        TrainingError: there are several, and `train.common.parallel` is none.
+        TrainingError: there are several, and `train.common.parallel` is none; or the recipe is for a GPU, and there is
+            none.
     """
     rank, size, local = (int(os.environ.get(name, default)) for name, default in VARIABLES)
     if size > 1 and common.parallel == "none":
@@ -78,6 +79,10 @@ def joined(common: RunParams) -> Iterator[World]:
             "does not fit"
         )
     device = choose_device(common, local)
+    if common.compile and device.type != "cuda":
+        raise TrainingError(
+            "train.common.compile pays on a GPU only, and there is none here: set it to false or train a smaller one"
+        )
     if device.type == "cuda":
         torch.cuda.set_device(device)
     several = size > 1 or common.parallel == "fsdp"
@@ -128,10 +133,6 @@ def share(model: EarthDialForConditionalGeneration, world: World, common: RunPar
     if common.checkpointing:
         model.activation_checkpointing_enable()
     if common.compile:
-        if world.device.type != "cuda":
-            raise TrainingError(
-                "train.common.compile is for GPUs: on the CPU it costs more than it gives; set it false"
-            )
         for layer in layers(model):
             layer.compile()
     if common.parallel == "fsdp":

@@ -17,7 +17,7 @@ import pytest
 
 from tasks import evaluate, mixture, stats, tokenizer, train
 from tasks.core import paths, tables
-from tasks.core.errors import TrainingError
+from tasks.core.errors import ParamsError, TrainingError
 from tasks.core.stage import read_json
 from tests.fixtures.small_dataset import ROOT, write_dataset, write_params
 
@@ -53,7 +53,7 @@ def outputs(folder: Path, stage: str = "1") -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_killed_in_the_middle_the_same_command_goes_on_to_the_very_same_weights(tmp_path: Path) -> None:
     for name in ("calm", "killed"):
         prepare(tmp_path / name)
@@ -196,6 +196,30 @@ def test_every_step_is_metered(trained: Path) -> None:
     for line in lines:
         assert 0.5 < line["fill"] <= 1 and line["padding"] == 0 and 0 < line["mfu"] < 1.2
         assert 0 <= line["stall"] < 1 and line["peak_memory_mb"] > 100 and line["samples_per_second"] > 0
+
+
+def test_the_full_size_recipe_says_at_once_that_it_needs_a_gpu(trained: Path) -> None:
+    write_params(trained, SENSORS, train={"common": SHORT | {"device": "cpu"}})
+    with contextlib.chdir(trained), pytest.raises(TrainingError, match="there is none here"):
+        train.run("1", preset="4b")
+
+
+def test_another_preset_takes_its_own_recipe(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "small")
+    small = {"common": {"batch": 1, "max_length": 512, "threads": 1}, "stage1": {"epochs": 1, "max_steps": 1}}
+    write_params(tmp_path / "small", SENSORS, train={"common": SHORT, "presets": {"small": small}})
+    with contextlib.chdir(tmp_path / "small"):
+        assert train.run("1", preset="small")["steps"] == 1
+        config = read_json(paths.train("1") / "config.json")
+    assert config["vision_config"]["hidden_size"] == 384
+    assert config["max_tiles"] == 6
+
+
+def test_a_wrong_key_in_the_recipe_of_a_preset_is_named(trained: Path) -> None:
+    write_params(trained, SENSORS, train={"presets": {"4b": {"common": {"max_lenght": 4096}}}})
+    with contextlib.chdir(trained), pytest.raises(ParamsError, match="max_lenght' is not a parameter; did you mean"):
+        train.run("1")
+    write_params(trained, SENSORS, train={"common": SHORT})
 
 
 def test_a_process_started_beside_others_says_that_it_may_not_share(trained: Path) -> None:
