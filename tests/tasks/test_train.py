@@ -53,7 +53,7 @@ def outputs(folder: Path, stage: str = "1") -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_killed_in_the_middle_the_same_command_goes_on_to_the_very_same_weights(tmp_path: Path) -> None:
     for name in ("calm", "killed"):
         prepare(tmp_path / name)
