@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
@@ -86,6 +86,12 @@ def _raster(source: Path | str) -> NDArray[np.generic]:
         try:
             with rasterio.open(source) as dataset:
                 pixels: NDArray[np.generic] = dataset.read()
+                if dataset.count == 1 and dataset.colorinterp[0] == ColorInterp.palette:
+                    # Numbers of colours are no grey levels.
+                    colours = np.zeros((256, 3), dtype=np.uint8)
+                    for number, colour in dataset.colormap(1).items():
+                        colours[number] = colour[:3]
+                    pixels = np.moveaxis(colours[pixels[0]], 2, 0)
         except RasterioError as error:
             raise ImageError(str(error.__cause__ or error)) from error
     return pixels

@@ -1,6 +1,5 @@
 """A checkpoint of ours as a model that is asked: images tiled and normalised as in training, answers from slots."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,14 +19,13 @@ from tasks.inference.compose import planes
 from tasks.inference.pixels import NORMALISATION_FILE, Normalisation, Tiles, batch_images, compose
 from tasks.inference.samples import tile_share
 from tasks.running.arms import changed
+from tasks.running.hashes import of_folder
 from tasks.running.pictures import kind_of, open_picture
 from tasks.running.predictions import in_form
 from tasks.running.questions import Answer, Asked, RunError, UnaskableError
 from tasks.weights.normalisation import published_statistics
 
 PUBLISHED = "published"
-HASHED = ("*.safetensors", "config.json", "tokenizer.json", NORMALISATION_FILE)
-"""What a checkpoint's answers depend on."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Checkpoint:
         self.answerer.normalise = _completed(self.answerer.normalise, settings.normalise_from)
         self.settings = settings
         self.usage = Usage(settings.slots)
-        self.hash = _hash(folder)
+        self.hash = of_folder(folder)
 
     @property
     def boxes(self) -> str:
@@ -132,10 +130,8 @@ class Checkpoint:
         except PromptError as error:
             fits = question.count(IMAGE) == len(counts)
             raise UnaskableError("unaskable" if fits else "slots_mismatch", str(error)) from error
-        if len(ids) + self.settings.max_new_tokens > self.answerer.context:
-            told = (
-                f"{len(ids)} tokens and {self.settings.max_new_tokens} for the answer, {self.answerer.context} at most"
-            )
+        if len(ids) >= self.answerer.context:
+            told = f"{len(ids)} tokens with its images; the model takes {self.answerer.context}, the answer included"
             raise UnaskableError("too_long", told)
         return render(turns), ids
 
@@ -156,7 +152,8 @@ class Checkpoint:
             for one in asked:
                 try:
                     text, ids = self._encoded(one)
-                    prompt = Prompt(ids, self.settings.max_new_tokens, self._tensors(one))
+                    room = min(self.settings.max_new_tokens, self.answerer.context - len(ids))
+                    prompt = Prompt(ids, room, self._tensors(one))
                 except UnaskableError as error:
                     refused.append(Answer.refused(one.number, error))
                     continue
@@ -205,12 +202,3 @@ def _completed(own: Normalisation, source: str | None) -> Normalisation:
             )
         other = read_json(path)
     return Normalisation({**other, **own.values})
-
-
-def _hash(folder: Path) -> str:
-    """Of the contents of a checkpoint's files."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted({path for pattern in HASHED for path in folder.glob(pattern)}):
-        with path.open("rb") as file:
-            digest.update(f"{path.name} {hashlib.file_digest(file, 'blake2b').hexdigest()}\n".encode())
-    return digest.hexdigest()

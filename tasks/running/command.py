@@ -37,6 +37,7 @@ def evaluate(
         list[Literal["no-image", "other-image", "shuffled-bands", "greyed"]] | None,
         cyclopts.Parameter(consume_multiple=True),
     ] = None,
+    transformers: Path | None = None,
     endpoint: str | None = None,
     model: str | None = None,
     name: str | None = None,
@@ -66,6 +67,8 @@ def evaluate(
         Names, as in `earthloom bench list`; all that are imported if not given.
     arms
         Controls: the same questions without the image, with another one, with its bands shuffled or greyed.
+    transformers
+        Folder of a model that transformers can load, in place of a checkpoint of ours.
     endpoint
         Address of an OpenAI-compatible server up to `/v1`, in place of a checkpoint; its key is taken from the
         environment, OPENAI_API_KEY.
@@ -80,7 +83,7 @@ def evaluate(
     out
         Folder of the runs: MODEL/BENCHMARK/predictions.parquet and run.json.
     slots
-        Questions answered together, by a checkpoint or an endpoint.
+        Questions answered together, or on their way to an endpoint.
     max_new_tokens
         Longest answer.
     max_tiles
@@ -94,7 +97,7 @@ def evaluate(
     normalise_from
         Where statistics come from that the checkpoint lacks: another one's folder, or `published`.
     boxes
-        How a model at an endpoint writes boxes.
+        How a model that is not ours writes boxes.
     tags
         Leave EarthDial's tags in the questions to an endpoint.
     sensors
@@ -102,9 +105,13 @@ def evaluate(
     """
     from tasks.running import parts
 
-    if (checkpoint is None) == (endpoint is None) or (endpoint is None) != (model is None):
-        raise EvaluateError("say what to run: the folder of a checkpoint, or --endpoint URL with --model NAME")
-    called = name or model or _name_of(checkpoint or Path())
+    given = [source for source in (checkpoint, transformers, endpoint) if source is not None]
+    if len(given) != 1 or (endpoint is None) != (model is None):
+        raise EvaluateError(
+            "say what to run, and one thing only: the folder of a checkpoint, --transformers FOLDER, or --endpoint URL "
+            "with --model NAME"
+        )
+    called = name or model or _name_of(Path(given[0]))
     if "/" in called or called.startswith("."):
         raise EvaluateError(f"{called!r} cannot name a folder of runs; give another with --name")
 
@@ -114,10 +121,15 @@ def evaluate(
             from tasks.running.endpoint import Settings as Asking
 
             return Endpoint(endpoint, model, Asking(max_new_tokens, slots, boxes, tags, sensors))
+        place = f"{device}:{local_rank}" if device == "cuda" else device
+        if transformers is not None:
+            from tasks.running.local import Local
+            from tasks.running.local import Settings as Loading
+
+            return Local(transformers, Loading(slots, max_new_tokens, boxes, dtype), place)
         from tasks.running.checkpoint import Checkpoint, Settings
 
         assert checkpoint is not None
-        place = f"{device}:{local_rank}" if device == "cuda" else device
         settings = Settings(slots, max_new_tokens, max_tiles, dtype, normalise_from)
         return Checkpoint(checkpoint, settings, place)
 

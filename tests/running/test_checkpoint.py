@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from tasks.benchmarks import registry
 from tasks.benchmarks.images import npy
 from tasks.benchmarks.samples import BenchmarkSample, ImageRef
 from tasks.running.checkpoint import Checkpoint, Settings
 from tasks.running.parts import World
-from tasks.running.questions import RunError
+from tasks.running.questions import Asked, RunError
 from tasks.running.run import Job, run
 from tasks.running.source import Imported
 from tasks.scoring.score import Settings as Scoring
@@ -59,7 +60,7 @@ def test_questions_that_cannot_be_asked_are_named_counted_and_scored_as_wrong(tm
     }  # fmt: skip
     assert told["n"] == 8 and told["rejected"]["slots_mismatch"] == 2 and sum(told["rejected"].values()) == 6
     assert table.filter(pl.col("rejected").is_not_null())["answer"].to_list() == [""] * 6
-    assert len(rejects) == 12 and "512 at most" in "".join(rejects["detail"])
+    assert len(rejects) == 12 and "the model takes 512" in "".join(rejects["detail"])
     scores = score_file(tmp_path / "out/predictions.parquet", "vqa", Scoring(form="internvl"))
     assert scores["n"] == 8 and scores["input"]["empty_answers"] == 6 and "unknown_fields" not in scores["input"]
 
@@ -105,3 +106,13 @@ def test_boxes_of_questions_and_truths_stand_in_the_form_the_model_was_trained_o
     told = score_file(tmp_path / "out/predictions.parquet", "detection", Scoring(form="internvl"))
     assert told["n"] == 1 and "by_size" in told
     assert json.loads(table["parsed"][0]) == []
+
+
+def test_an_answer_may_be_as_long_as_the_question_leaves_room_for(tmp_path: Path, pictures_model: Path):
+    model = Checkpoint(pictures_model, Settings(max_new_tokens=10_000))
+    with torch.no_grad():
+        model.answerer.model.lm_head.weight[model.answerer.model.config.end_token_id] = 0  # it never ends
+    asked = Asked(0, sample("a", "<image>\nSay much.", [picture()]), (picture(),), tmp_path)
+    (answer,) = model.answer([asked])
+    assert answer.stop == "length" and answer.text
+    assert model.usage.steps == 512 - (answer.prompt_tokens or 0) - 1

@@ -110,3 +110,17 @@ def test_kinds_differ_by_the_number_of_images():
 def test_other_models_are_asked_without_tags_and_with_real_line_ends():
     asked = "[hr_rgb_0.5]  <image> \\n Classify it. Classes:  a, b \\nAnswer in one word."
     assert plain_text(asked) == "Classify it. Classes: a, b\nAnswer in one word."
+
+
+def test_a_palette_is_read_as_colours():
+    import io
+
+    from PIL import Image
+
+    drawn = np.zeros((8, 8, 3), np.uint8)
+    drawn[:4] = (200, 30, 60)
+    for kind in ("PNG", "GIF"):
+        out = io.BytesIO()
+        Image.fromarray(drawn).convert("P", palette=Image.Palette.ADAPTIVE).save(out, kind)
+        shown = opened(out.getvalue(), "[hr_rgb_0.5]").true_colour()
+        assert shown.shape == (8, 8, 3) and np.abs(shown.astype(int) - drawn).max() < 8

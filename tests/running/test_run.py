@@ -107,7 +107,7 @@ def test_other_parameters_begin_a_run_anew_and_more_arms_go_on_with_it(
 
 def test_what_cannot_be_run_is_said_before_any_work(root: Path, pictures_model: Path, tmp_path: Path) -> None:
     for words, expected in (
-        (("--benchmarks", "rsvqa-lr"), "--endpoint URL with --model NAME"),
+        (("--benchmarks", "rsvqa-lr"), "one thing only"),
         ((str(pictures_model), "--benchmarks", "aid"), "earthloom bench import aid"),
         ((str(pictures_model), "--benchmarks", "aidd"), "did you mean aid"),
         ((str(tmp_path / "nothing"), "--benchmarks", "rsvqa-lr"), "is not a folder with a model"),
