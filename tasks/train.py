@@ -137,7 +137,15 @@ def read_data(
     config = model.config
     chips = ChipReader(normalise, config.image_size, config.max_tiles, common.cache_mb)
     data = {
-        name: Data(told, tokenizer, chips, config, common.max_length, common.max_groups)
+        name: Data(
+            told,
+            tokenizer,
+            chips,
+            config,
+            common.max_length,
+            common.max_groups,
+            common.augment if name == "train" else None,
+        )
         for name, told in samples.items()
     }
     rejected = [row for name in data for row in data[name].rejected]

@@ -12,6 +12,7 @@ from tasks.core import boxes as box_text
 from tasks.core import conversations
 from tasks.inference.answer import Answerer, Question
 from tasks.inference.image_file import ImageFile
+from tasks.inference.pixels import dated
 from tasks.inference.recognise import ImageError
 
 MARKED = re.compile(r"(?:<ref>(?P<ref>.*?)</ref>|(?P<before>[^<]*))\s*<box>(?P<box>.*?)</box>", re.DOTALL)
@@ -61,7 +62,9 @@ class Conversation:
 
     def question(self, answerer: Answerer) -> Question:
         """What the model is asked: all images, tiled as in training, and all turns."""
-        tiles = answerer.tiles([image.image(answerer.normalise) for image in self.images])
+        tiles = answerer.tiles(
+            dated([image.image(answerer.normalise) for image in self.images], [image.date for image in self.images])
+        )
         return Question(tuple(tiles), tuple(self.turns), self.system)
 
     def boxes(self, answer: str, form: str = box_text.DEFAULT) -> dict[str, Any] | None:

@@ -4,8 +4,8 @@ statistics.
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -48,11 +48,6 @@ class Tiles:
         """Groups of each tile."""
         return len(self.pixels) // self.count
 
-    @property
-    def nbytes(self) -> int:
-        """Size of the pixels in memory."""
-        return self.pixels.nbytes
-
 
 @dataclass(frozen=True)
 class Image:
@@ -65,7 +60,7 @@ class Image:
     wavelengths: Tensor
     mask: Tensor
     days: Tensor
-    """Days since the first date; zeros where there is one date."""
+    """Days since the first image of the question; zeros where there is one, or where dates are unknown."""
 
     def tiled(self, size: int, max_tiles: int) -> Tiles:
         """The image cut adaptively into at most `max_tiles` tiles of `size` pixels a side, and a thumbnail."""
@@ -80,26 +75,16 @@ class Image:
         )
 
 
-def stacked(images: Sequence[Image], dates: Sequence[datetime]) -> Image:
-    """Images of one place at several dates as one image, whose groups are fused place by place.
+def dated(images: Sequence[Image], dates: Sequence[datetime | None]) -> list[Image]:
+    """The images of one question, each told the days since the first of them was taken.
 
-    Args:
-        images: aligned, of one size; the first is the one the others are told against.
-        dates: when each was taken.
-
-    Raises:
-        ValueError: sizes differ, or images and dates differ in number.
+    Fusion embeds them beside the wavelengths (`models.earthdial.fusion`). Where a date is unknown, none is told.
     """
-    sizes = {tuple(image.pixels.shape[-2:]) for image in images}
-    if len(sizes) != 1 or len(images) != len(dates):
-        raise ValueError(f"{len(images)} images of sizes {sorted(sizes)} and {len(dates)} dates cannot be stacked")
-    days = [(date - dates[0]).total_seconds() / 86_400 for date in dates]
-    return Image(
-        torch.cat([image.pixels for image in images]),
-        torch.cat([image.wavelengths for image in images]),
-        torch.cat([image.mask for image in images]),
-        torch.cat([torch.full((len(image.pixels),), day) for image, day in zip(images, days, strict=True)]),
-    )
+    known = [date for date in dates if date is not None]
+    if len(known) < len(images):
+        return list(images)
+    days = [(date - known[0]).total_seconds() / 86_400 for date in known]
+    return [replace(image, days=torch.full_like(image.days, day)) for image, day in zip(images, days, strict=True)]
 
 
 class Normalisation:
@@ -212,7 +197,7 @@ def read_geotiff(content: bytes, what: str) -> dict[str, NDArray[np.float32]]:
 
 
 class ChipReader:
-    """Images of samples from the shards of their chips, cut into the model's tiles, the last used kept in memory."""
+    """Images of samples from the shards of their chips, cut into the model's tiles; the last used are kept, uncut."""
 
     def __init__(
         self, normalise: Normalisation, size: int, max_tiles: int, cache_mb: int = 1024, shards: int = 8
@@ -220,22 +205,27 @@ class ChipReader:
         self.normalise = normalise
         self.size, self.max_tiles = size, max_tiles
         self._room = cache_mb * 2**20
-        self._images: OrderedDict[str, Tiles] = OrderedDict()
+        self._images: OrderedDict[str, Image] = OrderedDict()
         self._held = 0
         self._shards: OrderedDict[str, dict[str, bytes]] = OrderedDict()
         self._most_shards = shards
 
-    def images(self, sample: Sample) -> list[Tiles]:
+    def images(self, sample: Sample, change: Callable[[Image], Image] | None = None) -> list[Tiles]:
         """One for each `<image>` of the sample, in order.
+
+        Args:
+            sample: whose images are wanted.
+            change: applied to each before it is cut.
 
         Raises:
             TrainingError: a shard does not hold the chip, or the chip does not hold the bands.
         """
         share = tile_share(self.max_tiles, len(sample.images))
-        return [self._tiles(image, share) for image in sample.images]
+        whole = dated([self._image(image) for image in sample.images], [image.datetime for image in sample.images])
+        return [(change(image) if change else image).tiled(self.size, share) for image in whole]
 
-    def _tiles(self, image: ImageRef, max_tiles: int) -> Tiles:
-        key = json.dumps([image.chip_id, image.bands, max_tiles])
+    def _image(self, image: ImageRef) -> Image:
+        key = json.dumps([image.chip_id, image.bands])
         if key in self._images:
             self._images.move_to_end(key)
             return self._images[key]
@@ -243,12 +233,12 @@ class ChipReader:
         if image.chip_id not in content:
             raise TrainingError(f"chip {image.chip_id} is not in {image.shard}; rebuild stage `mixture`")
         pixels = read_geotiff(content[image.chip_id], f"chip {image.chip_id} in {image.shard}")
-        tiles = compose(pixels, image.sensor, image.bands, self.normalise).tiled(self.size, max_tiles)
-        self._images[key] = tiles
-        self._held += tiles.nbytes
+        composed = compose(pixels, image.sensor, image.bands, self.normalise)
+        self._images[key] = composed
+        self._held += composed.pixels.nbytes
         while self._held > self._room and len(self._images) > 1:
-            self._held -= self._images.popitem(last=False)[1].nbytes
-        return tiles
+            self._held -= self._images.popitem(last=False)[1].pixels.nbytes
+        return composed
 
     def _shard(self, shard: str) -> dict[str, bytes]:
         if shard not in self._shards:

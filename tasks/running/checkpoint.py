@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from tasks.core.errors import MissingInputError
 from tasks.core.stage import read_json
 from tasks.inference.answer import Answerer
 from tasks.inference.compose import planes
-from tasks.inference.pixels import NORMALISATION_FILE, Normalisation, Tiles, batch_images, compose
+from tasks.inference.pixels import NORMALISATION_FILE, Image, Normalisation, batch_images, compose, dated
+from tasks.inference.recognise import read_date
 from tasks.inference.samples import tile_share
 from tasks.running.arms import changed
 from tasks.running.hashes import of_folder
@@ -173,10 +175,11 @@ class Checkpoint:
         if not asked.images:
             return {}
         share = tile_share(self.answerer.max_tiles, len(asked.images))
-        tiles = [self._tiles(image, asked, share) for image in asked.images]
+        whole = dated([self._whole(image, asked) for image in asked.images], [taken(image) for image in asked.images])
+        tiles = [changed(image, asked.arm).tiled(self.answerer.image_size, share) for image in whole]
         return batch_images(tiles, blank=asked.arm == "no-image")
 
-    def _tiles(self, image: ImageRef, asked: Asked, share: int) -> Tiles:
+    def _whole(self, image: ImageRef, asked: Asked) -> Image:
         picture = open_picture(image, asked.folder, asked.sample.benchmark)
         kind = picture.kind
         whole = compose(picture.planes, kind.sensor.name, kind.bands, self.answerer.normalise)
@@ -184,7 +187,12 @@ class Checkpoint:
         if image.width and (image.width, image.height) != (width, height):
             told = f"{image.path or 'image'}: {width} x {height} pixels, {image.width} x {image.height} when imported"
             raise UnaskableError("size_changed", f"{told}; import the benchmark again")
-        return changed(whole, asked.arm).tiled(self.answerer.image_size, share)
+        return whole
+
+
+def taken(image: ImageRef) -> datetime | None:
+    """When an image was taken, in UTC; None where its benchmark does not tell."""
+    return read_date(image.date) if image.date else None
 
 
 def _completed(own: Normalisation, source: str | None) -> Normalisation:

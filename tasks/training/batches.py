@@ -19,9 +19,11 @@ from tasks.core.imported_sensors import known_sensor
 from tasks.inference.compose import planes
 from tasks.inference.pixels import ChipReader, batch_images
 from tasks.inference.samples import ImageRef, Sample, encode_samples
+from tasks.training.augment import Change
 from tasks.training.order import Plan, Sizes
 from tasks.training.pack import Ints
 from tasks.training.parallel import World, pieces_of
+from tasks.training.params import AugmentParams
 
 CHUNK = 4096
 """Samples encoded at a time when their lengths are measured: tokens of all of a large mixture would not fit."""
@@ -69,10 +71,11 @@ class Data:
         config: EarthDialConfig,
         max_length: int,
         max_groups: int,
+        augment: AugmentParams | None = None,
     ) -> None:
         """Encode every sample once; those larger than a pack are left out and named in `rejected`."""
         self.tokenizer, self.chips, self.config = tokenizer, chips, config
-        self.max_length = max_length
+        self.max_length, self.augment = max_length, augment
         self.samples: list[Sample] = []
         self.rejected: list[dict[str, str]] = []
         costs: list[tuple[int, ...]] = []
@@ -96,8 +99,16 @@ class Data:
             samples, self.tokenizer, config.tokens_per_tile, self.max_length, config.image_size, config.max_tiles
         )
 
-    def pack(self, indices: Sequence[int] | Ints, length: int | None = None) -> Batch:
-        """One forward pass over some samples, filled up with padding to `length` tokens if it is given."""
+    def pack(
+        self, indices: Sequence[int] | Ints, length: int | None = None, seed: tuple[int, ...] | None = None
+    ) -> Batch:
+        """One forward pass over some samples.
+
+        Args:
+            indices: of the samples.
+            length: tokens to fill up to with padding; None for none.
+            seed: of the variation of the images; None shows them as they are.
+        """
         chosen = [self.samples[index] for index in indices]
         good, _ = self._encode(chosen)
         ids = [encoded.ids for _, encoded in good]
@@ -108,7 +119,11 @@ class Data:
             ids.append([self.config.filler_token_id] * padding)
             labels.append([IGNORED] * padding)
         rows = [len(one) for one in ids]
-        tiles = [image for sample in chosen for image in self.chips.images(sample)]
+        tiles = [
+            image
+            for place, sample in enumerate(chosen)
+            for image in self.chips.images(sample, self._change(sample, seed, place))
+        ]
         images = batch_images(tiles)
         return Batch(
             inputs={
@@ -125,6 +140,9 @@ class Data:
             targets=sum(encoded.targets for _, encoded in good),
             padding=padding,
         )
+
+    def _change(self, sample: Sample, seed: tuple[int, ...] | None, place: int) -> Change | None:
+        return Change(self.augment, sample, (*seed, place)) if self.augment and seed is not None else None
 
 
 def groups_of(image: ImageRef) -> int:
@@ -157,7 +175,8 @@ class StepPacks(Dataset[Batch]):
         step, turn = divmod(place, self.turns(0))
         packs = self.plan.packs(step)
         number, counts = list(pieces_of(len(packs), self.world))[turn]
-        return replace(self.data.pack(packs[number], self.length), counts=counts)
+        seed = (self.plan.seed, step, number)
+        return replace(self.data.pack(packs[number], self.length, seed), counts=counts)
 
 
 def load_from(packs: StepPacks, step: int, workers: int) -> Iterator[Batch]:

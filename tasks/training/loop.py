@@ -57,14 +57,18 @@ class Setup:
     world: World
 
 
-def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW on what is trained; weights decay in matrices only."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=1e-8, fused=True)
+def make_optimizer(model: nn.Module, weight_decay: float, vision_lr: float = 1.0) -> torch.optim.AdamW:
+    """AdamW on what is trained; weights decay in matrices only.
+
+    Each group's `share` is what its learning rate is of the run's: `vision_lr` for the vision encoder, 1 for the rest.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            key = (weight_decay if parameter.ndim > 1 else 0.0, vision_lr if "vision_tower" in name else 1.0)
+            groups.setdefault(key, []).append(parameter)
+    told = [{"params": params, "weight_decay": decay, "share": share} for (decay, share), params in groups.items()]
+    return torch.optim.AdamW(told, lr=0.0, betas=BETAS, eps=1e-8, fused=True)
 
 
 class Run:
@@ -80,7 +84,7 @@ class Run:
 
             add_adapters(setup.model, setup.common.lora, "language" in setup.stage.trains)
         self.engine: Engine = share(setup.model, setup.world, setup.common)
-        self.optimizer = make_optimizer(setup.model, setup.common.weight_decay)
+        self.optimizer = make_optimizer(setup.model, setup.common.weight_decay, setup.stage.vision_lr)
         self.progress = checkpoint.resume(setup.work, setup.model, self.optimizer, setup.world)
         if not self.progress.rows:
             self.progress.rows.append(row(0, 0.0, self.progress, val_loss=self.validation_loss()))
@@ -138,7 +142,7 @@ class Run:
         norm = nn.utils.clip_grad_norm_(self.setup.model.parameters(), common.clip)
         rate = learning_rate(number, plan.steps, self.setup.stage.lr, common.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         synchronise(self.world.device)

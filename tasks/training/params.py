@@ -28,6 +28,14 @@ class LoraParams(Section):
     dropout: float = Field(ge=0, lt=1, description="share of an adapter's inputs left out in training")
 
 
+class AugmentParams(Section):
+    """`train.common.augment`: how a training image is varied each time that it is shown."""
+
+    turns: bool = Field(description="turn and mirror images whose conversation tells of no direction and no box")
+    gain: float = Field(ge=0, lt=1, description="standard deviation of the factor that an image is scaled by, less 1")
+    shift: float = Field(ge=0, description="standard deviation of what is added to each plane; 1 is the plane's own")
+
+
 class RunParams(Section):
     """`train.common`: how every stage is trained."""
 
@@ -42,6 +50,7 @@ class RunParams(Section):
     checkpointing: bool = Field(description="work activations out again in the backward pass, to save memory")
     compile: bool = Field(description="torch.compile the layers, whose packs are then padded to one length; GPU only")
     lora: LoraParams | None = Field(None, description="adapters for small GPUs; merged into the weights at the end")
+    augment: AugmentParams | None = Field(None, description="variation of training images; null shows them as they are")
     max_length: int = Field(ge=32, description="tokens of a pack; a longer sample is rejected and listed, never cut")
     max_groups: int = Field(ge=1, description="band groups of a pack, which are what the vision encoder works on")
     window: int = Field(
@@ -67,6 +76,13 @@ class StageParams(Section):
 
     trains: list[Part] = Field(min_length=1, description="parts that learn; all others are frozen, in eval mode")
     lr: float = Field(gt=0, lt=1, description="highest learning rate; EarthDial 4B takes 4e-5")
+    vision_lr: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="learning rate of the vision encoder as a share of `lr`; a fresh one learns a small "
+        "data set by heart at the full rate",
+    )
     epochs: float = Field(gt=0, description="times the mixture is seen")
     max_steps: int | None = Field(default=None, ge=1, description="end here, however many epochs that is")
 

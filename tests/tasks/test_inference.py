@@ -12,7 +12,7 @@ from models.earthdial.prompt import Encoded
 from tasks.core.errors import TrainingError
 from tasks.core.sensors import LANDSAT, SENSORS, SENTINEL_1, SENTINEL_2
 from tasks.inference.compose import bands_to_load, modality_tag
-from tasks.inference.pixels import ChipReader, Image, Normalisation, batch_images, compose, read_geotiff, stacked
+from tasks.inference.pixels import ChipReader, Image, Normalisation, batch_images, compose, dated, read_geotiff
 from tasks.inference.samples import ImageRef, Sample, bare_question, encode_samples
 from tests.fixtures.small_dataset import geotiff, write_dataset
 
@@ -93,12 +93,12 @@ def test_images_of_any_size_and_number_of_bands_make_one_batch() -> None:
     assert batch_images(tiles, blank=True)["pixel_values"].abs().sum() == 0
 
 
-def test_dates_of_one_place_become_groups_of_one_image_that_tell_their_days() -> None:
+def test_images_of_several_dates_tell_the_days_since_the_first() -> None:
     dates = [datetime(2017, 1, 24), datetime(2017, 9, 9), datetime(2018, 5, 7)]
-    image = stacked([square(1, 8, 8)] * 3, dates)
-    assert image.pixels.shape == (3, 3, 8, 8) and image.days.tolist() == [0, 228, 468]
-    with pytest.raises(ValueError, match="3 images of sizes"):
-        stacked([square(1, 8, 8), square(1, 8, 8), square(1, 9, 8)], dates)
+    images = dated([square(2, 8, 8)] * 3, dates)
+    assert [image.tiled(8, 6).days.tolist() for image in images] == [[0, 0], [228, 228], [468, 468]]
+    unknown = dated([square(2, 8, 8)] * 3, [*dates[:2], None])
+    assert not torch.cat([image.days for image in unknown]).any()
 
 
 def test_images_of_one_sample_share_the_tiles_that_one_may_have() -> None:

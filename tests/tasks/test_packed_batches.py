@@ -12,7 +12,7 @@ from models.earthdial.prompt import IGNORED
 from models.parts.packing import attend_within_samples, packed_attention, positions, sample_ends
 from tasks import mixture, stats, tokenizer, train
 from tasks.training.batches import Batch, Data
-from tasks.training.params import load_recipe
+from tasks.training.params import AugmentParams, load_recipe
 from tests.fixtures.small_dataset import write_dataset
 
 torch.set_num_threads(1)
@@ -139,3 +139,19 @@ def test_packed_attention_without_the_ends_of_its_samples_is_refused() -> None:
     values = torch.zeros(1, 1, 4, 8)
     with pytest.raises(ValueError, match="cu_seq_lens_q and max_length_q"):
         packed_attention(nn.Identity(), values, values, values, None)
+
+
+def test_training_shows_an_image_otherwise_each_time_and_validation_as_it_is(parts: Parts) -> None:
+    _, data = parts
+    plain = data.pack([0]).inputs["pixel_values"]
+    data.augment = AugmentParams(turns=True, gain=0.1, shift=0.1)
+    try:
+        assert torch.equal(data.pack([0]).inputs["pixel_values"], plain)
+        first, again, later = (
+            data.pack([0], seed=seed).inputs["pixel_values"] for seed in ((1, 7, 0), (1, 7, 0), (1, 8, 0))
+        )
+        assert torch.equal(first, again)
+        assert not torch.equal(first, plain)
+        assert not torch.equal(first, later)
+    finally:
+        data.augment = None
