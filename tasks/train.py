@@ -47,15 +47,18 @@ def load_tokenizer(stage: str, preset: str) -> tuple[Any, Callable[[Path], Any]]
     Raises:
         TrainingError: the stage before was trained with another tokenizer.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from tokenizers import AddedToken
+    from transformers import PreTrainedTokenizerFast
 
     from models.earthdial.prompt import CONTROL_TOKENS, MARKUP_TOKENS
     from tasks.core.conversations import TAGS
+    from tasks.inference import answer
 
     folder = published(preset)
     if folder is not None:
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        tokenizer.add_tokens([*CONTROL_TOKENS, *MARKUP_TOKENS, *TAGS], special_tokens=True)
+        tokenizer = answer.load_tokenizer(folder)
+        for special, tokens in ((True, CONTROL_TOKENS), (False, (*MARKUP_TOKENS, *TAGS))):
+            tokenizer.add_tokens([AddedToken(token, special=special, normalized=False) for token in tokens])
         return tokenizer, tokenizer.save_pretrained
     own = require(paths.tokenizer() / "tokenizer.json")
     if stage != "1":

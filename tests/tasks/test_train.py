@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tasks import evaluate, mixture, stats, tokenizer, train
 from tasks.core import paths, tables
 from tasks.core.errors import ParamsError, TrainingError
 from tasks.core.stage import read_json
+from tasks.inference.answer import Answerer
 from tests.fixtures.small_dataset import ROOT, write_dataset, write_params
 
 SENSORS = ["sentinel-2", "sentinel-1"]
@@ -267,3 +269,54 @@ def test_parameters_are_read_without_torch() -> None:
     code += "print([m for m in ('torch', 'transformers', 'tokenizers') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def foreign_weights(folder: Path) -> None:
+    """A tiny model under data/weights/tiny as if imported: random, with a tokenizer that knows few of our tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    from models.earthdial.model import EarthDialForConditionalGeneration
+    from models.earthdial.presets import make_config
+
+    words = Tokenizer(models.BPE())
+    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    words.decoder = decoders.ByteLevel()
+    words.train_from_iterator(["what"], trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    published = PreTrainedTokenizerFast(tokenizer_object=words)
+    published.add_tokens(["<|end|>", "<|endoftext|>", "<IMG_CONTEXT>", "<box>"], special_tokens=True)
+    ids = {token: published.convert_tokens_to_ids(token) for token in ("<IMG_CONTEXT>", "<|end|>", "<|endoftext|>")}
+    image, end, pad = ids.values()
+    torch.manual_seed(5)
+    config = make_config(
+        "tiny", vocab_size=len(published) + 3, image_token_id=image, end_token_id=end, pad_token_id=pad
+    )
+    EarthDialForConditionalGeneration(config).save_pretrained(folder)
+    published.save_pretrained(folder)
+
+
+def test_stage_1_starts_from_imported_weights_and_their_tokenizer_grows_by_our_tokens(tmp_path: Path) -> None:
+    prepare(tmp_path, steps=1)
+    gentle = {f"stage{stage}": {"max_steps": 1, "lr": 1e-7} for stage in (1, 2, 3)}
+    write_params(tmp_path, SENSORS, train={"common": SHORT, **gentle})
+    place = tmp_path / "data/weights/tiny"
+    foreign_weights(place)
+    with contextlib.chdir(tmp_path):
+        train.run("1")
+        train.run("2")
+        answerer = Answerer(paths.train("2"))
+    from safetensors.torch import load_file
+
+    before, after = load_file(place / "model.safetensors"), weights(tmp_path, "2")
+    rows = "model.language_model.embed_tokens.weight"
+    known = len(before[rows])
+    assert len(after[rows]) > known
+    for name, tensor in before.items():
+        same = after[name][:known] if len(after[name]) > known and name in (rows, "lm_head.weight") else after[name]
+        assert torch.allclose(same, tensor, atol=1e-4), name
+    words = answerer.tokenizer
+    for token in ("<box>", "<ref>", "[s2_ms_10]", "[refer]"):
+        (number,) = words.encode(token, add_special_tokens=False)
+        assert words.decode([number], skip_special_tokens=True) == token
+    assert words.decode(words.encode("a<|end|>", add_special_tokens=False), skip_special_tokens=True) == "a"
+    assert words.encode("<|end|>", add_special_tokens=False) == [answerer.model.config.text_config.eos_token_id]
