@@ -14,7 +14,6 @@ PRESETS: dict[str, dict[str, Any]] = {
             "num_attention_heads": 4,
             "intermediate_size": 192,
             "image_size": (112, 112),
-            "layer_scale_init_value": 1.0,
             "initializer_range": 0.05,
         },
         "text": {
