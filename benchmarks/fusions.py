@@ -10,61 +10,26 @@ is over chips (95 %, bootstrap, all seeds together); `sd` is over seeds. Trainin
 
 import argparse
 import json
-import subprocess
-import sys
-import tempfile
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-import yaml
 from rich.console import Console
 from rich.table import Table
 
-CARRIED = ("tokenizer", "stats", "chips", "mixture", "split")
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.on_demo import Values, interval, need, trained_and_asked
 
 
-def workspace(folder: Path, data: Path, fusion: str, seed: int) -> None:
-    """The finished run's data beside a params.yaml of this kind and seed."""
-    (folder / "data/train").mkdir(parents=True)
-    for name in CARRIED:
-        (folder / "data" / name).symlink_to((data / name).resolve())
-    (folder / "data/train/2").symlink_to((data / "train/2").resolve())
-    params = yaml.safe_load((data.parent / "params.yaml").read_text())
+def change(fusion: str, seed: int, params: Values) -> None:
+    """This kind and seed into the parameters."""
     params["model"]["fusion"] = fusion
     params["train"]["common"]["seed"] = seed
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
-def answers(data: Path, fusion: str, seed: int) -> pl.DataFrame:
-    """The marked answers of one kind and seed."""
-    with tempfile.TemporaryDirectory(prefix="fusions-") as temporary:
-        folder = Path(temporary)
-        workspace(folder, data, fusion, seed)
-        for module in (("tasks.train", "--stage", "3"), ("tasks.evaluate",)):
-            done = subprocess.run(
-                [sys.executable, "-m", *module],
-                cwd=folder,
-                env={"PYTHONPATH": str(ROOT), "PATH": ""},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                sys.exit(f"{fusion}, seed {seed}: {' '.join(module)} failed\n{done.stderr[-2000:]}")
-        return pl.read_parquet(folder / "data/evaluate/predictions.parquet").with_columns(
-            fusion=pl.lit(fusion), seed=pl.lit(seed)
-        )
-
-
-def interval(rows: pl.DataFrame, count: int = 2000) -> tuple[float, float]:
-    """95 % of the accuracy when chips are drawn again."""
-    per_chip = rows.group_by("chip_id").agg(pl.col("correct").sum().alias("right"), pl.len().alias("n")).sort("chip_id")
-    right, n = per_chip["right"].to_numpy(), per_chip["n"].to_numpy()
-    drawn = np.random.default_rng(0).integers(0, len(n), (count, len(n)))
-    low, high = np.quantile(right[drawn].sum(1) / n[drawn].sum(1), (0.025, 0.975))
-    return float(low), float(high)
+def stages_before(data: Path, into: Path) -> None:
+    """The mixtures, and the weights that stage 3 starts from."""
+    (into / "mixture").symlink_to((data / "mixture").resolve())
+    (into / "train/2").symlink_to((data / "train/2").resolve())
 
 
 def main() -> None:
@@ -75,13 +40,15 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=["attention", "mosaic", "mean", "max"])
     parser.add_argument("--json", type=Path, help="write the figures here too")
     told = parser.parse_args()
-    if not (told.data / "train/2/model.safetensors").is_file():
-        sys.exit(f"{told.data}/train/2 is not there; run `earthloom demo` first")
+    need(told.data, "train/2/model.safetensors")
     console = Console()
     rows = []
     for kind in told.kinds:
         for seed in range(told.seeds):
-            rows.append(answers(told.data, kind, seed))
+            asked = trained_and_asked(
+                told.data, ("3",), partial(change, kind, seed), partial(stages_before, told.data)
+            )[0]
+            rows.append(asked.with_columns(fusion=pl.lit(kind), seed=pl.lit(seed)))
             console.print(f"{kind}, seed {seed}: {rows[-1].filter(modality='ms')['correct'].mean():.3f}")
     frame = pl.concat(rows)
     table = Table(

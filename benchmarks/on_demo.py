@@ -1,0 +1,66 @@
+"""Training and evaluation on a finished demo's data, in a folder of their own: what benchmarks of quality share."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import yaml
+
+CARRIED = ("tokenizer", "stats", "chips", "split")
+ROOT = Path(__file__).resolve().parents[1]
+Values = dict[str, Any]
+
+
+def need(data: Path, artifact: str) -> None:
+    """End the program where the demo has not left an artifact."""
+    if not (data / artifact).exists():
+        sys.exit(f"{data / artifact} is not there; run `earthloom demo` first, and name its folder with --data")
+
+
+def trained_and_asked(
+    data: Path, stages: Sequence[str], change: Callable[[Values], None], prepare: Callable[[Path], None]
+) -> tuple[pl.DataFrame, float]:
+    """Marked answers to the questions of stage 3's test mixture, and the last validation loss.
+
+    Args:
+        data: `data/` of a finished demo, beside its params.yaml; it is not written to.
+        stages: of training to run; those before must be put in place by `prepare`.
+        change: edits the parameters in place.
+        prepare: puts what else is needed into the new `data` folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="on-demo-") as temporary:
+        folder = Path(temporary)
+        (folder / "data/train").mkdir(parents=True)
+        for name in CARRIED:
+            (folder / "data" / name).symlink_to((data / name).resolve())
+        prepare(folder / "data")
+        params = yaml.safe_load((data.parent / "params.yaml").read_text())
+        change(params)
+        (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        for module in (*(("tasks.train", "--stage", stage) for stage in stages), ("tasks.evaluate",)):
+            done = subprocess.run(
+                [sys.executable, "-m", *module],
+                cwd=folder,
+                env={"PYTHONPATH": str(ROOT), "PATH": ""},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                sys.exit(f"{' '.join(module)} failed\n{done.stderr[-2000:]}")
+        losses = pl.read_csv(folder / f"data/train/{stages[-1]}/log.csv")["val_loss"].drop_nulls()
+        return pl.read_parquet(folder / "data/evaluate/predictions.parquet"), float(losses[-1])
+
+
+def interval(rows: pl.DataFrame, count: int = 2000) -> tuple[float, float]:
+    """95 % of the accuracy when chips are drawn again."""
+    per_chip = rows.group_by("chip_id").agg(pl.col("correct").sum().alias("right"), pl.len().alias("n")).sort("chip_id")
+    right, n = per_chip["right"].to_numpy(), per_chip["n"].to_numpy()
+    drawn = np.random.default_rng(0).integers(0, len(n), (count, len(n)))
+    low, high = np.quantile(right[drawn].sum(1) / n[drawn].sum(1), (0.025, 0.975))
+    return float(low), float(high)
