@@ -214,7 +214,7 @@ def run() -> Summary:
     from tasks.inference.samples import bare_question, read_samples
 
     params = load(EvaluateParams, "evaluate")
-    samples = read_samples(paths.mixture("3") / "test.parquet")
+    samples = list(read_samples(paths.mixture("3") / "test.parquet"))
     if not samples:
         raise EmptyStageError("the mixture of stage 3 has no test sample; see data/split and split.test")
     majority = Majority(

@@ -7,11 +7,13 @@ names. No pixel is opened here.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Annotated, Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -163,23 +165,21 @@ def run(stage: str) -> Summary:
     recipe = load(RecipeParams, f"mixture.stage{stage}")
     values = read_params()
     rows = mix(recipe, values["sensors"]["enabled"], values["grid"]["parts"])
-    rows["train"] = sorted([*rows["train"], *imported_rows(recipe.imported)], key=lambda row: str(row["sample_id"]))
     write_imported_statistics(stage, values["sensors"]["enabled"])
-    if not rows["train"]:
+    told = {"train": chain(rows["train"], imported_rows(recipe.imported)), "val": rows["val"], "test": rows["test"]}
+    out = {name: paths.mixture(stage) / f"{name}.parquet" for name in SPLITS}
+    written = {name: tables.write_stream(told[name], SCHEMA, out[name]) for name in SPLITS}
+    if not written["train"]:
         raise EmptyStageError(
             f"stage {stage} has no training sample; its recipe asks for "
             f"{ {m: list(w) for m, w in recipe.weights.items()} } and imported {list(recipe.imported)}, "
             f"enabled sensors are {values['sensors']['enabled']}"
         )
-    for name in SPLITS:
-        tables.write_rows(rows[name], SCHEMA, paths.mixture(stage) / f"{name}.parquet")
-    seen = Counter[str]()
-    for row in rows["train"]:
-        seen[row["modality"]] += row["repeats"]
+    seen = pl.read_parquet(out["train"], columns=["modality", "repeats"]).group_by("modality").sum().sort("modality")
     return {
-        **{name: len(rows[name]) for name in SPLITS},
-        "seen_per_epoch": sum(seen.values()),
-        "by_modality": dict(sorted(seen.items())),
+        **written,
+        "seen_per_epoch": int(seen["repeats"].sum()),
+        "by_modality": dict(seen.iter_rows()),
     }
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, TrainingError
 from tasks.core.stage import Summary, address, atomic, fingerprint, fresh_work, main, require
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from tasks.training.batches import Data
     from tasks.training.checkpoint import Progress
     from tasks.training.order import Plan
+    from tasks.training.parallel import World
 
 __all__ = ["ModelParams", "TrainParams", "run"]
 logger = logging.getLogger(__name__)
@@ -119,7 +122,7 @@ def begin(stage: str, params: ModelParams, seed: int, tokenizer: Any) -> "EarthD
 
 
 def read_data(
-    stage: str, model: "EarthDialForConditionalGeneration", tokenizer: Any, common: RunParams
+    stage: str, model: "EarthDialForConditionalGeneration", tokenizer: Any, common: RunParams, world: "World"
 ) -> tuple[dict[str, "Data"], "Normalisation", list[dict[str, str]]]:
     """Training and validation data, the statistics they are normalised by, and the samples that were
     rejected.
@@ -131,8 +134,14 @@ def read_data(
     from tasks.inference.samples import read_samples
     from tasks.training.batches import Data
 
-    samples = {name: read_samples(paths.mixture(stage) / f"{name}.parquet") for name in ("train", "val")}
-    sensors = sorted({image.sensor for name in samples for sample in samples[name] for image in sample.images})
+    work = paths.work(address("train", stage))
+    told = {name: paths.mixture(stage) / f"{name}.parquet" for name in ("train", "val")}
+    if not world.is_first:
+        world.wait()  # for the Arrow files that the first process makes
+    samples = {name: read_samples(path, work / f"{name}.arrow") for name, path in told.items()}
+    if world.is_first:
+        world.wait()
+    sensors = sorted({sensor for path in told.values() for sensor in sensors_of(path)})
     imported = {sensor: paths.imported_stats(stage, sensor) for sensor in sensors}
     normalise = Normalisation.from_stats(
         {sensor: path if path.is_file() else paths.stats(sensor) for sensor, path in imported.items()}
@@ -141,15 +150,18 @@ def read_data(
     chips = ChipReader(normalise, config.image_size, config.max_tiles, common.cache_mb)
     data = {
         name: Data(
-            told,
+            some,
             tokenizer,
             chips,
             config,
             common.max_length,
             common.max_groups,
+            work,
+            name,
+            world,
             common.augment if name == "train" else None,
         )
-        for name, told in samples.items()
+        for name, some in samples.items()
     }
     rejected = [row for name in data for row in data[name].rejected]
     if not data["train"].samples:
@@ -161,6 +173,12 @@ def read_data(
     for row in rejected:
         logger.warning("rejected %s: %s, %s", row["sample_id"], row["reason"], row["detail"])
     return data, normalise, rejected
+
+
+def sensors_of(mixture: Path) -> set[str]:
+    """Sensors of the images of a mixture."""
+    images = pl.scan_parquet(mixture).select(pl.col("images").explode().struct.field("sensor")).unique()
+    return set(images.collect(engine="streaming")["sensor"])
 
 
 def work_folder(stage: str, preset: str, *params: Any) -> Path:
@@ -263,7 +281,7 @@ def run(stage: str, preset: str | None = None) -> Summary:
         work = paths.work(address("train", stage))
         tokenizer, write_tokenizer = load_tokenizer(stage, model_params.preset)
         model = begin(stage, model_params, common.seed, tokenizer)
-        data, normalise, rejected = read_data(stage, model, tokenizer, common)
+        data, normalise, rejected = read_data(stage, model, tokenizer, common, world)
         plan = Plan(
             data["train"].sizes,
             common.max_length,
@@ -287,6 +305,8 @@ def run(stage: str, preset: str | None = None) -> Summary:
                 write_checkpoint(partial, model, weights, write_tokenizer, normalise, progress, rejected)
             for old in work.glob("step-*"):
                 shutil.rmtree(old)
+            for copy in work.glob("*.arrow"):
+                copy.unlink()
         world.wait()
         return summarise(model, plan, progress, len(rejected))
 

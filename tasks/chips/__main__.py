@@ -118,7 +118,7 @@ def make_shards(
         path, lost = work / f"shard-{number:05d}.parquet", work / f"shard-{number:05d}.quarantine.json"
         if not (lost.is_file() and tables.is_whole(path)):
             rows, quarantine = maker.shard(shard)
-            tables.write_rows(rows, chip_table.SCHEMA, path, geometry="geometry")
+            tables.write_rows(rows, chip_table.SCHEMA, path, geometry="geometry", group=chip_table.GROUP)
             write_json(lost, quarantine)
         yield json.loads(lost.read_text())
 

@@ -2,6 +2,9 @@
 
 import pyarrow as pa
 
+GROUP = 16
+"""Chips of a row group: what is read to have one of them."""
+
 SCHEMA = pa.schema(
     [
         ("chip_id", pa.string()),  # <window_id>_<item_id>

@@ -1,7 +1,8 @@
 """Tables on disk: Parquet with the same bytes for the same rows, written whole or not at all."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +30,63 @@ def quarantine_row(sensor: str, item_id: str, error: SceneError) -> dict[str, st
     return {"sensor": sensor, "item_id": item_id, "asset": "", "reason": error.reason, "detail": str(error)}
 
 
-def write(table: pa.Table, path: Path, geometry: str | None = None) -> None:
-    """Write a table; `geometry` names a WKB column in lon/lat, which makes the file GeoParquet 1.1."""
+def write(table: pa.Table, path: Path, geometry: str | None = None, group: int | None = None) -> None:
+    """Write a table; `geometry` names a WKB column in lon/lat, which makes the file GeoParquet 1.1.
+
+    `group` is the number of rows of a row group: what must be read to have one of them.
+    """
     if geometry:
         column = {"encoding": "WKB", "geometry_types": ["Polygon"]}
         geo = {"version": "1.1.0", "primary_column": geometry, "columns": {geometry: column}}
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"geo": json.dumps(geo).encode()})
     with atomic(path) as partial:
-        pq.write_table(table, partial, compression="zstd", compression_level=3, write_statistics=True)
+        pq.write_table(table, partial, compression="zstd", compression_level=3, row_group_size=group)
 
 
-def write_rows(rows: Sequence[Mapping[str, Any]], schema: pa.Schema, path: Path, geometry: str | None = None) -> None:
-    """Write dictionaries as a table of `schema`, also when there are none."""
-    write(pa.Table.from_pylist(list(rows), schema=schema), path, geometry)
+def write_rows(
+    rows: Sequence[Mapping[str, Any]],
+    schema: pa.Schema,
+    path: Path,
+    geometry: str | None = None,
+    group: int | None = None,
+) -> None:
+    """Write dictionaries as a table of `schema`, also when there are none; see `write`."""
+    write(pa.Table.from_pylist(list(rows), schema=schema), path, geometry, group)
+
+
+def write_stream(rows: Iterable[Mapping[str, Any]], schema: pa.Schema, path: Path, chunk: int = 16_384) -> int:
+    """Write dictionaries as they come, in row groups of `chunk` rows: a table of any size, with one chunk in memory.
+
+    Returns:
+        The number of rows.
+    """
+    left, written = iter(rows), 0
+    with atomic(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd", compression_level=3) as writer:
+        while some := list(islice(left, chunk)):
+            writer.write_table(pa.Table.from_pylist(some, schema=schema))
+            written += len(some)
+    return written
+
+
+def mapped(path: Path, into: Path) -> pa.Table:
+    """A table whose rows are read from disk one by one as they are asked for, and take no memory of the process.
+
+    Parquet cannot be read by the row: it is written once, uncompressed, as an Arrow file.
+
+    Args:
+        path: the Parquet file.
+        into: the Arrow file; one that is there is taken as it is.
+    """
+    if not into.is_file():
+        with (
+            pq.ParquetFile(require(path)) as source,
+            atomic(into) as partial,
+            pa.OSFile(str(partial), "wb") as sink,
+            pa.ipc.new_file(sink, source.schema_arrow) as writer,
+        ):
+            for batch in source.iter_batches():
+                writer.write_batch(batch)
+    return pa.ipc.open_file(pa.memory_map(str(into))).read_all()
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

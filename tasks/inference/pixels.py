@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
@@ -18,10 +19,9 @@ from torch import Tensor
 
 from models.parts.band_groups import CHANNELS, group_bands
 from models.parts.tiling import cut_tiles
-from tasks.core import tables
 from tasks.core.errors import TrainingError
 from tasks.core.imported_sensors import known_sensor
-from tasks.core.stage import read_json, write_json
+from tasks.core.stage import read_json, require, write_json
 from tasks.inference.compose import planes, with_ratio
 from tasks.inference.samples import ImageRef, Sample, tile_share
 
@@ -196,18 +196,46 @@ def read_geotiff(content: bytes, what: str) -> dict[str, NDArray[np.float32]]:
     return {str(name): plane.astype(np.float32) for name, plane in zip(names, values, strict=True)}
 
 
+class Shard:
+    """Chips of one shard, read by the row group that holds them; the last group is kept."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a shard; only the names of its chips are read."""
+        self._path = path
+        self._file = pq.ParquetFile(require(path))
+        sizes = [self._file.metadata.row_group(number).num_rows for number in range(self._file.num_row_groups)]
+        places = [(number, row) for number, size in enumerate(sizes) for row in range(size)]
+        names = self._file.read(columns=["chip_id"])["chip_id"].to_pylist()
+        self._places = dict(zip(names, places, strict=True))
+        self._held: tuple[int, list[bytes]] = (-1, [])
+
+    def pixels(self, chip_id: str) -> bytes:
+        """A chip's GeoTIFF.
+
+        Raises:
+            TrainingError: the shard does not hold the chip.
+        """
+        if chip_id not in self._places:
+            raise TrainingError(f"chip {chip_id} is not in {self._path}; rebuild stage `mixture`")
+        group, row = self._places[chip_id]
+        if self._held[0] != group:
+            self._held = (group, self._file.read_row_group(group, columns=["pixels"])["pixels"].to_pylist())
+        content: bytes = self._held[1][row]
+        return content
+
+
 class ChipReader:
     """Images of samples from the shards of their chips, cut into the model's tiles; the last used are kept, uncut."""
 
     def __init__(
-        self, normalise: Normalisation, size: int, max_tiles: int, cache_mb: int = 1024, shards: int = 8
+        self, normalise: Normalisation, size: int, max_tiles: int, cache_mb: int = 1024, shards: int = 64
     ) -> None:
         self.normalise = normalise
         self.size, self.max_tiles = size, max_tiles
         self._room = cache_mb * 2**20
         self._images: OrderedDict[str, Image] = OrderedDict()
         self._held = 0
-        self._shards: OrderedDict[str, dict[str, bytes]] = OrderedDict()
+        self._shards: OrderedDict[str, Shard] = OrderedDict()
         self._most_shards = shards
 
     def images(self, sample: Sample, change: Callable[[Image], Image] | None = None) -> list[Tiles]:
@@ -229,10 +257,8 @@ class ChipReader:
         if key in self._images:
             self._images.move_to_end(key)
             return self._images[key]
-        content = self._shard(image.shard)
-        if image.chip_id not in content:
-            raise TrainingError(f"chip {image.chip_id} is not in {image.shard}; rebuild stage `mixture`")
-        pixels = read_geotiff(content[image.chip_id], f"chip {image.chip_id} in {image.shard}")
+        content = self._shard(image.shard).pixels(image.chip_id)
+        pixels = read_geotiff(content, f"chip {image.chip_id} in {image.shard}")
         composed = compose(pixels, image.sensor, image.bands, self.normalise)
         self._images[key] = composed
         self._held += composed.pixels.nbytes
@@ -240,10 +266,9 @@ class ChipReader:
             self._held -= self._images.popitem(last=False)[1].pixels.nbytes
         return composed
 
-    def _shard(self, shard: str) -> dict[str, bytes]:
+    def _shard(self, shard: str) -> "Shard":
         if shard not in self._shards:
-            table = tables.read(Path(shard), ["chip_id", "pixels"])
-            self._shards[shard] = dict(zip(table["chip_id"].to_pylist(), table["pixels"].to_pylist(), strict=True))
+            self._shards[shard] = Shard(Path(shard))
         self._shards.move_to_end(shard)
         while len(self._shards) > self._most_shards:
             self._shards.popitem(last=False)

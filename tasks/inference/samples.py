@@ -2,12 +2,15 @@
 named.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from models.earthdial.prompt import IMAGE, Encoded, PromptError, Tokenizer, encode
 from models.parts.tile_grid import count_tiles
@@ -86,22 +89,58 @@ def tile_share(max_tiles: int, images: int) -> int:
     return max(1, max_tiles // max(1, images))
 
 
-def read_samples(path: Path) -> list[Sample]:
-    """The samples of one table of a mixture, in its order.
+class Samples:
+    """The samples of one table of a mixture, in its order, each made when it is asked for.
+
+    A mixture of millions as objects would not fit into the memory of every process that trains on it.
 
     Raises:
-        TrainingError: a conversation is not EarthDial's schema.
+        TrainingError: when a sample is asked for whose conversation is not EarthDial's schema.
     """
-    samples = []
-    for row in tables.read(path).to_pylist():
+
+    def __init__(self, table: pa.Table, path: Path, rows: NDArray[np.int64] | None = None) -> None:
+        """Of all rows of a table of `SCHEMA`, or some; `path` is where it came from, for messages."""
+        self._table, self._path = table, path
+        self._rows = np.arange(table.num_rows) if rows is None else rows
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self._rows)
+
+    def __getitem__(self, number: int) -> Sample:
+        """One sample, counted from 0."""
+        return self._sample(self._table.slice(int(self._rows[number]), 1).to_pylist()[0])
+
+    def __iter__(self) -> Iterator[Sample]:
+        """All of them; rows that follow one another are decoded by the thousand."""
+        for run in np.split(self._rows, np.flatnonzero(np.diff(self._rows) != 1) + 1):
+            for start in range(0, len(run), 1024):
+                some = self._table.slice(int(run[start]), min(1024, len(run) - start))
+                yield from map(self._sample, some.to_pylist())
+
+    def keep(self, numbers: Sequence[int] | NDArray[np.int64]) -> "Samples":
+        """Some of them, in that order."""
+        return Samples(self._table, self._path, self._rows[np.asarray(numbers, np.int64)])
+
+    def _sample(self, row: dict[str, Any]) -> Sample:
         try:
             turns = conversations.load(row.pop("conversations"))
         except ValueError as error:
-            raise TrainingError(f"{path}, sample {row['sample_id']}: {error}; rebuild stage `mixture`") from error
+            raise TrainingError(f"{self._path}, sample {row['sample_id']}: {error}; rebuild stage `mixture`") from error
         images = tuple(ImageRef(**{**image, "bands": tuple(image["bands"])}) for image in row.pop("images"))
         types = tuple(row.pop("question_types"))
-        samples.append(Sample(**row, images=images, turns=tuple(turns), question_types=types))
-    return samples
+        return Sample(**row, images=images, turns=tuple(turns), question_types=types)
+
+
+def read_samples(path: Path, mapped: Path | None = None) -> Samples:
+    """The samples of one table of a mixture.
+
+    Args:
+        path: the table.
+        mapped: where to keep an Arrow file of it that rows are read from as they are needed; None for a table that
+            may be held in memory.
+    """
+    return Samples(tables.read(path) if mapped is None else tables.mapped(path, mapped), path)
 
 
 def bare_question(question: str) -> str:

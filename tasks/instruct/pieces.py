@@ -144,7 +144,7 @@ def make(piece: Piece, converter: Converter, folder: Path, strict: bool, made_fr
     tally.rows, tally.kept, tally.chips = position - piece.start, len(talks), len(chips)
     tally.pairs = sum(len(talk["turns"]) for talk in talks)
     outputs = piece.outputs(folder)
-    tables.write_rows(chips, chip_table.SCHEMA, outputs["chips"])
+    tables.write_rows(chips, chip_table.SCHEMA, outputs["chips"], group=chip_table.GROUP)
     tables.write_rows(talks, CONVERSATIONS, outputs["conversations"])
     tables.write_rows(rejects, REJECTS, outputs["rejects"])
     write_json(folder / RECORDS / f"{piece.name}.json", {"made_from": made_from, "tally": tally.as_json()})

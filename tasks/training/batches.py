@@ -4,9 +4,9 @@ of band groups.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -18,15 +18,13 @@ from models.parts.packing import positions, sample_ends
 from tasks.core.imported_sensors import known_sensor
 from tasks.inference.compose import planes
 from tasks.inference.pixels import ChipReader, batch_images
-from tasks.inference.samples import ImageRef, Sample, encode_samples
+from tasks.inference.samples import ImageRef, Sample, Samples, encode_samples
 from tasks.training.augment import Change
+from tasks.training.measure import Measured, measure
 from tasks.training.order import Plan, Sizes
 from tasks.training.pack import Ints
 from tasks.training.parallel import World, pieces_of
 from tasks.training.params import AugmentParams
-
-CHUNK = 4096
-"""Samples encoded at a time when their lengths are measured: tokens of all of a large mixture would not fit."""
 
 
 @dataclass(frozen=True)
@@ -65,33 +63,52 @@ class Data:
 
     def __init__(
         self,
-        samples: Sequence[Sample],
+        samples: Samples,
         tokenizer: Tokenizer,
         chips: ChipReader,
         config: EarthDialConfig,
         max_length: int,
         max_groups: int,
+        folder: Path,
+        name: str,
+        world: World,
         augment: AugmentParams | None = None,
     ) -> None:
-        """Encode every sample once; those larger than a pack are left out and named in `rejected`."""
+        """Measure every sample; those larger than a pack are left out and named in `rejected`.
+
+        Args:
+            samples: of one split.
+            tokenizer: the model's.
+            chips: reads their images.
+            config: the model's.
+            max_length: most tokens of a sample.
+            max_groups: most band groups of a sample.
+            folder: where what was measured is kept.
+            name: of the split.
+            world: the processes that train.
+            augment: how images are varied in training.
+        """
         self.tokenizer, self.chips, self.config = tokenizer, chips, config
-        self.max_length, self.augment = max_length, augment
-        self.samples: list[Sample] = []
-        self.rejected: list[dict[str, str]] = []
+        self.max_length, self.max_groups, self.augment = max_length, max_groups, augment
+        usable, costs, self.rejected = measure(samples, self._costs, folder, name, world)
+        self.samples = samples.keep(usable)
+        self.sizes = Sizes(*costs.T)
+
+    def _costs(self, samples: Sequence[Sample]) -> Measured:
+        """What some samples cost; see `measure`."""
+        good, rejected = self._encode(samples)
+        places = {id(sample): place for place, sample in enumerate(samples)}
         costs: list[tuple[int, ...]] = []
-        for start in range(0, len(samples), CHUNK):
-            good, bad = self._encode(samples[start : start + CHUNK])
-            self.rejected += bad
-            for sample, encoded in good:
-                counts = sample.tile_counts(config.image_size, config.max_tiles)
-                needed = sum(count * groups_of(image) for count, image in zip(counts, sample.images, strict=True))
-                if needed > max_groups:
-                    detail = f"{needed} band groups, {max_groups} allowed"
-                    self.rejected.append({"sample_id": sample.sample_id, "reason": "too-many-groups", "detail": detail})
-                    continue
-                self.samples.append(sample)
-                costs.append((len(encoded.ids), needed, encoded.targets, sum(counts), sample.repeats))
-        self.sizes = Sizes(*np.array(costs, np.int64).reshape(-1, 5).T)
+        for sample, encoded in good:
+            tiles = sample.tile_counts(self.config.image_size, self.config.max_tiles)
+            groups = sum(count * groups_of(image) for count, image in zip(tiles, sample.images, strict=True))
+            if groups > self.max_groups:
+                detail = f"{groups} band groups, {self.max_groups} allowed"
+                rejected.append({"sample_id": sample.sample_id, "reason": "too-many-groups", "detail": detail})
+            else:
+                told = (len(encoded.ids), groups, encoded.targets, sum(tiles), sample.repeats)
+                costs.append((places[id(sample)], *told))
+        return costs, rejected
 
     def _encode(self, samples: Sequence[Sample]) -> Any:
         config = self.config
@@ -109,7 +126,7 @@ class Data:
             length: tokens to fill up to with padding; None for none.
             seed: of the variation of the images; None shows them as they are.
         """
-        chosen = [self.samples[index] for index in indices]
+        chosen = [self.samples[int(index)] for index in indices]
         good, _ = self._encode(chosen)
         ids = [encoded.ids for _, encoded in good]
         labels = [encoded.labels for _, encoded in good]

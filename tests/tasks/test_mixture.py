@@ -137,3 +137,15 @@ def test_an_imported_set_that_is_not_there_is_named_with_what_makes_it(tmp_path:
     write_params(tmp_path, ["sentinel-1"], mixture={"stage3": {"imported": {"satlas-s2": 1}}})
     with contextlib.chdir(tmp_path), pytest.raises(MissingInputError, match="earthloom import earthdial-instruct"):
         mixture.run("3")
+
+
+def test_a_mixture_on_disk_gives_the_samples_that_one_in_memory_gives(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 8, ("sentinel-2", "sentinel-1"))
+    with contextlib.chdir(tmp_path):
+        mixture.run("3")
+        table = paths.mixture("3") / "train.parquet"
+        held, mapped = read_samples(table), read_samples(table, tmp_path / "train.arrow")
+    assert list(held) == list(mapped) == [mapped[number] for number in range(len(held))]
+    some = mapped.keep([5, 2, 7])
+    assert list(some) == [held[5], held[2], held[7]] and list(some.keep([1])) == [held[2]]
+    assert not list(held.keep([]))

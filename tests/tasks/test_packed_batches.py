@@ -1,6 +1,8 @@
 """Packed samples are as if each were alone: what stands beside a sample in its pack cannot touch it."""
 
 import contextlib
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +13,16 @@ from models.earthdial.model import EarthDialForConditionalGeneration
 from models.earthdial.prompt import IGNORED
 from models.parts.packing import attend_within_samples, packed_attention, positions, sample_ends
 from tasks import mixture, stats, tokenizer, train
+from tasks.inference.samples import Sample
 from tasks.training.batches import Batch, Data
+from tasks.training.measure import Measured, measure
+from tasks.training.parallel import World
 from tasks.training.params import AugmentParams, load_recipe
 from tests.fixtures.small_dataset import write_dataset
 
 torch.set_num_threads(1)
 SENSORS = ("sentinel-2", "sentinel-1")
+ALONE = World(0, 1, torch.device("cpu"))
 Parts = tuple[EarthDialForConditionalGeneration, Data]
 
 
@@ -33,7 +39,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
         params, recipe = load_recipe()
         tokens, _ = train.load_tokenizer("1", params.preset)
         model = train.begin("1", params, 0, tokens)
-        data, _, _ = train.read_data("3", model, tokens, recipe.common)
+        data, _, _ = train.read_data("3", model, tokens, recipe.common, ALONE)
         data["train"].pack(range(len(data["train"].samples)))  # reads every chip, from this folder
     nn.init.normal_(model.model.band_fusion.out.weight, std=0.05)
     attend_within_samples(model.model.language_model)
@@ -155,3 +161,30 @@ def test_training_shows_an_image_otherwise_each_time_and_validation_as_it_is(par
         assert not torch.equal(first, later)
     finally:
         data.augment = None
+
+
+def test_what_was_measured_by_several_processes_is_what_one_measures_and_is_kept(parts: Parts, tmp_path: Path) -> None:
+    _, data = parts
+    calls: list[int] = []
+
+    def cost(some: Sequence[Sample]) -> Measured:
+        calls.append(len(some))
+        return [(place, len(sample.turns[0][0]), 1, 1, 1, 1) for place, sample in enumerate(some)][1:], []
+
+    class Alone(World):
+        def wait(self) -> None:
+            """The other process is run after this one, here."""
+
+    number = len(data.samples)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.training.measure.CHUNK", 7)
+        usable, costs, _ = measure(data.samples, cost, tmp_path, "one", ALONE)
+        for rank in (1, 0):
+            with contextlib.suppress(FileNotFoundError):
+                shared = measure(data.samples, cost, tmp_path, "two", Alone(rank, 2, torch.device("cpu")))
+    assert len(usable) == number - -(-number // 7)
+    assert costs[:, 0].tolist() == [len(data.samples[int(index)].turns[0][0]) for index in usable]
+    assert (shared[0] == usable).all() and (shared[1] == costs).all()
+    before = len(calls)
+    again = measure(data.samples, cost, tmp_path, "one", ALONE)
+    assert len(calls) == before and (again[1] == costs).all()
