@@ -15,11 +15,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import yaml
 from rich.console import Console
 from rich.table import Table
+
+from tasks.scoring.tally import means
 
 CARRIED = ("tokenizer", "stats", "chips", "mixture", "split")
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +35,7 @@ def workspace(folder: Path, data: Path, fusion: str, seed: int) -> None:
     params = yaml.safe_load((data.parent / "params.yaml").read_text())
     params["model"]["fusion"] = fusion
     params["train"]["common"]["seed"] = seed
+    params["evaluate"]["controls"] = ["no-image"]
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
@@ -60,11 +62,9 @@ def answers(data: Path, fusion: str, seed: int) -> pl.DataFrame:
 
 def interval(rows: pl.DataFrame, count: int = 2000) -> tuple[float, float]:
     """95 % of the accuracy when chips are drawn again."""
-    per_chip = rows.group_by("chip_id").agg(pl.col("correct").sum().alias("right"), pl.len().alias("n")).sort("chip_id")
-    right, n = per_chip["right"].to_numpy(), per_chip["n"].to_numpy()
-    drawn = np.random.default_rng(0).integers(0, len(n), (count, len(n)))
-    low, high = np.quantile(right[drawn].sum(1) / n[drawn].sum(1), (0.025, 0.975))
-    return float(low), float(high)
+    chips = rows["chip_id"].rank("dense").cast(pl.Int64).to_numpy()
+    low, high = means({"accuracy": rows["correct"].to_numpy()}).intervals(chips, count, 0)["accuracy"]
+    return low / 100, high / 100
 
 
 def main() -> None:

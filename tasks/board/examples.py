@@ -13,8 +13,8 @@ from tasks.board.scored import Scored
 from tasks.core import boxes
 from tasks.core.conversations import IMAGE
 from tasks.core.grid import stable_hash
-from tasks.scoring.controls import shown
 from tasks.scoring.read import ARMS
+from tasks.scoring.spread import shown
 
 TAG = re.compile(r"\[[A-Za-z][\w.]*\]|</?(?:ref|box|p)>")
 WRONG, RIGHT = 1e-9, 100 - 1e-9

@@ -51,6 +51,8 @@ def context(dataset: data.Dataset, params: ReportParams) -> Mapping[str, Any]:
         "mood": mood,
         "verdict": sentence,
         "standing": story.standing,
+        "controls": list(charts.bars(dataset.scores["overall"])),
+        "control_titles": charts.CONTROLS,
         "certificate": dataset.certificate,
         "origins": story.origins(dataset),
         "label_sources": story.label_sources(dataset),

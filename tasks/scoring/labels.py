@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks.scoring.read import Predictions
 from tasks.scoring.tally import Array, Tally, codes, ratio
@@ -112,6 +113,12 @@ def exact(predictions: Predictions) -> Tally:
     index, pairs = _pairs(predictions)
     correct = [bool(truth.strip()) and same(answer, truth) for answer, truth in pairs]
     return Tally.of(np.column_stack([np.array(correct, float), np.ones(len(pairs))]), index, _accuracy)
+
+
+def correct(predictions: Predictions) -> NDArray[np.bool_]:
+    """Which answers are right by `exact`, (rows,)."""
+    told = exact(predictions)
+    return np.asarray(told.distinct[told.index, 0] > 0)
 
 
 def answers(predictions: Predictions) -> Tally:

@@ -43,7 +43,8 @@ KNOWN = frozenset(
         *MASKS,
         *["answer", "question", "annotation", "groundtruth", "gt_bbox", "references", "task_type", "size_group"],
         *["obj_ids", "obj_location", "obj_name", "sensor", "modality", "prompt", "raw_answer", "parsed_answer"],
-        *["correct", "blank_correct", "majority_correct", "checkpoint", "benchmark", "split", "prompt_tokens"],
+        *["correct", "blank_correct", "other_image_correct", "shuffled_bands_correct", "greyed_correct"],
+        *["majority_correct", "checkpoint", "benchmark", "split", "prompt_tokens"],
         *["stop", "model", "arm", "parsed", "rejected", "answer_type", "options"],
     ]
 )
@@ -135,7 +136,16 @@ def read(path: Path, task: str) -> Predictions:
     """
     if not path.is_file():
         raise PredictionsError(f"{path} is not there")
-    frame = _frame(path)
+    return of_frame(_frame(path), task, path)
+
+
+def of_frame(frame: pl.DataFrame, task: str, path: Path) -> Predictions:
+    """The same of rows already in memory; `path` is what they are called in messages.
+
+    Raises:
+        PredictionsError: as for `read`.
+    """
+    frame = _as_text(frame)
     if not len(frame):
         raise PredictionsError(f"{path} has no row")
     if "answer" not in frame.columns:

@@ -184,7 +184,8 @@ def test_scores_and_certificate_are_those_of_the_artifacts(reported: Path, page:
     for name, score in [("all", scores["overall"]), *scores["by_type"].items()]:
         low, high = (percent(value) for value in score["ci95"])
         row = f"{name} {score['n']} {percent(score['accuracy'])} {low} to {high} "
-        assert row + f"{percent(score['majority'])} {percent(score['no_image'])}" in page.text
+        beside = " ".join(percent(score[arm]) for arm in ("majority", "no_image", "other_image"))
+        assert row + beside in page.text
     assert "812 m between the nearest training and test chips" in page.text
     assert "synthetic, 10 parameters" in page.text
 
@@ -240,6 +241,11 @@ def _score(accuracy: float, majority: float, no_image: float, half: float = 0.05
     ("score", "mood", "sentence"),
     [
         (_score(0.8, 0.5, 0.6), "better", "This beats the same model without the image (60.0 %)"),
+        (
+            _score(0.62, 0.5, 0.4) | {"other_image": 0.6},
+            "level",
+            "This is not better than the same model shown another",
+        ),
         (_score(0.62, 0.6, 0.5), "level", "This is not better than always giving the most frequent answer"),
         (
             _score(0.3, 0.6, 0.5),
@@ -253,7 +259,14 @@ def test_the_verdict_is_honest(score: dict[str, object], mood: str, sentence: st
     found, text = verdict({"overall": score, "by_type": {"presence": score}})
     assert found == mood
     assert sentence in text
-    assert ("no question type on which it beats both" in text) == (mood != "better")
+    assert ("no question type on which it beats every control" in text) == (mood != "better")
+
+
+def test_the_verdict_holds_a_score_against_the_controls_it_has() -> None:
+    score = _score(0.8, 0.5, 0.6)
+    del score["no_image"]
+    _, text = verdict({"overall": score, "by_type": {"presence": score}})
+    assert "most frequent answer (50.0 %)" in text and "without it" not in text
 
 
 def test_smoothing_starts_unbiased_and_thinning_keeps_the_last() -> None:
