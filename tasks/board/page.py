@@ -1,12 +1,10 @@
-"""The board as a page of its own, or as a section of another."""
+"""The board as a page."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import tasks.report
@@ -19,7 +17,7 @@ from tasks.board.scored import CACHE, CONTROLS, LEGACY_TITLES, TITLES, Scored, s
 from tasks.board.story import Row, facts, verdict
 from tasks.board.thumbnails import IMPORTED, thumbnails
 from tasks.board.versus import versus
-from tasks.report.story import count
+from tasks.report.template import environment
 
 HERE = Path(__file__).parent
 STYLE = Path(tasks.report.__file__).parent / "style.css"
@@ -70,23 +68,20 @@ class Places:
     """Of scores."""
 
 
-def fragment(places: Places | None = None, against: tuple[str, str] | None = None) -> Markup:
-    """The board as one `<div id="board">` with its style inside, for a page that has the report's style. Its ids and
-    selectors begin with `board`, so that they meet no other's.
+def page(places: Places | None = None, against: tuple[str, str] | None = None, back: str | None = None) -> str:
+    """The board as a page with nothing outside it; the same inputs give the same bytes.
+
+    Args:
+        places: where its inputs lie.
+        against: two models, the second of which is held against the first.
+        back: address of the page that leads here, if there is one.
 
     Raises:
         EarthloomError: there is nothing to show, or a run cannot be scored; says which.
     """
-    values = {**context(places or Places(), against), "alone": False}
-    return Markup(_environment().get_template("board.html.j2").render(values))
-
-
-def page(places: Places | None = None, against: tuple[str, str] | None = None) -> str:
-    """The board as a page with nothing outside it; the same inputs give the same bytes."""
-    values = {**context(places or Places(), against), "alone": True}
-    body = Markup(_environment().get_template("board.html.j2").render(values))
-    values |= {"style": Markup(STYLE.read_text()), "body": body}
-    return _environment().get_template("page.html.j2").render(values)
+    filters = {"score": lambda value: f"{value:.1f}", "capitalize_first": lambda text: text[:1].upper() + text[1:]}
+    values = {**context(places or Places(), against), "back": back}
+    return environment(HERE, **filters).get_template("page.html.j2").render(values)
 
 
 def context(places: Places, against: tuple[str, str] | None) -> dict[str, Any]:
@@ -97,7 +92,7 @@ def context(places: Places, against: tuple[str, str] | None) -> dict[str, Any]:
     for one in compared:
         _illustrate(one.second.run, [*one.gained, *one.lost], places)
     return {
-        "board_style": Markup((HERE / "board.css").read_text()),
+        "style": Markup(STYLE.read_text() + (HERE / "board.css").read_text()),
         "groups": _grouped(rows),
         "rows": rows,
         "facts": facts(rows),
@@ -142,20 +137,3 @@ def _grouped(rows: Sequence[Row]) -> list[Group]:
 def _published() -> list[tuple[registry.Benchmark, tuple[registry.Figure, ...]]]:
     found = [(row, registry.published(name)) for name, row in registry.benchmarks().items()]
     return [(row, figures) for row, figures in found if figures]
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=count,
-        score=lambda value: f"{value:.1f}",
-        slug=lambda text: re.sub(r"\W+", "-", text),
-        capitalize_first=lambda text: text[:1].upper() + text[1:],
-    )
-    return environment

@@ -1,11 +1,9 @@
 """`python -m tasks.report`: data/report/index.html, one page with nothing outside it, and its charts."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tasks.core import paths
@@ -13,6 +11,7 @@ from tasks.core.section import load
 from tasks.core.stage import Summary, atomic, main
 from tasks.report import charts, data, gallery, maps, story, svg, world
 from tasks.report.params import ReportParams
+from tasks.report.template import environment
 
 HERE = Path(__file__).parent
 
@@ -64,15 +63,7 @@ def context(dataset: data.Dataset, params: ReportParams) -> Mapping[str, Any]:
 
 def page(values: Mapping[str, Any]) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=charts.percent, count=story.count, slug=lambda text: re.sub(r"\W+", "-", text))
-    return environment.get_template("page.html.j2").render(values)
+    return environment(HERE, percent=charts.percent).get_template("page.html.j2").render(values)
 
 
 def figures(values: Mapping[str, Any]) -> Mapping[str, str]:
