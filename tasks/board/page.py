@@ -1,11 +1,12 @@
 """The board as a page."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import tasks.report
 from tasks.benchmarks import registry
@@ -59,8 +60,10 @@ class Group:
 class Places:
     """Where the board's inputs lie."""
 
-    runs: Path = RUNS
-    leakage: Path = LEAKAGE
+    runs: Path | None = RUNS
+    """None for the demo's own questions alone."""
+    leakage: Path | None = LEAKAGE
+    """None to read no result of `earthloom leakage`."""
     imported: Path = IMPORTED
     demo: Path | None = None
     """The demo's predictions; None for where stage `evaluate` leaves them."""
@@ -79,7 +82,11 @@ def page(places: Places | None = None, against: tuple[str, str] | None = None, b
     Raises:
         EarthloomError: there is nothing to show, or a run cannot be scored; says which.
     """
-    filters = {"score": lambda value: f"{value:.1f}", "capitalize_first": lambda text: text[:1].upper() + text[1:]}
+    filters = {
+        "score": lambda value: f"{value:.1f}",
+        "capitalize_first": lambda text: text[:1].upper() + text[1:],
+        "code": lambda text: Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text)))),
+    }
     values = {**context(places or Places(), against), "back": back}
     return environment(HERE, **filters).get_template("page.html.j2").render(values)
 
@@ -101,6 +108,7 @@ def context(places: Places, against: tuple[str, str] | None) -> dict[str, Any]:
         "titles": TITLES,
         "legacy_titles": LEGACY_TITLES,
         "controls": CONTROLS,
+        "drawn": _drawn(found),
         "against": against,
         "compared": compared,
         "published": _published(),
@@ -112,6 +120,13 @@ def _row(one: Scored, places: Places) -> Row:
     picked = examples(one, choose(one, EXAMPLES))
     _illustrate(one.run, picked, places)
     return Row(one, leak(one.run, places.leakage), lanes.lane(one), picked)
+
+
+def _drawn(rows: Sequence[Scored]) -> set[str]:
+    """Marks that some lane has: what the key need explain."""
+    found = {name for row in rows for name in row.controls}
+    found |= {"legacy" for row in rows if row.legacy_metric is not None}
+    return found | {"published" for row in rows if row.published is not None}
 
 
 def _illustrate(run: Run, picked: Sequence[Example], places: Places) -> None:

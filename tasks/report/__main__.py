@@ -1,4 +1,4 @@
-"""`python -m tasks.report`: data/report/index.html, one page with nothing outside it, and its charts."""
+"""`python -m tasks.report`: data/report/index.html, its charts, and board.html; nothing outside them is shown."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tasks.board.page import Places
+from tasks.board.page import page as board_page
 from tasks.core import paths
 from tasks.core.section import load
 from tasks.core.stage import Summary, atomic, main
@@ -49,6 +51,7 @@ def context(dataset: data.Dataset, params: ReportParams) -> Mapping[str, Any]:
         "score_rows": [("all", dataset.scores["overall"]), *by_type],
         "mood": mood,
         "verdict": sentence,
+        "board": paths.report_board().name,
         "standing": story.standing,
         "controls": list(charts.bars(dataset.scores["overall"])),
         "control_titles": charts.CONTROLS,
@@ -75,12 +78,15 @@ def figures(values: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def run() -> Summary:
-    """Make the page."""
+    """Make the pages."""
     params = load(ReportParams, "report")
     dataset = data.read()
     values = context(dataset, params)
-    with atomic(paths.report()) as partial:
-        partial.write_text(page(values), encoding="utf-8")
+    # The board takes what is declared of this stage, not the runs that may lie beside it.
+    board = board_page(Places(runs=None, leakage=None), back=paths.report().name)
+    for path, text in ((paths.report(), page(values)), (paths.report_board(), board)):
+        with atomic(path) as partial:
+            partial.write_text(text, encoding="utf-8")
     for name, drawing in figures(values).items():
         with atomic(paths.report().parent / "plots" / f"{name}.svg") as partial:
             partial.write_text(drawing, encoding="utf-8")

@@ -83,6 +83,14 @@ def test_a_score_stands_with_its_interval_its_controls_the_legacy_figure_and_its
     assert "own scorer: token recall: 90.0" in text.replace("EarthDial&#39;s ", "") and ">40</td>" in text
 
 
+def test_one_score_alone_is_not_counted_among_many(tmp_path):
+    truth = truths()
+    run(tmp_path, "A", "rsvqa-lr", questions(truth[::-1], truth))
+    text = page(places(tmp_path))
+    assert "on 1 benchmark<" in text and "The score cannot be told from what needs no look at the image: " in text
+    assert "1 of 1 scores" not in text
+
+
 def test_a_published_figure_is_marked_as_not_run_here(root):
     text = page(places(root))
     assert '<span class="quoted">88.8</span><small>EarthDial, paper</small>' in row_of(text, "Sees", "AID")
