@@ -14,7 +14,7 @@ from tasks.core.stage import atomic
 from tasks.evaluate.answers import COLUMNS, Row
 from tasks.evaluate.params import EvaluateParams
 from tasks.scoring import labels
-from tasks.scoring.read import Predictions, of_frame
+from tasks.scoring.read import Predictions
 from tasks.scoring.spread import spread
 from tasks.scoring.tally import Tally
 from tasks.scoring.texts import plain
@@ -46,15 +46,11 @@ class Marked:
     """Answers to held-out questions, marked: the model's own, those of its controls, and the majority's."""
 
     def __init__(self, rows: Sequence[Row], majority: Majority, params: EvaluateParams) -> None:
-        """From the rows of `tasks.evaluate.answers.predict`.
-
-        Raises:
-            PredictionsError: there is no row, or a question stands twice.
-        """
+        """From the rows of `tasks.evaluate.answers.predict`."""
         guesses = [majority.answer(row["question_type"], row["question"]) for row in rows]
         frame = pl.DataFrame(list(rows), infer_schema_length=None).with_columns(majority_answer=pl.Series(guesses))
         self.params = params
-        self.predictions = of_frame(frame, "vqa", Path("the held-out questions"))
+        self.predictions = Predictions(Path("predictions.parquet"), "vqa", frame, "annotation")
         self.arms = {"accuracy": ("answer", "correct")}
         """Name of each score, and the columns of its answers and of their marks."""
         for name, column in [(control.replace("-", "_"), COLUMNS[control]) for control in params.controls]:

@@ -136,16 +136,7 @@ def read(path: Path, task: str) -> Predictions:
     """
     if not path.is_file():
         raise PredictionsError(f"{path} is not there")
-    return of_frame(_frame(path), task, path)
-
-
-def of_frame(frame: pl.DataFrame, task: str, path: Path) -> Predictions:
-    """The same of rows already in memory; `path` is what they are called in messages.
-
-    Raises:
-        PredictionsError: as for `read`.
-    """
-    frame = _as_text(frame)
+    frame = _frame(path)
     if not len(frame):
         raise PredictionsError(f"{path} has no row")
     if "answer" not in frame.columns:
