@@ -24,6 +24,7 @@ def change(fusion: str, seed: int, params: Values) -> None:
     """This kind and seed into the parameters."""
     params["model"]["fusion"] = fusion
     params["train"]["common"]["seed"] = seed
+    params["evaluate"]["controls"] = ["no-image"]
 
 
 def stages_before(data: Path, into: Path) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import yaml
+
+from tasks.scoring.tally import means
 
 CARRIED = ("tokenizer", "stats", "chips", "split")
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,8 +60,6 @@ def trained_and_asked(
 
 def interval(rows: pl.DataFrame, count: int = 2000) -> tuple[float, float]:
     """95 % of the accuracy when chips are drawn again."""
-    per_chip = rows.group_by("chip_id").agg(pl.col("correct").sum().alias("right"), pl.len().alias("n")).sort("chip_id")
-    right, n = per_chip["right"].to_numpy(), per_chip["n"].to_numpy()
-    drawn = np.random.default_rng(0).integers(0, len(n), (count, len(n)))
-    low, high = np.quantile(right[drawn].sum(1) / n[drawn].sum(1), (0.025, 0.975))
-    return float(low), float(high)
+    chips = rows["chip_id"].rank("dense").cast(pl.Int64).to_numpy()
+    low, high = means({"accuracy": rows["correct"].to_numpy()}).intervals(chips, count, 0)["accuracy"]
+    return low / 100, high / 100

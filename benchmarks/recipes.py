@@ -63,6 +63,7 @@ def folds_of(data: Path) -> dict[str, int]:
 
 def put(recipe: Values, params: Values) -> None:
     """A recipe into the parameters."""
+    params["evaluate"]["controls"] = ["no-image"]
     for section, values in [*ALL.items(), *recipe.items()]:
         params["train"][section] |= values
 

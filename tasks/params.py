@@ -11,7 +11,7 @@ from tasks.core.catalog import CatalogParams
 from tasks.core.grid import GridParams
 from tasks.core.section import Section
 from tasks.core.stage import Summary, main, write_json
-from tasks.evaluate import EvaluateParams
+from tasks.evaluate.params import EvaluateParams
 from tasks.labels.params import LabelsParams
 from tasks.mixture import MixtureParams
 from tasks.qa.params import QAParams

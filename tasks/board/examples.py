@@ -13,10 +13,17 @@ from tasks.board.scored import Scored
 from tasks.core import boxes
 from tasks.core.conversations import IMAGE
 from tasks.core.grid import stable_hash
-from tasks.scoring.controls import shown
 from tasks.scoring.read import ARMS
+from tasks.scoring.spread import shown
 
 TAG = re.compile(r"\[[A-Za-z][\w.]*\]|</?(?:ref|box|p)>")
+HOW = {
+    "no_image": "without the image",
+    "other_image": "shown another one",
+    "shuffled_bands": "bands shuffled",
+    "greyed": "bands greyed",
+}
+"""The controls in which the model answers, as a card names them."""
 WRONG, RIGHT = 1e-9, 100 - 1e-9
 
 
@@ -40,8 +47,8 @@ class Example:
     """The headline metric of this answer alone, 0 to 100."""
     kind: str
     """Type of the question, if it has one."""
-    blind: str | None
-    """What the same model says without the image."""
+    controls: tuple[tuple[str, str], ...] = ()
+    """(how, answer) of the same model in each control that the run has."""
     other: str | None = None
     """What the other model of a comparison says."""
     outlines: tuple[Outline, ...] = ()
@@ -100,11 +107,14 @@ def examples(row: Scored, rows: Sequence[int], other: Scored | None = None) -> l
     told = row.predictions
     columns = told.frame.columns
     kinds, keys = types(row), names(row)
-    blind = next((name for name in ARMS["no_image"] if name in columns), None)
     picked = told.rows(np.array(rows, dtype=np.int64))
     references = picked.references()
     questions = picked.texts("question") if "question" in columns else [""] * len(rows)
-    blinds: list[str | None] = list(picked.texts(blind)) if blind else [None] * len(rows)
+    arms = {
+        how: picked.frame[column].to_list()
+        for name, how in HOW.items()
+        if (column := next((column for column in ARMS[name] if column in columns), None))
+    }
     others: list[str | None] = [None] * len(rows)
     if other is not None:
         others = list(other.predictions.rows(np.array(rows, dtype=np.int64)).texts("answer"))
@@ -120,7 +130,7 @@ def examples(row: Scored, rows: Sequence[int], other: Scored | None = None) -> l
                 answer=shown(answer),
                 fared=float(row.fared[number]),
                 kind=kinds[number],
-                blind=None if blinds[place] is None else shown(str(blinds[place])),
+                controls=tuple((how, shown(told[place])) for how, told in arms.items() if told[place] is not None),
                 other=None if others[place] is None else shown(str(others[place])),
                 outlines=_outlines(row, truths, answer),
             )

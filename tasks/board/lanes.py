@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from tasks.board.scored import CONTROLS, LEGACY_TITLES, TITLES, Scored
-from tasks.report.svg import Plot
+from tasks.report.svg import CONTROL_MARKS, Plot
 
 WIDTH, HEIGHT = 300.0, 30.0
-BLIND = ("no_image", "other_image", "shuffled_bands", "greyed")
-"""Controls in which the model itself answers."""
 
 
 def lane(row: Scored) -> Markup:
@@ -27,18 +25,13 @@ def lane(row: Scored) -> Markup:
     plot.line(plot.x(low), middle, plot.x(high), middle, "whisker")
     for end in (low, high):
         plot.line(plot.x(end), middle - 4, plot.x(end), middle + 4, "whisker")
-    guess = {name: value for name, value in row.controls.items() if name not in BLIND}
+    guess = {name: value for name, value in row.controls.items() if name not in CONTROL_MARKS}
     if guess:
         best = max(guess, key=lambda name: guess[name])
         _mark(plot, guess[best], f"M{{x}} {middle - 12}v24", "base majority", CONTROLS[best])
-    for name, shape in (
-        ("no_image", f"M{{x}} {middle - 6}l6 6l-6 6l-6 -6z"),
-        ("other_image", f"M{{x}} {middle - 5.5}a5.5 5.5 0 1 0 .01 0z"),
-        ("shuffled_bands", f"M{{x}} {middle - 5}m-5 0h10v10h-10z"),
-        ("greyed", f"M{{x}} {middle - 6}l6 11h-12z"),
-    ):
+    for name, shape in CONTROL_MARKS.items():
         if name in row.controls:
-            _mark(plot, row.controls[name], shape, f"base blank {name}", CONTROLS[name])
+            _mark(plot, row.controls[name], f"M{{x}} {middle}{shape}", f"base blank {name}", CONTROLS[name])
     if row.legacy_metric is not None:
         value = float(row.legacy[row.legacy_metric])
         title = f"EarthDial's own scorer: {LEGACY_TITLES[row.legacy_metric]}"

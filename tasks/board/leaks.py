@@ -1,9 +1,11 @@
 """What `earthloom leakage` found, beside the scores it spoils."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tasks.board.runs import Run
+from tasks.board.runs import DEMO, DEMO_TRAINING, Run
 from tasks.core import paths
 from tasks.core.stage import read_json
 
@@ -15,18 +17,24 @@ class Leak:
     """The mark of one score."""
 
     state: str
-    """clean, leaky, unchecked (nobody ran the check) or unknown (nobody says what the model was trained on)."""
+    """clean, leaky, apart (the demo's split keeps the ground apart), unchecked (nobody ran the check) or unknown
+    (nobody says what the model was trained on)."""
     share: float = 0.0
     """Of the questions with a match, 0 to 1."""
     detail: str = ""
+    metres: int = 0
+    """From the nearest training chip to a test chip, where `state` is apart."""
 
 
-def leak(run: Run, folder: Path = LEAKAGE) -> Leak:
-    """The mark of a run's score."""
+def leak(run: Run, folder: Path | None = LEAKAGE) -> Leak:
+    """The mark of a run's score; `folder` is where `earthloom leakage` leaves its results, None to read none."""
     if run.training is None:
         return Leak("unknown", detail="the training data of this model are not known here")
-    path = folder / run.training / run.benchmark / "summary.json"
-    if not path.is_file():
+    path = None if folder is None else folder / run.training / run.benchmark / "summary.json"
+    if path is None or not path.is_file():
+        certificate = paths.split() / "certificate.json"
+        if run.training == DEMO_TRAINING and run.benchmark == DEMO and certificate.is_file():
+            return _apart(read_json(certificate))
         return Leak("unchecked", detail=f"`earthloom leakage` was not run on {run.training} and {run.benchmark}")
     told = read_json(path)
     names = {"exact-image": "same image", "near-image": "nearly the same image", "text": "text", "place": "ground"}
@@ -41,3 +49,13 @@ def leak(run: Run, folder: Path = LEAKAGE) -> Leak:
         return Leak("clean", detail=f"no question of {told['samples']} matches {run.training}{without}")
     found = f"of {told['samples']} questions, {run.training} holds {', '.join(parts)}{without}"
     return Leak("leaky", told["leaked"]["any"]["share"], found)
+
+
+def _apart(certificate: Mapping[str, Any]) -> Leak:
+    """What the split certifies of the demo's own chips."""
+    pair = certificate["pairs"].get("train-test") or {}
+    nearest = pair.get("min_distance_m")
+    if nearest is None or pair["shared_cells"]:
+        return Leak("unchecked", detail="the split has no distance of its training chips to its test chips")
+    told = f"no chip of the training side lies within {nearest:.0f} m of a test chip, by the split\u2019s certificate"
+    return Leak("apart", detail=f"{told}; images and texts are compared by `earthloom leakage`", metres=round(nearest))

@@ -1,4 +1,4 @@
-"""The board as a page of its own, or as a section of another."""
+"""The board as a page."""
 
 import re
 from collections.abc import Sequence
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import tasks.report
 from tasks.benchmarks import registry
@@ -19,7 +18,7 @@ from tasks.board.scored import CACHE, CONTROLS, LEGACY_TITLES, TITLES, Scored, s
 from tasks.board.story import Row, facts, verdict
 from tasks.board.thumbnails import IMPORTED, thumbnails
 from tasks.board.versus import versus
-from tasks.report.story import count
+from tasks.report.template import environment
 
 HERE = Path(__file__).parent
 STYLE = Path(tasks.report.__file__).parent / "style.css"
@@ -61,8 +60,10 @@ class Group:
 class Places:
     """Where the board's inputs lie."""
 
-    runs: Path = RUNS
-    leakage: Path = LEAKAGE
+    runs: Path | None = RUNS
+    """None for the demo's own questions alone."""
+    leakage: Path | None = LEAKAGE
+    """None to read no result of `earthloom leakage`."""
     imported: Path = IMPORTED
     demo: Path | None = None
     """The demo's predictions; None for where stage `evaluate` leaves them."""
@@ -70,23 +71,24 @@ class Places:
     """Of scores."""
 
 
-def fragment(places: Places | None = None, against: tuple[str, str] | None = None) -> Markup:
-    """The board as one `<div id="board">` with its style inside, for a page that has the report's style. Its ids and
-    selectors begin with `board`, so that they meet no other's.
+def page(places: Places | None = None, against: tuple[str, str] | None = None, back: str | None = None) -> str:
+    """The board as a page with nothing outside it; the same inputs give the same bytes.
+
+    Args:
+        places: where its inputs lie.
+        against: two models, the second of which is held against the first.
+        back: address of the page that leads here, if there is one.
 
     Raises:
         EarthloomError: there is nothing to show, or a run cannot be scored; says which.
     """
-    values = {**context(places or Places(), against), "alone": False}
-    return Markup(_environment().get_template("board.html.j2").render(values))
-
-
-def page(places: Places | None = None, against: tuple[str, str] | None = None) -> str:
-    """The board as a page with nothing outside it; the same inputs give the same bytes."""
-    values = {**context(places or Places(), against), "alone": True}
-    body = Markup(_environment().get_template("board.html.j2").render(values))
-    values |= {"style": Markup(STYLE.read_text()), "body": body}
-    return _environment().get_template("page.html.j2").render(values)
+    filters = {
+        "score": lambda value: f"{value:.1f}",
+        "capitalize_first": lambda text: text[:1].upper() + text[1:],
+        "code": lambda text: Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text)))),
+    }
+    values = {**context(places or Places(), against), "back": back}
+    return environment(HERE, **filters).get_template("page.html.j2").render(values)
 
 
 def context(places: Places, against: tuple[str, str] | None) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def context(places: Places, against: tuple[str, str] | None) -> dict[str, Any]:
     for one in compared:
         _illustrate(one.second.run, [*one.gained, *one.lost], places)
     return {
-        "board_style": Markup((HERE / "board.css").read_text()),
+        "style": Markup(STYLE.read_text() + (HERE / "board.css").read_text()),
         "groups": _grouped(rows),
         "rows": rows,
         "facts": facts(rows),
@@ -106,6 +108,7 @@ def context(places: Places, against: tuple[str, str] | None) -> dict[str, Any]:
         "titles": TITLES,
         "legacy_titles": LEGACY_TITLES,
         "controls": CONTROLS,
+        "drawn": _drawn(found),
         "against": against,
         "compared": compared,
         "published": _published(),
@@ -117,6 +120,13 @@ def _row(one: Scored, places: Places) -> Row:
     picked = examples(one, choose(one, EXAMPLES))
     _illustrate(one.run, picked, places)
     return Row(one, leak(one.run, places.leakage), lanes.lane(one), picked)
+
+
+def _drawn(rows: Sequence[Scored]) -> set[str]:
+    """Marks that some lane has: what the key need explain."""
+    found = {name for row in rows for name in row.controls}
+    found |= {"legacy" for row in rows if row.legacy_metric is not None}
+    return found | {"published" for row in rows if row.published is not None}
 
 
 def _illustrate(run: Run, picked: Sequence[Example], places: Places) -> None:
@@ -142,20 +152,3 @@ def _grouped(rows: Sequence[Row]) -> list[Group]:
 def _published() -> list[tuple[registry.Benchmark, tuple[registry.Figure, ...]]]:
     found = [(row, registry.published(name)) for name, row in registry.benchmarks().items()]
     return [(row, figures) for row, figures in found if figures]
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=count,
-        score=lambda value: f"{value:.1f}",
-        slug=lambda text: re.sub(r"\W+", "-", text),
-        capitalize_first=lambda text: text[:1].upper() + text[1:],
-    )
-    return environment

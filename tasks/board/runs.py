@@ -43,18 +43,18 @@ class Run:
     """run.json as it stands: checkpoint, protocol, number of questions."""
 
 
-def find(folder: Path = RUNS, demo: Path | None = None) -> list[Run]:
+def find(folder: Path | None = RUNS, demo: Path | None = None) -> list[Run]:
     """Every run under `folder`, by benchmark in the registry's order and then by model; the demo's first.
 
     Args:
-        folder: of the runs; it need not exist.
+        folder: of the runs; it need not exist. None for the demo alone.
         demo: the demo's predictions, or None to look where stage `evaluate` leaves them.
 
     Raises:
         MissingInputError: there is no run at all, or one has no predictions.
         BenchmarkError: a run.json names no model, or a benchmark that is not known.
     """
-    found = [_run(path) for path in sorted(folder.glob("*/*/run.json"))]
+    found = [_run(path) for path in sorted(folder.glob("*/*/run.json"))] if folder else []
     order = {name: number for number, name in enumerate(registry.benchmarks())}
     found.sort(key=lambda run: (order.get(run.benchmark, -1), run.model))
     _refuse_doubled(found)
@@ -63,8 +63,8 @@ def find(folder: Path = RUNS, demo: Path | None = None) -> list[Run]:
         found.insert(0, Run(DEMO_MODEL, DEMO, own, "vqa", DEMO_TITLE, DEMO_MODALITY, training=DEMO_TRAINING))
     if not found:
         raise MissingInputError(
-            f"there is nothing to show: no run under {folder}, and {own} is not there; `earthloom demo` makes the "
-            "latter, `earthloom evaluate` runs models on benchmarks"
+            f"there is nothing to show: no run under {folder or RUNS}, and {own} is not there; `earthloom demo` makes "
+            "the latter, `earthloom evaluate` runs models on benchmarks"
         )
     return found
 

@@ -60,18 +60,19 @@ def facts(rows: Sequence[Row]) -> list[Mapping[str, str]]:
     checked = len(rows) - states.count("unchecked") - states.count("unknown")
     answers = sum(row.scored.n for row in rows)
     models = len({row.scored.run.model for row in rows})
+    benchmarks = len({row.scored.run.benchmark for row in rows})
     told = [
-        (count(models), "model" if models == 1 else "models", f"on {_benchmarks(rows)} benchmarks"),
+        (count(models), _noun(models, "model"), f"on {benchmarks} {_noun(benchmarks, 'benchmark')}"),
         (count(answers), "answers scored", "each one kept, with its question"),
         (f"{above} of {with_controls}", "beat every control", "by the whole 95 % interval"),
-        (count(alarms), f"constant-answer alarm{'' if alarms == 1 else 's'}", "the model hardly looks"),
+        (count(alarms), _noun(alarms, "constant-answer alarm"), "the model hardly looks"),
         (f"{states.count('leaky')} of {checked}", "scores leaky", f"{len(rows) - checked} could not be checked"),
     ]
     return [{"value": value, "name": name, "note": note} for value, name, note in told]
 
 
-def _benchmarks(rows: Sequence[Row]) -> int:
-    return len({row.scored.run.benchmark for row in rows})
+def _noun(number: int, noun: str) -> str:
+    return noun if number == 1 else f"{noun}s"
 
 
 def verdict(rows: Sequence[Row]) -> str:
@@ -81,10 +82,13 @@ def verdict(rows: Sequence[Row]) -> str:
     if weak:
         worst = min(weak, key=lambda row: row.scored.value - (row.best_control or ("", 0.0))[1])
         name, bar = worst.best_control or ("", 0.0)
+        which = f"{worst.scored.run.model} on {worst.scored.run.title}"
+        figures = f"{worst.scored.value:.1f} against {bar:.1f} for {CONTROLS[name]}"
         told.append(
-            f"{len(weak)} of {len(rows)} scores cannot be told from what needs no look at the image; the furthest "
-            f"behind is {worst.scored.run.model} on {worst.scored.run.title}, {worst.scored.value:.1f} against "
-            f"{bar:.1f} for {CONTROLS[name]}."
+            f"The score cannot be told from what needs no look at the image: {figures}."
+            if len(rows) == 1
+            else f"{len(weak)} of {len(rows)} scores cannot be told from what needs no look at the image; the furthest "
+            f"behind is {which}, {figures}."
         )
     else:
         told.append("Every score stands above all of its controls.")
@@ -100,8 +104,9 @@ def verdict(rows: Sequence[Row]) -> str:
         )
     cheated = [row for row in own if row.scored.legacy["controls"].get("every_class", {}).get("accuracy", 0) > 99]
     if cheated:
+        where = "" if len(rows) == 1 else f" on {len(cheated)} of these files"
         told.append(
-            f"To naming every class at once it gives more than 99 on {len(cheated)} of these files; the scores here "
+            f"To naming every class at once EarthDial\u2019s own scorer gives more than 99{where}; the scores here "
             "give it what it is worth."
         )
     return " ".join(told)

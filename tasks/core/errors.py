@@ -53,6 +53,14 @@ class FlowError(EarthloomError):
     """A walk over the graph that cannot start, or in which an instance failed."""
 
 
+class UnaskableError(EarthloomError):
+    """A question that cannot be put to a model. `reason` is a code to group by; the message is for people."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class SceneError(EarthloomError):
     """One scene cannot be used. Stages turn it into a quarantine row and go on with the others.
 

@@ -83,8 +83,13 @@ def evaluate() -> Path:
 
 
 def report() -> Path:
-    """The one self-contained page."""
+    """The page of dataset and model; whatever it shows lies inside it."""
     return DATA / "report" / "index.html"
+
+
+def report_board() -> Path:
+    """The board of the same model, which the page links to."""
+    return DATA / "report" / "board.html"
 
 
 def summary(address: str) -> Path:

@@ -65,6 +65,11 @@ def shingles(text: str) -> Shingles:
     return frozenset(" ".join(words[start : start + SHINGLE]) for start in range(max(1, len(words) - SHINGLE + 1)))
 
 
+def parts(text: str) -> Shingles:
+    """What stands between the commas of a text, in lower case, without punctuation."""
+    return frozenset(f"{part}," for piece in re.split("[,;]", text) if (part := _plain(piece)))
+
+
 def jaccard(one: Shingles, other: Shingles) -> float:
     """Share of their shingles that two texts have in common."""
     return len(one & other) / len(one | other)

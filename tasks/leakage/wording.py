@@ -2,8 +2,8 @@
 
 Most remote sensing questions are made from templates: `is there more water than forest, yes` stands in two data sets by
 chance. So a text counts only if it stands with few images, and if what it shares holds words in a row that few other
-texts have. A small data set shows too little of its templates for that, so questions with short answers stay a kind of
-their own, which is told but spoils no score.
+texts have; a list counts only if one of its names is rare, for their order is chance. A small data set shows too little
+of its templates for that, so questions with short answers stay a kind of their own, which is told but spoils no score.
 """
 
 from collections import Counter, defaultdict
@@ -16,7 +16,7 @@ from tasks.leakage.texts import Evidence
 
 COMMON = 3
 """What stands with more images than this, on either side, is a template and tells nothing of where it is from. So is a
-text all whose shared shingles stand in more texts than this."""
+text all whose shared shingles, or all of whose parts between commas, stand in more texts than this."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Wording:
                 images[one.subject].update(sample.images)
         self._told = list(self._samples)
         self._shingles = [texts.shingles(one.text) for one in self._told]
-        # Images of the benchmark, and texts of training, that have each shingle: as many as are needed to call it
-        # common, no more.
+        # Images of the benchmark, and texts of training, that have each shingle or part: as many as are needed to call
+        # it common, no more.
         self._there: dict[str, set[str]] = defaultdict(set)
         for one, own in zip(self._told, self._shingles, strict=True):
-            for shingle in own:
+            for shingle in own | texts.parts(one.text):
                 self._there[shingle].update(sorted(images[one.subject])[: COMMON + 1])
         self._here: dict[str, set[str]] = {shingle: set() for shingle in self._there}
         self._repeated = {subject for subject, where in images.items() if len(where) > COMMON}
@@ -68,7 +68,7 @@ class Wording:
         told = [(sample, one) for sample in group for one in _evidence(sample)]
         for (sample, one), matches in zip(told, self._index.within([one.text for _, one in told]), strict=True):
             _few(self._images.get(one.subject), sample.images)
-            for shingle in texts.shingles(one.text):
+            for shingle in texts.shingles(one.text) | texts.parts(one.text):
                 _few(self._here.get(shingle), (one.text,))
             for number, similarity in matches:
                 if (one.kind, one.answer) != (self._told[number].kind, self._told[number].answer):
@@ -95,7 +95,11 @@ class Wording:
             if subject in self._repeated or len(self._images.get(subject, ())) > COMMON:
                 return True
         both = self._shingles[number] & texts.shingles(near.text)
-        return all(len(self._there[one]) > COMMON or len(self._here[one]) > COMMON for one in both)
+        listed = texts.parts(self._told[number].text)
+        return self._are_common(both) or (len(listed) > 1 and self._are_common(listed))
+
+    def _are_common(self, pieces: Iterable[str]) -> bool:
+        return all(len(self._there[one]) > COMMON or len(self._here[one]) > COMMON for one in pieces)
 
 
 def _few(seen: set[str] | None, more: Iterable[str]) -> None:

@@ -1,18 +1,19 @@
-"""`python -m tasks.report`: data/report/index.html, one page with nothing outside it, and its charts."""
+"""`python -m tasks.report`: data/report/index.html, its charts, and board.html; nothing outside them is shown."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from tasks.board.page import Places
+from tasks.board.page import page as board_page
 from tasks.core import paths
 from tasks.core.section import load
 from tasks.core.stage import Summary, atomic, main
 from tasks.report import charts, data, gallery, maps, story, svg, world
 from tasks.report.params import ReportParams
+from tasks.report.template import environment
 
 HERE = Path(__file__).parent
 
@@ -50,7 +51,10 @@ def context(dataset: data.Dataset, params: ReportParams) -> Mapping[str, Any]:
         "score_rows": [("all", dataset.scores["overall"]), *by_type],
         "mood": mood,
         "verdict": sentence,
+        "board": paths.report_board().name,
         "standing": story.standing,
+        "controls": list(charts.bars(dataset.scores["overall"])),
+        "control_titles": charts.CONTROLS,
         "certificate": dataset.certificate,
         "origins": story.origins(dataset),
         "label_sources": story.label_sources(dataset),
@@ -62,15 +66,7 @@ def context(dataset: data.Dataset, params: ReportParams) -> Mapping[str, Any]:
 
 def page(values: Mapping[str, Any]) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=charts.percent, count=story.count, slug=lambda text: re.sub(r"\W+", "-", text))
-    return environment.get_template("page.html.j2").render(values)
+    return environment(HERE, percent=charts.percent).get_template("page.html.j2").render(values)
 
 
 def figures(values: Mapping[str, Any]) -> Mapping[str, str]:
@@ -82,12 +78,15 @@ def figures(values: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def run() -> Summary:
-    """Make the page."""
+    """Make the pages."""
     params = load(ReportParams, "report")
     dataset = data.read()
     values = context(dataset, params)
-    with atomic(paths.report()) as partial:
-        partial.write_text(page(values), encoding="utf-8")
+    # The board takes what is declared of this stage, not the runs that may lie beside it.
+    board = board_page(Places(runs=None, leakage=None), back=paths.report().name)
+    for path, text in ((paths.report(), page(values)), (paths.report_board(), board)):
+        with atomic(path) as partial:
+            partial.write_text(text, encoding="utf-8")
     for name, drawing in figures(values).items():
         with atomic(paths.report().parent / "plots" / f"{name}.svg") as partial:
             partial.write_text(drawing, encoding="utf-8")

@@ -8,13 +8,21 @@ from markupsafe import Markup
 
 from tasks.report.data import SensorData, Training
 from tasks.report.maps import REASONS
-from tasks.report.svg import Plot, plain
+from tasks.report.svg import CONTROL_MARKS, Plot, plain
 
 STAGE_TITLES = {
     "1": "Stage 1, pretraining",
     "2": "Stage 2, RGB and temporal",
     "3": "Stage 3, multispectral and SAR",
 }
+CONTROLS = {
+    "majority": "always giving the most frequent answer",
+    "no_image": "the same model without the image",
+    "other_image": "the same model shown another chip",
+    "shuffled_bands": "the same model with the bands shuffled",
+    "greyed": "the same model with the bands greyed",
+}
+"""What a score must beat, by its name in scores.json: as many of them as `evaluate.controls` asked for."""
 MOST_POINTS = 400
 LEAST = 1e-4
 """Losses under this are drawn at it."""
@@ -217,11 +225,19 @@ def losses(training: Sequence[Training], past: float) -> list[Mapping[str, Any]]
     return out
 
 
+def bars(score: Mapping[str, Any]) -> dict[str, float]:
+    """What one score must beat, in the order of `CONTROLS`."""
+    return {name: float(score[name]) for name in CONTROLS if name in score}
+
+
 def scores(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Markup:
     """A bar a row for the model with the 95 % interval of its accuracy, and marks for what it must beat."""
     row, start = 30.0, 96.0
     said = "; ".join(
-        f"{n}: model {s['accuracy']:.2f}, majority {s['majority']:.2f}, no image {s['no_image']:.2f}" for n, s in rows
+        ", ".join(
+            [f"{name}: model {score['accuracy']:.2f}"] + [f"{CONTROLS[c]} {v:.2f}" for c, v in bars(score).items()]
+        )
+        for name, score in rows
     )
     plot = Plot(540, row * len(rows) + 34, (0, 1), (0, 1), f"{title}. {said}", left=start, right=64, top=6, bottom=26)
     plot.axes(counts=(5, 0), x_text=lambda value: f"{100 * value:.0f} %")
@@ -231,7 +247,8 @@ def scores(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Markup:
     for index, (name, score) in enumerate(rows):
         y = plot.top + 4 + row * index
         middle = y + 10
-        wins = score["ci95"][0] > max(score["majority"], score["no_image"])
+        beside = bars(score)
+        wins = score["ci95"][0] > max(beside.values())
         plot.text(start - 10, middle + 4, name, "name strong" if name == "all" else "name", "end")
         plot.rect(
             start,
@@ -245,8 +262,11 @@ def scores(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Markup:
         plot.line(low, middle, high, middle, "whisker")
         for end in (low, high):
             plot.line(end, middle - 4, end, middle + 4, "whisker")
-        majority, blank = plot.x(score["majority"]), plot.x(score["no_image"])
-        plot.line(majority, y - 3, majority, y + 23, "base majority")
-        plot.body.append(f'<path class="base blank" d="M{blank:.1f} {middle - 6:.1f}l6 6l-6 6l-6 -6z"/>')
+        for control, value in beside.items():
+            if control in CONTROL_MARKS:
+                start_of_it = f"M{plot.x(value):.1f} {middle:.1f}"
+                plot.body.append(f'<path class="base blank {control}" d="{start_of_it}{CONTROL_MARKS[control]}"/>')
+            else:
+                plot.line(plot.x(value), y - 3, plot.x(value), y + 23, f"base {control}")
         plot.text(plot.width - 8, middle + 4, f"n = {plain(score['n'])}", "tick", "end")
     return plot.render()

@@ -23,6 +23,14 @@ RATIO = "VV-VH"
 """What `stats` calls the difference of the two in dB."""
 
 
+CONTROLS = {
+    "blank_answer": "without the image",
+    "other_image_answer": "shown another chip",
+    "shuffled_bands_answer": "bands shuffled",
+    "greyed_answer": "bands greyed",
+    "majority_answer": "most frequent",
+}
+"""Columns of predictions: how an answer came about that is no answer to this image."""
 MODALITIES = {"rgb": "true colour", "ms": "all bands", "sar": "radar"}
 """How the model was shown a chip."""
 
@@ -38,13 +46,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said to a question, beside what it says without the image."""
+    """What the model said to a question, beside what was said without its image."""
 
     modality: str
     text: str
     correct: bool
-    blank: str
-    majority: str
+    controls: Sequence[tuple[str, str]]
+    """(how, answer) of each control."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +143,7 @@ def _turns(rows: pl.DataFrame, predictions: pl.DataFrame) -> list[Turn]:
                 MODALITIES.get(p["modality"], p["modality"]),
                 p["answer"],
                 bool(p["correct"]),
-                p["blank_answer"],
-                p["majority_answer"],
+                [(how, p[column]) for column, how in CONTROLS.items() if p.get(column) is not None],
             )
             for p in same.sort("modality").iter_rows(named=True)
         ]

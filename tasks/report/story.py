@@ -16,7 +16,7 @@ import tasks
 from tasks.core import paths
 from tasks.core.section import PARAMS_FILE
 from tasks.core.stage import require
-from tasks.report.charts import percent
+from tasks.report.charts import CONTROLS, bars, percent
 from tasks.report.data import STAGES, Dataset
 
 CREDITS = {
@@ -35,14 +35,14 @@ def headline(data: Dataset) -> list[Mapping[str, str]]:
     """The numbers a reader takes away."""
     overall = data.scores["overall"]
     ledger, kept = data.total("ledger"), sum(sensor.kept for sensor in data.sensors)
-    base = max(overall["majority"], overall["no_image"])
+    base = _rival(overall)[1]
     asked = sum(sensor.turns["chip_id"].n_unique() for sensor in data.sensors)
     facts = [
         (count(data.total("scenes")), "scenes", f"{len(data.sensors)} sensors"),
         (count(ledger), "candidate windows", "every one in the ledger"),
         (count(kept), "kept", f"{percent(kept / ledger)} passed every filter"),
         (count(data.pairs), "questions", f"about {count(asked)} chips, each answer recomputed"),
-        (percent(overall["accuracy"]), "right on test", f"{percent(base)} for the better baseline"),
+        (percent(overall["accuracy"]), "right on test", f"{percent(base)} for the best control"),
     ]
     return [{"value": value, "name": name, "note": note} for value, name, note in facts]
 
@@ -78,7 +78,7 @@ def lead(data: Dataset) -> str:
 
 
 def verdict(scores: Mapping[str, Any]) -> tuple[str, str]:
-    """(mood, what the scores say): better, level or worse than the better baseline, by the 95 % interval."""
+    """(mood, what the scores say): better, level or worse than the best control, by the 95 % interval."""
     overall = scores["overall"]
     mood = standing(overall)
     rival, bar = _rival(overall)
@@ -96,42 +96,38 @@ def verdict(scores: Mapping[str, Any]) -> tuple[str, str]:
         f"(95 % interval {percent(low)} to {percent(high)}). {words[mood]} "
     )
     if groups["better"]:
-        sentence += f"It beats both baselines on {listed(groups['better'])}"
+        sentence += f"It beats every control on {listed(groups['better'])}"
         sentence += "; " if groups["level"] or groups["worse"] else "."
     else:
-        sentence += "There is no question type on which it beats both baselines"
+        sentence += "There is no question type on which it beats every control"
         sentence += ": " if groups["level"] or groups["worse"] else "."
     rest = [
         f"{word} on {listed(groups[key])}"
         for key, word in (
-            ("level", "it cannot be told apart from the better one"),
+            ("level", "it cannot be told apart from the best of them"),
             ("worse", "it falls behind"),
         )
         if groups[key]
     ]
     sentence += "; ".join(rest) + ("." if rest else "")
-    gain = overall["accuracy"] - overall["no_image"]
-    seen = "adds" if gain > 0 else "costs" if gain < 0 else "changes nothing:"
-    return (
-        mood,
-        f"{sentence} Seeing the image {seen} {abs(100 * gain):.1f} points over the same model without it.",
-    )
+    if "no_image" in overall:
+        gain = overall["accuracy"] - overall["no_image"]
+        seen = "adds" if gain > 0 else "costs" if gain < 0 else "changes nothing:"
+        sentence += f" Seeing the image {seen} {abs(100 * gain):.1f} points over the same model without it."
+    return mood, sentence
 
 
 def standing(score: Mapping[str, Any]) -> str:
-    """`better`, `level` or `worse`: the 95 % interval against the better baseline."""
+    """`better`, `level` or `worse`: the 95 % interval against the best control."""
     low, high = score["ci95"]
     bar = _rival(score)[1]
     return "better" if low > bar else "worse" if high < bar else "level"
 
 
 def _rival(score: Mapping[str, Any]) -> tuple[str, float]:
-    majority, blank = float(score["majority"]), float(score["no_image"])
-    return (
-        ("always giving the most frequent answer", majority)
-        if majority >= blank
-        else ("the same model without the image", blank)
-    )
+    beside = bars(score)
+    best = max(beside, key=lambda name: beside[name])
+    return CONTROLS[best], beside[best]
 
 
 def origins(data: Dataset) -> list[Mapping[str, Any]]:

@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 from markupsafe import Markup, escape
 
 Points = Sequence[tuple[float, float]]
+CONTROL_MARKS = {
+    "no_image": "m0 -6l6 6l-6 6l-6 -6z",
+    "other_image": "m0 -5.5a5.5 5.5 0 1 0 .01 0z",
+    "shuffled_bands": "m-5 -5h10v10h-10z",
+    "greyed": "m0 -6l6 11h-12z",
+}
+"""The shape of each control in which the model itself answers, from its middle: told apart without colour."""
 
 
 def number(value: float) -> str:

@@ -13,18 +13,18 @@ from models.earthdial.prompt import IMAGE, PromptError, encode, render
 from models.earthdial.slots import Prompt, Usage, answer_all
 from models.parts.tile_grid import count_tiles
 from tasks.benchmarks.samples import ImageRef
-from tasks.core.errors import MissingInputError
+from tasks.core.errors import MissingInputError, UnaskableError
 from tasks.core.stage import read_json
 from tasks.inference.answer import Answerer
+from tasks.inference.arms import changed
 from tasks.inference.compose import planes
 from tasks.inference.pixels import NORMALISATION_FILE, Image, Normalisation, batch_images, compose, dated
 from tasks.inference.recognise import read_date
 from tasks.inference.samples import tile_share
-from tasks.running.arms import changed
 from tasks.running.hashes import of_folder
 from tasks.running.pictures import kind_of, open_picture
 from tasks.running.predictions import in_form
-from tasks.running.questions import Answer, Asked, RunError, UnaskableError
+from tasks.running.questions import Answer, Asked, RunError
 from tasks.weights.normalisation import published_statistics
 
 PUBLISHED = "published"

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from tasks.core import log
 from tasks.core.errors import EarthloomError
+from tasks.scoring.names import Control
 
 if TYPE_CHECKING:
     from tasks.running.questions import Model
@@ -34,7 +35,7 @@ def evaluate(
     *,
     benchmarks: Annotated[list[str] | None, cyclopts.Parameter(consume_multiple=True)] = None,
     arms: Annotated[
-        list[Literal["no-image", "other-image", "shuffled-bands", "greyed"]] | None,
+        list[Control] | None,
         cyclopts.Parameter(consume_multiple=True),
     ] = None,
     transformers: Path | None = None,

@@ -15,9 +15,10 @@ import openai
 from openai.types.chat import ChatCompletionMessageParam
 
 from tasks.benchmarks.samples import ImageRef
+from tasks.core.errors import UnaskableError
 from tasks.running.pictures import kind_of
 from tasks.running.plain import data_url, pictures_of, plain_text
-from tasks.running.questions import Answer, Asked, RunError, UnaskableError
+from tasks.running.questions import Answer, Asked, RunError
 
 KEY = "OPENAI_API_KEY"
 REFUSALS = 20

@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 
 from tasks.benchmarks.samples import ImageRef
-from tasks.core.errors import MissingInputError, TrainingError
+from tasks.core.errors import MissingInputError, TrainingError, UnaskableError
 from tasks.running.hashes import of_folder
 from tasks.running.plain import pictures_of, plain_text
-from tasks.running.questions import Answer, Asked, UnaskableError
+from tasks.running.questions import Answer, Asked
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,16 @@
-"""What an answer says, read by the kind of answer that was asked for. Raw answers are kept beside it, and scored."""
+"""What an answer says, read by the kind of answer that was asked for. Raw answers are kept beside it, and scored; of
+choices the scorers read the letters as here.
+"""
 
 import json
 import re
 from collections.abc import Sequence
 
 from tasks.core import boxes as text_boxes
+from tasks.scoring.choices import letters
 
 YES_NO = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 NUMBER = re.compile(r"[-+\N{MINUS SIGN}]?\d[\d,]*(?:\.\d+)?")
-LETTERS = re.compile(r"(?<![A-Za-z])([A-J])(?![A-Za-z'])")
 DECIMALS = 4
 """Of a fraction of the image."""
 
@@ -34,7 +36,7 @@ def parse(answer: str, kind: str, options: Sequence[str], form: str) -> str:
     if kind == "number":
         return _only({text.replace(",", "").replace("\N{MINUS SIGN}", "-") for text in NUMBER.findall(answer)})
     if kind == "choice":
-        return ", ".join(dict.fromkeys(LETTERS.findall(answer)))
+        return ", ".join(letters(answer, options))
     if kind in ("boxes", "grounded"):
         return json.dumps(text_boxes.find(answer, form).boxes.round(DECIMALS).tolist())
     return answer.strip()

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from tasks.benchmarks.images import ImageError, decode
 from tasks.benchmarks.samples import ImageRef
-from tasks.core.errors import TrainingError
+from tasks.core.errors import TrainingError, UnaskableError
 from tasks.core.imported_sensors import DISPLAY, known_sensor
 from tasks.core.radiometry import RadiometryError, Stored, check_plausible, to_physical
 from tasks.core.sensors import SENTINEL_1, SENTINEL_2, Sensor
 from tasks.inference.compose import Modality, bands_to_load
-from tasks.running.questions import UnaskableError
 
 PICTURES = {
     "[hr_rgb_0.5]": "hr-rgb8",

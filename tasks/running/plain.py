@@ -10,8 +10,9 @@ from PIL import Image
 
 from models.earthdial.prompt import IMAGE
 from tasks.core.conversations import TAGS
+from tasks.core.errors import UnaskableError
 from tasks.running.pictures import open_picture
-from tasks.running.questions import Arm, Asked, UnaskableError
+from tasks.running.questions import Arm, Asked
 
 SPACES = re.compile(r"[ \t]+")
 

@@ -6,23 +6,15 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from tasks.benchmarks.samples import BenchmarkSample, ImageRef
-from tasks.core.errors import EarthloomError
+from tasks.core.errors import EarthloomError, UnaskableError
+from tasks.scoring.names import Control
 
-Arm = Literal["answer", "no-image", "other-image", "shuffled-bands", "greyed"]
-ARMS: tuple[Arm, ...] = ("no-image", "other-image", "shuffled-bands", "greyed")
-"""The controls: the same questions, with the image taken away, exchanged, its bands permuted, or without colour."""
+Arm = Literal["answer"] | Control
+"""The plain question, or one of its controls."""
 
 
 class RunError(EarthloomError):
     """A run that cannot begin, or cannot go on for now."""
-
-
-class UnaskableError(EarthloomError):
-    """A question that cannot be put to a model. `reason` is a code to group by; the message is for people."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 @dataclass(frozen=True)

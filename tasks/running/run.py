@@ -15,11 +15,12 @@ import tasks.inference
 import tasks.running
 from tasks.benchmarks.registry import Benchmark
 from tasks.core import tables
+from tasks.core.errors import UnaskableError
 from tasks.core.stage import fingerprint, write_json
-from tasks.running.arms import kind_key, partners
+from tasks.inference.arms import kind_key, partners
 from tasks.running.parts import Parts, World
 from tasks.running.predictions import ARM_COLUMNS, REJECTED, rows_of, schema_of
-from tasks.running.questions import Answer, Arm, Asked, Model, UnaskableError
+from tasks.running.questions import Answer, Arm, Asked, Model
 from tasks.running.source import Imported
 
 PART = 64

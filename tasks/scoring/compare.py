@@ -53,8 +53,7 @@ def _renamed(one: Tally, two: Tally) -> Tally:
 
 def mcnemar(first: Predictions, second: Predictions) -> dict[str, Any]:
     """Rows that only one of the two has right, and the exact two-sided p of a fair coin."""
-    one, two = labels.exact(first), labels.exact(second)
-    right, also = one.distinct[one.index, 0] > 0, two.distinct[two.index, 0] > 0
+    right, also = labels.correct(first), labels.correct(second)
     only_first, only_second = int((right & ~also).sum()), int((also & ~right).sum())
     odd = only_first + only_second
     p = float(binomtest(only_first, odd).pvalue) if odd else 1.0

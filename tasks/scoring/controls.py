@@ -10,15 +10,12 @@ import polars as pl
 from tasks.scoring import changes, labels
 from tasks.scoring.errors import PredictionsError
 from tasks.scoring.read import ARMS, CONFIDENCES, Predictions, numbers
-from tasks.scoring.texts import abstains, class_name, plain
+from tasks.scoring.spread import shown, spread
+from tasks.scoring.texts import abstains, class_name
 
 Score = Callable[[Predictions], dict[str, float]]
-COMMON, RARE = 0.95, 0.90
-"""The alarm: at least this share of the answers is one answer, and less than this share of the truth is one."""
 BINS = 10
 """Of confidence, for the calibration error (Guo et al., ICML 2017)."""
-SHOWN = 200
-"""Characters of an answer that are shown."""
 WHOLE = {"earthdial": "[[0, 0, 100, 100, 0]]", "internvl": "[[0, 0, 1000, 1000]]"}
 """The box of the whole image in each form."""
 
@@ -56,11 +53,6 @@ def constants(predictions: Predictions, form: str) -> dict[str, str]:
     return told
 
 
-def shown(text: str) -> str:
-    """A text as a table can show it, with a mark where it is cut."""
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-
-
 def _asks_for_boxes(predictions: Predictions) -> bool:
     return predictions.task == "change" and changes.kind(predictions) == "boxes"
 
@@ -71,41 +63,6 @@ def _majority_of_each(predictions: Predictions, column: str) -> pl.Series:
     counts = frame.group_by("type", "truth").len().sort(["len", "truth"], descending=[True, False])
     best = counts.group_by("type", maintain_order=True).first()
     return frame.join(best, on="type", how="left", nulls_equal=True, maintain_order="left")["truth_right"].fill_null("")
-
-
-def spread(predictions: Predictions) -> dict[str, Any]:
-    """How much the answers vary beside the truth, and the alarm if they do not."""
-    answers, truths = _shares(predictions.frame["answer"]), _shares(_first_truths(predictions))
-    common = next(iter(answers))
-    constant = len(answers) == 1 and len(truths) > 1
-    nearly = answers[common] >= COMMON and next(iter(truths.values())) < RARE
-    return {
-        "distinct": len(answers),
-        "entropy_bits": _entropy(answers),
-        "truth_entropy_bits": _entropy(truths),
-        "commonest": shown(common),
-        "commonest_share": 100 * answers[common],
-        "truth_commonest_share": 100 * next(iter(truths.values())),
-        "constant_answer_alarm": constant or nearly,
-    }
-
-
-def _first_truths(predictions: Predictions) -> pl.Series:
-    return predictions.frame[predictions.truth].fill_null("")
-
-
-def _shares(texts: pl.Series) -> dict[str, float]:
-    """Share of each distinct text, the commonest first."""
-    merged: Counter[str] = Counter()
-    for text, count in texts.value_counts().iter_rows():
-        merged[plain(text)] += count
-    total = merged.total()
-    return {text: count / total for text, count in sorted(merged.items(), key=lambda told: (-told[1], told[0]))}
-
-
-def _entropy(shares: dict[str, float]) -> float:
-    told = np.array(list(shares.values()))
-    return float(max(0.0, -(told * np.log2(told)).sum()))
 
 
 def abstention(predictions: Predictions) -> dict[str, float] | None:
@@ -137,8 +94,7 @@ def calibration(predictions: Predictions) -> dict[str, float]:
                 "a confidence is one number from 0 to 1"
             )
     sure = np.array([value[0] for value in values])
-    marks = labels.exact(predictions)
-    correct = marks.distinct[marks.index, 0]
+    correct = labels.correct(predictions)
     bins = np.minimum((sure * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, weights=sure - correct, minlength=BINS)
     return {

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tasks.scoring.read import Predictions
+from tasks.scoring.choices import letters
+from tasks.scoring.read import Predictions, listed
 from tasks.scoring.tally import Array, Tally, codes, ratio
 from tasks.scoring.texts import class_name, label_set, number, plain, same
 
@@ -21,6 +23,8 @@ SCALES = (
 """Ordered answers: the damage levels and counts of xBD's questions, and steps of size or risk."""
 RANGES = (0, 10, 100, 1000)
 """Upper ends of RSVQA's ranges of counts (Lobry et al., IEEE TGRS 2020): 0, 1-10, 11-100, 101-1000, more."""
+CHOICE = "choice"
+"""`answer_type` of a question among lettered options."""
 TOLERANCE = 0.05
 """Relative error that relaxed accuracy allows a number (ChartQA, Masry et al., ACL 2022)."""
 
@@ -114,6 +118,12 @@ def exact(predictions: Predictions) -> Tally:
     return Tally.of(np.column_stack([np.array(correct, float), np.ones(len(pairs))]), index, _accuracy)
 
 
+def correct(predictions: Predictions) -> NDArray[np.bool_]:
+    """Which answers are right by `exact`, (rows,)."""
+    told = exact(predictions)
+    return np.asarray(told.distinct[told.index, 0] > 0)
+
+
 def answers(predictions: Predictions) -> Tally:
     """Exact accuracy, and for numbers, yes or no, and ordered scales what they admit besides."""
     index, pairs = _pairs(predictions)
@@ -195,11 +205,22 @@ def confusion(predictions: Predictions) -> dict[str, dict[str, int]]:
 
 
 def _pairs(predictions: Predictions) -> tuple[Any, list[tuple[str, str]]]:
-    """Which distinct (answer, truth) each row is, and those pairs."""
-    frame = predictions.frame.select("answer", predictions.truth)
+    """Which distinct (answer, truth) each row is, and those pairs; choices as their letters."""
+    frame = predictions.frame
+    lettered = {"answer_type", "options"} <= set(frame.columns) and (frame["answer_type"] == CHOICE).any()
+    frame = frame.select("answer", predictions.truth, *(["answer_type", "options"] if lettered else []))
     index, first = codes(frame)
-    pairs = frame[first].fill_null("")
-    return index, list(zip(pairs["answer"], pairs[predictions.truth], strict=True))
+    rows = frame[first].fill_null("")
+    pairs = list(zip(rows["answer"], rows[predictions.truth], strict=True))
+    if lettered:
+        told = zip(pairs, rows["answer_type"], rows["options"], strict=True)
+        pairs = [_chosen(*pair, listed(options)) if kind == CHOICE else pair for pair, kind, options in told]
+    return index, pairs
+
+
+def _chosen(answer: str, truth: str, options: Sequence[str]) -> tuple[str, str]:
+    right = letters(truth, options)
+    return ", ".join(sorted(letters(answer, options))), ", ".join(sorted(right)) if right else truth
 
 
 def _accuracy(sums: Array) -> dict[str, Array]:

@@ -43,7 +43,8 @@ KNOWN = frozenset(
         *MASKS,
         *["answer", "question", "annotation", "groundtruth", "gt_bbox", "references", "task_type", "size_group"],
         *["obj_ids", "obj_location", "obj_name", "sensor", "modality", "prompt", "raw_answer", "parsed_answer"],
-        *["correct", "blank_correct", "majority_correct", "checkpoint", "benchmark", "split", "prompt_tokens"],
+        *["correct", "blank_correct", "other_image_correct", "shuffled_bands_correct", "greyed_correct"],
+        *["majority_correct", "checkpoint", "benchmark", "split", "prompt_tokens"],
         *["stop", "model", "arm", "parsed", "rejected", "answer_type", "options"],
     ]
 )

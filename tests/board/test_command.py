@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ def demo(folder):
         "annotation": truth,
         "answer": truth,
         "blank_answer": ["no"] * 8,
+        "other_image_answer": [*truth[1:], None],
         "majority_answer": ["yes"] * 8,
     }
     path = folder / "data/evaluate/predictions.parquet"
@@ -45,6 +47,30 @@ def test_after_the_demo_there_is_a_board_to_look_at(tmp_path):
     assert "Earthloom, demo" in text and "the same model without the image" in text
     assert text.count('src="data:image/png') == 4  # every answer is right, and four of them are shown
     assert "the commonest training answer to the same question" in text
+
+
+def test_a_card_tells_what_the_same_model_says_without_the_right_image(tmp_path):
+    demo(tmp_path)
+    assert earthloom(tmp_path, "board", "--out", "b.html").returncode == 0
+    text = (tmp_path / "b.html").read_text()
+    assert text.count("without the image: no") == 4
+    assert text.count("shown another one: ") in (3, 4)  # one question has no other image
+    assert "bands greyed" not in text  # the run has no such control, so that the key does not explain it
+
+
+def test_until_it_is_checked_the_demo_is_marked_by_what_its_split_certifies(tmp_path):
+    demo(tmp_path)
+    (tmp_path / "data/split").mkdir()
+    pair = {"min_distance_m": 812.4, "shared_cells": 0}
+    path = tmp_path / "data/split/certificate.json"
+    for certificate, mark in (
+        ({"pairs": {"train-test": pair}}, "812 m from training"),
+        ({"pairs": {"train-test": pair | {"shared_cells": 1}}}, "leakage not checked"),
+        ({"pairs": {}}, "leakage not checked"),
+    ):
+        path.write_text(json.dumps(certificate))
+        assert earthloom(tmp_path, "board", "--out", "b.html").returncode == 0
+        assert mark in (tmp_path / "b.html").read_text()
 
 
 def test_the_demo_is_marked_once_its_leakage_was_checked(tmp_path):

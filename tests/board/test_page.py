@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
-from tasks.board.page import fragment, page
+from tasks.board.page import page
 from tasks.core.errors import BenchmarkError, EarthloomError, MissingInputError
 from tests.board.runs_on_disk import boxes, leakage, pictures, places, questions, run, truths
 
@@ -81,6 +81,14 @@ def test_a_score_stands_with_its_interval_its_controls_the_legacy_figure_and_its
     ):
         assert control in text
     assert "own scorer: token recall: 90.0" in text.replace("EarthDial&#39;s ", "") and ">40</td>" in text
+
+
+def test_one_score_alone_is_not_counted_among_many(tmp_path):
+    truth = truths()
+    run(tmp_path, "A", "rsvqa-lr", questions(truth[::-1], truth))
+    text = page(places(tmp_path))
+    assert "on 1 benchmark<" in text and "The score cannot be told from what needs no look at the image: " in text
+    assert "1 of 1 scores" not in text
 
 
 def test_a_published_figure_is_marked_as_not_run_here(root):
@@ -166,12 +174,6 @@ def test_changed_answers_are_scored_anew(root):
     pl.read_parquet(path).with_columns(answer=pl.col("annotation")).write_parquet(path)
     after = row_of(page(places(root)), "Says yes", "RSVQA")
     assert 'class="figure">50.0' in before and 'class="figure">100.0' in after
-
-
-def test_as_a_section_it_meets_no_name_of_the_page_around_it(root):
-    told = Outline(str(fragment(places(root))))
-    assert told.open == [] and "h1" not in told.tags
-    assert told.ids and all(name.startswith("board") for name in told.ids)
 
 
 def test_an_image_that_cannot_be_decoded_leaves_its_card_without_one(root):

@@ -119,6 +119,20 @@ def test_a_text_that_many_images_share_is_a_template_and_not_a_leak(pictures, tm
     assert told.pairs == [] and told.summary["checked"]["templates"] == 1
 
 
+def test_a_list_of_names_that_many_images_have_is_no_leak_whatever_their_order(pictures, tmp_path):
+    ask = "<image> Which kinds of cover does this image show?"
+    names = ["dense green vegetation", "open bare ground", "small urban houses", "still blue water"]
+    rare = "a narrow red brick viaduct"
+    lists = [", ".join(names[n:] + names[:n]) for n in range(4)] + [", ".join([rare, *names[1:]])]
+    told = run(
+        mixture(tmp_path / "mix", pictures[:5], [(ask, text) for text in lists]),
+        benchmark(
+            tmp_path / "aid", [encoded(picture) for picture in pictures[8:10]], [(ask, lists[1]), (ask, lists[4])]
+        ),
+    )
+    assert [row["benchmark_id"] for row in told.pairs] == ["q1"]
+
+
 def test_the_same_question_with_the_same_short_answer_is_told_but_spoils_no_score(pictures, tmp_path):
     ask = "[s2_rgb_10] <image>\nHow many of the greenhouses south of the canal have open roofs?"
     told = run(

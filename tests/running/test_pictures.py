@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from tasks.benchmarks.images import npy
-from tasks.running.arms import changed, kind_key, partners
+from tasks.core.errors import UnaskableError
+from tasks.inference.arms import changed, kind_key, partners
 from tasks.running.pictures import kind_of, open_picture
 from tasks.running.plain import plain_text
-from tasks.running.questions import UnaskableError
 from tests.benchmarks.files import encoded
 from tests.running.runs import image_of
 

@@ -1,19 +1,41 @@
-"""tasks/evaluate.py: marks, baselines, intervals and alarms; pure functions, no model."""
+"""tasks/evaluate: marks, controls, intervals and alarms, and what each control shows the model."""
 
+import contextlib
+import csv
+from pathlib import Path
+
+import polars as pl
 import pytest
+import torch
 
-from tasks import evaluate
-from tasks.evaluate import EvaluateParams, Majority
+from tasks import mixture, stats
+from tasks.core import paths
+from tasks.core.errors import ParamsError
+from tasks.core.section import load
+from tasks.evaluate.answers import Row, _controlled
+from tasks.evaluate.params import EvaluateParams
+from tasks.evaluate.scores import Majority, Marked, above_controls, write_csv
+from tasks.inference.pixels import ChipReader, Normalisation
+from tasks.inference.samples import read_samples
+from tasks.scoring.score import Settings, score_file
+from tests.fixtures.small_dataset import write_dataset, write_params
 
-PARAMS = EvaluateParams(device="cpu", threads=1, batch=8, max_new_tokens=8, bootstrap=200, seed=0)
+PARAMS = EvaluateParams(
+    device="cpu", threads=1, batch=8, max_new_tokens=8, controls=["no-image", "other-image"], bootstrap=200, seed=0
+)
 
 
-def row(chip: int, truth: str, answer: str, blank: str = "no", kind: str = "presence") -> evaluate.Row:
+def row(chip: int, truth: str, answer: str, blank: str | None = "no", kind: str = "presence", turn: int = 0) -> Row:
     """A prediction without marks."""
     return {
-        "chip_id": f"chip-{chip}", "sensor": "sentinel-2", "modality": "ms", "question_type": kind,
-        "question": "Is there water?", "annotation": truth, "answer": answer, "blank_answer": blank,
+        "sample_id": f"{chip}/{kind}", "turn": turn, "chip_id": f"chip-{chip}", "sensor": "sentinel-2",
+        "modality": "ms", "question_type": kind, "question": "Is there water?", "annotation": truth, "answer": answer,
+        "blank_answer": blank, "other_image_answer": blank,
     }  # fmt: skip
+
+
+def marked(rows: list[Row], params: EvaluateParams = PARAMS) -> Marked:
+    return Marked(rows, Majority([]), params)
 
 
 @pytest.mark.parametrize(
@@ -26,13 +48,12 @@ def row(chip: int, truth: str, answer: str, blank: str = "no", kind: str = "pres
         ("water, forest", "forest, water", "list", True),
         ("water", "forest, water", "list", False),
         ("water, forest, urban", "forest, water", "list", False),
-        ("water, forest", "forest, water", "dominant", False),
+        ("4.0", "4", "count", True),
     ],
 )
-def test_answers_are_compared_after_normalising_and_lists_as_sets(
-    answer: str, truth: str, kind: str, right: bool
-) -> None:
-    assert evaluate.is_correct(answer, truth, kind) is right
+def test_answers_are_right_by_the_rule_of_the_scorers(answer: str, truth: str, kind: str, right: bool) -> None:
+    rows = [row(0, truth, answer, kind=kind)]
+    assert marked(rows).rows(rows)[0]["correct"] is right
 
 
 def test_the_majority_is_of_the_same_question_or_else_of_its_type() -> None:
@@ -47,33 +68,111 @@ def test_the_majority_is_of_the_same_question_or_else_of_its_type() -> None:
     assert majority.answer("count", "How many?") == ""
 
 
-def test_perfect_answers_score_one_and_are_above_both_baselines() -> None:
-    rows = evaluate.mark([row(n, truth, truth) for n, truth in enumerate(["yes", "no"] * 10)], Majority([]))
-    scores = evaluate.score_all(rows, PARAMS)
+def test_perfect_answers_score_one_and_are_above_every_control() -> None:
+    scores = marked([row(n, truth, truth) for n, truth in enumerate(["yes", "no"] * 10)]).scores()
     assert scores["overall"]["accuracy"] == 1
-    assert scores["overall"]["no_image"] == 0.5
+    assert scores["overall"]["no_image"] == scores["overall"]["other_image"] == 0.5
     assert scores["overall"]["ci95"] == [1, 1]
     assert scores["by_type"]["presence"]["n"] == 20
     assert not scores["overall"]["constant_answer"]
+    assert above_controls(scores["overall"], ["accuracy", "no_image", "other_image", "majority"])
+
+
+def test_the_scores_are_those_that_the_score_command_gives_the_same_answers(tmp_path: Path) -> None:
+    answers = ["yes", "no", "water, forest", "Yes", "3"] * 6
+    truths = ["yes", "yes", "forest, water", "no", "3.0"] * 6
+    kinds = ["presence", "presence", "list", "presence", "count"] * 6
+    rows = [row(n // 3, t, a, "yes", k, n) for n, (t, a, k) in enumerate(zip(truths, answers, kinds, strict=True))]
+    told = marked(rows)
+    pl.DataFrame(told.rows(rows)).write_parquet(tmp_path / "predictions.parquet")
+    same = score_file(tmp_path / "predictions.parquet", "vqa", Settings(draws=PARAMS.bootstrap, seed=PARAMS.seed))
+    scores = told.scores()["overall"]
+    assert scores["accuracy"] == pytest.approx(same["accuracy"] / 100)
+    assert scores["ci95"] == pytest.approx([edge / 100 for edge in same["ci95"]["accuracy"]], abs=1e-4)
+    for ours, theirs in (("no_image", "no_image"), ("majority", "training_majority")):
+        assert scores[ours] == pytest.approx(same["controls"][theirs]["accuracy"] / 100)
+    assert "unknown_fields" not in same["input"]
 
 
 def test_a_constant_answer_raises_the_alarm_unless_it_is_the_only_truth() -> None:
-    always = evaluate.mark([row(n, truth, "yes") for n, truth in enumerate(["yes", "no"])], Majority([]))
-    assert evaluate.score(always, PARAMS)["constant_answer"]
-    assert not evaluate.score(always[:1], PARAMS)["constant_answer"]
+    always = [row(n, truth, "yes") for n, truth in enumerate(["yes", "no"])]
+    assert marked(always).scores()["overall"]["constant_answer"]
+    assert not marked(always[:1]).scores()["overall"]["constant_answer"]
 
 
 def test_the_interval_is_wider_when_a_chip_s_questions_stand_and_fall_together() -> None:
     def width(chips: list[int]) -> float:
-        rows = [row(chip, "yes", "yes" if n < 20 else "no") for n, chip in enumerate(chips)]
-        low, high = evaluate.interval(evaluate.mark(rows, Majority([])), 500, 0)
+        rows = [row(chip, "yes", "yes" if n < 20 else "no", turn=n) for n, chip in enumerate(chips)]
+        low, high = marked(rows).scores()["overall"]["ci95"]
         return high - low
 
     assert width([n // 10 for n in range(40)]) > 1.5 * width(list(range(40)))
 
 
-def test_the_flat_table_has_one_row_a_group() -> None:
-    rows = evaluate.mark([row(0, "yes", "yes"), row(1, "a", "b", kind="share")], Majority([]))
-    scores = evaluate.score_all(rows, PARAMS)
+def test_a_control_that_cannot_be_asked_is_wrong_and_counted_and_absent_where_no_row_has_it() -> None:
+    rows = [row(0, "yes", "yes", "yes"), row(1, "yes", "yes", None), row(2, "a", "a", None, "share")]
+    told = marked(rows)
+    assert told.not_asked()["no_image"] == 2
+    assert [one["blank_correct"] for one in told.rows(rows)] == [True, False, False]
+    assert told.scores()["by_type"]["presence"]["no_image"] == 0.5
+    assert "no_image" not in told.scores()["by_type"]["share"]
+
+
+def test_the_flat_table_has_one_row_a_group_and_a_column_for_each_control(tmp_path: Path) -> None:
+    told = marked([row(0, "yes", "yes"), row(1, "a", "b", kind="share")])
+    scores = told.scores()
     assert set(scores) == {"overall", "by_type", "by_modality", "by_sensor"}
     assert set(scores["by_type"]) == {"presence", "share"}
+    write_csv(scores, told.arms, tmp_path / "scores.csv")
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert list(table[0]) == [
+        "group", "name", "n", "accuracy", "no_image", "other_image", "majority", "low", "high",
+    ]  # fmt: skip
+    assert [one["name"] for one in table] == ["overall", "presence", "share", "ms", "sentinel-2"]
+
+
+def test_without_controls_the_majority_alone_stands_beside_the_score() -> None:
+    params = PARAMS.model_copy(update={"controls": []})
+    told = marked([row(0, "yes", "yes")], params)
+    assert list(told.arms) == ["accuracy", "majority"]
+    assert {"accuracy", "majority"} < set(told.scores()["overall"]) and "no_image" not in told.scores()["overall"]
+
+
+@pytest.mark.parametrize(
+    ("controls", "told"), [(["no-image", "no-picture"], "no-picture"), (["greyed", "greyed"], "more than once")]
+)
+def test_a_control_that_there_is_not_or_twice_is_refused(tmp_path: Path, controls: list[str], told: str) -> None:
+    write_params(tmp_path, ["sentinel-2"], evaluate={"controls": controls})
+    with pytest.raises(ParamsError, match=told):
+        load(EvaluateParams, "evaluate", tmp_path / "params.yaml")
+
+
+def test_another_image_is_one_of_the_same_sensor_and_bands_from_another_window(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 16, ("sentinel-2", "sentinel-1"))
+    with contextlib.chdir(tmp_path):
+        for sensor in ("sentinel-2", "sentinel-1"):
+            stats.run(sensor)
+        mixture.run("3")
+        samples = read_samples(paths.mixture("3") / "test.parquet")
+        statistics = {sensor: paths.stats(sensor) for sensor in ("sentinel-2", "sentinel-1")}
+        chips = ChipReader(Normalisation.from_stats(statistics), 28, 1)
+        shown = _controlled(samples, chips, "other-image")
+        grey = _controlled(samples, chips, "greyed")
+        again = _controlled(samples, chips, "other-image")
+        own = [chips.images(sample)[0] for sample in samples]
+    kinds = [(sample.sensor, sample.images[0].bands) for sample in samples]
+    asked = [place for place, question in enumerate(shown) if question is not None]
+    assert asked == [
+        place
+        for place, kind in enumerate(kinds)
+        if len({sample.chip_id for sample, other in zip(samples, kinds, strict=True) if other == kind}) > 1
+    ]
+    for place in asked:
+        image = shown[place].images[0]
+        assert shown[place].turns == ((samples[place].turns[0][0], ""),)
+        assert torch.equal(image.wavelengths, own[place].wavelengths) and torch.equal(image.mask, own[place].mask)
+        assert not torch.equal(image.pixels, own[place].pixels)
+        assert torch.equal(image.pixels, again[place].images[0].pixels)
+        planes = grey[place].images[0].pixels.flatten(0, 1)[own[place].mask.flatten()]
+        assert torch.allclose(planes, planes[:1].expand_as(planes))

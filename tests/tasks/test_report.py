@@ -15,6 +15,7 @@ import pytest
 from tasks.report.charts import percent, smooth, thin
 from tasks.report.story import count, standing, verdict
 from tasks.report.svg import ticks
+from tests.board.runs_on_disk import run
 from tests.fixtures import report_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -91,22 +92,48 @@ def html(reported: Path) -> str:
 @pytest.fixture(scope="session")
 def page(html: str) -> Reader:
     """The page, read."""
+    return read(html)
+
+
+@pytest.fixture(scope="session")
+def board(reported: Path) -> str:
+    """The board beside it."""
+    return (reported / "data/report/board.html").read_text(encoding="utf-8")
+
+
+def read(html: str) -> Reader:
+    """A page, read."""
     reader = Reader()
     reader.feed(html)
     return reader
 
 
-def test_nothing_is_fetched(html: str, page: Reader) -> None:
-    assert {a.partition(":")[0] for a in page.addresses if not a.startswith("#")} == {"data"}
+@pytest.mark.parametrize(("name", "other"), [("index.html", "board.html"), ("board.html", "index.html")])
+def test_nothing_is_fetched_and_the_report_and_its_board_lead_to_each_other(
+    reported: Path, name: str, other: str
+) -> None:
+    html = (reported / "data/report" / name).read_text(encoding="utf-8")
+    page = read(html)
+    assert {a.partition(":")[0] for a in page.addresses if not a.startswith("#")} == {"data", other}
     assert not re.search(r"url\(\s*['\"]?(?!#)", html)
     assert "@import" not in html
     assert not {"script", "iframe", "object", "embed", "base"} & set(page.tags)
     assert len(html) < 8_000_000
 
 
-def test_every_link_inside_the_page_leads_somewhere(page: Reader) -> None:
+@pytest.mark.parametrize("name", ["index.html", "board.html"])
+def test_every_link_inside_the_page_leads_somewhere(reported: Path, name: str) -> None:
+    page = read((reported / "data/report" / name).read_text(encoding="utf-8"))
     assert {a[1:] for a in page.addresses if a.startswith("#")} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
+
+
+def test_the_board_has_the_stages_own_answers_and_no_run_that_lies_beside_it(reported: Path, board: str) -> None:
+    predictions = pl.read_parquet(reported / "data/evaluate/predictions.parquet")
+    text = read(board).text
+    assert f"answers scored {count(predictions.height)}" in text and "model 1 on 1 benchmark" in text
+    assert "the same model without the image" in text and "the same model with another image" in text
+    assert "812 m from training" in text
 
 
 def test_every_picture_says_what_it_shows(page: Reader) -> None:
@@ -184,16 +211,21 @@ def test_scores_and_certificate_are_those_of_the_artifacts(reported: Path, page:
     for name, score in [("all", scores["overall"]), *scores["by_type"].items()]:
         low, high = (percent(value) for value in score["ci95"])
         row = f"{name} {score['n']} {percent(score['accuracy'])} {low} to {high} "
-        assert row + f"{percent(score['majority'])} {percent(score['no_image'])}" in page.text
+        beside = " ".join(percent(score[arm]) for arm in ("majority", "no_image", "other_image"))
+        assert row + beside in page.text
     assert "812 m between the nearest training and test chips" in page.text
     assert "synthetic, 10 parameters" in page.text
 
 
-def test_two_runs_leave_the_same_bytes(dataset: Path, reported: Path, tmp_path: Path) -> None:
+def test_two_runs_leave_the_same_bytes_whatever_runs_of_benchmarks_lie_there(
+    dataset: Path, reported: Path, tmp_path: Path
+) -> None:
     root = Path(shutil.copytree(dataset, tmp_path / "elsewhere"))
+    run(tmp_path, "Other", "aid", {"question": ["What?"], "answer": ["Port"], "annotation": ["Port"]})
+    shutil.move(tmp_path / "runs", root / "data/benchmarks-runs")
     assert report(root).returncode == 0
-    name = "data/report/index.html"
-    assert (root / name).read_bytes() == (reported / name).read_bytes()
+    for name in ("data/report/index.html", "data/report/board.html"):
+        assert (root / name).read_bytes() == (reported / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -240,6 +272,11 @@ def _score(accuracy: float, majority: float, no_image: float, half: float = 0.05
     ("score", "mood", "sentence"),
     [
         (_score(0.8, 0.5, 0.6), "better", "This beats the same model without the image (60.0 %)"),
+        (
+            _score(0.62, 0.5, 0.4) | {"other_image": 0.6},
+            "level",
+            "This is not better than the same model shown another",
+        ),
         (_score(0.62, 0.6, 0.5), "level", "This is not better than always giving the most frequent answer"),
         (
             _score(0.3, 0.6, 0.5),
@@ -253,7 +290,14 @@ def test_the_verdict_is_honest(score: dict[str, object], mood: str, sentence: st
     found, text = verdict({"overall": score, "by_type": {"presence": score}})
     assert found == mood
     assert sentence in text
-    assert ("no question type on which it beats both" in text) == (mood != "better")
+    assert ("no question type on which it beats every control" in text) == (mood != "better")
+
+
+def test_the_verdict_holds_a_score_against_the_controls_it_has() -> None:
+    score = _score(0.8, 0.5, 0.6)
+    del score["no_image"]
+    _, text = verdict({"overall": score, "by_type": {"presence": score}})
+    assert "most frequent answer (50.0 %)" in text and "without it" not in text
 
 
 def test_smoothing_starts_unbiased_and_thinning_keeps_the_last() -> None:
@@ -269,11 +313,12 @@ def test_ticks_are_round_and_inside() -> None:
 
 
 @pytest.mark.slow
-def test_a_browser_shows_it_without_complaint(reported: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["index.html", "board.html"])
+def test_a_browser_shows_it_without_complaint(reported: Path, tmp_path: Path, name: str) -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed (apt-get install chromium)")
-    address = (reported / "data/report/index.html").as_uri()
+    address = (reported / "data/report" / name).as_uri()
     picture = tmp_path / "page.png"
     command = [
         chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 import torch
 
-from tasks import evaluate, mixture, stats, tokenizer, train
+from tasks import mixture, stats, tokenizer, train
 from tasks.core import paths, tables
 from tasks.core.errors import ParamsError, TrainingError
 from tasks.core.stage import read_json
+from tasks.evaluate import __main__ as evaluate
 from tasks.inference.answer import Answerer
 from tests.fixtures.small_dataset import ROOT, write_dataset, write_params
 
@@ -240,7 +241,7 @@ def test_the_checkpoint_is_whole_by_itself(trained: Path) -> None:
     assert not list((trained / ".earthloom/work/train@3").glob("step-*"))
 
 
-def test_every_held_out_question_is_answered_beside_its_baselines(trained: Path) -> None:
+def test_every_held_out_question_is_answered_beside_its_controls(trained: Path) -> None:
     with contextlib.chdir(trained):
         rows = tables.read(paths.evaluate() / "predictions.parquet").to_pylist()
         scores = read_json(paths.evaluate() / "scores.json")
@@ -248,7 +249,9 @@ def test_every_held_out_question_is_answered_beside_its_baselines(trained: Path)
     assert len(rows) == asked == scores["overall"]["n"]
     assert {row["modality"] for row in rows} == {"rgb", "ms", "sar"}
     assert all(row["prompt"].endswith("<|assistant|>\n") and row["majority_answer"] for row in rows)
-    for name in ("accuracy", "no_image", "majority", "ci95"):
+    assert all(row["blank_answer"] is not None for row in rows)
+    assert sum(row["other_image_answer"] is not None for row in rows) > len(rows) / 2
+    for name in ("accuracy", "no_image", "other_image", "majority", "ci95"):
         assert name in scores["by_type"]["dominant"]
 
 
@@ -265,7 +268,7 @@ def test_a_checkpoint_of_another_tokenizer_is_refused(trained: Path) -> None:
 
 
 def test_parameters_are_read_without_torch() -> None:
-    code = "import sys, tasks.train, tasks.evaluate, tasks.mixture, tasks.tokenizer, tasks.stats as s; "
+    code = "import sys, tasks.train, tasks.params, tasks.mixture, tasks.tokenizer, tasks.stats as s; "
     code += "print([m for m in ('torch', 'transformers', 'tokenizers') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

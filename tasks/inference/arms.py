@@ -3,12 +3,24 @@
 import dataclasses
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from typing import Protocol
 
 import torch
 
-from tasks.benchmarks.samples import ImageRef
+from tasks.core.errors import UnaskableError
 from tasks.inference.pixels import Image
-from tasks.running.questions import Arm, UnaskableError
+
+
+class Shown(Protocol):
+    """An image as a sample names it."""
+
+    @property
+    def sensor(self) -> str:
+        """Its sensor, or the tag of one."""
+
+    @property
+    def bands(self) -> Sequence[str]:
+        """Its bands, in the order they are shown."""
 
 
 def partners(kinds: Sequence[Hashable], groups: Sequence[str]) -> list[int | None]:
@@ -33,15 +45,16 @@ def partners(kinds: Sequence[Hashable], groups: Sequence[str]) -> list[int | Non
     return [opposite[kind, group] for kind, group in zip(kinds, groups, strict=True)]
 
 
-def kind_key(images: Sequence[ImageRef]) -> Hashable:
+def kind_key(images: Sequence[Shown]) -> Hashable:
     """What two samples must share for their images to be exchanged."""
     return tuple((image.sensor, tuple(image.bands)) for image in images)
 
 
-def changed(image: Image, arm: Arm) -> Image:
+def changed(image: Image, arm: str) -> Image:
     """An image as an arm shows it; what is said of its bands stays as it was.
 
-    shuffled-bands moves each plane to the place of the next, greyed puts the mean of all normalised planes into each.
+    shuffled-bands moves each plane to the place of the next, greyed puts the mean of all normalised planes into each;
+    any other arm leaves the image as it is.
 
     Raises:
         UnaskableError: it has one plane only, and stays as it is.

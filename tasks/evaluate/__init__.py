@@ -1,0 +1,1 @@
+"""Stage `evaluate`: held-out questions answered by the trained model, always beside its controls."""
