@@ -83,14 +83,14 @@ def _metrics(sums: Array) -> dict[str, Array]:
 
 
 def published_cider(answers: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """CIDEr-D as papers print it, times 100: ten times the mean over references, not bounded by 100."""
+    """CIDEr-D as pycocoevalcap prints it, 0 to 10: ten times the mean over references."""
     tokens = [[words(text) for text in usable(told)] for told in references]
     cider = Cider(tokens)
     told = [
         cider.similarities(words(answer), split).mean() if split else 0.0
         for answer, split in zip(answers, tokens, strict=True)
     ]
-    return float(1000 * np.mean(told))
+    return float(10 * np.mean(told))
 
 
 class _Tokens:

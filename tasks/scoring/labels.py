@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tasks.scoring.read import Predictions
-from tasks.scoring.tally import Array, Tally, codes, ratio
+from tasks.scoring.tally import Array, Tally, codes, detected, joined, ratio
 from tasks.scoring.texts import class_name, label_set, number, plain, same
 
 MOST_CLASSES = 1000
@@ -36,7 +36,10 @@ def classification(predictions: Predictions) -> dict[str, Tally]:
     mark = separator(truths)
     if any(len(label_set(truth, mark)) > 1 for truth in truths):
         return {"": multi_label(predictions, mark)}
-    return {"": single_label(predictions)}
+    single = single_label(predictions)
+    if {plain(truth) for truth in truths} - {""} == {"yes", "no"}:
+        return {"": joined(answers(predictions), single)}
+    return {"": single}
 
 
 def single_label(predictions: Predictions) -> Tally:
@@ -155,9 +158,7 @@ def _yes_or_no(index: Any, pairs: list[tuple[str, str]]) -> Tally:
         rows.append([float(said == true != ""), 1.0, float(yes), float(said == "yes"), float(true == "yes")])
 
     def metrics(sums: Array) -> dict[str, Array]:
-        hits, said, are = sums[..., 2], sums[..., 3], sums[..., 4]
-        both = {"precision": ratio(hits, said, empty=100.0), "recall": ratio(hits, are, empty=100.0)}
-        return {**_accuracy(sums[..., :2]), **both, "f1": ratio(2 * hits, said + are, empty=100.0)}
+        return {**_accuracy(sums[..., :2]), **detected(sums[..., 2], sums[..., 3], sums[..., 4])}
 
     return Tally.of(np.array(rows), index, metrics)
 

@@ -8,7 +8,7 @@ import numpy as np
 from tasks.scoring.errors import PredictionsError
 from tasks.scoring.read import CONFIDENCES, Predictions, numbers
 from tasks.scoring.rectangles import Found, average_precision, find, matched, overlaps
-from tasks.scoring.tally import Array, Tally, ratio
+from tasks.scoring.tally import Array, Tally, detected
 
 STRICT = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """COCO's thresholds, 0.5 to 0.95."""
@@ -60,11 +60,8 @@ def scored(predicted: Found, true: Found) -> Tally:
 
 def _metrics(sums: Array) -> dict[str, Array]:
     hits, said, are = sums[..., :-2], sums[..., -2, None], sums[..., -1, None]
-    # With nothing to find and nothing found there is no error.
-    precision = np.where(said + are > 0, ratio(hits, said), 100.0)
-    recall = np.where(said + are > 0, ratio(hits, are), 100.0)
-    f1 = ratio(2 * hits, said + are, empty=100.0)
-    curves = {"precision": precision, "recall": recall, "f1": f1, "ap": precision * recall / 100}
+    found = detected(hits, said, are)
+    curves = {**found, "ap": found["precision"] * found["recall"] / 100}
     told: dict[str, Array] = {}
     for column, threshold in enumerate((0.25, 0.5)):
         told |= {f"{name}@{threshold}": values[..., column] for name, values in curves.items()}

@@ -135,6 +135,19 @@ def ratio(part: Any, whole: Any, empty: float = 0.0) -> Array:
     return np.asarray(100 * np.divide(part, whole, out=np.full(whole.shape, empty / 100), where=whole != 0))
 
 
+def detected(hits: Array, said: Array, are: Array) -> dict[str, Array]:
+    """Precision, recall and F1 in percent, from what was rightly said, said, and there.
+
+    With nothing there and nothing said there is no error; saying nothing where something is earns nothing.
+    """
+    there = said + are > 0
+    return {
+        "precision": np.where(there, ratio(hits, said), 100.0),
+        "recall": np.where(there, ratio(hits, are), 100.0),
+        "f1": ratio(2 * hits, said + are, empty=100.0),
+    }
+
+
 def mean_of(*names: str) -> Metrics:
     """Means of the first columns; the last column counts the rows."""
 
