@@ -57,6 +57,13 @@ PUBLISHED = (
         {"": {"accuracy": "73.10", "f1": "77.9"}},
     ),
     Published(
+        "classification/UHI_test",
+        216,
+        {"": {"accuracy": "51.96"}},
+        {"": {"accuracy": "56.77"}},
+        {"": {"accuracy": "33.33"}},
+    ),
+    Published(
         "vqa/RSVQA_LR",
         7057,
         {
@@ -106,8 +113,24 @@ PUBLISHED = (
     Published("change/xBD_object_detection", 25, {"": {QUARTER: "27.7", HALF: "12.5"}}),
     Published("change/LEVIR_MCI", 25, _captions("29.52", "25.42", "79.11"), {"": {"rouge1": "33.78"}}),
 )
+UHI = "classification/UHI_test"
+"""Its published file is small enough to be given here: one answer, and 18 truths twelve times over (MIT)."""
+UHI_ANSWER = "urbanization, bareland"
+UHI_TRUTHS = (
+    *["urbanization, bareland"] * 6,
+    *["mostly bareland"] * 3,
+    *["urbanization, lack of vegetations"] * 2,
+    "urbanization",
+    "urbanization and few water bodies",
+    "urbanization, few water bodies at bottom, left, and top",
+    "few water bodies",
+    "water bodies, island at bottom, urbanization at top",
+    "water bodies, urbanization at bottom",
+    "small park, small water bodies, and urbanization",
+)
+UHI_ROWS = [{"answer": UHI_ANSWER, "annotation": truth} for truth in UHI_TRUTHS * 12]
 WITHOUT_FILES = (
-    "UCM, WHU-RS19, UHI, BigEarthNet RGB and S2, LCZ, RSVQA-HR; RSITMD, Sydney, UCM, Dubai, MUDS and SYSU captions; "
+    "UCM, WHU-RS19, BigEarthNet RGB and S2, LCZ, RSVQA-HR; RSITMD, Sydney, UCM, Dubai, MUDS and SYSU captions; "
     "GeoChat, swimming pool and urban tree crown boxes; GeoChat, HIT-UAV, SAR ship, pool, UCAS-AOD and tree crown "
     "regions; the groundings; the other questions of xBD"
 )

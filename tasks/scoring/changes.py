@@ -103,7 +103,7 @@ def masks(predictions: Predictions) -> Tally:
 def _mask(text: str, where: str) -> "np.ndarray[tuple[int, int], np.dtype[np.bool_]]":
     try:
         pixels = np.array(json.loads(text))
-    except (json.JSONDecodeError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise PredictionsError(f"{where}: a mask is not a list of rows of 0 and 1: {error}") from error
     if pixels.ndim != 2 or not np.isin(pixels, (0, 1)).all():
         raise PredictionsError(f"{where}: a mask is not a list of rows of 0 and 1")

@@ -125,7 +125,8 @@ def answers(predictions: Predictions) -> Tally:
         return _numbers(index, pairs)
     if truths and truths <= {"yes", "no"}:
         return _yes_or_no(index, pairs)
-    scale = next((scale for scale in SCALES if len(truths) > 1 and truths <= {plain(step) for step in scale}), None)
+    levels = set(map(class_name, truths))
+    scale = next((scale for scale in SCALES if len(levels) > 1 and levels <= set(map(class_name, scale))), None)
     return exact(predictions) if scale is None else _ordinal(index, pairs, scale)
 
 
@@ -165,11 +166,11 @@ def _yes_or_no(index: Any, pairs: list[tuple[str, str]]) -> Tally:
 
 def _ordinal(index: Any, pairs: list[tuple[str, str]], scale: Sequence[str]) -> Tally:
     """Steps on a scale; an answer that is no step is as wrong as the scale is long."""
-    steps = {plain(step): place for place, step in enumerate(scale)}
+    steps = {class_name(step): place for place, step in enumerate(scale)}
     rows = []
     for answer, truth in pairs:
-        true = steps.get(plain(truth))
-        said = steps.get(plain(answer))
+        true = steps.get(class_name(truth))
+        said = steps.get(class_name(answer))
         off = abs(said - true) if said is not None and true is not None else len(scale) - 1
         rows.append([float(off == 0), 1.0, float(off <= 1 and said is not None), 1 - off / (len(scale) - 1)])
 

@@ -14,6 +14,8 @@ STRICT = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """COCO's thresholds, 0.5 to 0.95."""
 THRESHOLDS = (0.25, *STRICT)
 SPAN = "0.5:0.95"
+INNERMOST_FOUR = r"\[[^\[\],]+(,[^\[\],]+){3,4}\]"
+"""A bracket of four or five parts, as a box has."""
 
 
 def detection(predictions: Predictions, form: str) -> dict[str, Tally]:
@@ -26,6 +28,13 @@ def detection(predictions: Predictions, form: str) -> dict[str, Tally]:
         sizes = predictions.rows_of("size_group").items()
         groups |= {f"by_size/{size}": told.rows(rows) for size, rows in sizes if size}
     return {name: part for name, part in groups.items() if len(part)}
+
+
+def boxes_of(predictions: Predictions) -> str:
+    """The column of a grounding's true boxes: `obj_ids` if boxes stand there, as in the published files."""
+    told = predictions.frame.columns
+    held = "obj_ids" in told and predictions.frame["obj_ids"].str.contains(INNERMOST_FOUR).any()
+    return "obj_ids" if held else predictions.truth
 
 
 def both(predictions: Predictions, column: str, form: str) -> tuple[Found, Found]:

@@ -64,8 +64,11 @@ class Tally:
     def intervals(self, groups: NDArray[np.int64] | None, draws: int, seed: int) -> dict[str, list[float]]:
         """Percentile interval of each metric, 95 %, by a bootstrap over groups, or rows if there are none.
 
-        `groups` has a number for every row of the file.
+        `groups` has a number for every row of the file. One group or row has no spread to draw from: its metrics
+        could be anything, 0 to 100.
         """
+        if len(self if groups is None else np.unique(groups[self.row])) < 2:
+            return {name: [0.0, 100.0] for name in self.scores()}
         told = self.drawn(groups, draws, seed)
         return {name: [float(edge) for edge in np.nanquantile(values, [0.025, 0.975])] for name, values in told.items()}
 

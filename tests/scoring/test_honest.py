@@ -228,3 +228,17 @@ def test_never_saying_yes_earns_no_precision(tmp_path: Path) -> None:
 def test_the_published_cider_is_within_its_own_scale(tmp_path: Path) -> None:
     rows = [{"caption0": text, "caption1": "", "answer": text} for text in CAPTIONS[:3]]
     assert 0 < score_file(_file(tmp_path, rows), "captioning", FAST)["as_published"]["cider_d"] <= 10
+
+
+@pytest.mark.parametrize("damage", [DAMAGE, [level.replace(" ", "-") for level in DAMAGE]])
+def test_levels_of_damage_are_a_scale_however_they_are_spelt(damage: list[str], tmp_path: Path) -> None:
+    rows = [{"caption0": level, "caption1": "", "answer": damage[0]} for level in damage]
+    told = score_file(_file(tmp_path, rows), "change", FAST)["answers"]
+    assert (told["accuracy"], told["within_one"], told["closeness"]) == (25, 50, 50)
+
+
+def test_one_image_tells_nothing_of_its_interval(tmp_path: Path) -> None:
+    rows = [{"image_id": "a", "annotation": "yes", "answer": "yes"} for _ in range(9)]
+    assert score_file(_file(tmp_path, rows), "vqa", FAST)["ci95"]["accuracy"] == [0, 100]
+    unnamed = score_file(_file(tmp_path, [row | {"image_id": ""} for row in rows]), "vqa", FAST)
+    assert "images" not in unnamed and unnamed["ci95"]["accuracy"] == [100, 100]

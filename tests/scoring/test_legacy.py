@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.published_figures import PUBLISHED, Published, tolerance
+from benchmarks.published_figures import PUBLISHED, UHI, UHI_ROWS, Published, tolerance
+from tasks.scoring.errors import PredictionsError
 from tasks.scoring.legacy import recall
 from tasks.scoring.read import read
 from tasks.scoring.score import Settings, score, score_file
@@ -13,6 +14,7 @@ from tasks.scoring.texts import recall_tokens, word_tokens
 
 SHARED = Path(__file__).parents[2].parent / "shared/predictions"
 LEGACY = Settings("legacy")
+SHIPPED = [known for known in PUBLISHED if known.name != UHI]
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the published answers are not beside the checkout")
 
 
@@ -22,8 +24,21 @@ def _file(tmp_path: Path, *rows: dict) -> Path:
     return path
 
 
+def test_the_one_published_answer_about_heat_islands_scores_52_where_a_third_is_right(tmp_path: Path) -> None:
+    path = _file(tmp_path, *UHI_ROWS)
+    scores = score_file(path, "classification", LEGACY)
+    assert (scores["n"], round(scores["accuracy"], 2)) == (216, 51.96)
+    comma = score_file(_file(tmp_path, *(row | {"answer": ","} for row in UHI_ROWS)), "classification", LEGACY)
+    assert round(comma["accuracy"], 1) == 19.7
+    perfect = [row | {"answer": row["annotation"]} for row in UHI_ROWS]
+    assert round(score_file(_file(tmp_path, *perfect), "classification", LEGACY)["accuracy"], 1) == 96.2
+    honest = score_file(_file(tmp_path, *UHI_ROWS), "classification", Settings("honest", draws=50))
+    assert round(honest["accuracy"], 1) == 33.3
+    assert honest["controls"]["answers"]["constant_answer_alarm"] is True
+
+
 @needs_shared
-@pytest.mark.parametrize("known", PUBLISHED, ids=[known.name for known in PUBLISHED])
+@pytest.mark.parametrize("known", SHIPPED, ids=[known.name for known in SHIPPED])
 def test_the_published_answers_give_the_published_figures_in_every_bucket(known: Published) -> None:
     scores = score(read(SHARED / f"{known.name}.jsonl", known.name.split("/")[0]), LEGACY)
     assert scores["n"] == known.n
@@ -92,3 +107,43 @@ def test_a_second_caption_that_is_empty_leaves_the_first_alone_in_change_files_o
     path = _file(tmp_path, row)
     assert score_file(path, "change", LEGACY)["rouge1"] == 100
     assert score_file(path, "captioning", LEGACY)["rouge1"] == pytest.approx(100 / 3, abs=1e-3)
+
+
+def test_a_published_grounding_has_its_boxes_in_a_list_of_texts(tmp_path: Path) -> None:
+    row = {
+        "answer": "In the satellite image, there are two gray small cars [[51, 96, 53, 100, 2], [85, 64, 89, 64, 90]].",
+        "groundtruth": "In the satellite image, there is  <ref>1 small car </ref> <box>[[[51, 96, 53, 100, 2]]]</box> "
+        "located at bottom,  <ref>1 small car </ref> <box>[[[12, -1, 14, 4, 2]]]</box> located at top left.",
+        "obj_ids": json.dumps(["[[51, 96, 53, 100, 2]]", "[[12, -1, 14, 4, 2]]"]),
+        "size_group": json.dumps(["small", "small"]),
+    }
+    path = _file(tmp_path, row)
+    legacy, honest = (score_file(path, "grounding", Settings(name)) for name in ("legacy", "honest"))
+    assert (legacy["precision@0.5"], honest["precision@0.5"], honest["recall@0.5"]) == (50, 50, 50)
+    assert legacy["description"]["n"] == 1 and legacy["description"]["rouge1"] > 40
+
+
+def test_ids_that_are_no_boxes_leave_a_groundings_boxes_to_its_text(tmp_path: Path) -> None:
+    box = "[[0, 0, 10, 10, 0]]"
+    path = _file(tmp_path, {"answer": f"a car {box}", "groundtruth": f"a car {box}", "obj_ids": [1, 2]})
+    for name in ("legacy", "honest"):
+        assert score_file(path, "grounding", Settings(name))["precision@0.5"] == 100
+    bare = _file(tmp_path, {"answer": f"a car {box}", "groundtruth": "a car", "obj_ids": [1, 2]})
+    with pytest.raises(PredictionsError, match="no row has a true box"):
+        score_file(bare, "grounding", LEGACY)
+
+
+def test_thousands_of_boxes_beside_thousands_are_overlapped_a_part_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = [f"[[{x}, {y}, {x + 10}, {y + 10}, {x}]]" for x in range(0, 90, 7) for y in range(0, 90, 7)]
+    rows = [{"answer": "".join(boxes[part::3]), "gt_bbox": "".join(boxes[part::2])} for part in range(2)]
+    whole = score_file(_file(tmp_path, *rows), "detection", LEGACY)
+    monkeypatch.setattr("tasks.scoring.legacy.PAIRS", 100)
+    assert score_file(_file(tmp_path, *rows), "detection", LEGACY) == whole
+    assert 0 < whole["precision@0.5"] < 100
+
+
+def test_a_coordinate_of_thousands_of_digits_is_a_wrong_box(tmp_path: Path) -> None:
+    row = {"answer": f"[[{'9' * 5000}, 0, 1, 1, 0]][[0, 0, 0000000000010, 10, 0]]", "gt_bbox": "[[0, 0, 10, 10, 0]]"}
+    assert score_file(_file(tmp_path, row), "detection", LEGACY)["precision@0.5"] == 50
