@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from nltk.translate.meteor_score import single_meteor_score
-from rouge_score.rouge_scorer import RougeScorer
 
+from tasks.scoring import rouge
 from tasks.scoring.ngrams import Cider, bleu, bleu_counts, words
 from tasks.scoring.read import Predictions, listed
 from tasks.scoring.tally import Array, Tally, ratio
@@ -47,27 +47,27 @@ def scored(answers: Sequence[str], references: Sequence[Sequence[str]]) -> Tally
     texts = [usable(told) for told in references]
     tokens = [[words(text) for text in told] for told in texts]
     cider = Cider(tokens)
-    scorer = RougeScorer(["rougeL"], tokenizer=_Tokens())
     rows = np.zeros((len(answers), BLEU + len(NAMES) + 1))
     known: dict[tuple[str, tuple[str, ...]], list[float]] = {}
     for row, (answer, told, split) in enumerate(zip(answers, texts, tokens, strict=True)):
         key = (answer, tuple(told))
         if key not in known:
-            known[key] = _row(answer, told, split, cider, scorer)
+            known[key] = _row(answer, told, split, cider)
         rows[row] = [*known[key], 1.0]
     return Tally.of_rows(rows, _metrics)
 
 
-def _row(answer: str, texts: list[str], tokens: list[Words], cider: Cider, scorer: RougeScorer) -> list[float]:
+def _row(answer: str, texts: list[str], tokens: list[Words], cider: Cider) -> list[float]:
     said = words(answer)
     counts = bleu_counts(said, tokens)
     if not tokens or not said:
         return [*counts, *[0.0] * len(NAMES)]
     exact = float(any(plain(answer) == plain(text) for text in texts))
-    rouge = max(scorer.score(" ".join(reference), " ".join(said))["rougeL"].fmeasure for reference in tokens)
+    stems = stemmed(said)
+    longest = max(rouge.rouge_l(stemmed(reference), stems).f1 for reference in tokens)
     meteor = max(_meteor(said, reference) for reference in tokens)
     similar = cider.similarities(said, tokens)
-    return [*counts, meteor, 1.0 if said in tokens else rouge, float(similar.max()), exact]
+    return [*counts, meteor, 1.0 if said in tokens else longest, float(similar.max()), exact]
 
 
 def _meteor(said: Words, reference: Words) -> float:
@@ -83,18 +83,16 @@ def _metrics(sums: Array) -> dict[str, Array]:
 
 
 def published_cider(answers: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """CIDEr-D as papers print it, times 100: ten times the mean over references, not bounded by 100."""
+    """CIDEr-D as pycocoevalcap prints it, 0 to 10: ten times the mean over references."""
     tokens = [[words(text) for text in usable(told)] for told in references]
     cider = Cider(tokens)
     told = [
         cider.similarities(words(answer), split).mean() if split else 0.0
         for answer, split in zip(answers, tokens, strict=True)
     ]
-    return float(1000 * np.mean(told))
+    return float(10 * np.mean(told))
 
 
-class _Tokens:
-    """Words between spaces, stemmed: the captions are already split by `words`."""
-
-    def tokenize(self, text: str) -> list[str]:
-        return [stemmer().stem(token) if len(token) > 3 else token for token in text.split()]
+def stemmed(said: Words) -> Words:
+    """Words by their stems, the short ones as they are, as rouge-score has it."""
+    return tuple(stemmer().stem(word) if len(word) > 3 else word for word in said)

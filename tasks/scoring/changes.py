@@ -10,7 +10,7 @@ from tasks.core import boxes as core
 from tasks.scoring import captions, labels, regions
 from tasks.scoring.errors import PredictionsError
 from tasks.scoring.read import MASKS, Predictions
-from tasks.scoring.tally import Array, Tally, ratio
+from tasks.scoring.tally import Array, Tally, detected, ratio
 from tasks.scoring.texts import plain, prose
 
 UNCHANGED = re.compile(
@@ -64,13 +64,8 @@ def changed(answers: Sequence[str], references: Sequence[Sequence[str]]) -> Tall
         rows.append([float(said and true), float(said), float(true), float(said == true), 1.0])
 
     def metrics(sums: Array) -> dict[str, Array]:
-        hits, said, are = sums[..., 0], sums[..., 1], sums[..., 2]
-        return {
-            "accuracy": ratio(sums[..., 3], sums[..., 4]),
-            "precision": ratio(hits, said, empty=100.0),
-            "recall": ratio(hits, are, empty=100.0),
-            "f1": ratio(2 * hits, said + are, empty=100.0),
-        }
+        found = detected(sums[..., 0], sums[..., 1], sums[..., 2])
+        return {"accuracy": ratio(sums[..., 3], sums[..., 4]), **found}
 
     return Tally.of_rows(np.array(rows), metrics)
 
@@ -108,7 +103,7 @@ def masks(predictions: Predictions) -> Tally:
 def _mask(text: str, where: str) -> "np.ndarray[tuple[int, int], np.dtype[np.bool_]]":
     try:
         pixels = np.array(json.loads(text))
-    except (json.JSONDecodeError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise PredictionsError(f"{where}: a mask is not a list of rows of 0 and 1: {error}") from error
     if pixels.ndim != 2 or not np.isin(pixels, (0, 1)).all():
         raise PredictionsError(f"{where}: a mask is not a list of rows of 0 and 1")

@@ -1,6 +1,8 @@
 """`earthloom score`: a file of predictions, scored."""
 
+import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +10,7 @@ from typing import Annotated, Any
 import cyclopts
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tasks.scoring.names import BoxForm, Protocol, Task
 
@@ -55,16 +58,18 @@ def score(
     if against is not None:
         told["against"] = compare(predictions, read(against, task), settings)
     if json_:
-        print(json.dumps(told, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(told, allow_nan=False))  # in ASCII: whatever the terminal's encoding
     else:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show an answer's letter shows a mark
         Console().print(table(told, f"{file.name}: {task}, {protocol}"))
 
 
 def table(scores: dict[str, Any], title: str) -> Table:
     """The nested scores as rows of name and value; intervals beside their metric."""
-    shown = Table("metric", "value", "95 % interval", title=title)
+    shown = Table("metric", "value", "95 % interval", title=Text(title))
     for name, value, interval in _flat(scores, ""):
-        shown.add_row(name, value, interval)
+        shown.add_row(Text(name), Text(value), interval)  # brackets of a name are its own, no style
     return shown
 
 
@@ -78,4 +83,4 @@ def _flat(scores: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str]]
         edges = intervals.get(name) if isinstance(intervals, dict) else None
         between = f"{edges[0]:.2f} to {edges[1]:.2f}" if edges else ""
         text = f"{value:.2f}" if isinstance(value, float) else str(value)
-        yield prefix + name, text.replace("[", r"\["), between
+        yield prefix + name, text, between

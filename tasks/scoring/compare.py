@@ -10,7 +10,7 @@ from tasks.scoring import labels
 from tasks.scoring.errors import PredictionsError
 from tasks.scoring.read import Predictions
 from tasks.scoring.score import Settings, rounded, tally
-from tasks.scoring.tally import Tally, joined
+from tasks.scoring.tally import Array, Tally, joined
 
 
 def compare(first: Predictions, second: Predictions, settings: Settings) -> dict[str, Any]:
@@ -19,24 +19,28 @@ def compare(first: Predictions, second: Predictions, settings: Settings) -> dict
     Raises:
         PredictionsError: the files do not hold the same questions with the same truths.
     """
-    other = aligned(first, second)
+    other = first.answered(aligned(first, second).frame["answer"])
     one, two = tally(first, settings)[""], tally(other, settings)[""]
     before, after = one.scores(), two.scores()
     told: dict[str, Any] = {"n": len(one)}
-    drawn = _renamed(one, two).drawn(first.groups(), settings.draws, settings.seed)
     for name in before:
-        differences = drawn[f"second {name}"] - drawn[f"first {name}"]
-        tail = min((differences <= 0).sum(), (differences >= 0).sum())
-        told[name] = {
-            "first": before[name],
-            "second": after[name],
-            "difference": after[name] - before[name],
-            "ci95": [float(edge) for edge in np.quantile(differences, [0.025, 0.975])],
-            "p": float(min(1.0, 2 * (tail + 1) / (len(differences) + 1))),
-        }
+        told[name] = {"first": before[name], "second": after[name], "difference": after[name] - before[name]}
+    if settings.draws:
+        drawn = _renamed(one, two).drawn(first.groups(), settings.draws, settings.seed)
+        for name in before:
+            told[name] |= _spread(drawn[f"second {name}"] - drawn[f"first {name}"])
     if first.task in ("classification", "vqa"):
         told["mcnemar"] = mcnemar(first, other)
     return dict(rounded(told))
+
+
+def _spread(differences: Array) -> dict[str, Any]:
+    """Interval of a difference over its resamples, and how often chance would give its other sign, both sides."""
+    tail = min((differences <= 0).sum(), (differences >= 0).sum())
+    return {
+        "ci95": [float(edge) for edge in np.quantile(differences, [0.025, 0.975])],
+        "p": float(min(1.0, 2 * (tail + 1) / (len(differences) + 1))),
+    }
 
 
 def _renamed(one: Tally, two: Tally) -> Tally:

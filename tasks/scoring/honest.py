@@ -13,7 +13,7 @@ Scorer = Callable[[Predictions, str], dict[str, Tally]]
 
 def grounding(predictions: Predictions, form: str) -> dict[str, Tally]:
     """The boxes in a description, and its text without them."""
-    column = "obj_ids" if "obj_ids" in predictions.frame.columns else predictions.truth
+    column = regions.boxes_of(predictions)
     answers, truths = predictions.texts("answer"), predictions.texts(predictions.truth)
     text = captions.scored([prose(text) for text in answers], [[prose(text)] for text in truths])
     return {"": regions.scored(*regions.both(predictions, column, form)), "description": text}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tasks.scoring.choices import letters
 from tasks.scoring.read import Predictions, listed
-from tasks.scoring.tally import Array, Tally, codes, ratio
+from tasks.scoring.tally import Array, Tally, codes, detected, joined, ratio
 from tasks.scoring.texts import class_name, label_set, number, plain, same
 
 MOST_CLASSES = 1000
@@ -40,7 +40,10 @@ def classification(predictions: Predictions) -> dict[str, Tally]:
     mark = separator(truths)
     if any(len(label_set(truth, mark)) > 1 for truth in truths):
         return {"": multi_label(predictions, mark)}
-    return {"": single_label(predictions)}
+    single = single_label(predictions)
+    if {plain(truth) for truth in truths} - {""} == {"yes", "no"}:
+        return {"": joined(answers(predictions), single)}
+    return {"": single}
 
 
 def single_label(predictions: Predictions) -> Tally:
@@ -132,7 +135,8 @@ def answers(predictions: Predictions) -> Tally:
         return _numbers(index, pairs)
     if truths and truths <= {"yes", "no"}:
         return _yes_or_no(index, pairs)
-    scale = next((scale for scale in SCALES if len(truths) > 1 and truths <= {plain(step) for step in scale}), None)
+    levels = set(map(class_name, truths))
+    scale = next((scale for scale in SCALES if len(levels) > 1 and levels <= set(map(class_name, scale))), None)
     return exact(predictions) if scale is None else _ordinal(index, pairs, scale)
 
 
@@ -165,20 +169,18 @@ def _yes_or_no(index: Any, pairs: list[tuple[str, str]]) -> Tally:
         rows.append([float(said == true != ""), 1.0, float(yes), float(said == "yes"), float(true == "yes")])
 
     def metrics(sums: Array) -> dict[str, Array]:
-        hits, said, are = sums[..., 2], sums[..., 3], sums[..., 4]
-        both = {"precision": ratio(hits, said, empty=100.0), "recall": ratio(hits, are, empty=100.0)}
-        return {**_accuracy(sums[..., :2]), **both, "f1": ratio(2 * hits, said + are, empty=100.0)}
+        return {**_accuracy(sums[..., :2]), **detected(sums[..., 2], sums[..., 3], sums[..., 4])}
 
     return Tally.of(np.array(rows), index, metrics)
 
 
 def _ordinal(index: Any, pairs: list[tuple[str, str]], scale: Sequence[str]) -> Tally:
     """Steps on a scale; an answer that is no step is as wrong as the scale is long."""
-    steps = {plain(step): place for place, step in enumerate(scale)}
+    steps = {class_name(step): place for place, step in enumerate(scale)}
     rows = []
     for answer, truth in pairs:
-        true = steps.get(plain(truth))
-        said = steps.get(plain(answer))
+        true = steps.get(class_name(truth))
+        said = steps.get(class_name(answer))
         off = abs(said - true) if said is not None and true is not None else len(scale) - 1
         rows.append([float(off == 0), 1.0, float(off <= 1 and said is not None), 1 - off / (len(scale) - 1)])
 

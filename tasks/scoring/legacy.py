@@ -10,10 +10,12 @@ from collections.abc import Callable
 import numpy as np
 import shapely
 from nltk.translate.meteor_score import meteor_score
-from rouge_score.rouge_scorer import RougeScorer
+from numpy.typing import NDArray
 
+from tasks.scoring import rouge
 from tasks.scoring.errors import PredictionsError
 from tasks.scoring.read import Predictions
+from tasks.scoring.regions import boxes_of
 from tasks.scoring.tally import Array, Tally, joined, means, ratio
 from tasks.scoring.texts import recall_tokens, stemmer, word_tokens
 from tasks.scoring.unique import by_distinct
@@ -26,6 +28,10 @@ MOST_TRUTHS = 50
 INTEGERS = re.compile(r"\[\s*(\d+(?:,\s*\d+)*)\s*\]")
 THRESHOLDS = (0.5, 0.25)
 LEAST = min(THRESHOLDS)
+FARTHEST = 10**9
+"""Larger coordinates are no place in or near an image."""
+PAIRS = 1_000_000
+"""Pairs of boxes that are overlapped at once, to bound the memory."""
 CLOSE = 1e-6
 """IoUs this near a threshold are measured with the reference's arithmetic."""
 FIVE = re.compile(r"\[\s*(\d+),\s*(\d+),\s*(\d+),\s*(\d+),\s*(\d+)\s*\]")
@@ -73,28 +79,14 @@ def captioning(predictions: Predictions) -> dict[str, Tally]:
 
 
 def _captions(answers: list[str], references: list[list[str]]) -> Tally:
-    scorer = RougeScorer(["rouge1", "rougeL"], tokenizer=_RougeTokens())
     rows = np.zeros((len(answers), 3))
     for row, (answer, told) in enumerate(zip(answers, references, strict=True)):
         words, texts = word_tokens(answer), [word_tokens(text) for text in told]
-        scores = [scorer.score(" ".join(text), " ".join(words)) for text in texts]
-        rows[row, 0] = sum(score["rouge1"].fmeasure for score in scores) / len(told)
-        rows[row, 1] = sum(score["rougeL"].fmeasure for score in scores) / len(told)
+        pairs = [(rouge.tokens(" ".join(text)), rouge.tokens(" ".join(words))) for text in texts]
+        rows[row, 0] = sum(rouge.rouge1(*pair).f1 for pair in pairs) / len(told)
+        rows[row, 1] = sum(rouge.rouge_l(*pair).f1 for pair in pairs) / len(told)
         rows[row, 2] = meteor_score(texts, words, stemmer=stemmer(), wordnet=wordnet())
     return means({"rouge1": rows[:, 0], "rougeL": rows[:, 1], "meteor": rows[:, 2]})
-
-
-class _RougeTokens:
-    """The tokens of rouge-score with its stemmer, each word stemmed once."""
-
-    def __init__(self) -> None:
-        from rouge_score import tokenize
-
-        self._tokenize = tokenize.tokenize
-
-    def tokenize(self, text: str) -> list[str]:
-        tokens: list[str] = self._tokenize(text, stemmer())
-        return tokens
 
 
 def region_captioning(predictions: Predictions) -> dict[str, Tally]:
@@ -103,13 +95,12 @@ def region_captioning(predictions: Predictions) -> dict[str, Tally]:
 
 
 def _regions(answers: list[str], truths: list[str]) -> Tally:
-    scorer = RougeScorer(["rouge1", "rougeL"], tokenizer=_RougeTokens())
     rows = np.zeros((len(answers), 7))
     for row, (answer, truth) in enumerate(zip(answers, truths, strict=True)):
-        scores = scorer.score(truth, answer)
-        first, longest = scores["rouge1"], scores["rougeL"]
-        rows[row, :3] = first.fmeasure, first.precision, first.recall
-        rows[row, 3:6] = longest.fmeasure, longest.precision, longest.recall
+        pair = rouge.tokens(truth), rouge.tokens(answer)
+        first, longest = rouge.rouge1(*pair), rouge.rouge_l(*pair)
+        rows[row, :3] = first.f1, first.precision, first.recall
+        rows[row, 3:6] = longest.f1, longest.precision, longest.recall
         rows[row, 6] = meteor_score([truth.split()], answer.split(), stemmer=stemmer(), wordnet=wordnet())
     names = [name + part for name in ("rouge1", "rougeL") for part in ("", "_precision", "_recall")]
     return means(dict(zip([*names, "meteor"], rows.T, strict=True)))
@@ -136,10 +127,17 @@ def detection(predictions: Predictions) -> dict[str, Tally]:
 
 
 def grounding(predictions: Predictions) -> dict[str, Tally]:
-    """Precision of the boxes in a description, and ROUGE and METEOR of its text without them."""
+    """Precision of the boxes in a description, and ROUGE and METEOR of its text without them.
+
+    Raises:
+        PredictionsError: the file has no true box.
+    """
     answers, truths = predictions.texts("answer"), predictions.texts(predictions.truth)
-    objects = predictions.texts("obj_ids") if "obj_ids" in predictions.frame.columns else truths
-    expected = [_five(text) for text in objects]
+    expected = [_five(text) for text in predictions.texts(boxes_of(predictions))]
+    if not any(expected):
+        raise PredictionsError(
+            f"{predictions.path}: no row has a true box of five whole numbers; is --task grounding right?"
+        )
     few = np.array([len(boxes) < MOST_TRUTHS for boxes in expected])
     boxes = _precision([_five(text) for text in answers], expected).rows(few)
     described = [row for row, text in enumerate(truths) if len(_five(text)) < MOST_TRUTHS]
@@ -168,11 +166,17 @@ def change(predictions: Predictions) -> dict[str, Tally]:
 
 def _integers(text: str) -> Found:
     """Every bracket of whole numbers, however many they are: one that is not five is a box that matches nothing."""
-    return [[int(part) for part in inner.split(",")] for inner in INTEGERS.findall(text)]
+    return [[_whole(part) for part in inner.split(",")] for inner in INTEGERS.findall(text)]
 
 
 def _five(text: str) -> Found:
-    return [[int(part) for part in box] for box in FIVE.findall(text)]
+    return [[_whole(part) for part in box] for box in FIVE.findall(text)]
+
+
+def _whole(digits: str) -> int:
+    """A whole number; beyond any image they are all the same."""
+    bare = digits.strip().lstrip("0")
+    return int(bare or 0) if len(bare) <= len(str(FARTHEST)) else FARTHEST
 
 
 def without_boxes(text: str) -> str:
@@ -182,26 +186,31 @@ def without_boxes(text: str) -> str:
 
 def _precision(answers: list[Found], truths: list[Found]) -> Tally:
     """Share of all predicted boxes that overlap any true box of their row."""
-    pairs = [
-        (row, number, box, true)
-        for row, (boxes, expected) in enumerate(zip(answers, truths, strict=True))
-        for number, box in enumerate(boxes)
-        if len(box) == 5
-        for true in _usable(expected)
-    ]
     statistics = np.zeros((len(answers), len(THRESHOLDS) + 1))
     statistics[:, -1] = [len(boxes) for boxes in answers]
-    if pairs:
-        overlap = _iou(np.array([pair[2] for pair in pairs], float), np.array([pair[3] for pair in pairs], float))
-        where = np.array([pair[:2] for pair in pairs])
-        for column, threshold in enumerate(THRESHOLDS):
-            correct = np.unique(where[overlap >= threshold], axis=0)
-            statistics[:, column] = np.bincount(correct[:, 0], minlength=len(answers))
+    predicted, row, _ = _table([[box for box in boxes if len(box) == 5] for boxes in answers])
+    true, _, starts = _table([_usable(boxes) for boxes in truths])
+    counts = np.diff(starts)[row]
+    best = np.zeros(len(predicted))
+    # Each predicted box beside every true box of its row, so many pairs at a time.
+    for part in np.split(np.arange(len(predicted)), np.flatnonzero(np.diff(np.cumsum(counts) // PAIRS)) + 1):
+        first = np.repeat(part, counts[part])
+        place = np.arange(len(first)) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
+        np.maximum.at(best, first, _iou(predicted[first], true[starts[row[first]] + place]))
+    for column, threshold in enumerate(THRESHOLDS):
+        statistics[:, column] = np.bincount(row[best >= threshold], minlength=len(answers))
 
     def metrics(sums: Array) -> dict[str, Array]:
         return {f"precision@{t}": ratio(sums[..., column], sums[..., -1]) for column, t in enumerate(THRESHOLDS)}
 
     return Tally.of_rows(statistics, metrics)
+
+
+def _table(rows: list[Found]) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+    """All boxes, (boxes, 5); the row of each, (boxes,); where each row's begin, and the end, (rows + 1,)."""
+    counts = np.array([len(boxes) for boxes in rows], dtype=np.int64)
+    table = np.array([box for boxes in rows for box in boxes], dtype=np.float64).reshape(-1, 5)
+    return table, np.repeat(np.arange(len(rows)), counts), np.concatenate([[0], np.cumsum(counts)])
 
 
 def _usable(expected: Found) -> Found:

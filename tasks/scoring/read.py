@@ -19,7 +19,12 @@ from numpy.typing import NDArray
 from tasks.scoring.errors import PredictionsError
 
 LONGEST = 100_000
-"""Characters of an answer; a longer one is scored as no answer."""
+"""Characters of an answer or a truth. A longer answer is scored as no answer, a longer truth is refused."""
+LONGEST_TEXT = 20_000
+"""The same where texts are compared word by word: METEOR's time grows with the words of one times the other's."""
+TEXTS = ("captioning", "region_captioning", "grounding", "change")
+"""Tasks whose texts are compared word by word."""
+FORMATS = "a file is JSON lines or one JSON array of objects, in UTF-8, or Parquet (.parquet, .pq)"
 ARMS = {
     "no_image": ("no_image", "no_image_answer", "blank_answer"),
     "other_image": ("other_image", "other_image_answer", "swapped_answer"),
@@ -86,18 +91,20 @@ class Predictions:
         """Every reference of each row, the empty ones included, as they stand in the file."""
         if self.truth == "references":
             return [listed(text) or [text] for text in self.texts("references")]
-        if match := NUMBERED.fullmatch(self.truth):
-            names = sorted(
-                (name for name in self.frame.columns if re.fullmatch(match[1] + r"\d+", name)),
-                key=lambda name: int(name.removeprefix(match[1])),
-            )
-            return [list(row) for row in zip(*(self.texts(name) for name in names), strict=True)]
-        return [[text] for text in self.texts(self.truth)]
+        return [list(row) for row in zip(*(self.texts(name) for name in self.truths()), strict=True)]
+
+    def truths(self) -> list[str]:
+        """The columns that hold the truth: `caption0` and those numbered after it, else one."""
+        match = NUMBERED.fullmatch(self.truth)
+        if match is None:
+            return [self.truth]
+        names = (name for name in self.frame.columns if re.fullmatch(match[1] + r"\d+", name))
+        return sorted(names, key=lambda name: int(name.removeprefix(match[1])))
 
     def groups(self) -> NDArray[np.int64] | None:
-        """A number for each row's chip or image, (rows,); none if the file does not say."""
+        """A number for each row's chip or image, (rows,); none if the file does not name it in every row."""
         for name in GROUPS:
-            if name in self.frame.columns and self.frame[name].null_count() == 0:
+            if name in self.frame.columns and self.frame[name].str.strip_chars().replace("", None).null_count() == 0:
                 return self.frame[name].rank("dense").cast(pl.Int64).to_numpy() - 1
         return None
 
@@ -134,8 +141,10 @@ def read(path: Path, task: str) -> Predictions:
     Raises:
         PredictionsError: the file cannot be read, has no row, no answers, no truth for this task, or an id twice.
     """
-    if not path.is_file():
+    if not path.exists():
         raise PredictionsError(f"{path} is not there")
+    if not path.is_file():
+        raise PredictionsError(f"{path} is not a file; {FORMATS}")
     frame = _frame(path)
     if not len(frame):
         raise PredictionsError(f"{path} has no row")
@@ -147,18 +156,20 @@ def read(path: Path, task: str) -> Predictions:
             f"{path} has no truth for --task {task}: one of {_names(TRUTHS[task])} is needed, "
             f"its fields are {_names(frame.columns)}"
         )
-    predictions = Predictions(path, task, *_cleaned(frame, truth))
+    longest = LONGEST_TEXT if task in TEXTS else LONGEST
+    predictions = Predictions(path, task, *_cleaned(frame, truth, longest))
     _refuse_doubled(predictions)
+    _refuse_truths(predictions, longest)
     return predictions
 
 
-def _cleaned(frame: pl.DataFrame, truth: str) -> tuple[pl.DataFrame, str, dict[str, Any]]:
+def _cleaned(frame: pl.DataFrame, truth: str, longest: int) -> tuple[pl.DataFrame, str, dict[str, Any]]:
     """Answers without nulls, and the counts of what was odd."""
     length = pl.col("answer").str.len_chars()
     told = frame.select(
         missing_answers=pl.col("answer").is_null().sum(),
         empty_answers=(pl.col("answer").str.strip_chars() == "").sum(),
-        oversized_answers=(length > LONGEST).sum(),
+        oversized_answers=(length > longest).sum(),
         unicode_minus=pl.col("answer").str.contains("\N{MINUS SIGN}", literal=True).sum(),
         empty_references=(pl.col(truth).fill_null("").str.strip_chars() == "").sum(),
     ).row(0, named=True)
@@ -171,7 +182,7 @@ def _cleaned(frame: pl.DataFrame, truth: str) -> tuple[pl.DataFrame, str, dict[s
     if unknown:
         counts["unknown_fields"] = unknown
     cleaned = frame.with_columns(
-        pl.when(length > LONGEST).then(pl.lit("")).otherwise(pl.col("answer").fill_null("")).alias("answer")
+        pl.when(length > longest).then(pl.lit("")).otherwise(pl.col("answer").fill_null("")).alias("answer")
     )
     return cleaned, truth, counts
 
@@ -189,6 +200,22 @@ def _refuse_doubled(predictions: Predictions) -> None:
     )
 
 
+def _refuse_truths(predictions: Predictions, longest: int) -> None:
+    """A file none of whose rows has a truth is of another task; a truth beyond all measure is no truth."""
+    frame = predictions.frame.select(predictions.truths())
+    if frame.select(pl.all_horizontal(pl.all().fill_null("").str.strip_chars() == "").all()).item():
+        raise PredictionsError(
+            f"{predictions.path}: '{predictions.truth}' is empty in every row; is --task {predictions.task} right?"
+        )
+    for name in frame.columns:
+        lengths = frame[name].str.len_chars()
+        if len(rows := (lengths > longest).arg_true()):
+            raise PredictionsError(
+                f"{predictions.path}, row {rows[0] + 1}: '{name}' has {lengths[rows[0]]:,} characters, "
+                f"a truth {longest:,} at most"
+            )
+
+
 def _frame(path: Path) -> pl.DataFrame:
     try:
         if path.suffix in (".parquet", ".pq"):
@@ -199,12 +226,14 @@ def _frame(path: Path) -> pl.DataFrame:
             raise PredictionsError(f"{path} is empty")
         if not head.startswith(b"["):
             try:
-                return _as_text(pl.read_ndjson(path, infer_schema_length=None))
+                frame = pl.read_ndjson(path, infer_schema_length=None)
             except (pl.exceptions.PolarsError, RuntimeError):
-                pass  # read line by line, which says where it is wrong
+                frame = None  # read line by line, which says where it is wrong
+            if frame is not None and not any(_has_floats(*told) for told in frame.schema.items()):
+                return _as_text(frame)
         return _from_rows(_array(path) if head.startswith(b"[") else _lines(path))
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        raise PredictionsError(f"{path} cannot be read: {error}") from error
+        raise PredictionsError(f"{path} cannot be read: {error}; {FORMATS}") from error
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -215,7 +244,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 row = json.loads(line)
             except (json.JSONDecodeError, RecursionError) as error:
-                raise PredictionsError(f"{path}, line {number} is not JSON: {error}") from error
+                raise PredictionsError(f"{path}, line {number} is not JSON: {error}; {FORMATS}") from error
             yield _object(row, f"{path}, line {number}")
 
 
@@ -223,7 +252,7 @@ def _array(path: Path) -> Iterator[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise PredictionsError(f"{path} is not JSON: {error}") from error
+        raise PredictionsError(f"{path} is not JSON: {error}; {FORMATS}") from error
     return (_object(row, f"{path}, row {number}") for number, row in enumerate(rows, start=1))
 
 
@@ -241,14 +270,26 @@ def _from_rows(rows: Iterator[dict[str, Any]]) -> pl.DataFrame:
 
 
 def _text(value: Any) -> str | None:
-    """A value of JSON as text; null and NaN are nothing."""
+    """A value of JSON as text; null, NaN, and bytes that are no text (an image beside its question) are nothing."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return None
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _has_floats(name: str, kind: Any) -> bool:
+    """Whether a column other than confidences has fractions: polars makes a 3 beside a 2.5 a 3.0."""
+    if isinstance(kind, pl.List | pl.Array):
+        return _has_floats(name, kind.inner)
+    return name not in CONFIDENCES and (kind.is_float() or isinstance(kind, pl.Struct))
 
 
 def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
-    nested = [name for name, kind in frame.schema.items() if kind.is_nested() or kind == pl.Object]
+    nested = [name for name, kind in frame.schema.items() if kind.is_nested() or kind in (pl.Object, pl.Binary)]
     floats = [name for name, kind in frame.schema.items() if kind.is_float()]
     plain = frame.with_columns(pl.col(floats).fill_nan(None)).with_columns(pl.exclude(nested).cast(pl.String))
     texts = [pl.Series(name, [_text(value) for value in frame[name].to_list()], dtype=pl.String) for name in nested]
@@ -261,7 +302,7 @@ def listed(text: str) -> list[str]:
         return []
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return []
     return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else []
 
@@ -274,7 +315,7 @@ def numbers(text: str) -> list[float]:
     """A text that is a number or a JSON list of numbers; empty if it is neither."""
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return []
     values = value if isinstance(value, list) else [value]
     return [float(item) for item in values] if all(isinstance(item, int | float) for item in values) else []

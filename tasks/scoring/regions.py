@@ -8,12 +8,14 @@ import numpy as np
 from tasks.scoring.errors import PredictionsError
 from tasks.scoring.read import CONFIDENCES, Predictions, numbers
 from tasks.scoring.rectangles import Found, average_precision, find, matched, overlaps
-from tasks.scoring.tally import Array, Tally, ratio
+from tasks.scoring.tally import Array, Tally, detected
 
 STRICT = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """COCO's thresholds, 0.5 to 0.95."""
 THRESHOLDS = (0.25, *STRICT)
 SPAN = "0.5:0.95"
+INNERMOST_FOUR = r"\[[^\[\],]+(,[^\[\],]+){3,4}\]"
+"""A bracket of four or five parts, as a box has."""
 
 
 def detection(predictions: Predictions, form: str) -> dict[str, Tally]:
@@ -26,6 +28,13 @@ def detection(predictions: Predictions, form: str) -> dict[str, Tally]:
         sizes = predictions.rows_of("size_group").items()
         groups |= {f"by_size/{size}": told.rows(rows) for size, rows in sizes if size}
     return {name: part for name, part in groups.items() if len(part)}
+
+
+def boxes_of(predictions: Predictions) -> str:
+    """The column of a grounding's true boxes: `obj_ids` if boxes stand there, as in the published files."""
+    told = predictions.frame.columns
+    held = "obj_ids" in told and predictions.frame["obj_ids"].str.contains(INNERMOST_FOUR).any()
+    return "obj_ids" if held else predictions.truth
 
 
 def both(predictions: Predictions, column: str, form: str) -> tuple[Found, Found]:
@@ -60,11 +69,8 @@ def scored(predicted: Found, true: Found) -> Tally:
 
 def _metrics(sums: Array) -> dict[str, Array]:
     hits, said, are = sums[..., :-2], sums[..., -2, None], sums[..., -1, None]
-    # With nothing to find and nothing found there is no error.
-    precision = np.where(said + are > 0, ratio(hits, said), 100.0)
-    recall = np.where(said + are > 0, ratio(hits, are), 100.0)
-    f1 = ratio(2 * hits, said + are, empty=100.0)
-    curves = {"precision": precision, "recall": recall, "f1": f1, "ap": precision * recall / 100}
+    found = detected(hits, said, are)
+    curves = {**found, "ap": found["precision"] * found["recall"] / 100}
     told: dict[str, Array] = {}
     for column, threshold in enumerate((0.25, 0.5)):
         told |= {f"{name}@{threshold}": values[..., column] for name, values in curves.items()}

@@ -79,13 +79,10 @@ def _excluded(predictions: Predictions) -> dict[str, int]:
 
 
 def _boxes(predictions: Predictions, settings: Settings) -> dict[str, Any]:
-    truth = predictions.truth
-    if predictions.task == "grounding" and "obj_ids" in predictions.frame.columns:
-        truth = "obj_ids"
-    elif predictions.task not in ("detection", "grounding") and not (
-        predictions.task == "change" and changes.kind(predictions) == "boxes"
-    ):
+    asked = predictions.task in ("detection", "grounding")
+    if not asked and not (predictions.task == "change" and changes.kind(predictions) == "boxes"):
         return {}
+    truth = regions.boxes_of(predictions) if predictions.task == "grounding" else predictions.truth
     answers = regions.oddities(predictions.texts("answer"), settings.form, "predicted")
     return {**answers, **regions.oddities(predictions.texts(truth), settings.form, "true")}
 

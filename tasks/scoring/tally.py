@@ -64,8 +64,11 @@ class Tally:
     def intervals(self, groups: NDArray[np.int64] | None, draws: int, seed: int) -> dict[str, list[float]]:
         """Percentile interval of each metric, 95 %, by a bootstrap over groups, or rows if there are none.
 
-        `groups` has a number for every row of the file.
+        `groups` has a number for every row of the file. One group or row has no spread to draw from: its metrics
+        could be anything, 0 to 100.
         """
+        if len(self if groups is None else np.unique(groups[self.row])) < 2:
+            return {name: [0.0, 100.0] for name in self.scores()}
         told = self.drawn(groups, draws, seed)
         return {name: [float(edge) for edge in np.nanquantile(values, [0.025, 0.975])] for name, values in told.items()}
 
@@ -133,6 +136,19 @@ def ratio(part: Any, whole: Any, empty: float = 0.0) -> Array:
     """part / whole in percent; `empty` where the whole is 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64))
     return np.asarray(100 * np.divide(part, whole, out=np.full(whole.shape, empty / 100), where=whole != 0))
+
+
+def detected(hits: Array, said: Array, are: Array) -> dict[str, Array]:
+    """Precision, recall and F1 in percent, from what was rightly said, said, and there.
+
+    With nothing there and nothing said there is no error; saying nothing where something is earns nothing.
+    """
+    there = said + are > 0
+    return {
+        "precision": np.where(there, ratio(hits, said), 100.0),
+        "recall": np.where(there, ratio(hits, are), 100.0),
+        "f1": ratio(2 * hits, said + are, empty=100.0),
+    }
 
 
 def mean_of(*names: str) -> Metrics:

@@ -2,6 +2,7 @@
 
 import re
 from functools import cache, lru_cache
+from math import inf, isfinite
 
 import punkt
 from nltk.stem.porter import PorterStemmer
@@ -80,7 +81,8 @@ def label_set(text: str, separator: str = ",") -> frozenset[str]:
 def number(text: str) -> float | None:
     """The number that an answer is, with thousands separators or without; nothing if it is not one."""
     bare = plain(text)
-    return float(bare.replace(",", "")) if NUMBER.fullmatch(bare) else None
+    value = float(bare.replace(",", "")) if NUMBER.fullmatch(bare) else inf
+    return value if isfinite(value) else None
 
 
 def same(answer: str, truth: str) -> bool:

@@ -1,6 +1,7 @@
 """Bad files of predictions: named, counted, then refused or scored as wrong, as docs/reference/metrics.md says."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tasks.scoring.compare import compare
 from tasks.scoring.errors import PredictionsError
-from tasks.scoring.read import LONGEST, read
+from tasks.scoring.read import LONGEST, LONGEST_TEXT, read
 from tasks.scoring.score import Settings, score_file
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +140,40 @@ def test_a_file_that_is_none_is_refused(content: str, said: str, tmp_path: Path)
         read(path, "vqa")
 
 
+@pytest.mark.parametrize("content", ["question,answer\n?,yes\n", '{\n "rows": []\n}', '[{"answer": '])
+def test_a_file_of_another_format_is_told_which_formats_there_are(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text(content)
+    with pytest.raises(PredictionsError, match=r"JSON lines or one JSON array of objects, in UTF-8, or Parquet"):
+        read(path, "vqa")
+    with pytest.raises(PredictionsError, match="is not a file"):
+        read(tmp_path, "vqa")
+
+
+@pytest.mark.parametrize("truths", [["", None], [" ", ""]])
+def test_a_file_without_any_truth_is_refused(truths: list, tmp_path: Path) -> None:
+    with pytest.raises(PredictionsError, match="'annotation' is empty in every row"):
+        read(_file(tmp_path, *(GOOD | {"annotation": truth} for truth in truths)), "vqa")
+    captions = [{"answer": "a", "caption0": "", "caption1": truth} for truth in truths]
+    with pytest.raises(PredictionsError, match="'caption0' is empty in every row"):
+        read(_file(tmp_path, *captions), "captioning")
+    assert len(read(_file(tmp_path, *captions, captions[0] | {"caption1": "a"}), "captioning")) == 3
+
+
+@pytest.mark.parametrize(("task", "longest"), [("vqa", LONGEST), ("region_captioning", LONGEST_TEXT)])
+def test_a_truth_beyond_all_measure_is_refused(task: Any, longest: int, tmp_path: Path) -> None:
+    path = _file(tmp_path, GOOD, GOOD | {"annotation": "y" * (longest + 1)})
+    with pytest.raises(PredictionsError, match=f"row 2: 'annotation' has {longest + 1:,} characters, a truth"):
+        read(path, task)
+
+
+@pytest.mark.parametrize("task", ["captioning", "change"])
+@pytest.mark.parametrize("protocol", ["honest", "legacy"])
+def test_brackets_without_end_are_a_text_like_any(task: Any, protocol: Any, tmp_path: Path) -> None:
+    path = _file(tmp_path, {"answer": "[" * 5000, "caption0": "[" * 5000, "caption1": "a road was built here"})
+    assert score_file(path, task, Settings(protocol, draws=0))["rougeL"] == 0
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     path.write_bytes(b'{"answer": "\xff\xfe", "annotation": "b"}\n')
@@ -155,6 +190,20 @@ def test_lines_an_array_and_parquet_score_the_same(tmp_path: Path) -> None:
     pl.DataFrame(rows).write_parquet(parquet)
     told = [score_file(path, "vqa", FAST) for path in (lines, array, parquet)]
     assert told[0] == told[1] == told[2]
+
+
+def test_a_whole_number_beside_a_fraction_stays_whole(tmp_path: Path) -> None:
+    rows = [GOOD | {"answer": 3, "annotation": "3", "extra": [1]}, GOOD | {"answer": 2.5, "extra": [[0.5]]}]
+    assert read(_file(tmp_path, *rows), "classification").texts("answer") == ["3", "2.5"]
+
+
+def test_bytes_beside_the_answers_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    image = [{"bytes": b"\xff\xd8", "path": "a.jpg"}, {"bytes": b"\xff", "path": "b.jpg"}]
+    rows = {"answer": ["yes", "no"], "annotation": ["yes", "yes"], "thumbnail": [b"\xff\xfe", b"ok"], "image": image}
+    pl.DataFrame(rows).write_parquet(path)
+    told = score_file(path, "classification", FAST)
+    assert (told["accuracy"], told["images"], told["input"]["unknown_fields"]) == (50, 2, {"thumbnail": 1})
 
 
 def test_numbers_as_answers_are_read_as_text(tmp_path: Path) -> None:
@@ -192,5 +241,11 @@ def test_the_command_prints_one_object_or_a_table_and_fails_with_a_sentence(tmp_
     assert json.loads(told.stdout)["against"]["accuracy"]["difference"] == 0
     shown = run(path, "--task", "vqa", "--protocol", "legacy")
     assert shown.returncode == 0 and "50.00" in shown.stdout
+    odd = _file(tmp_path, GOOD | {"vqa_type": "[/red]", "answer": "\N{SATELLITE}"}, GOOD, name="[red].jsonl")
+    narrow = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    for format_ in (["--json"], []):
+        command = [sys.executable, "-m", "earthloom", "score", str(odd), "--task", "vqa", *format_]
+        told = subprocess.run(command, cwd=ROOT, env=narrow, capture_output=True, timeout=120, check=False)
+        assert told.returncode == 0 and b"[/red]" in told.stdout
     missing = run(str(tmp_path / "nowhere.jsonl"), "--task", "vqa", "--json")
     assert missing.returncode == 2 and missing.stdout == "" and "is not there" in missing.stderr

@@ -206,3 +206,39 @@ def test_a_type_is_a_group_whatever_its_name(tmp_path: Path) -> None:
     assert {name: told["n"] for name, told in types.items()} == dict.fromkeys(
         ["urban/rural", "\x00", "untyped", "n"], 1
     )
+
+
+def test_yes_and_no_as_classes_are_also_told_by_precision_and_recall_of_yes(tmp_path: Path) -> None:
+    pairs = [("yes", "yes")] * 3 + [("no", "Yes")] * 2 + [("yes", "no")] + [("no", "no")] * 4
+    rows = [{"annotation": truth, "answer": answer} for truth, answer in pairs]
+    told = score_file(_file(tmp_path, rows), "classification", FAST)
+    assert (told["precision"], told["recall"]) == (60, 75)
+    assert told["f1"] == pytest.approx(200 / 3, abs=1e-3)
+    assert told["accuracy"] == 70
+
+
+def test_never_saying_yes_earns_no_precision(tmp_path: Path) -> None:
+    rows = [{"vqa_type": "presence", "annotation": truth, "answer": "no"} for truth in ("yes", "no")]
+    told = score_file(_file(tmp_path, rows), "vqa", FAST)["by_type"]["presence"]
+    assert (told["precision"], told["recall"], told["f1"]) == (0, 0, 0)
+    rows = [{"caption0": "a road was built", "caption1": "a new road", "answer": "no change"}]
+    assert score_file(_file(tmp_path, rows), "change", FAST)["changed"]["precision"] == 0
+
+
+def test_the_published_cider_is_within_its_own_scale(tmp_path: Path) -> None:
+    rows = [{"caption0": text, "caption1": "", "answer": text} for text in CAPTIONS[:3]]
+    assert 0 < score_file(_file(tmp_path, rows), "captioning", FAST)["as_published"]["cider_d"] <= 10
+
+
+@pytest.mark.parametrize("damage", [DAMAGE, [level.replace(" ", "-") for level in DAMAGE]])
+def test_levels_of_damage_are_a_scale_however_they_are_spelt(damage: list[str], tmp_path: Path) -> None:
+    rows = [{"caption0": level, "caption1": "", "answer": damage[0]} for level in damage]
+    told = score_file(_file(tmp_path, rows), "change", FAST)["answers"]
+    assert (told["accuracy"], told["within_one"], told["closeness"]) == (25, 50, 50)
+
+
+def test_one_image_tells_nothing_of_its_interval(tmp_path: Path) -> None:
+    rows = [{"image_id": "a", "annotation": "yes", "answer": "yes"} for _ in range(9)]
+    assert score_file(_file(tmp_path, rows), "vqa", FAST)["ci95"]["accuracy"] == [0, 100]
+    unnamed = score_file(_file(tmp_path, [row | {"image_id": ""} for row in rows]), "vqa", FAST)
+    assert "images" not in unnamed and unnamed["ci95"]["accuracy"] == [100, 100]

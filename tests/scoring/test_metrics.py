@@ -2,13 +2,16 @@
 
 import itertools
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rouge_score.rouge_scorer import RougeScorer
 from scipy.optimize import linear_sum_assignment
 
 from tasks.core import boxes as core
+from tasks.scoring import rouge
 from tasks.scoring.compare import compare
 from tasks.scoring.ngrams import Cider, bleu, bleu_counts, words
 from tasks.scoring.read import read
@@ -146,3 +149,37 @@ def test_every_order_of_labels_is_the_same_set(tmp_path: Path) -> None:
         "macro_f1": 100,
         "map": 100,
     }
+
+
+def test_rouge_is_that_of_rouge_score() -> None:
+    rng = np.random.default_rng(5)
+    vocabulary = ["a", "road", "roads", "the", "building", "Buildings", "trees.", "beside", "42", "grey-blue"]
+    library = RougeScorer(["rouge1", "rougeL"], use_stemmer=True)
+    for _ in range(200):
+        first, second = (" ".join(rng.choice(vocabulary, rng.integers(0, 30))) for _ in range(2))
+        expected = library.score(first, second)
+        pair = rouge.tokens(first), rouge.tokens(second)
+        for name, told in (("rouge1", rouge.rouge1(*pair)), ("rougeL", rouge.rouge_l(*pair))):
+            wanted = expected[name]
+            assert (told.precision, told.recall) == (wanted.precision, wanted.recall)
+            assert told.f1 == pytest.approx(wanted.fmeasure)
+
+
+def test_two_long_texts_have_a_common_subsequence_at_once() -> None:
+    rng = np.random.default_rng(6)
+    first, second = (rng.integers(0, 50, 10_000).astype(str).tolist() for _ in range(2))
+    start = time.process_time()
+    common = rouge.common_subsequence(first, second)
+    assert time.process_time() - start < 5
+    assert 0.2 < common / 10_000 < 0.5
+    assert rouge.common_subsequence(first, first) == 10_000
+
+
+def test_a_paired_test_goes_by_the_first_files_types_and_does_without_a_bootstrap(tmp_path: Path) -> None:
+    types = {"first": ["presence", "count"], "second": ["count", "presence"]}
+    for name, told in types.items():
+        rows = [{"annotation": "yes", "answer": "yes", "vqa_type": kind} for kind in told]
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pair = [read(tmp_path / name, "vqa") for name in types]
+    assert compare(*pair, Settings("legacy", draws=20))["accuracy"]["difference"] == 0
+    assert set(compare(*pair, Settings(draws=0))["accuracy"]) == {"first", "second", "difference"}
