@@ -63,11 +63,10 @@ class Example:
 def choose(row: Scored, count: int) -> list[int]:
     """Rows of the `count` best and the `count` worst answers; among equals images and types of question take turns."""
     scored = np.flatnonzero(~np.isnan(row.fared))
-    best = dealt(row, scored, -row.fared[scored])[:count]
+    best = [number for number in dealt(row, scored, -row.fared[scored])[:count] if row.fared[number] > WRONG]
     rest = scored[~np.isin(scored, best)]
-    worst = dealt(row, rest, row.fared[rest])[:count]
-    good = [number for number in best if row.fared[number] > WRONG]
-    return [*good, *[number for number in worst if row.fared[number] < RIGHT]]
+    worst = [number for number in dealt(row, rest, row.fared[rest])[:count] if row.fared[number] < RIGHT]
+    return [*best, *worst]
 
 
 def dealt(row: Scored, rows: NDArray[np.int64], order: NDArray[np.float64]) -> list[int]:

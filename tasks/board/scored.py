@@ -70,6 +70,7 @@ class Scored:
     predictions: Predictions
     honest: Mapping[str, Any]
     legacy: Mapping[str, Any]
+    """Empty where EarthDial's scorer counts no question of the file, such as multiple choice."""
     metric: str
     """The headline: a key of `TITLES`."""
     fared: NDArray[np.float64]
@@ -152,8 +153,15 @@ def _scores(run: Run, predictions: Predictions, cache: Path) -> tuple[dict[str, 
     code = Path(tasks.scoring.__file__).parent
     kept = cache / f"{fingerprint(run.path, code, run.task, run.form)}.json"
     if not kept.is_file():
-        both = [score(predictions, Settings(protocol, run.form)) for protocol in ("honest", "legacy")]
+        both = [score(predictions, Settings("honest", run.form)), _legacy(run, predictions)]
         with atomic(kept) as partial:
             partial.write_text(json.dumps(both))
     honest, legacy = json.loads(kept.read_text())
     return honest, legacy
+
+
+def _legacy(run: Run, predictions: Predictions) -> dict[str, Any]:
+    try:
+        return score(predictions, Settings("legacy", run.form))
+    except PredictionsError:  # the honest protocol has scored the file: it is only not of the legacy one's types
+        return {}

@@ -57,7 +57,9 @@ def leakage(
                 first = done.summary["unreadable"][side][0]
                 log.console.print(f"[yellow]{count} images of {side} could not be read, first: {first}[/yellow]")
     Console().print(table(called, rows))
-    log.console.print(f"Pairs and summaries: {out / called}")
+    log.console.print(
+        f"Pairs and summaries: {out / called}; `earthloom board` marks the runs with `training: {called}` in run.json"
+    )
 
 
 def locate(given: str) -> Path:
@@ -92,7 +94,8 @@ def table(training: str, summaries: list[dict[str, Any]]) -> Table:
         title=f"Questions that {training} has seen, by kind of match", title_justify="left", box=box.SIMPLE_HEAD
     )
     for column in ("benchmark", "n", "same image", "near image", "text", "place", "any of these", "same question"):
-        shown.add_column(column, justify="left" if column == "benchmark" else "right")
+        first = column == "benchmark"
+        shown.add_column(column, justify="left" if first else "right", no_wrap=first)
     for told in summaries:
         cells = [_cell(told, kind) for kind in ("exact-image", "near-image", "text", "place", "any", "question")]
         shown.add_row(told["benchmark"], f"{told['samples']:,}", *cells)

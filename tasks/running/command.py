@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import cyclopts
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
-from tasks.core import log
+from tasks.core import log, paths
 from tasks.core.errors import EarthloomError
+from tasks.leakage.command import side_name
 from tasks.scoring.names import Control
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def evaluate(
     name
         What the model is called in tables; that of its folder or endpoint if not given.
     trained_on
-        What the model was trained on, by the name under which `earthloom leakage` keeps it.
+        What the model was trained on, by the name under which `earthloom leakage` keeps it; known by itself of the
+        checkpoints of this project's own stages.
     root
         Folder of the benchmarks.
     out
@@ -140,7 +142,14 @@ def evaluate(
         torch.set_num_threads(threads)
     with parts.joined() as world:
         ran = _run_all(
-            make, called, _chosen(benchmarks, root), list(dict.fromkeys(arms or [])), root, out, trained_on, world
+            make,
+            called,
+            _chosen(benchmarks, root),
+            list(dict.fromkeys(arms or [])),
+            root,
+            out,
+            trained_on or (_training_of(checkpoint) if checkpoint else None),
+            world,
         )
         if world.rank == 0:
             Console().print(_table(called, ran))
@@ -151,6 +160,13 @@ def _name_of(folder: Path) -> str:
     """A folder's name; that of a stage, a mere number, with its parent's."""
     whole = folder.resolve()
     return f"{whole.parent.name}-{whole.name}" if whole.name.isdigit() else whole.name
+
+
+def _training_of(checkpoint: Path) -> str | None:
+    """What `earthloom leakage` calls the mixture that a stage of this project trained a checkpoint on."""
+    stages = {paths.train(stage).resolve(): paths.mixture(stage) / "train.parquet" for stage in ("1", "2", "3")}
+    mixture = stages.get(checkpoint.resolve())
+    return side_name(mixture) if mixture is not None and mixture.is_file() else None
 
 
 def _chosen(names: Sequence[str] | None, root: Path) -> list[str]:
@@ -178,19 +194,22 @@ def _run_all(
     """(run.json, its folder) of each benchmark; of the first process only."""
     from tasks.benchmarks import registry
     from tasks.benchmarks.standing import imported_folder
-    from tasks.running.run import Job, run
+    from tasks.running.run import Job, check, run
     from tasks.running.source import Imported
 
-    sources = [Imported(name, imported_folder(name, root)) for name in names]  # what is missing shows before any work
+    # What is missing, of files or of the model, shows before any work.
+    sources = [Imported(name, imported_folder(name, root)) for name in names]
     model = make(world.local_rank)
+    jobs = [Job(model, called, registry.get(source.name), source, arms, trained_on) for source in sources]
+    for job in jobs:
+        check(job)
     ran = []
-    for source in sources:
-        job = Job(model, called, registry.get(source.name), source, arms, trained_on)
+    for job in jobs:
         with ExitStack() as stack:
             shown = _progress(stack, job, world) if world.rank == 0 else None
-            told = run(job, out / called / source.name, world, shown)
+            told = run(job, out / called / job.benchmark.name, world, shown)
         if told is not None:
-            ran.append((told, out / called / source.name))
+            ran.append((told, out / called / job.benchmark.name))
     return ran
 
 
@@ -207,12 +226,13 @@ def _table(called: str, ran: Sequence[tuple[dict[str, Any], Path]]) -> Table:
     from tasks.scoring.errors import PredictionsError
     from tasks.scoring.score import Settings, score_file
 
-    table = Table("benchmark", "n", "metric", "score", "95 % interval", "controls", "noted", title=called)
+    narrow = [Column(name, no_wrap=True) for name in ("benchmark", "score", "controls")]
+    table = Table(*narrow, "noted", title=called, show_lines=True)
     for told, folder in ran:
         try:
             scores = score_file(folder / "predictions.parquet", told["task"], Settings(form=told["boxes"]))
         except PredictionsError as error:
-            table.add_row(told["benchmark"], f"{told['n']:,}", "", "", "", "", f"not scored: {error}")
+            table.add_row(f"{told['benchmark']}\n{told['n']:,} questions", "", "", f"not scored: {error}")
             continue
         metric = next(name for name in HEADLINES if name in scores)
         low, high = scores["ci95"][metric]
@@ -222,11 +242,8 @@ def _table(called: str, ran: Sequence[tuple[dict[str, Any], Path]]) -> Table:
             if isinstance(value, dict) and metric in value
         }
         table.add_row(
-            told["benchmark"],
-            f"{told['n']:,}",
-            metric,
-            f"{scores[metric]:.2f}",
-            f"{low:.2f} to {high:.2f}",
+            f"{told['benchmark']}\n{told['n']:,} questions",
+            f"{scores[metric]:.2f} {metric}\n{low:.2f} to {high:.2f}",
             "\n".join(f"{kind} {value:.2f}" for kind, value in controls.items()),
             "\n".join(_noted(told, scores)),
         )
@@ -235,6 +252,9 @@ def _table(called: str, ran: Sequence[tuple[dict[str, Any], Path]]) -> Table:
 
 def _noted(told: dict[str, Any], scores: dict[str, Any]) -> list[str]:
     notes = [f"{count:,} rejected as {reason}, scored as wrong" for reason, count in told["rejected"].items()]
+    for column, arm in told["arms"].items():
+        if lacking := sum(arm["rejected"].values()):
+            notes.append(f"{lacking:,} have no {column.removesuffix('_answer')}: {', '.join(arm['rejected'])}")
     if told["cut_at_the_longest"]:
         notes.append(f"{told['cut_at_the_longest']:,} answers cut at the longest")
     if scores["controls"]["answers"]["constant_answer_alarm"]:

@@ -48,6 +48,16 @@ class Job:
         return ["answer", *self.arms]
 
 
+def check(job: Job) -> None:
+    """See whether a model can be shown a benchmark's images at all, before any is.
+
+    Raises:
+        RunError: it cannot; says what is missing.
+    """
+    kinds = {kind_key(images): images for _, images in job.source.outlines()}
+    job.model.check([image for images in kinds.values() for image in images], job.benchmark.name)
+
+
 def run(job: Job, folder: Path, world: World, progress: Progress | None = None) -> dict[str, Any] | None:
     """Answer what is not answered yet, and write predictions.parquet, rejects.parquet and run.json.
 
@@ -61,11 +71,9 @@ def run(job: Job, folder: Path, world: World, progress: Progress | None = None) 
         run.json; None in all processes but the first.
 
     Raises:
-        EarthloomError: the model cannot be shown the benchmark's images, or cannot be reached for now.
+        EarthloomError: the model cannot be reached for now.
     """
     outlines = job.source.outlines()
-    kinds = {kind_key(images): images for _, images in outlines}
-    job.model.check([image for images in kinds.values() for image in images], job.benchmark.name)
     others = partners([kind_key(images) for _, images in outlines], [group for group, _ in outlines])
     parts = Parts(folder / ".parts", len(job.source), PART)
     made_of = _made_of(job)

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import cyclopts
 from rich.console import Console
@@ -18,11 +18,11 @@ from tasks.scoring.names import BoxForm, Protocol, Task
 def score(
     file: Path,
     *,
-    task: Task,
+    task: Task | None = None,
     protocol: Protocol = "honest",
     against: Path | None = None,
     json_: Annotated[bool, cyclopts.Parameter(name="--json", negative=())] = False,
-    boxes: BoxForm = "earthdial",
+    boxes: BoxForm | None = None,
     bootstrap: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=0, lte=100_000))] = 1000,
     seed: int = 0,
 ) -> None:
@@ -33,7 +33,8 @@ def score(
     file
         JSON lines, a JSON array, or Parquet.
     task
-        What the questions ask for; it decides the metrics and where the truth stands.
+        What the questions ask for; it decides the metrics and where the truth stands. If not given, what run.json
+        beside FILE says, which `earthloom evaluate` leaves.
     protocol
         honest: without the published scorer's faults; legacy: EarthDial's definitions, bug for bug.
     against
@@ -41,28 +42,46 @@ def score(
     json_
         One JSON object on stdout instead of a table.
     boxes
-        How boxes are written: earthdial 0 to 100 with an angle, internvl 0 to 1000.
+        How boxes are written: earthdial 0 to 100 with an angle, internvl 0 to 1000. If not given, what run.json beside
+        FILE says; earthdial if there is none.
     bootstrap
         Resamplings behind each interval; 0 for none.
     seed
         Of the resampling.
     """
     from tasks.scoring.compare import compare
+    from tasks.scoring.errors import PredictionsError
     from tasks.scoring.read import read
     from tasks.scoring.score import Settings
     from tasks.scoring.score import score as scored
 
-    settings = Settings(protocol, boxes, bootstrap, seed)
-    predictions = read(file, task)
+    run = _run_of(file)
+    asked: Any = task or run.get("task")
+    form: Any = boxes or run.get("boxes", "earthdial")
+    if asked not in get_args(Task):
+        raise PredictionsError(f"{file}: no run.json beside it tells its task; give --task {'|'.join(get_args(Task))}")
+    if form not in get_args(BoxForm):
+        raise PredictionsError(f"{file}: the run.json beside it has boxes as {form!r}; give --boxes")
+    settings = Settings(protocol, form, bootstrap, seed)
+    predictions = read(file, asked)
     told = scored(predictions, settings)
     if against is not None:
-        told["against"] = compare(predictions, read(against, task), settings)
+        told["against"] = compare(predictions, read(against, asked), settings)
     if json_:
         print(json.dumps(told, allow_nan=False))  # in ASCII: whatever the terminal's encoding
     else:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show an answer's letter shows a mark
-        Console().print(table(told, f"{file.name}: {task}, {protocol}"))
+        Console().print(table(told, f"{file.name}: {asked}, {protocol}"))
+
+
+def _run_of(file: Path) -> dict[str, Any]:
+    """The run.json beside a file of predictions, as `earthloom evaluate` leaves it; empty if there is none."""
+    try:
+        told = json.loads(file.with_name("run.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def table(scores: dict[str, Any], title: str) -> Table:

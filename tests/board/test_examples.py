@@ -26,6 +26,12 @@ def test_a_run_with_every_answer_wrong_shows_no_success(tmp_path):
     assert {example.mood for example in examples(told, choose(told, 4))} == {"wrong"}
 
 
+def test_wrong_answers_are_shown_of_a_run_however_small(tmp_path):
+    run(tmp_path, "A", "rsvqa-lr", questions(["perhaps"] * 2, truths(2)))
+    told = first_run(tmp_path)
+    assert sorted(choose(told, 4)) == [0, 1]
+
+
 def test_a_chip_is_not_shown_twice_while_others_wait(tmp_path):
     truth = truths()
     chips = [f"chip{number // 5}" for number in range(40)]

@@ -14,7 +14,7 @@ from tasks.benchmarks.samples import BenchmarkSample, ImageRef
 from tasks.running.checkpoint import Checkpoint, Settings
 from tasks.running.parts import World
 from tasks.running.questions import Asked, RunError
-from tasks.running.run import Job, run
+from tasks.running.run import Job, check, run
 from tasks.running.source import Imported
 from tasks.scoring.score import Settings as Scoring
 from tasks.scoring.score import score_file
@@ -36,7 +36,9 @@ def ran(folder, name, samples, model, arms=(), **settings):
     """(predictions, rejects, run.json) of a benchmark of these samples."""
     source = Imported(name, written(folder, name, samples))
     asked = Checkpoint(model, Settings(max_new_tokens=24, **settings))
-    told = run(Job(asked, "tiny", registry.get(name), source, arms), folder / "out", World())
+    job = Job(asked, "tiny", registry.get(name), source, arms)
+    check(job)
+    told = run(job, folder / "out", World())
     return pl.read_parquet(folder / "out/predictions.parquet"), pl.read_parquet(folder / "out/rejects.parquet"), told
 
 
