@@ -25,6 +25,7 @@ def score(
     boxes: BoxForm = "earthdial",
     bootstrap: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=0, lte=100_000))] = 1000,
     seed: int = 0,
+    spice: Annotated[Path | None, cyclopts.Parameter(env_var="EARTHLOOM_SPICE")] = None,
 ) -> None:
     """Score a file of predictions: metrics from 0 to 100, with intervals, controls and what was odd about the file.
 
@@ -46,13 +47,15 @@ def score(
         Resamplings behind each interval; 0 for none.
     seed
         Of the resampling.
+    spice
+        Folder of SPICE's Java program and its parser, for captions; they are not shipped.
     """
     from tasks.scoring.compare import compare
     from tasks.scoring.read import read
     from tasks.scoring.score import Settings
     from tasks.scoring.score import score as scored
 
-    settings = Settings(protocol, boxes, bootstrap, seed)
+    settings = Settings(protocol, boxes, bootstrap, seed, spice)
     predictions = read(file, task)
     told = scored(predictions, settings)
     if against is not None:
