@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from rasterio.io import MemoryFile
 
-from tasks.core import paths, tables
+from tasks.core import geotiff, paths, tables
 from tasks.core.errors import EmptyStageError
 from tasks.core.section import Section, load, read_params
 from tasks.core.sensors import SENSORS, Sensor
@@ -124,9 +123,9 @@ def training_chips(sensor: str) -> Iterator[dict[str, Plane]]:
 
 def planes_of(content: bytes, sensor: Sensor) -> dict[str, Plane]:
     """Finite values of each band of one GeoTIFF, and of the ratio if it is a radar's."""
-    with MemoryFile(content) as memory, memory.open() as dataset:
-        names = [str(name) for name in dataset.descriptions]
-        stack = with_ratio(sensor, dataset.read(), names)
+    raster = geotiff.decode(content)
+    names = list(raster.bands)
+    stack = with_ratio(sensor, raster.pixels, names)
     names += [RATIO] * (len(stack) - len(names))
     return {name: plane[np.isfinite(plane)] for name, plane in zip(names, stack, strict=True)}
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pystac
 from numpy.typing import NDArray
-from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
+from tasks.core import geotiff
 from tasks.core.catalog import Catalog
 from tasks.core.errors import SceneError
 from tasks.core.radiometry import RadiometryError, check_plausible
@@ -57,23 +57,4 @@ def read_block(assets: dict[str, Asset], block: Block, sensor: Sensor, catalog: 
 
 def to_geotiff(pixels: Pixels, bands: list[str], epsg: int, left: float, top: float, gsd: float) -> bytes:
     """One chip [bands, height, width] as the bytes of a GeoTIFF; the same pixels give the same bytes."""
-    count, height, width = pixels.shape
-    with MemoryFile() as memory:
-        with memory.open(
-            driver="GTiff",
-            dtype="float32",
-            count=count,
-            height=height,
-            width=width,
-            crs=f"EPSG:{epsg}",
-            transform=Affine(gsd, 0, left, 0, -gsd, top),
-            nodata=np.nan,
-            compress="deflate",
-            predictor=3,
-            zlevel=6,
-            interleave="band",
-            blockysize=height,
-        ) as dataset:
-            dataset.write(pixels)
-            dataset.descriptions = bands
-        return bytes(memory.read())
+    return geotiff.encode(pixels, bands, Affine(gsd, 0, left, 0, -gsd, top), f"EPSG:{epsg}")

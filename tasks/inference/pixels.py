@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
-from rasterio.io import MemoryFile
 from torch import Tensor
 
 from models.parts.band_groups import CHANNELS, group_bands
 from models.parts.tiling import cut_tiles
+from tasks.core import geotiff
 from tasks.core.errors import TrainingError
 from tasks.core.imported_sensors import known_sensor
 from tasks.core.stage import read_json, require, write_json
@@ -185,15 +185,14 @@ def read_geotiff(content: bytes, what: str) -> dict[str, NDArray[np.float32]]:
         TrainingError: the bytes are not a GeoTIFF whose bands have names.
     """
     try:
-        with MemoryFile(content) as memory, memory.open() as dataset:
-            names, values = dataset.descriptions, dataset.read()
+        raster = geotiff.decode(content)
     except RasterioError as error:
         raise TrainingError(
             f"{what}: its pixels are not a readable GeoTIFF ({error}); rebuild stage `chips`"
         ) from error
-    if not all(names):
+    if not all(raster.bands):
         raise TrainingError(f"{what}: its GeoTIFF has bands without a name; rebuild stage `chips`")
-    return {str(name): plane.astype(np.float32) for name, plane in zip(names, values, strict=True)}
+    return {name: plane.astype(np.float32) for name, plane in zip(raster.bands, raster.pixels, strict=True)}
 
 
 class Shard:

@@ -12,9 +12,9 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from rasterio.errors import RasterioError
-from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
+from tasks.core import geotiff
 from tasks.core.imported_sensors import DISPLAY, known_sensor
 from tasks.core.radiometry import RadiometryError, Stored, check_plausible, to_physical
 from tasks.instruct.policy import Notes, RowError
@@ -129,8 +129,7 @@ def _channels_first(array: Pixels, count: int, channels_last: bool, notes: Notes
 
 def _read_tiff(content: bytes) -> Pixels:
     try:
-        with MemoryFile(content) as memory, memory.open(driver="GTiff") as dataset:
-            return np.asarray(dataset.read())
+        return geotiff.decode(content, "GTiff").pixels
     except RasterioError as error:
         raise RowError("undecodable", f"a TIFF of {len(content)} bytes: {error}") from error
 
@@ -214,23 +213,4 @@ def nowhere(height: int) -> Affine:
 
 def to_geotiff(planes: Planes) -> bytes:
     """Bytes of a GeoTIFF that lies nowhere on Earth, its bands named; the same pixels give the same bytes."""
-    count, height, width = planes.pixels.shape
-    display = planes.pixels.dtype == np.uint8
-    with MemoryFile() as memory:
-        with memory.open(
-            driver="GTiff",
-            dtype=planes.pixels.dtype,
-            count=count,
-            height=height,
-            width=width,
-            transform=nowhere(height),
-            nodata=None if display else np.nan,
-            compress="zstd",
-            zstd_level=3,
-            predictor=2 if display else 3,
-            interleave="band",
-            blockysize=height,
-        ) as dataset:
-            dataset.write(planes.pixels)
-            dataset.descriptions = planes.bands
-        return bytes(memory.read())
+    return geotiff.encode(planes.pixels, planes.bands, nowhere(planes.pixels.shape[1]), compress=geotiff.ZSTD)

@@ -15,11 +15,10 @@ import pyarrow.parquet as pq
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import MemoryFile
 
 from tasks.benchmarks.images import ImageError, decode
 from tasks.benchmarks.samples import ImageRef, read_samples
-from tasks.core import conversations, tables
+from tasks.core import conversations, geotiff, tables
 from tasks.core.errors import LeakageError, MissingInputError
 from tasks.leakage.places import Footprint, of_raster, of_wkb
 
@@ -124,7 +123,7 @@ class Benchmark:
         if image.data is None:
             with _quiet(), rasterio.open(self.folder / image.path) as dataset:
                 return of_raster(dataset)
-        with _quiet(), MemoryFile(image.data) as memory, memory.open() as dataset:
+        with geotiff.opened(image.data) as dataset:
             return of_raster(dataset)
 
     def asked(self) -> Iterator[Asked]:
@@ -187,12 +186,11 @@ class Mixture:
 
     def _chip(self, row: dict[str, Any], shard: Path) -> Iterator[Picture]:
         try:
-            with _quiet(), MemoryFile(row["pixels"]) as memory, memory.open() as dataset:
-                bands, pixels = tuple(name or "" for name in dataset.descriptions), dataset.read()
+            raster = geotiff.decode(row["pixels"])
         except (RasterioError, TypeError) as error:
             self.unreadable.append(f"chip {row['chip_id']} of {shard}: {error}")
             return
-        yield Picture(row["chip_id"], pixels, bands, of_wkb(row.get("geometry")))
+        yield Picture(row["chip_id"], raster.pixels, raster.bands, of_wkb(row.get("geometry")))
 
     def _shards(self) -> dict[str, set[str]]:
         shards: dict[str, set[str]] = defaultdict(set)

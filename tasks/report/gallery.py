@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from rasterio.io import MemoryFile
 
+from tasks.core import geotiff
 from tasks.report import png
 from tasks.report.data import SensorData
 from tasks.report.params import ReportParams
@@ -153,8 +153,8 @@ def _turns(rows: pl.DataFrame, predictions: pl.DataFrame) -> list[Turn]:
 
 def render(tiff: bytes, data: SensorData) -> list[Picture]:
     """The chip in true and false colour; radar as VV, VH and their ratio, and as VV alone."""
-    with MemoryFile(tiff) as memory, memory.open() as dataset:
-        planes = dict(zip(dataset.descriptions, dataset.read(), strict=True))
+    raster = geotiff.decode(tiff)
+    planes = dict(zip(raster.bands, raster.pixels, strict=True))
     if data.sensor.rgb is None:
         return _radar(planes, data)
     out = []

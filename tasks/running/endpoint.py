@@ -17,7 +17,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from tasks.benchmarks.samples import ImageRef
 from tasks.core.errors import UnaskableError
 from tasks.running.pictures import kind_of
-from tasks.running.plain import data_url, pictures_of, plain_text
+from tasks.running.plain import Plain, data_url, pictures_of, plain_text
 from tasks.running.questions import Answer, Asked, RunError
 
 KEY = "OPENAI_API_KEY"
@@ -45,7 +45,7 @@ class Settings:
     retries: int = 8
 
 
-class Endpoint:
+class Endpoint(Plain):
     """One of `tasks.running.questions.Model`."""
 
     def __init__(self, url: str, name: str, settings: Settings) -> None:
@@ -56,14 +56,10 @@ class Endpoint:
             name: the model's, in requests.
             settings: how it is asked. The key is taken from the environment alone, `OPENAI_API_KEY`.
         """
+        super().__init__(settings.boxes)
         self.url, self.name, self.settings = url, name, settings
         key = os.environ.get(KEY) or "none"
         self.client = openai.OpenAI(base_url=url, api_key=key, max_retries=settings.retries, timeout=SECONDS)
-
-    @property
-    def boxes(self) -> str:
-        """The form of boxes that answers are read in."""
-        return self.settings.boxes
 
     @property
     def told(self) -> Mapping[str, Any]:
@@ -76,13 +72,6 @@ class Endpoint:
             "tags": self.settings.tags,
             "images": "PNG of 8 bits, in true colour: other bands are not shown",
         }
-
-    def check(self, images: Iterable[ImageRef], benchmark: str) -> None:
-        """Every kind of image has a picture."""
-
-    def length(self, asked: Asked) -> int:
-        """Letters of the question."""
-        return len(asked.sample.question)
 
     def answer(self, asked: Iterable[Asked]) -> Iterator[Answer]:
         """Answers as they come, so many questions on their way at once."""

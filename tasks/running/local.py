@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from PIL import Image
 
-from tasks.benchmarks.samples import ImageRef
 from tasks.core.errors import MissingInputError, TrainingError, UnaskableError
 from tasks.running.hashes import of_folder
-from tasks.running.plain import pictures_of, plain_text
+from tasks.running.plain import Plain, pictures_of, plain_text
 from tasks.running.questions import Answer, Asked
 
 
@@ -30,7 +29,7 @@ class Settings:
     dtype: str = "float32"
 
 
-class Local:
+class Local(Plain):
     """One of `tasks.running.questions.Model`."""
 
     def __init__(self, folder: Path, settings: Settings, device: str = "cpu") -> None:
@@ -43,6 +42,7 @@ class Local:
         """
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
+        super().__init__(settings.boxes)
         if not folder.is_dir():
             raise MissingInputError(f"{folder} is not a folder; fetch the model to one first")
         processors: Any = AutoProcessor
@@ -62,11 +62,6 @@ class Local:
         self.hash = of_folder(folder)
 
     @property
-    def boxes(self) -> str:
-        """The form of boxes that answers are read in."""
-        return self.settings.boxes
-
-    @property
     def told(self) -> Mapping[str, Any]:
         """The checkpoint, and the settings that its answers depend on."""
         return {
@@ -78,13 +73,6 @@ class Local:
             "boxes": self.boxes,
             "images": "8 bits, in true colour: other bands are not shown",
         }
-
-    def check(self, images: Iterable[ImageRef], benchmark: str) -> None:
-        """Every kind of image has a picture."""
-
-    def length(self, asked: Asked) -> int:
-        """Letters of the question."""
-        return len(asked.sample.question)
 
     def answer(self, asked: Iterable[Asked]) -> Iterator[Answer]:
         """Answers by greedy decoding, so many questions of like length together, padded on their left."""

@@ -1,20 +1,37 @@
-"""Questions and images as models see them that were not trained on EarthDial's tags."""
+"""Models that were not trained on EarthDial's tags: how they see questions and images, and what they share."""
 
 import base64
 import io
 import re
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from models.earthdial.prompt import IMAGE
+from tasks.benchmarks.samples import ImageRef
 from tasks.core.conversations import TAGS
 from tasks.core.errors import UnaskableError
 from tasks.running.pictures import open_picture
 from tasks.running.questions import Arm, Asked
 
 SPACES = re.compile(r"[ \t]+")
+
+
+class Plain:
+    """The part of `tasks.running.questions.Model` that is the same for all that see pictures in true colour."""
+
+    def __init__(self, boxes: str) -> None:
+        """Say in which form of boxes answers are read."""
+        self.boxes = boxes
+
+    def check(self, images: Iterable[ImageRef], benchmark: str) -> None:
+        """Every kind of image has a picture."""
+
+    def length(self, asked: Asked) -> int:
+        """Letters of the question."""
+        return len(asked.sample.question)
 
 
 def plain_text(question: str) -> str:

@@ -1,7 +1,7 @@
 """Honest scores of captions: BLEU-1 to -4, METEOR, ROUGE-L and CIDEr-D, one rule for several references.
 
 The rule: an answer is held against the reference it fits best. Empty references are left out and counted; an answer
-without any reference is wrong. SPICE is not among them: its scorer is a Java program that downloads its parser.
+without any reference is wrong. SPICE merges all references instead, and is a Java program: `tasks.scoring.spice`.
 """
 
 from collections.abc import Sequence

@@ -25,6 +25,7 @@ def score(
     boxes: BoxForm | None = None,
     bootstrap: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=0, lte=100_000))] = 1000,
     seed: int = 0,
+    spice: Annotated[Path | None, cyclopts.Parameter(env_var="EARTHLOOM_SPICE")] = None,
 ) -> None:
     """Score a file of predictions: metrics from 0 to 100, with intervals, controls and what was odd about the file.
 
@@ -48,6 +49,8 @@ def score(
         Resamplings behind each interval; 0 for none.
     seed
         Of the resampling.
+    spice
+        Folder of SPICE's Java program and its parser, for captions; they are not shipped.
     """
     from tasks.scoring.compare import compare
     from tasks.scoring.errors import PredictionsError
@@ -62,7 +65,7 @@ def score(
         raise PredictionsError(f"{file}: no run.json beside it tells its task; give --task {'|'.join(get_args(Task))}")
     if form not in get_args(BoxForm):
         raise PredictionsError(f"{file}: the run.json beside it has boxes as {form!r}; give --boxes")
-    settings = Settings(protocol, form, bootstrap, seed)
+    settings = Settings(protocol, form, bootstrap, seed, spice)
     predictions = read(file, asked)
     told = scored(predictions, settings)
     if against is not None:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tasks.scoring import captions, changes, honest, legacy, regions
+from tasks.scoring import captions, changes, honest, legacy, regions, spice
 from tasks.scoring.controls import calibration, controls
 from tasks.scoring.names import BoxForm, Protocol, Task
 from tasks.scoring.read import Predictions, read
-from tasks.scoring.tally import Tally
+from tasks.scoring.tally import Tally, means
 
 DIGITS = 4
 Scores = dict[str, Any]
@@ -26,6 +27,8 @@ class Settings:
     draws: int = 1000
     """Resamplings behind each interval."""
     seed: int = 0
+    spice: Path | None = None
+    """Folder of SPICE's program; captions are not scored by it without one."""
 
 
 def score_file(path: Path, task: Task, settings: Settings) -> Scores:
@@ -55,6 +58,8 @@ def score(predictions: Predictions, settings: Settings) -> Scores:
         told["excluded"] = _excluded(predictions)
     if settings.protocol == "honest":
         told |= honest.besides(predictions, settings.form)
+        if "as_published" in told:
+            told["as_published"] |= _spice(predictions, settings, groups)
         if calibrated := calibration(predictions):
             told["calibration"] = calibrated
     told["controls"] = controls(predictions, lambda other: tally(other, settings)[""].scores(), settings.form)
@@ -70,6 +75,18 @@ def tally(predictions: Predictions, settings: Settings) -> dict[str, Tally]:
     if settings.protocol == "legacy":
         return legacy.SCORERS[predictions.task](predictions)
     return honest.SCORERS[predictions.task](predictions, settings.form)
+
+
+def _spice(predictions: Predictions, settings: Settings, groups: NDArray[np.int64] | None) -> Scores:
+    """SPICE with its interval, or why there is none."""
+    if settings.spice is None:
+        return {"spice_not_measured": spice.ABSENT}
+    told = spice.spice(settings.spice, predictions.texts("answer"), [*map(captions.usable, predictions.references())])
+    if told.rows is None:
+        return {"spice": 100 * told.mean, "spice_without_interval": spice.NEW}
+    tally = means({"spice": told.rows})
+    intervals = {"ci95": tally.intervals(groups, settings.draws, settings.seed)} if settings.draws else {}
+    return {**tally.scores(), **intervals}
 
 
 def _excluded(predictions: Predictions) -> dict[str, int]:
