@@ -35,7 +35,7 @@ def rates(factor: float) -> Values:
 RECIPES: dict[str, Values] = {
     "as-is": {},
     "images as they are": {"common": {"augment": None}},
-    "turns only": {"common": {"augment": {"turns": True, "gain": 0.0, "shift": 0.0}}},
+    "brightness too": {"common": {"augment": {"turns": True, "gain": 0.1, "shift": 0.1}}},
     "vision at the full rate": {"stage1": {"vision_lr": 1.0}},
     "three packs a step, a third of the steps": {
         "common": {"batch": 3},
