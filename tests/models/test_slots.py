@@ -71,7 +71,8 @@ def test_a_freed_slot_takes_the_next_question_at_once():
 
     for ended, _ in enumerate(answer_all(model, watched(), 4, usage), start=1):
         assert len(taken) <= ended + 5  # those in slots, and the one that waits at the door
-    assert usage.answering <= usage.steps * 4 and usage.busy > 0.7
+    # Whoever gives a freed slot away at once is done within the work shared by all slots and one longest answer.
+    assert usage.answering <= usage.steps * 4 and usage.steps <= usage.answering / 4 + LONGEST
 
 
 def test_a_window_of_attention_hides_what_it_hides_alone():
