@@ -196,7 +196,7 @@ def read_geotiff(content: bytes, what: str) -> dict[str, NDArray[np.float32]]:
 
 
 class Shard:
-    """Chips of one shard, read by the row group that holds them; the last group is kept."""
+    """Chips of one shard, read by the row group that holds them."""
 
     def __init__(self, path: Path) -> None:
         """Open a shard; only the names of its chips are read."""
@@ -205,21 +205,21 @@ class Shard:
         sizes = [self._file.metadata.row_group(number).num_rows for number in range(self._file.num_row_groups)]
         places = [(number, row) for number, size in enumerate(sizes) for row in range(size)]
         names = self._file.read(columns=["chip_id"])["chip_id"].to_pylist()
-        self._places = dict(zip(names, places, strict=True))
-        self._held: tuple[int, list[bytes]] = (-1, [])
+        self._places: dict[str, tuple[int, int]] = dict(zip(names, places, strict=True))
 
-    def pixels(self, chip_id: str) -> bytes:
-        """A chip's GeoTIFF.
+    def place(self, chip_id: str) -> tuple[int, int]:
+        """Row group of a chip, and its row in it.
 
         Raises:
             TrainingError: the shard does not hold the chip.
         """
         if chip_id not in self._places:
             raise TrainingError(f"chip {chip_id} is not in {self._path}; rebuild stage `mixture`")
-        group, row = self._places[chip_id]
-        if self._held[0] != group:
-            self._held = (group, self._file.read_row_group(group, columns=["pixels"])["pixels"].to_pylist())
-        content: bytes = self._held[1][row]
+        return self._places[chip_id]
+
+    def pixels(self, group: int) -> list[bytes]:
+        """GeoTIFFs of all chips of a row group."""
+        content: list[bytes] = self._file.read_row_group(group, columns=["pixels"])["pixels"].to_pylist()
         return content
 
 
@@ -236,6 +236,8 @@ class ChipReader:
         self._held = 0
         self._shards: OrderedDict[str, Shard] = OrderedDict()
         self._most_shards = shards
+        self._group: tuple[tuple[str, int], list[bytes]] = (("", 0), [])
+        """The row group read last, one of all shards: kept for each of them they would outgrow the cache."""
 
     def images(self, sample: Sample, change: Callable[[Image], Image] | None = None) -> list[Tiles]:
         """One for each `<image>` of the sample, in order.
@@ -256,14 +258,20 @@ class ChipReader:
         if key in self._images:
             self._images.move_to_end(key)
             return self._images[key]
-        content = self._shard(image.shard).pixels(image.chip_id)
-        pixels = read_geotiff(content, f"chip {image.chip_id} in {image.shard}")
+        pixels = read_geotiff(self._content(image), f"chip {image.chip_id} in {image.shard}")
         composed = compose(pixels, image.sensor, image.bands, self.normalise)
         self._images[key] = composed
         self._held += composed.pixels.nbytes
         while self._held > self._room and len(self._images) > 1:
             self._held -= self._images.popitem(last=False)[1].pixels.nbytes
         return composed
+
+    def _content(self, image: ImageRef) -> bytes:
+        shard = self._shard(image.shard)
+        group, row = shard.place(image.chip_id)
+        if self._group[0] != (image.shard, group):
+            self._group = ((image.shard, group), shard.pixels(group))
+        return self._group[1][row]
 
     def _shard(self, shard: str) -> "Shard":
         if shard not in self._shards:
