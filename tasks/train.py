@@ -17,7 +17,7 @@ import polars as pl
 
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, TrainingError
-from tasks.core.stage import Summary, address, atomic, fingerprint, fresh_work, main, require
+from tasks.core.stage import Summary, address, atomic, fresh_work, main, require
 from tasks.training.params import ModelParams, RunParams, TrainParams, load_recipe
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelParams", "TrainParams", "run"]
 logger = logging.getLogger(__name__)
-CODE = ("models", "tasks/core", "tasks/inference", "tasks/training", "tasks/train.py")
 TRAILER = 8
 """Bytes at the end of a Parquet file: the length of its footer, and the letters PAR1."""
 
@@ -191,10 +190,7 @@ def work_folder(stage: str, preset: str, *params: Any) -> Path:
     elif (folder := published(preset)) is not None:
         inputs.append(folder)
     shards = [(path.as_posix(), footer(path)) for path in sorted((paths.DATA / "chips").rglob("shard-*.parquet"))]
-    root = Path(__file__).resolve().parents[1]
-    code = [root / name for name in CODE]
-    mark = fingerprint(*inputs, *code, shards, [one.model_dump() for one in params])
-    return fresh_work(address("train", stage), mark)
+    return fresh_work(address("train", stage), "tasks.train", *inputs, shards, [one.model_dump() for one in params])
 
 
 def footer(shard: Path) -> str:

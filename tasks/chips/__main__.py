@@ -1,7 +1,8 @@
 """`python -m tasks.chips --sensor <sensor> --part <part>`: the chips of one part of the grid.
 
-Shards are planned before a pixel is read, made one after the other in block order, and each is whole or absent; a
-run that was killed goes on after the last whole shard. A scene that cannot be read costs its own windows only.
+Shards are planned before a pixel is read, made one after the other in block order, and each is whole or absent. A run
+that was killed keeps the shards whose code, parameters, inputs and assets are still the same, and tries again what it
+failed at. A scene that cannot be read costs its own windows only.
 """
 
 import json
@@ -16,7 +17,7 @@ import polars as pl
 import pystac
 
 from tasks.chips.params import ChipsParams
-from tasks.chips.pixels import Pixels, assets_of, read_block, to_geotiff
+from tasks.chips.pixels import Pixels, assets_of, found_assets, read_block, to_geotiff
 from tasks.core import chips as chip_table
 from tasks.core import paths, tables
 from tasks.core.catalog import Catalog, open_catalog
@@ -26,7 +27,7 @@ from tasks.core.grid import GridParams, part_of, polygons_wkb
 from tasks.core.log import progress
 from tasks.core.section import load
 from tasks.core.sensors import SENSORS, Sensor
-from tasks.core.stage import Summary, address, fingerprint, fresh_work, main, write_json
+from tasks.core.stage import Summary, address, fresh_work, main, write_json
 from tasks.core.windows import Block, blocks_of
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,12 @@ class Maker:
                 continue
             rows += self._rows(item, windows, pixels, list(assets))
         return rows, quarantine
+
+    def versions(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> list[str | None]:
+        """What the servers say of the version of each asset that a shard is read from, in the order of their hrefs."""
+        items = sorted({windows["item_id"][0] for _, windows in plan})
+        hrefs = {found.href for item in items for found in found_assets(self.items[item], self.sensor).values()}
+        return [self.catalog.version(href) for href in sorted(hrefs)]
 
     def _rows(self, item: pystac.Item, windows: pl.DataFrame, pixels: Pixels, bands: list[str]) -> Rows:
         boxes = windows.select("left", "bottom", "right", "top").to_numpy()
@@ -113,14 +120,22 @@ def plan_shards(windows: pl.DataFrame, sensor: Sensor, cell: int, size: int) -> 
 def make_shards(
     plan: Sequence[Sequence[tuple[Block, pl.DataFrame]]], maker: Maker, work: Path, title: str
 ) -> Iterator[Rows]:
-    """Write the shards that `work` does not hold yet; yields the quarantine rows of each."""
+    """Write the shards that `work` does not hold yet; yields the quarantine rows of each.
+
+    A shard is taken from an earlier run if it is whole, nothing of it was quarantined (a scene may have been repaired
+    since) and every asset it was read from is still what it was.
+    """
     for number, shard in enumerate(progress(plan, title)):
-        path, lost = work / f"shard-{number:05d}.parquet", work / f"shard-{number:05d}.quarantine.json"
-        if not (lost.is_file() and tables.is_whole(path)):
-            rows, quarantine = maker.shard(shard)
-            tables.write_rows(rows, chip_table.SCHEMA, path, geometry="geometry", group=chip_table.GROUP)
-            write_json(lost, quarantine)
-        yield json.loads(lost.read_text())
+        path, record = work / f"shard-{number:05d}.parquet", work / f"shard-{number:05d}.json"
+        versions = maker.versions(shard)
+        finished = json.loads(record.read_text()) if record.is_file() and tables.is_whole(path) else None
+        if finished is not None and not finished["quarantine"] and finished["assets"] == versions and all(versions):
+            yield []
+            continue
+        rows, quarantine = maker.shard(shard)
+        tables.write_rows(rows, chip_table.SCHEMA, path, geometry="geometry", group=chip_table.GROUP)
+        write_json(record, {"quarantine": quarantine, "assets": versions})
+        yield quarantine
 
 
 def publish(work: Path, folder: Path) -> None:
@@ -139,10 +154,8 @@ def run(sensor: str, part: str) -> Summary:
     items_file = paths.scenes(sensor) / "items.parquet"
     items = {item.id: item for item in read_items(items_file)}
     plan = plan_shards(windows, description, grid.cell, params.shard_size)
-    inputs = fingerprint(
-        paths.selected(sensor), items_file, params.model_dump(), grid.model_dump(), Path(__file__).parent
-    )
-    work = fresh_work(address("chips", sensor, part), inputs)
+    inputs = (paths.selected(sensor), items_file, params.model_dump(), grid.model_dump())
+    work = fresh_work(address("chips", sensor, part), "tasks.chips", *inputs)
     with open_catalog() as catalog:
         maker = Maker(description, catalog, items)
         lost = [row for rows in make_shards(plan, maker, work, f"chips of {sensor} {part}") for row in rows]

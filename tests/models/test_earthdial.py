@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
-from models.earthdial import EarthDialConfig, EarthDialForConditionalGeneration, make_config
+from models.earthdial.config import EarthDialConfig
 from models.earthdial.fusion import KINDS
 from models.earthdial.generate import generate
-from models.earthdial.model import PARTS
-from models.earthdial.presets import PRESETS
+from models.earthdial.model import PARTS, EarthDialForConditionalGeneration
+from models.earthdial.presets import PRESETS, make_config
 from models.parts.band_groups import split_bands
 
 torch.set_num_threads(1)

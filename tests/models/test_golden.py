@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.earthdial import EarthDialForConditionalGeneration
+from models.earthdial.model import EarthDialForConditionalGeneration
 from models.earthdial.mosaic import mosaic
 from tasks.weights import import_weights
 

@@ -268,7 +268,7 @@ def test_a_checkpoint_of_another_tokenizer_is_refused(trained: Path) -> None:
 
 
 def test_parameters_are_read_without_torch() -> None:
-    code = "import sys, tasks.train, tasks.params, tasks.mixture, tasks.tokenizer, tasks.stats as s; "
+    code = "import sys, tasks.train, tasks.check, tasks.mixture, tasks.tokenizer, tasks.stats as s; "
     code += "print([m for m in ('torch', 'transformers', 'tokenizers') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""The whole of params.yaml: the union of the stages' sections. `python -m tasks.params` checks all of it."""
+"""The whole of params.yaml: the union of the stages' sections. `python -m tasks.check` checks all of it."""
 
 from pathlib import Path
 from typing import Any, Literal
