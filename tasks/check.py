@@ -5,16 +5,16 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from tasks.chips.params import ChipsParams
+from tasks.chips.__main__ import ChipsParams
 from tasks.core import paths, section
 from tasks.core.catalog import CatalogParams
 from tasks.core.grid import GridParams
 from tasks.core.section import Section
 from tasks.core.stage import Summary, main, write_json
 from tasks.evaluate.params import EvaluateParams
-from tasks.labels.params import LabelsParams
+from tasks.labels.__main__ import LabelsParams
 from tasks.mixture import MixtureParams
-from tasks.qa.params import QAParams
+from tasks.qa.__main__ import QAParams
 from tasks.report.params import ReportParams
 from tasks.scan import ScanParams
 from tasks.scenes import AreasParams, ScenesParams, SearchParams
