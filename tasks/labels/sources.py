@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pyogrio
-import pyogrio.errors
 import pystac
 import shapely
 from numpy.typing import NDArray
@@ -88,6 +86,8 @@ class LabelSource:
 
     def _features(self, block: Block) -> tuple[NDArray[Any], NDArray[np.str_]]:
         """Features near the block, in its metres, with their labels."""
+        import pyogrio.errors  # here, for it brings geopandas with it, and most who import this module read no features
+
         asset = self.item.assets.get(self.params.asset or "")
         if asset is None:
             raise SceneError("missing-asset", f"label item {self.item.id} has no asset '{self.params.asset}'")
