@@ -15,7 +15,8 @@ console = Console(stderr=True)
 FORMAT = "EARTHLOOM_LOG"
 """Variable of the environment that asks for JSON; a flow sets it for the commands it relays."""
 CHATTY = (
-    "httpx", "httpcore", "urllib3", "rasterio", "pystac_client", "uvicorn", "stac_io", "stac", "rustac", "stac_geoparquet",
+    "httpx", "httpcore", "urllib3", "rasterio", "pystac_client", "uvicorn",
+    "stac_io", "stac", "rustac", "stac_geoparquet",
 )  # fmt: skip
 """Loggers of libraries whose every step is no news."""
 T = TypeVar("T")
