@@ -68,7 +68,7 @@ class Sensor:
     dates_tag: str | None = None
     """EarthDial's tag for several dates of one place; None where it has none."""
     polarisations: tuple[str, str] | None = None
-    """Of a radar that has two: shown together, with their difference in dB as third plane."""
+    """Of a radar that has two, like- before cross-polarised: shown together, their difference in dB as third plane."""
     window_cells: int = 1
     """Side of a chip window, in cells of the global grid."""
     mask: Mask | None = None

@@ -25,8 +25,7 @@ L8_NORM = {
 }
 """Of eight bands; the last three are copies of one another in the reference."""
 S1 = (-20.26, 5.91)
-"""Of VH in dB."""
-S1_BAND = "VH"
+"""Of the cross-polarised band in dB."""
 WHITE = 255.0
 """Largest display value."""
 
@@ -48,7 +47,7 @@ def _of(sensor: Sensor) -> dict[str, list[float]]:
         case "s1" if sensor.unit == DISPLAY:
             return {band: [value * WHITE for value in S1] for band in sensor.band_names}
         case "s1":
-            return {S1_BAND: list(S1)}
+            return {band: list(S1) for band in (sensor.polarisations or ())[1:]}
         case _:  # `rgbm_norm`, and `tree_norm` alike: divided by 255 and no more
             return {band: [0.0, WHITE] for band in sensor.band_names}
 
