@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.io import MemoryFile
 
+from tasks.core.imported_sensors import TRUE_COLOURS
 from tasks.leakage import hashes
 from tasks.leakage.check import COARSE, FINE
 
@@ -82,7 +83,7 @@ def chips(data: Path) -> list[tuple[NDArray[np.float32], tuple[str, ...], Pictur
         for content in pq.read_table(shard, columns=["pixels"])["pixels"].to_pylist():
             with MemoryFile(content) as memory, memory.open() as dataset:
                 pixels, bands = dataset.read(), tuple(dataset.descriptions)
-            colours = next((names for names in hashes.COLOURS if set(names) <= set(bands)), None)
+            colours = next((names for names in TRUE_COLOURS if set(names) <= set(bands)), None)
             shown = np.stack([pixels[bands.index(name)] for name in colours]) if colours else pixels[:1]
             low, high = np.nanpercentile(shown, [1, 99])
             stretched = np.clip((np.nan_to_num(shown) - low) / (high - low), 0, 1)

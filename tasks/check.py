@@ -1,15 +1,16 @@
 """The whole of params.yaml: the union of the stages' sections. `python -m tasks.check` checks all of it."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, create_model, model_validator
 
 from tasks.chips.__main__ import ChipsParams
 from tasks.core import paths, section
 from tasks.core.catalog import CatalogParams
 from tasks.core.grid import GridParams
 from tasks.core.section import Section
+from tasks.core.sensors import SENSORS
 from tasks.core.stage import Summary, main, write_json
 from tasks.evaluate.params import EvaluateParams
 from tasks.labels.__main__ import LabelsParams
@@ -24,16 +25,29 @@ from tasks.stats import StatsParams
 from tasks.tokenizer import TokenizerParams
 from tasks.training.params import ModelParams, TrainParams
 
-SensorName = Literal["sentinel-2", "sentinel-1", "landsat"]
+
+def _of_the_registry(name: str) -> str:
+    if name not in SENSORS:
+        raise ValueError(f"there is no such sensor; allowed: {', '.join(SENSORS)}")
+    return name
 
 
-class SensorsParams(Section):
-    """`sensors:` in params.yaml."""
+SensorName = Annotated[str, AfterValidator(_of_the_registry)]
 
+
+class _SensorsParams(Section):
     enabled: list[SensorName] = Field(min_length=1, description="sensors that are worked")
-    sentinel_2: SearchParams = Field(alias="sentinel-2")
-    sentinel_1: SearchParams = Field(alias="sentinel-1")
-    landsat: SearchParams
+
+
+if TYPE_CHECKING:
+    SensorsParams = _SensorsParams
+else:
+    SensorsParams = create_model(
+        "SensorsParams",
+        __base__=_SensorsParams,
+        __doc__="`sensors:` in params.yaml: which are worked, and what is searched for each of the registry.",
+        **{name.replace("-", "_"): (SearchParams, Field(alias=name)) for name in SENSORS},
+    )
 
 
 class Params(Section):

@@ -2,7 +2,8 @@
 
 Exact and streaming: one shard is in memory at a time, and percentiles are found by counting the bits of the
 values, not by sampling. Only chips of the training side are read, so that nothing of the test places leaks
-into the model. A radar's ratio VV-VH is counted as a band of its own, since it is shown to the model as one.
+into the model. The ratio of a radar's polarisations is counted as a band of its own, since it is shown to the model
+as one.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from tasks.core.errors import EmptyStageError
 from tasks.core.section import Section, load, read_params
 from tasks.core.sensors import SENSORS, Sensor
 from tasks.core.stage import Summary, main, write_json
-from tasks.inference.compose import RATIO, with_ratio
+from tasks.inference.compose import with_ratio
 
 PERCENTILES = (2, 98)
 Plane = NDArray[np.float32]
@@ -124,9 +125,8 @@ def training_chips(sensor: str) -> Iterator[dict[str, Plane]]:
 def planes_of(content: bytes, sensor: Sensor) -> dict[str, Plane]:
     """Finite values of each band of one GeoTIFF, and of the ratio if it is a radar's."""
     raster = geotiff.decode(content)
-    names = list(raster.bands)
-    stack = with_ratio(sensor, raster.pixels, names)
-    names += [RATIO] * (len(stack) - len(names))
+    stack = with_ratio(sensor, raster.pixels, raster.bands)
+    names = [*raster.bands, sensor.ratio or ""][: len(stack)]
     return {name: plane[np.isfinite(plane)] for name, plane in zip(names, stack, strict=True)}
 
 
@@ -153,7 +153,7 @@ def measure(sensor: str, bins: int) -> dict[str, Any]:
     for planes in training_chips(sensor):
         for name, values in planes.items():
             spread[name].add(values)
-    order = [name for name in (*SENSORS[sensor].band_names, RATIO) if name in moments]
+    order = [name for name in SENSORS[sensor].plane_names if name in moments]
     bands = [describe(name, moments[name], spread[name]) for name in order]
     return {"sensor": sensor, "unit": SENSORS[sensor].unit, "split": "train", "chips": chips, "bands": bands}
 

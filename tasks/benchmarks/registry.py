@@ -64,6 +64,7 @@ class Benchmark(_Row):
     samples_from: str | None = Field(default=None, description="where that number comes from")
     sensor: str = Field(description="EarthDial's tag of the images")
     bands: tuple[str, ...] = Field(default=(), description="names in the order they are shown; empty for pictures")
+    scale: float = Field(default=1.0, description="a stored number times this is in the unit of the measured sensor")
     answer_type: AnswerType
     classes: tuple[str, ...] = Field(default=(), description="as the published prompt names them")
     prompt: str = Field(description="as published; {question}, {classes}, {box} and {object} stand for what varies")

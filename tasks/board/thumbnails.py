@@ -11,13 +11,12 @@ from tasks.benchmarks.images import ImageError, decode
 from tasks.benchmarks.samples import from_row
 from tasks.board.runs import DEMO, Run
 from tasks.core import paths
-from tasks.leakage.hashes import COLOURS
+from tasks.core.imported_sensors import POLARISATIONS, TRUE_COLOURS
 from tasks.leakage.sources import Mixture
 from tasks.report import png
 from tasks.report.gallery import colour, own_limits
 
 IMPORTED = paths.DATA / "benchmarks/imported"
-RADAR = ("VV", "VH")
 SIDE = 160
 """Longest side, pixels."""
 MOST = 2
@@ -76,18 +75,18 @@ def _chips(wanted: set[str]) -> dict[str, list[str]]:
 
 
 def _picture(pixels: NDArray[np.generic], bands: Sequence[str]) -> NDArray[np.uint8]:
-    """[height, width, 4] of [bands, height, width] pixels: true colour where the bands tell what it is, radar as VV, VH
-    and their difference, the first three of a picture whose bands have no names, else the first alone.
+    """[height, width, 4] of [bands, height, width] pixels: true colour where the bands tell what it is, radar as both
+    polarisations and their difference, the first three of a picture whose bands have no names, else the first alone.
     """
     names = list(bands)
-    chosen = next((colours for colours in (*COLOURS, RADAR) if set(colours) <= set(names)), None)
+    chosen = next((colours for colours in (*TRUE_COLOURS, *POLARISATIONS) if set(colours) <= set(names)), None)
     if chosen:
         planes = [pixels[names.index(name)] for name in chosen]
     else:
         planes = list(pixels[:3]) if len(pixels) >= 3 and not any(names) else [pixels[0]] * 3
     step = max(1, -(-max(planes[0].shape) // SIDE))
     reduced = [_averaged(plane.astype(np.float32), step) for plane in planes]
-    if chosen == RADAR:
+    if chosen in POLARISATIONS:
         reduced.append(reduced[0] - reduced[1])
     limits = [(0.0, 255.0)] * 3 if pixels.dtype == np.uint8 else own_limits(reduced)
     return colour(reduced, limits)

@@ -1,4 +1,4 @@
-"""Conversations in EarthDial's own schema, and the one registry of its sensor and task tags.
+"""Conversations in EarthDial's own schema, and the one registry of its task tags; sensors have their own.
 
 A conversation is a JSON string `[{"from": "human"|"gpt", "value": ...}, ...]`; the first human turn carries the
 sensor tag, the task tag and one `<image>` per image (spec of EarthDial, sections 1.4 and 3.3).
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from tasks.core.imported_sensors import NEW_TAGS
+from tasks.core.sensors import PUBLISHED_TAGS
+
 IMAGE = "<image>"
-SENSOR_TAGS = (
-    "[s2_rgb_10]", "[l8_rgb_30]", "[s2_ms_10]", "[hr_rgb_0.5]", "[hr_rgb_temp_0.5]", "[hr_rgbi_0.5]",
-    "[s1_vh_10]", "[s1_vh_1]", "[l8_ms_30]", "[hyper_rgb_3]", "[s1_vh_temp_10]", "[s2_ms_30]", "[Inf_thermal_1]",
-)  # fmt: skip
 TASK_TAGS = (
     "[grounding]", "[refer]", "[classify]", "[identify]", "[caption]", "[changedet]", "[treeclassify]", "[uhi]",
 )  # fmt: skip
-TAGS = SENSOR_TAGS + TASK_TAGS
+TAGS = (*PUBLISHED_TAGS, *TASK_TAGS, *NEW_TAGS)
+"""Every tag is a token: new ones come last, so that the published ones keep their numbers."""
 
 
 SCHEMA = pa.schema(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.core.errors import EarthloomError
-from tasks.core.imported_sensors import DISPLAY
+from tasks.core.sensors import DISPLAY
 
 REFLECTANCE = (-0.05, 1.6)
 """Where the median of every reflective band of real ground lies."""

@@ -13,10 +13,6 @@ from tasks.core.sensors import Sensor
 
 Modality = Literal["rgb", "ms", "sar"]
 MODALITIES: tuple[Modality, ...] = ("rgb", "ms", "sar")
-RATIO = "VV-VH"
-"""Third plane of a radar image: the ratio of the polarisations, a difference in dB."""
-RADAR_WAVELENGTH = 55_466.0
-"""Micrometres of Sentinel-1's C band, 5.405 GHz."""
 
 
 def modality_tag(sensor: Sensor, modality: Modality) -> str:
@@ -52,7 +48,7 @@ def bands_to_load(sensor: Sensor, modality: Modality, present: Sequence[str]) ->
     Raises:
         TrainingError: the chip lacks a band of the true-colour composite, or a polarisation.
     """
-    first = list(sensor.rgb or ("VV", "VH"))
+    first = list(sensor.composite)
     missing = [band for band in first if band not in present]
     if missing:
         raise TrainingError(f"a chip of {sensor.name} has no {', '.join(missing)}, only {', '.join(present)}")
@@ -65,15 +61,18 @@ def planes(sensor: Sensor, bands: Sequence[str]) -> list[tuple[str, float]]:
     """(name, wavelength in micrometres) of the planes shown for `bands`; radar with both polarisations gets their
     ratio as its third.
     """
-    shown = [(band, sensor.band(band).wavelength or RADAR_WAVELENGTH) for band in bands]
-    return [*shown, (RATIO, RADAR_WAVELENGTH)] if sensor.rgb is None and {"VV", "VH"} <= set(bands) else shown
+    shown = [(band, sensor.band(band).wavelength) for band in bands]
+    if sensor.polarisations is None or not set(sensor.polarisations) <= set(bands):
+        return shown
+    return [*shown, (str(sensor.ratio), sensor.band(sensor.polarisations[0]).wavelength)]
 
 
 def with_ratio(sensor: Sensor, pixels: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.float32]:
     """(bands, H, W) with the ratio as last plane if the sensor is a radar with both polarisations, else as it
     is.
     """
-    if sensor.rgb is not None or not {"VV", "VH"} <= set(bands):
+    if sensor.polarisations is None or not set(sensor.polarisations) <= set(bands):
         return pixels
-    ratio = pixels[list(bands).index("VV")] - pixels[list(bands).index("VH")]
+    first, second = (pixels[list(bands).index(name)] for name in sensor.polarisations)
+    ratio = first - second  # of powers, which in dB is a difference
     return np.concatenate([pixels, ratio[None]])

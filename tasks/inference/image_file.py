@@ -105,8 +105,8 @@ class ImageFile:
         return compose(self.planes, self.sensor.name, self.bands, normalise)
 
     def quicklook(self, side: int) -> NDArray[np.uint8]:
-        """A picture for people, (rows, columns, 3), no longer than `side`: true colour, or VV, VH and their mean."""
-        shown = self.sensor.rgb or ("VV", "VH")
+        """A picture for people, (rows, columns, 3), no longer than `side`: true colour, or radar with its mean."""
+        shown = self.sensor.composite
         planes = [self.planes[name] for name in shown if name in self.planes] or list(self.planes.values())[:3]
         step = max(1, -(-max(planes[0].shape) // side))
         planes = [_stretched(plane[::step, ::step]) for plane in planes]

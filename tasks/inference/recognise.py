@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tasks.core.errors import EarthloomError
-from tasks.core.imported_sensors import IMPORTED
-from tasks.core.sensors import LANDSAT, SENSORS, SENTINEL_1, SENTINEL_2, Sensor
+from tasks.core.imported_sensors import ALL
+from tasks.core.sensors import SENSORS, Sensor
 
 
 class ImageError(EarthloomError):
@@ -47,14 +47,10 @@ class Recognised:
     """How it was recognised, for people."""
 
 
-PATTERNS = {
-    SENTINEL_2.name: re.compile(r"sentinel[-_ ]?2|(?<![a-z0-9])s2[a-d](?![a-z0-9])", re.IGNORECASE),
-    SENTINEL_1.name: re.compile(r"sentinel[-_ ]?1|(?<![a-z0-9])s1[a-d](?![a-z0-9])", re.IGNORECASE),
-    LANDSAT.name: re.compile(r"landsat[-_ ]?[89]|(?<![a-z0-9])l[co]0?[89](?![a-z])", re.IGNORECASE),
+PLATFORMS = {
+    sensor.name: re.compile(sensor.platforms, re.IGNORECASE) for sensor in SENSORS.values() if sensor.platforms
 }
 SPEAKING_TAGS = re.compile(r"sensor|spacecraft|satellite|platform|constellation|mission|product|imagedescription|scene")
-COUNTS = {12: "B10"}
-"""Bands of a file of Sentinel-2 -> the one that is not among them, as in level 2A."""
 DATE_TAGS = ("acquisition", "sensing", "date_acquired", "start_datetime", "datetime", "start_time", "date")
 DATES = re.compile(r"(?<!\d)((?:19|20)\d\d)[-:/]?([01]\d)[-:/]?([0-3]\d)(?:[T _]?([0-2]\d):?([0-5]\d):?([0-5]\d))?")
 
@@ -71,11 +67,10 @@ def recognise(file: FileMetadata, sensor: str | None = None) -> Recognised:
         ImageError: the bands cannot be told apart.
     """
     if sensor is not None:
-        given = {**SENSORS, **IMPORTED}.get(sensor)
-        if given is None:
-            raise UnknownSensorError(f"there is no sensor '{sensor}'; known: {', '.join([*SENSORS, *IMPORTED])}")
-        return Recognised(given, _bands(file, given), "as given")
-    told = sorted({name for text in _texts(file) for name, pattern in PATTERNS.items() if pattern.search(text)})
+        if sensor not in ALL:
+            raise UnknownSensorError(f"there is no sensor '{sensor}'; known: {', '.join(ALL)}")
+        return Recognised(ALL[sensor], _bands(file, ALL[sensor]), "as given")
+    told = sorted({name for text in _texts(file) for name, pattern in PLATFORMS.items() if pattern.search(text)})
     if len(told) == 1:
         return Recognised(SENSORS[told[0]], _bands(file, SENSORS[told[0]]), "by its metadata")
     fitting = [known for known in SENSORS.values() if all(_by_names(file.bands, known))]
@@ -83,8 +78,9 @@ def recognise(file: FileMetadata, sensor: str | None = None) -> Recognised:
         fitting = [known for known in fitting if abs(file.gsd - known.gsd) < known.gsd / 4]
     if len(fitting) == 1:
         return Recognised(fitting[0], _by_names(file.bands, fitting[0]), "by its band names")
-    if not any(file.bands) and len(file.bands) in (len(SENTINEL_2.bands), *COUNTS):
-        return Recognised(SENTINEL_2, _bands(file, SENTINEL_2), f"by its {len(file.bands)} bands")
+    counted = [known for known in SENSORS.values() if known.known_by_count and _by_count(len(file.bands), known)]
+    if not any(file.bands) and len(counted) == 1:
+        return Recognised(counted[0], _bands(file, counted[0]), f"by its {len(file.bands)} bands")
     named = ", ".join(filter(None, file.bands)) or "without names"
     candidates = told or [known.name for known in fitting]
     either = f"it could be of {' or '.join(candidates)}" if candidates else "nothing says so"
@@ -100,11 +96,14 @@ def _texts(file: FileMetadata) -> list[str]:
 
 def _by_names(described: Sequence[str], sensor: Sensor) -> tuple[str, ...]:
     """The sensor's band at each place by its description; empty where it is not one of them."""
-    aliases = {alias.lower(): band.name for band in sensor.bands for alias in (*band.aliases, band.name)}
-    if sensor is SENTINEL_2:  # Earth Engine and others write B4 for B04.
-        aliases |= {f"b{int(band.name[1:])}": band.name for band in sensor.bands if band.name[1:].isdigit()}
-    found = tuple(aliases.get(text.lower().strip(), "") for text in described)
+    found = tuple(sensor.band_called(text) or "" for text in described)
     return found if len(set(filter(None, found))) == len([name for name in found if name]) else ("",) * len(found)
+
+
+def _by_count(count: int, sensor: Sensor) -> tuple[str, ...] | None:
+    """All bands, or those that every product has, where a file has as many; None where it has not."""
+    orders = (sensor.band_names, sensor.required_bands)
+    return next((tuple(names) for names in orders if len(names) == count), None)
 
 
 def _bands(file: FileMetadata, sensor: Sensor) -> tuple[str, ...]:
@@ -113,12 +112,8 @@ def _bands(file: FileMetadata, sensor: Sensor) -> tuple[str, ...]:
     if any(named):
         return named
     everything, count = tuple(sensor.band_names), len(file.bands)
-    if count == len(everything):
-        return everything
-    if sensor is SENTINEL_2 and count in COUNTS:
-        return tuple(name for name in everything if name != COUNTS[count])
-    if sensor is LANDSAT and count == len(everything) - 1:
-        return everything[:-1]
+    if counted := _by_count(count, sensor):
+        return counted
     if sensor.rgb is not None and count == len(sensor.rgb):
         return sensor.rgb
     shown = ", ".join(filter(None, file.bands)) or "none has a name"

@@ -15,8 +15,9 @@ from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 
 from tasks.core import geotiff
-from tasks.core.imported_sensors import DISPLAY, known_sensor
+from tasks.core.imported_sensors import known_sensor
 from tasks.core.radiometry import RadiometryError, Stored, check_plausible, to_physical
+from tasks.core.sensors import DISPLAY
 from tasks.instruct.policy import Notes, RowError
 from tasks.instruct.registry import Published
 

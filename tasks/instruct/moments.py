@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tasks.core.sensors import Sensor
-from tasks.inference.compose import RATIO, with_ratio
+from tasks.inference.compose import with_ratio
 from tasks.instruct.images import Pixels, Planes
 
 Moments = dict[str, list[float]]
@@ -21,7 +21,7 @@ def add_image(moments: Moments, planes: Planes, sensor: Sensor) -> None:
         return
     pixels = planes.pixels
     shown = with_ratio(sensor, pixels, planes.bands)
-    names = [*planes.bands, RATIO][: len(shown)]
+    names = [*planes.bands, sensor.ratio or ""][: len(shown)]
     for name, plane in zip(names, shown, strict=True):
         values = plane[np.isfinite(plane)].astype(np.float64)
         if values.size:
@@ -47,7 +47,7 @@ def merge(moments: Moments, other: Mapping[str, Sequence[float]]) -> None:
 
 def described(moments: Moments, sensor: Sensor) -> dict[str, Any]:
     """What stage `stats` says of a sensor, as far as a checkpoint's normalisation needs it; bands in its order."""
-    measured = [name for name in (*sensor.band_names, RATIO) if name in moments]
+    measured = [name for name in sensor.plane_names if name in moments]
     return {
         "sensor": sensor.name,
         "bands": [

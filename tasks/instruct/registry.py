@@ -30,8 +30,6 @@ class Published:
     prefixes: tuple[str, ...]
     """Starts of folder names."""
     sensor: str
-    tag: str
-    """The right sensor tag, whatever the rows say."""
     modality: Modality = "rgb"
     images: tuple[tuple[str, ...], ...] = RGB
     """Alternatives; each lists the columns of the images of a row in order."""
@@ -50,8 +48,18 @@ class Published:
     """Task tag that every first question carries."""
     kind: str = "conversation"
     """What is asked, where no task tag says it."""
+    published_tag: str | None = None
+    """The sensor tag that its rows carry, where it is not that of the sensor."""
     also: tuple[str, ...] = ()
     """Other sensor tags that are right for some rows."""
+
+    @property
+    def tag(self) -> str:
+        """The right sensor tag, whatever the rows say."""
+        sensor = known_sensor(self.sensor)
+        several = len(self.images[0]) > 1 and not self.joined
+        own = sensor.dates_tag if several else sensor.rgb_tag if self.modality == "rgb" else sensor.tag
+        return self.published_tag or own or sensor.tag
 
     @property
     def stored_bands(self) -> tuple[str, ...]:
@@ -60,29 +68,29 @@ class Published:
 
 
 def _hr(name: str, stage: int, *prefixes: str, **more: object) -> Published:
-    return Published(name, stage, prefixes, "hr-rgb8", "[hr_rgb_0.5]", **more)  # type: ignore[arg-type]
+    return Published(name, stage, prefixes, "hr-rgb8", **more)  # type: ignore[arg-type]
 
 
 def _dates(name: str, *prefixes: str, **more: object) -> Published:
-    return Published(name, 2, prefixes, "hr-rgb8", "[hr_rgb_temp_0.5]", images=FOUR_DATES, **more)  # type: ignore[arg-type]
+    return Published(name, 2, prefixes, "hr-rgb8", images=FOUR_DATES, **more)  # type: ignore[arg-type]
 
 
 def _radar8(name: str, *prefixes: str) -> Published:
-    return Published(name, 3, prefixes, "sar8", "[s1_vh_1]", modality="sar", kind="detection")
+    return Published(name, 3, prefixes, "sar8", modality="sar", kind="detection")
 
 
 _INTERNLM = ("conversations_internlm", "conversations")
 _ABOUT_PLACE = ("conversations_about_localization", "conversations_internlm", "conversations")
 PUBLISHED = (
     # Stage 1: conversations about true colour.
-    Published("satlas-s2", 1, ("Satlas_S2",), "s2-rgb8", "[s2_rgb_10]", text=_INTERNLM),
-    Published("satlas-l8", 1, ("Satlas_L8",), "l8-rgb8", "[l8_rgb_30]", text=_INTERNLM),
+    Published("satlas-s2", 1, ("Satlas_S2",), "s2-rgb8", text=_INTERNLM),
+    Published("satlas-l8", 1, ("Satlas_L8",), "l8-rgb8", text=_INTERNLM),
     _hr("naip", 1, "Naip", text=_INTERNLM, wrapped=True),
     # SkyScript mixes sources; the published tag is Sentinel-2's and its resolution is not stated.
-    Published("skyscript", 1, ("Skyscript",), "hr-rgb8", "[s2_rgb_10]", also=("[hr_rgb_0.5]",)),
+    Published("skyscript", 1, ("Skyscript",), "hr-rgb8", published_tag="[s2_rgb_10]", also=("[hr_rgb_0.5]",)),
     # Stage 2: true colour, one date or several.
     _hr("geochat", 2, "GeoChat"),
-    Published("bigearthnet-rgb", 2, ("BigEarthNet_RGB", "BigEarthNet_FINAL_RGB"), "s2-rgb8", "[s2_rgb_10]",
+    Published("bigearthnet-rgb", 2, ("BigEarthNet_RGB", "BigEarthNet_FINAL_RGB"), "s2-rgb8",
               kind="classification"),
     _hr("classification", 2, "PatternNet", "RSI_CB256", "NWPU_RESISC45", "FGSCR", "AID", "UCM", "WHU_19", "WHU_RS19",
         kind="classification"),
@@ -94,22 +102,22 @@ PUBLISHED = (
     _dates("change", "Change", "Dubai", "LEVIR", "MUDS", "SYSU", task="[changedet]", kind="change"),
     _dates("xbd", "xBD", "Change_xBD", kind="disaster"),
     _dates("fmow", "FMoW", "Change_FMoW", kind="classification"),
-    Published("hit-uav", 2, ("HIT_UAV",), "thermal8", "[Inf_thermal_1]", "ms", kind="detection"),
+    Published("hit-uav", 2, ("HIT_UAV",), "thermal8", "ms", kind="detection"),
     # Stage 3: many bands and radar.
-    Published("bigearthnet-ms", 3, ("BigEarthNet_MS", "BigEarthNet_S2"), "sentinel-2", "[s2_ms_10]", "ms",
+    Published("bigearthnet-ms", 3, ("BigEarthNet_MS", "BigEarthNet_S2"), "sentinel-2", "ms",
               (("tif_ms",),), bands=S2_L2A, scale=1e-4, kind="classification"),
     # So2Sat's rows are tagged as Sentinel-1, and the paper's table says 30 m; the pixels are Sentinel-2's at 10 m.
-    Published("lcz", 3, ("LCZ", "rs_LCZ", "So2Sat"), "sentinel-2", "[s2_ms_10]", "ms", (("tif_ms",),), bands=S2_LCZ,
+    Published("lcz", 3, ("LCZ", "rs_LCZ", "So2Sat"), "sentinel-2", "ms", (("tif_ms",),), bands=S2_LCZ,
               kind="classification"),
-    Published("treesatai", 3, ("TreeSatAI", "TreeSat"), "hr-rgbi8", "[hr_rgbi_0.5]", "ms", (("rgbi",),),
+    Published("treesatai", 3, ("TreeSatAI", "TreeSat"), "hr-rgbi8", "ms", (("rgbi",),),
               task="[treeclassify]", kind="classification"),
     _radar8("ship-v0", "ship_dataset_v0"),
     _radar8("srsdd", "SRSDD"),
-    Published("satlas-s1", 3, ("Satlas_S1",), "s1-vh8", "[s1_vh_10]", "sar", text=_ABOUT_PLACE),
-    Published("starcop", 3, ("STARCOP",), "aviris-mag1c", "[hyper_rgb_3]", "ms", (("tif_pl", "mag1c"),),
+    Published("satlas-s1", 3, ("Satlas_S1",), "s1-vh8", "sar", text=_ABOUT_PLACE),
+    Published("starcop", 3, ("STARCOP",), "aviris-mag1c", "ms", (("tif_pl", "mag1c"),),
               joined=True, kind="methane"),
-    Published("uhi", 3, ("UHI",), "l8-uhi", "[l8_ms_30]", "ms", (("tif_ms",),), task="[uhi]", kind="uhi"),
-    Published("quakeset", 3, ("Quakeset", "Change_SAR"), "sentinel-1", "[s1_vh_temp_10]", "sar",
+    Published("uhi", 3, ("UHI",), "l8-uhi", "ms", (("tif_ms",),), task="[uhi]", kind="uhi"),
+    Published("quakeset", 3, ("Quakeset", "Change_SAR"), "sentinel-1", "sar",
               (("jpg_pre", "jpg_post"),), channels_last=True, kind="disaster"),
 )  # fmt: skip
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks.core import boxes
-from tasks.core.conversations import IMAGE, SENSOR_TAGS, TAGS, TASK_TAGS
+from tasks.core.conversations import IMAGE, TAGS, TASK_TAGS
+from tasks.core.imported_sensors import SENSOR_TAGS
 from tasks.instruct.policy import Notes, RowError
 from tasks.instruct.registry import Published
 

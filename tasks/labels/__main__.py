@@ -6,7 +6,7 @@ rules (tasks/labels/spectral.py), and each such row is marked as derived.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -57,24 +57,29 @@ def label_scene(
         SceneError: a label item, or for spectral rules a band, cannot be read.
     """
     rows: list[dict[str, Any]] = []
-    by_rules = sensor.name in spectral.BANDS and (
-        params.spectral == "always" or (params.spectral == "auto" and not sources)
-    )
+    wanted = params.spectral == "always" or (params.spectral == "auto" and not sources)
+    by_rules = spectral.bands_of(sensor) if wanted else None
     for block, members in blocks_of(windows, sensor.window_cells, cell):
         chip_ids = members["chip_id"].to_list()
         gsd = GSD_FACTOR * sensor.gsd
         for source in sources:
             rows += source.measure(block, chip_ids, gsd, params.min_fraction)
         if by_rules:
-            rows += _spectral_rows(item, block, chip_ids, sensor, catalog, params.min_fraction)
+            rows += _spectral_rows(item, block, chip_ids, sensor, by_rules, catalog, params.min_fraction)
     return rows
 
 
 def _spectral_rows(
-    item: pystac.Item, block: Block, chip_ids: list[str], sensor: Sensor, catalog: Catalog, least: float
+    item: pystac.Item,
+    block: Block,
+    chip_ids: list[str],
+    sensor: Sensor,
+    by_rules: Mapping[str, str],
+    catalog: Catalog,
+    least: float,
 ) -> list[dict[str, Any]]:
     bands = {}
-    for name, band in spectral.BANDS[sensor.name].items():
+    for name, band in by_rules.items():
         asset = find_asset(item, sensor.band(band).aliases)
         if asset is None:
             raise SceneError("missing-asset", f"scene {item.id} has no band {band}, needed to read land cover")

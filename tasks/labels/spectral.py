@@ -11,14 +11,20 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.core.sensors import Sensor
+
 Plane = NDArray[np.float32]
-BANDS = {
-    "sentinel-2": {"green": "B03", "red": "B04", "nir": "B08", "swir16": "B11"},
-    "landsat": {"green": "B3", "red": "B4", "nir": "B5", "swir16": "B6"},
-}
-"""Band of each sensor by the name used in the rules; radar has none."""
+BANDS = ("green", "red", "nir", "swir16")
+"""Common names of the bands that the rules need."""
 CLASSES = ("water", "dense vegetation", "sparse vegetation", "wet ground", "bare or built-up ground")
 SOURCE = "spectral-rules"
+
+
+def bands_of(sensor: Sensor) -> dict[str, str] | None:
+    """The sensor's band for each of `BANDS`; None where the rules cannot be applied to it."""
+    found = {name: sensor.nearest(name) for name in BANDS}
+    complete = {name: band for name, band in found.items() if band is not None}
+    return complete if sensor.unit == "reflectance" and len(complete) == len(BANDS) else None
 
 
 def classify(bands: Mapping[str, Plane]) -> dict[str, NDArray[np.bool_]]:
@@ -27,7 +33,7 @@ def classify(bands: Mapping[str, Plane]) -> dict[str, NDArray[np.bool_]]:
     Args:
         bands: green, red, nir, swir16 as reflectance, all of one shape.
     """
-    green, red, nir, swir = (bands[name] for name in ("green", "red", "nir", "swir16"))
+    green, red, nir, swir = (bands[name] for name in BANDS)
     ndvi, ndwi, mndwi = _ratio(nir, red), _ratio(green, nir), _ratio(green, swir)
     rules = (
         (mndwi > 0.10) & (ndwi > -0.05) & (swir < 0.12),

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
 
+from tasks.core.imported_sensors import TRUE_COLOURS
+
 SIDE = 64
 """Of the reduced luminance, in pixels: four times the highest frequency that is kept, as in the original (32 for 8)."""
 FINE = 16
@@ -21,7 +23,6 @@ COARSE = 8
 ORIENTATIONS = 8
 FLAT = 1e-3
 """Spread of the reduced luminance, as a share of its mean level, under which an image has nothing to recognise."""
-COLOURS = (("B04", "B03", "B02"), ("B4", "B3", "B2"), ("red", "green", "blue"), ("R", "G", "B"))
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """ITU-R BT.601, red, green, blue."""
 
@@ -50,7 +51,7 @@ def luminance(pixels: NDArray[np.generic], bands: Sequence[str] = ()) -> NDArray
     radar, are shown by their first band.
     """
     names = list(bands)
-    chosen = next((colours for colours in COLOURS if set(colours) <= set(names)), None)
+    chosen = next((colours for colours in TRUE_COLOURS if set(colours) <= set(names)), None)
     if chosen:
         planes = np.stack([pixels[names.index(name)] for name in chosen])
     else:

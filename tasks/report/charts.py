@@ -85,8 +85,10 @@ def funnel(data: SensorData) -> Markup:
 
 def spectrum(data: SensorData) -> Markup | None:
     """Mean and spread of the training chips by wavelength; None for radar. Cirrus bands stand aside."""
+    if data.sensor.unit != "reflectance":
+        return None
     bands = {band["name"]: band for band in data.stats["bands"]}
-    found = [(b.wavelength, bands[b.name]) for b in data.sensor.bands if b.wavelength and b.name in bands]
+    found = [(b.wavelength, bands[b.name]) for b in data.sensor.bands if b.name in bands]
     shown = [pair for pair in found if data.sensor.band(pair[1]["name"]).required]
     if not found:
         return None

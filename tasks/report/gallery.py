@@ -13,16 +13,6 @@ from tasks.report import png
 from tasks.report.data import SensorData
 from tasks.report.params import ReportParams
 
-FALSE_COLOUR = {
-    "sentinel-2": ("B11", "B08", "B04"),
-    "landsat": ("B6", "B5", "B4"),
-}
-"""Short-wave infrared, near infrared, red: vegetation green, bare ground pink, water black."""
-RADAR = ("VV", "VH")
-RATIO = "VV-VH"
-"""What `stats` calls the difference of the two in dB."""
-
-
 CONTROLS = {
     "blank_answer": "without the image",
     "other_image_answer": "shown another chip",
@@ -152,15 +142,15 @@ def _turns(rows: pl.DataFrame, predictions: pl.DataFrame) -> list[Turn]:
 
 
 def render(tiff: bytes, data: SensorData) -> list[Picture]:
-    """The chip in true and false colour; radar as VV, VH and their ratio, and as VV alone."""
+    """The chip in true and false colour; radar as both polarisations and their ratio, and as one alone."""
     raster = geotiff.decode(tiff)
     planes = dict(zip(raster.bands, raster.pixels, strict=True))
-    if data.sensor.rgb is None:
-        return _radar(planes, data)
+    if data.sensor.polarisations is not None:
+        return _radar(planes, data, *data.sensor.polarisations)
     out = []
     for title, bands in (
         ("True colour", data.sensor.rgb),
-        ("SWIR, NIR, red", FALSE_COLOUR.get(data.sensor.name)),
+        ("SWIR, NIR, red", data.sensor.false_colour),
     ):
         if bands and all(band in planes for band in bands):
             low_high = [_limits(data, band) for band in bands]
@@ -170,14 +160,13 @@ def render(tiff: bytes, data: SensorData) -> list[Picture]:
     return out
 
 
-def _radar(planes: Mapping[str, NDArray[np.float32]], data: SensorData) -> list[Picture]:
-    vv, vh = planes["VV"], planes["VH"]
-    limits = {band: _limits(data, band) for band in RADAR}
-    false = colour([vv, vh, vv - vh], [limits["VV"], limits["VH"], _limits(data, RATIO)])
-    grey = colour([vv] * 3, [limits["VV"]] * 3)
+def _radar(planes: Mapping[str, NDArray[np.float32]], data: SensorData, first: str, second: str) -> list[Picture]:
+    shown = [planes[first], planes[second], planes[first] - planes[second]]
+    limits = [_limits(data, name) for name in data.sensor.plane_names]
+    false, grey = colour(shown, limits), colour(shown[:1] * 3, limits[:1] * 3)
     return [
-        Picture("Radar colour", "VV VH VV\u2212VH", png.data_uri(png.encode(false))),
-        Picture("Backscatter", "VV", png.data_uri(png.encode(grey))),
+        Picture("Radar colour", f"{first} {second} {first}\u2212{second}", png.data_uri(png.encode(false))),
+        Picture("Backscatter", first, png.data_uri(png.encode(grey))),
     ]
 
 

@@ -19,16 +19,14 @@ from tasks.core.stage import require
 from tasks.report.charts import CONTROLS, bars, percent
 from tasks.report.data import STAGES, Dataset
 
-CREDITS = {
-    "sentinel": "Contains modified Copernicus Sentinel data {years}.",
-    "landsat": "Landsat courtesy of the U.S. Geological Survey.",
+LABEL_CREDITS = {
     "osm": "\u00a9 OpenStreetMap contributors, ODbL 1.0.",
     "corine": "CORINE Land Cover, European Environment Agency; BigEarthNet.",
     "hansen": "Forest change: Hansen/UMD/Google/USGS/NASA.",
     "worldcover": "\u00a9 ESA WorldCover project; contains modified Copernicus Sentinel data processed "
     "by the ESA WorldCover consortium.",
 }
-"""What must stand beside anything made from a collection, by a word of its name."""
+"""What must stand beside anything made from labels of a collection, by a word of its name."""
 
 
 def headline(data: Dataset) -> list[Mapping[str, str]]:
@@ -171,9 +169,11 @@ def provenance(data: Dataset) -> list[Mapping[str, Any]]:
     """One row a collection of scenes or labels: its items, their licences and the credit to keep."""
     found: dict[str, dict[str, Any]] = {}
     for sensor in data.sensors:
-        for item in [*sensor.scenes, *sensor.label_items]:
+        credits = [(item, [sensor.sensor.credit]) for item in sensor.scenes]
+        for item, credit in [*credits, *((item, _label_credits(item)) for item in sensor.label_items)]:
             row = found.setdefault(
-                item.collection_id or "", {"items": {}, "licences": set(), "providers": set(), "years": set()}
+                item.collection_id or "",
+                {"items": {}, "licences": set(), "providers": set(), "years": set(), "credits": credit},
             )
             row["items"][item.id] = item.properties.get("platform", "")
             row["licences"].add(str(item.properties.get("license", "not stated by the item")))
@@ -185,14 +185,14 @@ def provenance(data: Dataset) -> list[Mapping[str, Any]]:
             "items": len(row["items"]),
             "licences": sorted(row["licences"]),
             "providers": sorted(row["providers"]),
-            "credit": " ".join(
-                text.format(years=", ".join(sorted(row["years"] - {""})))
-                for word, text in CREDITS.items()
-                if word in name
-            ),
+            "credit": " ".join(row["credits"]).format(years=", ".join(sorted(row["years"] - {""}))),
         }
         for name, row in sorted(found.items())
     ]
+
+
+def _label_credits(item: pystac.Item) -> list[str]:
+    return [text for word, text in LABEL_CREDITS.items() if word in (item.collection_id or "")]
 
 
 def _year(item: pystac.Item) -> str:

@@ -16,6 +16,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from tasks.benchmarks.samples import ImageRef
 from tasks.core.errors import UnaskableError
+from tasks.core.imported_sensors import PICTURE
 from tasks.running.pictures import kind_of
 from tasks.running.plain import Plain, data_url, pictures_of, plain_text
 from tasks.running.questions import Answer, Asked, RunError
@@ -23,8 +24,6 @@ from tasks.running.questions import Answer, Asked, RunError
 KEY = "OPENAI_API_KEY"
 REFUSALS = 20
 """So many refused questions at the beginning, and no answer among them, are no matter of the questions."""
-PICTURE = "hr-rgb8"
-"""The sensor of a picture in three colours that is no rendering of a known one."""
 SECONDS = 600.0
 """That an answer may take."""
 
@@ -140,4 +139,4 @@ class Endpoint(Plain):
 def rendering(image: ImageRef, benchmark: str) -> str:
     """The sensor of the picture that an image is sent as."""
     kind = kind_of(image, benchmark)
-    return kind.sensor.name if set(kind.stored) == set(kind.sensor.rgb or ()) and kind.scale == 1 else PICTURE
+    return kind.sensor.name if set(kind.stored) == set(kind.sensor.rgb or ()) and kind.scale == 1 else PICTURE.name

@@ -12,35 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.benchmarks import registry
 from tasks.benchmarks.images import ImageError, decode
 from tasks.benchmarks.samples import ImageRef
 from tasks.core.errors import TrainingError, UnaskableError
-from tasks.core.imported_sensors import DISPLAY, known_sensor
+from tasks.core.imported_sensors import RENDERED
 from tasks.core.radiometry import RadiometryError, Stored, check_plausible, to_physical
-from tasks.core.sensors import SENTINEL_1, SENTINEL_2, Sensor
+from tasks.core.sensors import DISPLAY, SENSORS, Sensor
 from tasks.inference.compose import Modality, bands_to_load
 
-PICTURES = {
-    "[hr_rgb_0.5]": "hr-rgb8",
-    "[hr_rgb_temp_0.5]": "hr-rgb8",
-    "[s2_rgb_10]": "s2-rgb8",
-    "[l8_rgb_30]": "l8-rgb8",
-    "[hr_rgbi_0.5]": "hr-rgbi8",
-    "[s1_vh_10]": "s1-vh8",
-    "[s1_vh_1]": "sar8",
-    "[Inf_thermal_1]": "thermal8",
-    "[hyper_rgb_3]": "aviris-mag1c",
-    "[l8_ms_30]": "l8-uhi",
-}
-"""Tag -> the sensor whose renderings carry it."""
-RENAMED = {
-    "red": "R", "green": "G", "blue": "B", "nir": "NIR",
-    "TOA_AVIRIS_640nm": "R", "TOA_AVIRIS_550nm": "G", "TOA_AVIRIS_460nm": "B", "mag1c": "MAG1C",
-    "L1": "B1", "L2": "B2", "L3": "B3", "L4": "B4", "L5": "B5", "L6": "B6", "L7": "B7", "L8": "B9",
-}  # fmt: skip
-"""Bands by the benchmark's names -> by ours."""
-TEN_THOUSANDTHS = frozenset({"bigearthnet-rgb", "bigearthnet-ms"})
-"""Benchmarks whose numbers are ten-thousandths of reflectance, as level 2A is published; So2Sat's are reflectance."""
 JPEG_NOISE = 8
 """Grey levels that JPEG's colour transform may put between three copies of one band."""
 QUANTILES = (0.02, 0.98)
@@ -60,7 +40,7 @@ class Kind:
     @property
     def bands(self) -> list[str]:
         """Bands in the order they are shown: true colour first."""
-        if self.sensor.rgb is None and "VV" not in self.stored:
+        if self.sensor.rgb is None and not set(self.sensor.composite) <= set(self.stored):
             return list(self.stored)
         rgb = self.sensor.rgb is not None and set(self.stored) <= set(self.sensor.rgb)
         modality: Modality = "sar" if self.sensor.rgb is None else "rgb" if rgb else "ms"
@@ -78,7 +58,7 @@ class Picture:
     def true_colour(self) -> NDArray[np.uint8]:
         """A picture for models that take no bands, (H, W, 3): display values as they are, measurements stretched.
 
-        Radar is shown as VV, VH and their mean, another single band as grey.
+        Radar is shown as its polarisations and their mean, another single band as grey.
         """
         shown = self.kind.sensor.rgb or tuple(self.planes)[:2]
         planes = [self.planes[name] for name in shown]
@@ -102,19 +82,35 @@ def kind_of(image: ImageRef, benchmark: str) -> Kind:
     Raises:
         UnaskableError: nothing says which sensor it is of.
     """
-    names = tuple(RENAMED.get(name, name) for name in image.bands)
-    if names and image.format == "npy" and set(names) <= set(SENTINEL_2.band_names):
-        return Kind(SENTINEL_2, names, 1e-4 if benchmark in TEN_THOUSANDTHS else 1.0)
-    if names and set(names) <= set(SENTINEL_1.band_names):
-        return Kind(SENTINEL_1, names)
-    if image.sensor not in PICTURES:
+    measured = _measured(image)
+    if measured is not None:
+        row = registry.benchmarks().get(benchmark)
+        return Kind(measured, image.bands, row.scale if row else 1.0)
+    if image.sensor not in RENDERED:
         raise UnaskableError("unknown_sensor", f"no sensor is known for the tag {image.sensor or '(none)'}")
-    sensor = known_sensor(PICTURES[image.sensor])
-    unknown = [name for name in names if name not in sensor.band_names]
+    sensor = RENDERED[image.sensor]
+    names = [sensor.band_called(name) for name in image.bands]
+    unknown = [name for name, found in zip(image.bands, names, strict=True) if found is None]
     if unknown:
-        told = f"band {', '.join(unknown)} of {image.sensor} is none of {', '.join(sensor.band_names)}"
-        raise UnaskableError("unknown_band", told)
-    return Kind(sensor, names or tuple(sensor.band_names))
+        why = f"band {', '.join(unknown)} of {image.sensor} is none of {', '.join(sensor.band_names)}"
+        raise UnaskableError("unknown_band", why)
+    return Kind(sensor, tuple(filter(None, names)) or tuple(sensor.band_names))
+
+
+def _measured(image: ImageRef) -> Sensor | None:
+    """The measured sensor whose bands an image holds by their names; None for a picture, which holds renderings.
+
+    Radar has no true colour that a picture could show. Where several sensors call their bands alike, the tag decides.
+    """
+    names = set(image.bands)
+    fitting = [
+        sensor
+        for sensor in SENSORS.values()
+        if names and names <= set(sensor.band_names) and (image.format == "npy" or sensor.rgb is None)
+    ]
+    if len(fitting) > 1:
+        fitting = [sensor for sensor in fitting if image.sensor in (sensor.tag, sensor.rgb_tag, sensor.dates_tag)]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def open_picture(image: ImageRef, folder: Path, benchmark: str) -> Picture:

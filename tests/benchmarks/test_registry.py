@@ -9,8 +9,8 @@ import pytest
 from tasks.benchmarks import registry
 from tasks.benchmarks.adapters import ADAPTERS
 from tasks.benchmarks.adapters.job import Job
-from tasks.core.conversations import SENSOR_TAGS
 from tasks.core.errors import BenchmarkError
+from tasks.core.imported_sensors import SENSOR_TAGS
 from tasks.scoring import names as scoring
 
 SHARED = Path(__file__).parents[2].parent / "shared"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tasks.core.conversations import SENSOR_TAGS, TASK_TAGS
-from tasks.core.imported_sensors import known_sensor
+from tasks.core.conversations import TASK_TAGS
+from tasks.core.imported_sensors import SENSOR_TAGS, known_sensor
 from tasks.instruct.policy import FLAGS, REJECTS, REPAIRS, Notes, RowError
 from tasks.instruct.registry import PUBLISHED, by_name, find
 from tasks.instruct.text import flag_boxes, open_conversation, pair_turns, set_head

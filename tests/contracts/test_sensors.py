@@ -1,0 +1,147 @@
+"""One registry of sensors: nothing else names one, and one entry with its lines in params.yaml is a sensor."""
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks.core import sensors
+from tasks.core.imported_sensors import ALL, SENSOR_TAGS
+
+ROOT = Path(__file__).parents[2]
+REGISTRY = {"tasks/core/sensors.py", "tasks/core/imported_sensors.py"}
+TELLS_OF_DATA_SETS = {"tasks/instruct/registry.py"}
+"""A published data set says which sensor it is of, and which of its bands it holds in which order."""
+BANDS = {band.name for sensor in ALL.values() for band in sensor.bands if len(band.name) > 1}
+CONSTANTS = {name for name, value in vars(sensors).items() if isinstance(value, sensors.Sensor)}
+
+
+def product() -> list[str]:
+    files = [*(ROOT / "tasks").rglob("*.py"), *(ROOT / "flows").rglob("*.py"), *(ROOT / "models").rglob("*.py")]
+    return sorted(str(file.relative_to(ROOT)) for file in [*files, ROOT / "earthloom.py"])
+
+
+def named(file: str) -> set[str]:
+    """Sensors, sensor tags and bands that the code of a file names; what it says in docstrings is for people."""
+    tree = ast.parse((ROOT / file).read_text())
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            found |= {name for name in (*ALL, *SENSOR_TAGS) if name in node.value}
+            found |= {node.value} & BANDS
+        elif isinstance(node, ast.Name | ast.alias | ast.Attribute):
+            name = (
+                node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else node.name
+            )
+            found |= {name} & CONSTANTS
+    return found
+
+
+def test_no_file_but_the_registry_names_a_sensor_its_tags_or_its_bands() -> None:
+    assert {"tasks/stats.py", "tasks/report/story.py"} < set(product())
+    outside = {file: found for file in product() if (found := named(file))}
+    assert set(outside) == REGISTRY | TELLS_OF_DATA_SETS, outside
+
+
+def test_tags_of_sensors_are_those_of_earthdial_in_its_order_and_new_ones_come_last() -> None:
+    from tasks.core.conversations import TAGS
+
+    assert SENSOR_TAGS[: len(sensors.PUBLISHED_TAGS)] == sensors.PUBLISHED_TAGS == TAGS[: len(sensors.PUBLISHED_TAGS)]
+    assert len(set(TAGS)) == len(TAGS)
+    assert {sensor.tag for sensor in ALL.values()} <= set(TAGS)
+
+
+ENTRY = """
+OLI = Sensor(
+    name="oli",
+    gsd=30,
+    window_cells=3,
+    bands=(
+        Band("BLUE", "blue", 0.482, 30, ("B2",)),
+        Band("GREEN", "green", 0.561, 30, ("B3",)),
+        Band("RED", "red", 0.655, 30, ("B4",)),
+        Band("NIR", "nir08", 0.865, 30, ("B5",)),
+        Band("SWIR", "swir16", 1.609, 30, ("B6",)),
+    ),
+    unit="reflectance",
+    tag="[oli_ms_30]",
+    rgb_tag="[oli_rgb_30]",
+    mask="qa_pixel",
+    mask_aliases=("qa_pixel",),
+    platforms="oli-7",
+    credit="OLI courtesy of its owner, {years}.",
+)
+
+"""
+USE = """
+import json
+from pathlib import Path
+import polars as pl
+from tasks import params, scan, scenes, select, stats
+from tasks.chips import __main__ as chips
+from tasks.core import conversations, tables
+from tasks.core.imported_sensors import TRUE_COLOURS, known_sensor
+from tasks.core.stage import write_json
+from tasks.inference.compose import modality_tag
+from tasks.inference.recognise import FileMetadata, recognise
+from tasks.labels import __main__ as labels
+from tasks.qa import __main__ as qa
+
+params.run()
+for stage in (scenes, scan, labels, select, chips, qa):
+    for part in ("a", "b") if stage in (scan, chips, qa) else (None,):
+        stage.run(*(("oli", part) if part else ("oli",)))
+made = tables.read_shards(Path("data/chips/oli/a"), ["chip_id", "bands", "unit"]).to_pylist()
+split = [{"chip_id": chip["chip_id"], "split": "train"} for chip in made]
+tables.write(pl.DataFrame(split).to_arrow(), Path("data/split/assignment.parquet"))
+stats.run("oli")
+asked = tables.read(Path("data/qa/oli/a/conversations.parquet"))["conversations"].to_pylist()
+derived = tables.read_frame(Path("data/labels/oli/labels.parquet")).filter(pl.col("derived"))
+oli = known_sensor("oli")
+print(json.dumps({
+    "chips": len(made),
+    "bands": made[0]["bands"],
+    "tagged": all("[oli_ms_30] <image>" in text for text in asked),
+    "asked": len(asked),
+    "derived": derived.height,
+    "measured": [band["name"] for band in json.loads(Path("data/stats/oli.json").read_text())["bands"]],
+    "last": conversations.TAGS[-2:],
+    "shown": modality_tag(oli, "rgb"),
+    "recognised": recognise(FileMetadata("oli-7_x.tif", ("blue", "green", "red", "nir", "SWIR"), {}, None)).bands,
+    "true": ["RED", "GREEN", "BLUE"] in [list(names) for names in TRUE_COLOURS],
+    "false": oli.false_colour,
+}))
+"""
+
+
+@pytest.mark.slow
+def test_one_entry_and_its_lines_in_params_yaml_are_a_sensor_from_its_scenes_to_its_questions(tmp_path: Path) -> None:
+    for folder in ("tasks", "models", "samples"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    registry = tmp_path / "tasks/core/sensors.py"
+    text = registry.read_text()
+    assert text.count("SENTINEL_1, LANDSAT)}") == 1
+    text = text.replace("SENSORS = {", ENTRY.lstrip() + "SENSORS = {").replace("LANDSAT)}", "LANDSAT, OLI)}")
+    registry.write_text(text)
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values["sensors"] |= {"enabled": ["oli"], "oli": values["sensors"]["landsat"]}
+    values["catalogs"]["sample"]["collections"]["oli"] = ["landsat-8-l1"]
+    values["mixture"]["stage1"]["weights"]["rgb"]["oli"] = 1
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    done = subprocess.run(
+        [sys.executable, "-c", USE], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, text=True, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    seen = json.loads(done.stdout.splitlines()[-1])
+    bands = ["BLUE", "GREEN", "RED", "NIR", "SWIR"]
+    assert seen["chips"] > 0 and seen["asked"] > 0 and seen["derived"] > 0
+    assert seen["bands"] == seen["measured"] == bands
+    assert seen["tagged"] and seen["last"] == ["[oli_ms_30]", "[oli_rgb_30]"] and seen["shown"] == "[oli_rgb_30]"
+    assert seen["recognised"] == ["BLUE", "GREEN", "RED", "NIR", "SWIR"]
+    assert seen["true"] and seen["false"] == ["SWIR", "NIR", "RED"]
