@@ -249,7 +249,7 @@ def test_every_held_out_question_is_answered_beside_its_controls(trained: Path) 
     assert len(rows) == asked == scores["overall"]["n"]
     assert {row["modality"] for row in rows} == {"rgb", "ms", "sar"}
     assert all(row["prompt"].endswith("<|assistant|>\n") and row["majority_answer"] for row in rows)
-    assert all(row["blank_answer"] is not None for row in rows)
+    assert all(row["no_image_answer"] is not None for row in rows)
     assert sum(row["other_image_answer"] is not None for row in rows) > len(rows) / 2
     for name in ("accuracy", "no_image", "other_image", "majority", "ci95"):
         assert name in scores["by_type"]["dominant"]

@@ -1,0 +1,42 @@
+"""The processes that share a run."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+MAX_WAIT = timedelta(days=30)
+"""That one process waits for another at the end of a run."""
+
+
+@dataclass(frozen=True)
+class World:
+    """One process among those that share a run."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            from torch import distributed
+
+            distributed.barrier()
+
+
+@contextmanager
+def joined() -> Iterator[World]:
+    """The processes that torchrun started, or this one alone. They share files and nothing else, so gloo will do."""
+    rank, size, local = (int(os.environ.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    if size < 2:
+        yield World()
+        return
+    from torch import distributed
+
+    distributed.init_process_group("gloo", rank=rank, world_size=size, timeout=MAX_WAIT)
+    try:
+        yield World(rank, size, local)
+    finally:
+        distributed.destroy_process_group()
