@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import tasks.scoring
 from tasks.benchmarks.registry import Figure, published
 from tasks.board.runs import Run
 from tasks.core import paths
+from tasks.core.code import code
 from tasks.core.stage import atomic, fingerprint
 from tasks.inference.controls import CONTROLS
 from tasks.scoring.controls import GUESSES
@@ -49,6 +49,7 @@ PUBLISHED = {
 """How the registry of benchmarks calls the metrics of EarthDial's scorer."""
 CONTROL_TITLES = {**GUESSES, **{control.key: control.title for control in CONTROLS.values()}}
 """What needs no image first, then what the model itself says when it cannot see."""
+SCORER = "tasks.scoring.score"
 CACHE = paths.WORK / "board"
 
 
@@ -140,18 +141,13 @@ def scored(run: Run, cache: Path = CACHE) -> Scored:
 
 def _scores(run: Run, predictions: Predictions, cache: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both protocols, from an earlier time if answers, scorer and settings are the same."""
-    kept = cache / f"{fingerprint(run.path, code_hash(), run.task, run.form)}.json"
+    kept = cache / f"{fingerprint(run.path, code(SCORER), run.task, run.form)}.json"
     if not kept.is_file():
         both = [score(predictions, ScoringSettings("honest", run.form)), _legacy(run, predictions)]
         with atomic(kept) as partial:
             partial.write_text(json.dumps(both))
     honest, legacy = json.loads(kept.read_text())
     return honest, legacy
-
-
-def code_hash() -> str:
-    """Hash of the code that scores depend on."""
-    return fingerprint(Path(tasks.scoring.__file__).parent)
 
 
 def _legacy(run: Run, predictions: Predictions) -> dict[str, Any]:

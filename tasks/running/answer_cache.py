@@ -1,8 +1,9 @@
 """What a run has answered so far: chunks on disk, each written whole or not at all.
 
 A chunk is so many questions, one after the other, as one control asks them. A run that was killed goes on with the
-chunks that are not there yet. They belong to one fingerprint: of the model, the questions, the parameters and the code;
-with another one the run starts anew, and says so.
+questions that have no answer yet; one that could not be asked is tried again, since its image may have been repaired.
+The chunks belong to one fingerprint: of the model, the questions, the parameters and the code; with another one the run
+starts anew, and says so.
 """
 
 import logging
@@ -60,9 +61,12 @@ class AnswerCache:
         """The questions of a chunk."""
         return range(chunk * self.size, min(self.count, (chunk + 1) * self.size))
 
-    def missing(self, control: ControlName | None, world: World) -> list[int]:
-        """The chunks that this process has still to make; they go round the processes by turns."""
-        return [chunk for chunk in range(world.rank, len(self), world.size) if not self._path(control, chunk).is_file()]
+    def answered(self, control: ControlName | None, world: World) -> dict[int, list[Answer]]:
+        """The answers there are to this process's chunks, which go round the processes by turns; no rejected ones."""
+        return {
+            chunk: [answer for answer in self._chunk(control, chunk) if not answer.rejected]
+            for chunk in range(world.rank, len(self), world.size)
+        }
 
     def write(self, control: ControlName | None, chunk: int, answers: list[Answer]) -> None:
         """Keep a chunk."""
@@ -71,8 +75,11 @@ class AnswerCache:
 
     def read(self, control: ControlName | None) -> list[Answer]:
         """All answers of a control, None for the questions as they are, in the order of the questions."""
-        paths = [self._path(control, chunk) for chunk in range(len(self))]
-        return [Answer(**row) for path in paths for row in tables.read(path).to_pylist()]
+        return [answer for chunk in range(len(self)) for answer in self._chunk(control, chunk)]
+
+    def _chunk(self, control: ControlName | None, chunk: int) -> list[Answer]:
+        path = self._path(control, chunk)
+        return [Answer(**row) for row in tables.read(path).to_pylist()] if path.is_file() else []
 
     def _path(self, control: ControlName | None, chunk: int) -> Path:
         return self.folder / (control or "answer") / f"chunk-{chunk:05d}.parquet"

@@ -10,10 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import models
-import tasks.inference
-import tasks.running
 from tasks.core import tables
+from tasks.core.code import ROOT, code
 from tasks.core.errors import UnaskableError
 from tasks.core.stage import fingerprint, write_json
 from tasks.inference.controls import CONTROLS, ControlName, kind_key, partners
@@ -58,10 +56,11 @@ def check(job: Job) -> None:
     job.model.check([image for images in kinds.values() for image in images], job.source.name)
 
 
-def code_hash() -> str:
-    """Hash of the code that answers depend on."""
-    packages = (models, tasks.inference, tasks.running)
-    return fingerprint(*(Path(str(package.__path__[0])) for package in packages))
+def code_of(job: Job) -> str:
+    """Hash of the code that the answers of a run depend on: this module's, the model's and the questions'."""
+    return fingerprint(
+        *(code(module) for module in (__name__, type(job.model).__module__, type(job.source).__module__))
+    )
 
 
 def answers_of(job: Job, folder: Path, world: World, progress: Progress | None = None) -> Answers | None:
@@ -83,7 +82,7 @@ def answers_of(job: Job, folder: Path, world: World, progress: Progress | None =
     others = partners([kind_key(images) for _, images in outlines], [group for group, _ in outlines])
     cache = AnswerCache(folder, len(job.source), CHUNK)
     if world.rank == 0:
-        made_of = {"model": dict(job.model.provenance), "table": job.source.digest, "code": code_hash()}
+        made_of = {"model": dict(job.model.provenance), "table": job.source.digest, "code": code_of(job)}
         cache.begin(fingerprint(made_of, CHUNK), f"{job.name} on {job.source.name}")
     world.wait()
     for control in job.asked:
@@ -110,8 +109,7 @@ def run(job: Job, folder: Path, world: World, progress: Progress | None = None) 
     answers = answers_of(job, folder / ".answers", world, progress)
     if answers is None:
         return None
-    code = {"commit": commit(), "hash": code_hash()}
-    return write(job, folder, answers, rows_of(job, answers), code=code)
+    return write(job, folder, answers, rows_of(job, answers), {"commit": commit(), "hash": code_of(job)})
 
 
 def _answer(
@@ -122,17 +120,19 @@ def _answer(
     world: World,
     progress: Progress | None,
 ) -> None:
-    """Make the missing chunks of a control; to the model they are one stream: no slot waits for the end of a chunk."""
-    missing = cache.missing(control, world)
+    """Ask what has no answer yet; to the model it is one stream: no slot waits for the end of a chunk."""
+    answered = cache.answered(control, world)
+    due = {
+        chunk: [number for number in cache.numbers(chunk) if number not in {answer.number for answer in there}]
+        for chunk, there in answered.items()
+    }
     refused: list[Answer] = []
-    due: dict[int, int] = {}  # chunk -> answers that it still waits for
-    held: dict[int, list[Answer]] = defaultdict(list)
+    held = defaultdict(list, answered)
 
     def questions() -> Iterator[Question]:
-        for chunk in missing:
-            due[chunk] = len(cache.numbers(chunk))
+        for numbers in due.values():
             good = []
-            for number in cache.numbers(chunk):
+            for number in numbers:
                 try:
                     one = question_as(job.source, number, control, others[number])
                     good.append((job.model.length(one), one))
@@ -143,15 +143,13 @@ def _answer(
     def keep(answer: Answer) -> None:
         chunk = answer.number // cache.size
         held[chunk].append(answer)
-        due[chunk] -= 1
-        if not due[chunk]:
+        if len(held[chunk]) == len(cache.numbers(chunk)):
             cache.write(control, chunk, held.pop(chunk))
         if progress is not None:
             progress(control, 1)
 
     if progress is not None:
-        ours = range(world.rank, len(cache), world.size)
-        progress(control, sum(len(cache.numbers(chunk)) for chunk in ours if chunk not in missing))
+        progress(control, sum(map(len, answered.values())))
     for answer in job.model.answer(questions()):
         keep(answer)
         while refused:
@@ -175,7 +173,7 @@ def question_as(source: Source, number: int, control: ControlName | None, other:
 
 
 def write(
-    job: Job, folder: Path, answers: Answers, rows: Sequence[Row], code: Mapping[str, Any] | None = None
+    job: Job, folder: Path, answers: Answers, rows: Sequence[Row], made_by: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Write predictions.parquet, rejects.parquet and run.json.
 
@@ -184,7 +182,7 @@ def write(
         folder: to write to.
         answers: of the questions as they are and of each control.
         rows: of predictions.parquet, as `rows_of` makes them of the answers, with columns of the caller's behind.
-        code: commit and hash of the code; None where the engine that runs it keeps them.
+        made_by: commit and hash of the code; None where the engine that runs it keeps them.
 
     Returns:
         run.json.
@@ -215,7 +213,7 @@ def write(
         "controls": {control: _asked(answers[control]) for control in job.controls},
         "asked": dict(job.model.provenance),
         "prompts": prompts.hexdigest(),
-        **({"code": dict(code)} if code else {}),
+        **({"code": dict(made_by)} if made_by else {}),
     }
     write_json(folder / "run.json", record)
     return record
@@ -233,11 +231,10 @@ def _reasons(answers: Sequence[Answer]) -> dict[str, int]:
 def commit() -> str | None:
     """The commit of this checkout, `+` where files were changed since; None where it is none."""
     git = shutil.which("git")
-    here = Path(tasks.running.__file__).parent
     if git is None:
         return None
-    head = subprocess.run([git, "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    head = subprocess.run([git, "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     if head.returncode:
         return None
-    changes = subprocess.run([git, "diff", "--quiet", "HEAD"], cwd=here, capture_output=True, check=False)
+    changes = subprocess.run([git, "diff", "--quiet", "HEAD"], cwd=ROOT, capture_output=True, check=False)
     return head.stdout.strip() + ("+" if changes.returncode else "")
