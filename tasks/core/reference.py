@@ -16,8 +16,8 @@ def page(params: type[BaseModel]) -> str:
     lines = [
         "# Parameters",
         "",
-        "Every number a run depends on stands in `params.yaml`; what is not listed here is refused by name. This page is",
-        "written by `earthloom check --reference`, from the code that reads them.",
+        "Every number a run depends on stands in `params.yaml`; what is not listed here is refused by name. This page",
+        "is written by `earthloom check --reference`, from the code that reads them.",
     ]
     single: list[str] = []
     for name, field in params.model_fields.items():
@@ -94,4 +94,4 @@ def _type(annotation: Any) -> str:
         return "null" if annotation is NoneType else str(getattr(annotation, "__name__", annotation))
     inside = ", ".join(_type(one) for one in get_args(annotation) if one is not Ellipsis)
     kinds = {list: "list of {}", tuple: "({})", dict: "mapping of {}"}
-    return kinds.get(get_origin(annotation), "{}").format(inside)  # type: ignore[arg-type]
+    return kinds.get(get_origin(annotation), "{}").format(inside)
