@@ -6,7 +6,7 @@ from tasks.core.errors import UnaskableError
 from tasks.inference.controls import CONTROLS, kind_key, partners
 from tasks.running.checkpoint import mixed
 from tasks.running.pictures import kind_of, open_picture
-from tasks.running.questions import Question
+from tasks.running.questions import BenchmarkQuestion
 from tasks.running.rgb_model import pictures_of, without_tags
 from tasks.running.source import BenchmarkImage
 from tests.benchmarks.files import encoded
@@ -108,7 +108,9 @@ def test_bands_are_permuted_or_greyed_and_what_is_said_of_them_stays():
 
 def test_models_of_pictures_get_the_same_controls_in_their_colours(tmp_path):
     def shown(image, control=None):
-        return pictures_of(Question(0, (("?", ""),), (BenchmarkImage(image, tmp_path, "aid"),), control=control))
+        return pictures_of(
+            BenchmarkQuestion(0, (("?", ""),), (BenchmarkImage(image, tmp_path, "aid"),), control=control)
+        )
 
     image = image_of(encoded(".png"), "[hr_rgb_0.5]")
     (own,) = shown(image)
