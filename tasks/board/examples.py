@@ -138,8 +138,8 @@ def _outlines(row: Scored, truths: Sequence[str], answer: str) -> tuple[Outline,
     """True and answered boxes of a task that asks for them."""
     if row.metric != "f1@0.5":
         return ()
-    told: list[tuple[str, str]] = [("true", truths[0] if truths else ""), ("said", answer)]
-    found = [(css, boxes.find(text, row.run.form).boxes) for css, text in told]
+    both: list[tuple[str, str]] = [("true", truths[0] if truths else ""), ("said", answer)]
+    found = [(css, boxes.find(text, row.run.form).boxes) for css, text in both]
     return tuple(Outline(css, _path(boxes.corners(some, 1, 1))) for css, some in found if len(some))
 
 

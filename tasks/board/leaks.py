@@ -39,19 +39,21 @@ def leak(run: Run, folder: Path | None = LEAKAGE) -> Leak:
         if (run.training, run.benchmark) == own and certificate.is_file():
             return _apart(read_json(certificate))
         return Leak("unchecked", detail=f"`earthloom leakage` was not run on {run.training} and {run.benchmark}")
-    told = read_json(path)
+    summary = read_json(path)
     names = {"exact-image": "same image", "near-image": "nearly the same image", "text": "text", "place": "ground"}
-    parts = [f"{told['leaked'][kind]['n']} by {name}" for kind, name in names.items() if told["leaked"][kind]["n"]]
+    parts = [
+        f"{summary['leaked'][kind]['n']} by {name}" for kind, name in names.items() if summary["leaked"][kind]["n"]
+    ]
     blind = []
-    if not told["checked"]["places"]:
+    if not summary["checked"]["places"]:
         blind.append("ground, which the benchmark does not tell")
-    if told["unreadable_count"]["benchmark"] or told["unreadable_count"]["training"]:
+    if summary["unreadable_count"]["benchmark"] or summary["unreadable_count"]["training"]:
         blind.append("images that could not be read")
     without = f"; not checked: {', '.join(blind)}" if blind else ""
-    if not told["leaked"]["any"]["n"]:
-        return Leak("clean", detail=f"no question of {told['samples']} matches {run.training}{without}")
-    found = f"of {told['samples']} questions, {run.training} holds {', '.join(parts)}{without}"
-    return Leak("leaky", told["leaked"]["any"]["share"], found)
+    if not summary["leaked"]["any"]["n"]:
+        return Leak("clean", detail=f"no question of {summary['samples']} matches {run.training}{without}")
+    found = f"of {summary['samples']} questions, {run.training} holds {', '.join(parts)}{without}"
+    return Leak("leaky", summary["leaked"]["any"]["share"], found)
 
 
 def _apart(certificate: Mapping[str, Any]) -> Leak:
@@ -60,5 +62,9 @@ def _apart(certificate: Mapping[str, Any]) -> Leak:
     nearest = pair.get("min_distance_m")
     if nearest is None or pair["shared_cells"]:
         return Leak("unchecked", detail="the split has no distance of its training chips to its test chips")
-    told = f"no chip of the training side lies within {nearest:.0f} m of a test chip, by the split\u2019s certificate"
-    return Leak("apart", detail=f"{told}; images and texts are compared by `earthloom leakage`", metres=round(nearest))
+    distance = (
+        f"no chip of the training side lies within {nearest:.0f} m of a test chip, by the split\u2019s certificate"
+    )
+    return Leak(
+        "apart", detail=f"{distance}; images and texts are compared by `earthloom leakage`", metres=round(nearest)
+    )

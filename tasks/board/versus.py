@@ -41,10 +41,10 @@ class Versus:
     @property
     def mood(self) -> str:
         """better, worse or level: of the second, by the paired test."""
-        told = self.headline
-        if told["p"] >= SURE:
+        metric = self.headline
+        if metric["p"] >= SURE:
             return "level"
-        return "better" if told["difference"] > 0 else "worse"
+        return "better" if metric["difference"] > 0 else "worse"
 
     @property
     def metric(self) -> str:
@@ -77,9 +77,9 @@ def versus(rows: Sequence[Scored], first: str, second: str, count: int) -> list[
 
 
 def _versus(first: Scored, second: Scored, count: int) -> Versus:
-    told = compare(first.predictions, second.predictions, ScoringSettings(form=first.run.form))
-    mcnemar = told.pop("mcnemar", None)
-    told.pop("n")
+    metrics = compare(first.predictions, second.predictions, ScoringSettings(form=first.run.form))
+    mcnemar = metrics.pop("mcnemar", None)
+    metrics.pop("n")
     other = _in_order(first, second)
     change = np.nan_to_num(other.fared - first.fared)
     flipped = np.flatnonzero(change)
@@ -89,7 +89,7 @@ def _versus(first: Scored, second: Scored, count: int) -> Versus:
         title=first.run.title,
         first=first,
         second=second,
-        metrics=told,
+        metrics=metrics,
         mcnemar=mcnemar,
         gained=examples(other, up[:count], first),
         lost=examples(other, down[:count], first),

@@ -22,7 +22,7 @@ from tasks.inference.pixels import NORMALISATION_FILE, Image, Normalisation, Til
 from tasks.inference.samples import tile_share
 from tasks.running.hashes import of_folder
 from tasks.running.predictions import in_form
-from tasks.running.questions import Answer, Question, QuestionImage, RunError
+from tasks.running.questions import Answer, BenchmarkQuestion, QuestionImage, RunError
 from tasks.weights.normalisation import published_statistics
 
 PUBLISHED = "published"
@@ -118,7 +118,7 @@ class Checkpoint:
                 f"`{PUBLISHED}` for EarthDial's own"
             )
 
-    def length(self, question: Question) -> int:
+    def length(self, question: BenchmarkQuestion) -> int:
         """Tokens of the prompt.
 
         Raises:
@@ -126,7 +126,7 @@ class Checkpoint:
         """
         return len(self._encoded(question)[1])
 
-    def _encoded(self, question: Question) -> tuple[str, list[int]]:
+    def _encoded(self, question: BenchmarkQuestion) -> tuple[str, list[int]]:
         """The prompt as text, and its token ids."""
         config = self.answerer.model.config
         share = tile_share(self.answerer.max_tiles, len(question.images))
@@ -150,7 +150,7 @@ class Checkpoint:
             raise UnaskableError("too_long", room)
         return render(turns), ids
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Iterable[BenchmarkQuestion]) -> Iterator[Answer]:
         """Answers by greedy decoding, from `models.earthdial.slots`.
 
         Without images many questions are one to the model: it is asked once.
@@ -188,7 +188,7 @@ class Checkpoint:
             yield from (replace(one.answer, number=number) for number in one.numbers)
         yield from ready
 
-    def tiles(self, question: Question) -> list[Tiles]:
+    def tiles(self, question: BenchmarkQuestion) -> list[Tiles]:
         """The images of a question, as its control shows them; blanked they are only for the model.
 
         Raises:

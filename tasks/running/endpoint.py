@@ -16,7 +16,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from tasks.core.errors import UnaskableError
 from tasks.core.imported_sensors import PICTURE
-from tasks.running.questions import Answer, Question, QuestionImage, RunError
+from tasks.running.questions import Answer, BenchmarkQuestion, QuestionImage, RunError
 from tasks.running.rgb_model import RgbModel, data_url, pictures_of, text_of, without_tags
 
 KEY = "OPENAI_API_KEY"
@@ -70,7 +70,7 @@ class Endpoint(RgbModel):
             "images": "PNG of 8 bits, in true colour: other bands are not shown",
         }
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Iterable[BenchmarkQuestion]) -> Iterator[Answer]:
         """Answers as they come, so many questions on their way at once."""
         ended = answered = 0
         with ThreadPoolExecutor(self.settings.together) as pool:
@@ -92,7 +92,7 @@ class Endpoint(RgbModel):
                 for future in running:
                     future.cancel()
 
-    def _ask(self, question: Question) -> Answer:
+    def _ask(self, question: BenchmarkQuestion) -> Answer:
         given = text_of(question)
         text = given if self.settings.tags else without_tags(given)
         try:
@@ -124,7 +124,7 @@ class Endpoint(RgbModel):
     def _failed(self, why: str) -> str:
         return f"{self.url}: {why}. What has been answered is kept: the same command goes on from here"
 
-    def _images(self, question: Question) -> list[dict[str, Any]]:
+    def _images(self, question: BenchmarkQuestion) -> list[dict[str, Any]]:
         content = []
         for image, picture in zip(question.images, pictures_of(question), strict=False):  # no picture without images
             url = {"url": data_url(picture)}

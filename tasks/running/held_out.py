@@ -17,7 +17,7 @@ from tasks.core.imported_sensors import known_sensor
 from tasks.inference.pixels import ShardReader, read_geotiff
 from tasks.inference.samples import ImageRef, bare_question, read_samples
 from tasks.running.pictures import Kind, Picture
-from tasks.running.questions import Question, QuestionImage
+from tasks.running.questions import BenchmarkQuestion, QuestionImage
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,12 @@ class HeldOut:
             (windows[sample.chip_id], self._images(sample.images)) for sample in self._samples for _ in sample.turns
         ]
 
-    def question(self, number: int) -> Question:
+    def question(self, number: int) -> BenchmarkQuestion:
         """A turn, after the true turns before it."""
         place, turn = self._places[number]
         sample = self._samples[place]
         turns = (*sample.turns[:turn], (sample.turns[turn][0], ""))
-        return Question(number, turns, self._images(sample.images), self.box_form)
+        return BenchmarkQuestion(number, turns, self._images(sample.images), self.box_form)
 
     def rows(self) -> list[dict[str, Any]]:
         """All turns, as `tasks.running.questions.Source` has them."""

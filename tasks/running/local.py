@@ -14,7 +14,7 @@ from PIL import Image
 
 from tasks.core.errors import MissingInputError, TrainingError, UnaskableError
 from tasks.running.hashes import of_folder
-from tasks.running.questions import Answer, Question
+from tasks.running.questions import Answer, BenchmarkQuestion
 from tasks.running.rgb_model import RgbModel, pictures_of, text_of, without_tags
 
 
@@ -74,7 +74,7 @@ class Local(RgbModel):
             "images": "8 bits, in true colour: other bands are not shown",
         }
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Iterable[BenchmarkQuestion]) -> Iterator[Answer]:
         """Answers by greedy decoding, so many questions of like length together, padded on their left."""
         waiting = iter(questions)
         while batch := list(islice(waiting, self.settings.together)):
@@ -93,7 +93,7 @@ class Local(RgbModel):
                 yield from self._answered(talks, kept)
 
     @torch.inference_mode()
-    def _answered(self, talks: list[Any], kept: list[tuple[Question, str]]) -> list[Answer]:
+    def _answered(self, talks: list[Any], kept: list[tuple[BenchmarkQuestion, str]]) -> list[Answer]:
         inputs = self.processor.apply_chat_template(
             talks,
             add_generation_prompt=True,

@@ -49,7 +49,7 @@ class QuestionImage(Shown, Protocol):
 
 
 @dataclass(frozen=True)
-class Question:
+class BenchmarkQuestion:
     """One question as it is asked: with its own images, or as a control asks it."""
 
     number: int
@@ -88,7 +88,7 @@ class Source(Protocol):
     def outlines(self) -> list[tuple[str, Sequence[QuestionImage]]]:
         """(group, images) of every question, without pixels: enough to plan a run."""
 
-    def question(self, number: int) -> Question:
+    def question(self, number: int) -> BenchmarkQuestion:
         """One question, with its own images."""
 
     def rows(self) -> list[dict[str, Any]]:
@@ -143,12 +143,12 @@ class Model(Protocol):
             RunError: says what is missing.
         """
 
-    def length(self, question: Question) -> int:
+    def length(self, question: BenchmarkQuestion) -> int:
         """What questions are sorted by, so that those side by side are alike.
 
         Raises:
             UnaskableError: it cannot be asked.
         """
 
-    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Iterable[BenchmarkQuestion]) -> Iterator[Answer]:
         """An answer to each, in the order in which they end; questions are taken one by one as there is room."""

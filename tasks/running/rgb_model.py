@@ -13,7 +13,7 @@ from models.earthdial.prompt import IMAGE
 from tasks.core.conversations import TAGS
 from tasks.core.errors import UnaskableError
 from tasks.inference.controls import CONTROLS, Mix
-from tasks.running.questions import Question, QuestionImage
+from tasks.running.questions import BenchmarkQuestion, QuestionImage
 
 SPACES = re.compile(r"[ \t]+")
 
@@ -28,7 +28,7 @@ class RgbModel:
     def check(self, images: Iterable[QuestionImage], benchmark: str) -> None:
         """Every kind of image has a picture."""
 
-    def length(self, question: Question) -> int:
+    def length(self, question: BenchmarkQuestion) -> int:
         """Letters of the question.
 
         Raises:
@@ -37,7 +37,7 @@ class RgbModel:
         return len(text_of(question))
 
 
-def text_of(question: Question) -> str:
+def text_of(question: BenchmarkQuestion) -> str:
     """The text of a question.
 
     Raises:
@@ -59,7 +59,7 @@ def without_tags(question: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def pictures_of(question: Question) -> list[NDArray[np.uint8]]:
+def pictures_of(question: BenchmarkQuestion) -> list[NDArray[np.uint8]]:
     """The images of a question in true colour, (H, W, 3) each, as its control shows them; none without images.
 
     Raises:

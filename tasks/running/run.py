@@ -18,7 +18,7 @@ from tasks.inference.controls import CONTROLS, ControlName, kind_key, partners
 from tasks.running.answer_cache import AnswerCache
 from tasks.running.predictions import REJECTED, Row, rows_of, schema_of
 from tasks.running.processes import World
-from tasks.running.questions import Answer, Model, Question, Source
+from tasks.running.questions import Answer, BenchmarkQuestion, Model, Source
 
 CHUNK = 64
 """Questions a chunk of the answer cache: what a killed run may lose."""
@@ -129,7 +129,7 @@ def _answer(
     refused: list[Answer] = []
     held = defaultdict(list, answered)
 
-    def questions() -> Iterator[Question]:
+    def questions() -> Iterator[BenchmarkQuestion]:
         for numbers in due.values():
             good = []
             for number in numbers:
@@ -158,7 +158,7 @@ def _answer(
         keep(refused.pop())
 
 
-def question_as(source: Source, number: int, control: ControlName | None, other: int | None) -> Question:
+def question_as(source: Source, number: int, control: ControlName | None, other: int | None) -> BenchmarkQuestion:
     """A question as a control asks it, about the images of question `other` where it wants another's.
 
     Raises:

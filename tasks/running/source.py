@@ -19,7 +19,7 @@ from tasks.core.errors import BenchmarkError, UnaskableError
 from tasks.core.stage import read_json
 from tasks.inference.recognise import read_date
 from tasks.running.pictures import Kind, Picture, kind_of, open_picture
-from tasks.running.questions import Question, QuestionImage
+from tasks.running.questions import BenchmarkQuestion, QuestionImage
 
 KEPT_MB = 1024
 """Row groups held in memory, those with their images in the table included."""
@@ -132,10 +132,10 @@ class Imported:
     def _images(self, refs: Sequence[ImageRef]) -> tuple[BenchmarkImage, ...]:
         return tuple(BenchmarkImage(ref, self.folder, self.name) for ref in refs)
 
-    def question(self, number: int) -> Question:
+    def question(self, number: int) -> BenchmarkQuestion:
         """A sample as the question that it asks."""
         sample = self.sample(number)
-        return Question(number, ((sample.question, ""),), self._images(sample.images), self.box_form)
+        return BenchmarkQuestion(number, ((sample.question, ""),), self._images(sample.images), self.box_form)
 
     def sample(self, number: int) -> BenchmarkSample:
         """One sample, with its images where the table holds them."""

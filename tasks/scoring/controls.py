@@ -32,19 +32,19 @@ GUESSES = {
 
 def controls(predictions: Predictions, score: Score, form: str) -> dict[str, Any]:
     """Every control that the file admits; `score` gives the metrics of the file as a whole."""
-    told: dict[str, Any] = {"answers": spread(predictions)}
+    found: dict[str, Any] = {"answers": spread(predictions)}
     if (abstained := abstention(predictions)) is not None:
-        told["abstention"] = abstained
+        found["abstention"] = abstained
     for name, constant in constants(predictions, form).items():
-        told[name] = {"answer": shown(constant), **score(predictions.answered([constant] * len(predictions)))}
+        found[name] = {"answer": shown(constant), **score(predictions.answered([constant] * len(predictions)))}
     column = predictions.type_column() if predictions.task == "vqa" else None
     if column is not None:
-        told["majority_by_type"] = score(predictions.answered(_majority_of_each(predictions, column)))
+        found["majority_by_type"] = score(predictions.answered(_majority_of_each(predictions, column)))
     for name, columns in CONTROL_COLUMNS.items():
         present = next((column for column in columns if column in predictions.frame.columns), None)
         if present is not None:
-            told[name] = score(predictions.answered(predictions.frame[present].fill_null("")))
-    return told
+            found[name] = score(predictions.answered(predictions.frame[present].fill_null("")))
+    return found
 
 
 def constants(predictions: Predictions, form: str) -> dict[str, str]:
@@ -54,13 +54,13 @@ def constants(predictions: Predictions, form: str) -> dict[str, str]:
     truths = Counter(text for row in predictions.references() for text in row if text.strip())
     if not truths:
         return {}
-    told = {"majority": min(truths, key=lambda text: (-truths[text], text))}
+    found = {"majority": min(truths, key=lambda text: (-truths[text], text))}
     if predictions.task in ("classification", "vqa"):
         mark = labels.separator(list(truths))
         names = {class_name(part): part.strip() for text in sorted(truths) for part in text.split(mark)}
         if len(names) <= labels.MOST_CLASSES:
-            told["every_class"] = f"{mark} ".join(names[name] for name in sorted(names) if name)
-    return told
+            found["every_class"] = f"{mark} ".join(names[name] for name in sorted(names) if name)
+    return found
 
 
 def _asks_for_boxes(predictions: Predictions) -> bool:
@@ -81,10 +81,10 @@ def abstention(predictions: Predictions) -> dict[str, float] | None:
         return None
     marks = {text: abstains(text) for text in predictions.frame["answer"].unique().to_list()}
     declined = predictions.frame["answer"].replace_strict(marks, return_dtype=pl.Boolean).to_numpy()
-    told = {"rate": 100 * float(declined.mean())}
+    found = {"rate": 100 * float(declined.mean())}
     if 0 < declined.sum() < len(declined):
-        told["accuracy_when_answered"] = labels.exact(predictions.rows(~declined)).scores()["accuracy"]
-    return told
+        found["accuracy_when_answered"] = labels.exact(predictions.rows(~declined)).scores()["accuracy"]
+    return found
 
 
 def calibration(predictions: Predictions) -> dict[str, float]:

@@ -114,8 +114,8 @@ class Predictions:
 
     def rows_of(self, column: str) -> dict[str, NDArray[np.int64]]:
         """The rows that have each text of a column, by text in order of the alphabet; nulls are empty texts."""
-        told = self.frame.select(pl.col(column).fill_null("").alias("text")).with_row_index("row")
-        groups = told.group_by("text").agg("row").sort("text").iter_rows()
+        texts = self.frame.select(pl.col(column).fill_null("").alias("text")).with_row_index("row")
+        groups = texts.group_by("text").agg("row").sort("text").iter_rows()
         return {text: np.array(rows, dtype=np.int64) for text, rows in groups}
 
     def keys(self) -> pl.Series | None:
@@ -166,7 +166,7 @@ def read(path: Path, task: str) -> Predictions:
 def _cleaned(frame: pl.DataFrame, truth: str, longest: int) -> tuple[pl.DataFrame, str, dict[str, Any]]:
     """Answers without nulls, and the counts of what was odd."""
     length = pl.col("answer").str.len_chars()
-    told = frame.select(
+    oddities = frame.select(
         missing_answers=pl.col("answer").is_null().sum(),
         empty_answers=(pl.col("answer").str.strip_chars() == "").sum(),
         oversized_answers=(length > longest).sum(),
@@ -178,7 +178,7 @@ def _cleaned(frame: pl.DataFrame, truth: str, longest: int) -> tuple[pl.DataFram
         for name in frame.columns
         if name not in KNOWN and not NUMBERED.fullmatch(name)
     }
-    counts: dict[str, Any] = {name: int(count or 0) for name, count in told.items()}
+    counts: dict[str, Any] = {name: int(count or 0) for name, count in oddities.items()}
     if unknown:
         counts["unknown_fields"] = unknown
     cleaned = frame.with_columns(
@@ -229,7 +229,7 @@ def _frame(path: Path) -> pl.DataFrame:
                 frame = pl.read_ndjson(path, infer_schema_length=None)
             except (pl.exceptions.PolarsError, RuntimeError):
                 frame = None  # read line by line, which says where it is wrong
-            if frame is not None and not any(_has_floats(*told) for told in frame.schema.items()):
+            if frame is not None and not any(_has_floats(*column) for column in frame.schema.items()):
                 return _as_text(frame)
         return _from_rows(_array(path) if head.startswith(b"[") else _lines(path))
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
@@ -263,9 +263,9 @@ def _object(row: Any, where: str) -> dict[str, Any]:
 
 
 def _from_rows(rows: Iterator[dict[str, Any]]) -> pl.DataFrame:
-    told = [{name: _text(value) for name, value in row.items()} for row in rows]
-    names = list(dict.fromkeys(name for row in told for name in row))
-    columns = {name: [row.get(name) for row in told] for name in names}
+    texts = [{name: _text(value) for name, value in row.items()} for row in rows]
+    names = list(dict.fromkeys(name for row in texts for name in row))
+    columns = {name: [row.get(name) for row in texts] for name in names}
     return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
 
 

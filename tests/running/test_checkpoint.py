@@ -13,7 +13,7 @@ from tasks.benchmarks.samples import BenchmarkSample, ImageRef
 from tasks.inference.controls import CONTROLS
 from tasks.running.checkpoint import Checkpoint, CheckpointSettings
 from tasks.running.processes import World
-from tasks.running.questions import Question, RunError
+from tasks.running.questions import BenchmarkQuestion, RunError
 from tasks.running.run import Job, check, run
 from tasks.running.source import BenchmarkImage, Imported
 from tasks.scoring.score import ScoringSettings, score_file
@@ -113,7 +113,7 @@ def test_an_answer_may_be_as_long_as_the_question_leaves_room_for(tmp_path: Path
     model = Checkpoint(pictures_model, CheckpointSettings(max_new_tokens=10_000))
     with torch.no_grad():
         model.answerer.model.lm_head.weight[model.answerer.model.config.end_token_id] = 0  # it never ends
-    asked = Question(0, (("<image>\nSay much.", ""),), (BenchmarkImage(picture(), tmp_path, "aid"),))
+    asked = BenchmarkQuestion(0, (("<image>\nSay much.", ""),), (BenchmarkImage(picture(), tmp_path, "aid"),))
     (answer,) = model.answer([asked])
     assert answer.stop == "length" and answer.text
     assert model.usage.steps == 512 - (answer.prompt_tokens or 0) - 1
@@ -129,7 +129,7 @@ def test_without_pixels_each_question_gets_the_answer_it_gets_alone_however_many
     ]
     texts = [f"<image>\n{text}" for text in ("What covers most of this image?", "Where does the forest lie?")]
     asked = [
-        Question(number, ((text, ""),), (image,), control="no-image")
+        BenchmarkQuestion(number, ((text, ""),), (image,), control="no-image")
         for number, (image, text) in enumerate((image, text) for image in images for text in texts)
     ]
     model = Checkpoint(tiny_checkpoint, CheckpointSettings(slots=1, max_new_tokens=12))

@@ -6,7 +6,9 @@ from tasks.core.errors import UnaskableError
 from tasks.inference.controls import CONTROLS, kind_key, partners
 from tasks.running.checkpoint import mixed
 from tasks.running.pictures import kind_of, open_picture
-from tasks.running.rgb_model import without_tags
+from tasks.running.questions import BenchmarkQuestion
+from tasks.running.rgb_model import pictures_of, without_tags
+from tasks.running.source import BenchmarkImage
 from tests.benchmarks.files import encoded
 from tests.running.runs import image_of
 
@@ -102,6 +104,23 @@ def test_bands_are_permuted_or_greyed_and_what_is_said_of_them_stays():
     one = compose({"AMP": planes["G"]}, "sar8", ["AMP"], normalise)
     with pytest.raises(UnaskableError, match="one band"):
         mixed(one, greyed)
+
+
+def test_models_of_pictures_get_the_same_controls_in_their_colours(tmp_path):
+    def shown(image, control=None):
+        return pictures_of(
+            BenchmarkQuestion(0, (("?", ""),), (BenchmarkImage(image, tmp_path, "aid"),), control=control)
+        )
+
+    image = image_of(encoded(".png"), "[hr_rgb_0.5]")
+    (own,) = shown(image)
+    assert shown(image, "no-image") == []
+    assert (shown(image, "other-image")[0] == own).all()  # which image it is, the run has decided
+    assert (shown(image, "shuffled-bands")[0] == own[..., [2, 0, 1]]).all()
+    (grey,) = shown(image, "greyed")
+    assert (grey == own.mean(-1, keepdims=True).round()).all() and grey.dtype == np.uint8
+    with pytest.raises(UnaskableError, match="without colour"):
+        shown(image_of(encoded(".png", bands=1), "[hr_rgb_0.5]"), "greyed")
 
 
 def test_kinds_differ_by_the_number_of_images():

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from tasks import mixture, stats, tokenizer, train
 from tasks.core import paths, tables
@@ -253,6 +254,31 @@ def test_every_held_out_question_is_answered_beside_its_controls(trained: Path) 
     assert sum(row["other_image_answer"] is not None for row in rows) > len(rows) / 2
     for name in ("accuracy", "no_image", "other_image", "majority", "ci95"):
         assert name in scores["by_type"]["dominant"]
+
+
+def test_an_evaluation_that_was_stopped_asks_only_what_is_missing_and_leaves_the_same_bytes(trained: Path) -> None:
+    with contextlib.chdir(trained):
+        before = {path.name: path.read_bytes() for path in paths.evaluate().iterdir()}
+        kept, lost = (paths.work("evaluate") / name / "chunk-00000.parquet" for name in ("answer", "other-image"))
+        written = kept.stat().st_mtime_ns
+        lost.unlink()
+        evaluate.run()
+        assert lost.exists() and kept.stat().st_mtime_ns == written
+        assert {path.name: path.read_bytes() for path in paths.evaluate().iterdir()} == before
+
+
+def test_the_command_gives_the_held_out_questions_the_answers_of_the_stage_in_the_same_columns(trained: Path) -> None:
+    longest = yaml.safe_load((trained / "params.yaml").read_text())["evaluate"]["max_new_tokens"]
+    words = ["--benchmarks", "demo", "--controls", "no-image", "--slots", "3", "--max-new-tokens", str(longest)]
+    line = [sys.executable, "-m", "earthloom", "evaluate", "data/train/3", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(line, cwd=trained, env=environment, capture_output=True, check=True)
+    stage = tables.read(trained / paths.evaluate() / "predictions.parquet")
+    command = tables.read(trained / "data/benchmarks-runs/train-3/demo/predictions.parquet")
+    assert command.equals(stage.select(command.column_names))
+    behind = set(stage.column_names) - set(command.column_names)
+    assert {"majority_answer", "correct", "no_image_correct"} < behind
+    assert all(name.endswith(("_answer", "correct")) for name in behind)
 
 
 def test_a_checkpoint_of_another_tokenizer_is_refused(trained: Path) -> None:
