@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from models.earthdial.model import EarthDialForConditionalGeneration
     from tasks.inference.pixels import Normalisation
+    from tasks.inference.world import World
     from tasks.training.batches import Data
     from tasks.training.checkpoint import Progress
     from tasks.training.order import Plan
-    from tasks.training.parallel import World
 
 __all__ = ["ModelParams", "TrainParams", "run"]
 logger = logging.getLogger(__name__)

@@ -16,10 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.benchmarks.samples import AnswerType
 from tasks.core.errors import BenchmarkError
+from tasks.scoring.names import Task
 
 HERE = Path(__file__).parent
-Task = Literal["classification", "vqa", "detection", "grounding", "captioning", "region_captioning", "change"]
-"""The scorers, by the name `earthloom score --task` takes."""
 Modality = Literal["rgb", "rgb-nir", "multispectral", "sar", "thermal", "hyperspectral", "rgb-temporal", "sar-temporal"]
 
 

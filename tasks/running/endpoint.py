@@ -15,10 +15,11 @@ import openai
 from openai.types.chat import ChatCompletionMessageParam
 
 from tasks.benchmarks.samples import ImageRef
+from tasks.core.data_url import png_url
 from tasks.core.errors import UnaskableError
 from tasks.core.imported_sensors import PICTURE
 from tasks.running.pictures import kind_of
-from tasks.running.plain import Plain, data_url, pictures_of, plain_text
+from tasks.running.plain import Plain, pictures_of, plain_text
 from tasks.running.questions import Answer, Asked, RunError
 
 KEY = "OPENAI_API_KEY"
@@ -129,7 +130,7 @@ class Endpoint(Plain):
     def _images(self, asked: Asked) -> list[dict[str, Any]]:
         parts = []
         for image, picture in zip(asked.images, pictures_of(asked), strict=False):  # no picture without images
-            url = {"url": data_url(picture)}
+            url = {"url": png_url(picture)}
             if self.settings.sensors:
                 url["sensor"] = rendering(image, asked.sample.benchmark)
             parts.append({"type": "image_url", "image_url": url})

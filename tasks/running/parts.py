@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from tasks.core import tables
 from tasks.core.stage import atomic
+from tasks.inference.world import World
 from tasks.running.questions import Answer, Arm
 
 logger = logging.getLogger(__name__)
@@ -37,22 +38,6 @@ LONGEST_WAIT = timedelta(days=30)
 """That one process waits for another at the end of a run."""
 
 
-@dataclass(frozen=True)
-class World:
-    """One process among those that share a run."""
-
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.size > 1:
-            from torch import distributed
-
-            distributed.barrier()
-
-
 @contextmanager
 def joined() -> Iterator[World]:
     """The processes that torchrun started, or this one alone. They share files and nothing else, so gloo will do."""
@@ -64,7 +49,7 @@ def joined() -> Iterator[World]:
 
     distributed.init_process_group("gloo", rank=rank, world_size=size, timeout=LONGEST_WAIT)
     try:
-        yield World(rank, size, local)
+        yield World(rank, size, local_rank=local)
     finally:
         distributed.destroy_process_group()
 

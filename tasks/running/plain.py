@@ -1,13 +1,10 @@
 """Models that were not trained on EarthDial's tags: how they see questions and images, and what they share."""
 
-import base64
-import io
 import re
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from models.earthdial.prompt import IMAGE
 from tasks.benchmarks.samples import ImageRef
@@ -63,10 +60,3 @@ def _changed(picture: NDArray[np.uint8], arm: Arm) -> NDArray[np.uint8]:
     if arm == "shuffled-bands":
         return np.roll(picture, 1, axis=-1)
     return np.repeat(picture.mean(axis=-1, keepdims=True).round().astype(np.uint8), 3, axis=-1)
-
-
-def data_url(picture: NDArray[np.uint8]) -> str:
-    """A picture as PNG in a data URL."""
-    png = io.BytesIO()
-    Image.fromarray(picture).save(png, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"

@@ -18,7 +18,8 @@ from tasks.core import tables
 from tasks.core.errors import UnaskableError
 from tasks.core.stage import fingerprint, write_json
 from tasks.inference.arms import kind_key, partners
-from tasks.running.parts import Parts, World
+from tasks.inference.world import World
+from tasks.running.parts import Parts
 from tasks.running.predictions import ARM_COLUMNS, REJECTED, rows_of, schema_of
 from tasks.running.questions import Answer, Arm, Asked, Model
 from tasks.running.source import Imported

@@ -18,8 +18,8 @@ import torch
 
 from models.earthdial.config import EarthDialConfig
 from models.earthdial.flops import step_flops
+from tasks.inference.world import World
 from tasks.training.batches import Batch
-from tasks.training.parallel import World
 from tasks.training.params import RunParams
 
 logger = logging.getLogger(__name__)

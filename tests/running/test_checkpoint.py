@@ -11,8 +11,8 @@ import torch
 from tasks.benchmarks import registry
 from tasks.benchmarks.images import npy
 from tasks.benchmarks.samples import BenchmarkSample, ImageRef
+from tasks.inference.world import World
 from tasks.running.checkpoint import Checkpoint, Settings
-from tasks.running.parts import World
 from tasks.running.questions import Asked, RunError
 from tasks.running.run import Job, check, run
 from tasks.running.source import Imported

@@ -7,8 +7,8 @@ import torch
 
 from tasks.benchmarks import registry
 from tasks.core.errors import TrainingError
+from tasks.inference.world import World
 from tasks.running.local import Local, Settings
-from tasks.running.parts import World
 from tasks.running.run import Job, run
 from tasks.running.source import Imported
 from tests.fixtures.tiny_checkpoint import write_tokenizer
