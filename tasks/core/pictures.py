@@ -41,6 +41,11 @@ _FAULTS = (UnidentifiedImageError, Image.DecompressionBombError, OSError, Syntax
 MAX_PIXELS = 180_000_000
 """Of a picture other than a TIFF, as Pillow has it: a few bytes of them can stand for any number."""
 
+JPEG_NOISE = 8
+"""Grey levels that JPEG's colour transform may put between three copies of one band."""
+QUANTILES = (0.02, 0.98)
+"""Of a plane that is shown to people: what becomes black and white."""
+
 
 class PictureError(ValueError):
     """A file that is no picture, or not a whole one; says why."""
@@ -145,3 +150,16 @@ def _read(dataset: DatasetReader) -> Picture:
         # Two to sixteen levels of grey are shown from black to white.
         return Picture(pixels * np.uint8(255 // (2**bits - 1)), converted=True)
     return Picture(pixels)
+
+
+def is_grey(pixels: NDArray[Any]) -> bool:
+    """Whether the three bands of (3, H, W) are copies of one, as a picture of one band often is stored."""
+    return float((pixels.max(axis=0) - pixels.min(axis=0)).max()) <= JPEG_NOISE
+
+
+def stretched(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A measured plane, (H, W), as people are shown it: 0 to 1 between two quantiles; no data is black."""
+    finite = plane[np.isfinite(plane)]
+    low, high = (float(bound) for bound in np.quantile(finite, QUANTILES)) if finite.size else (0.0, 1.0)
+    scaled: NDArray[np.float32] = (np.nan_to_num(plane, nan=low) - low) / max(high - low, 1e-6)
+    return np.clip(scaled, 0, 1)

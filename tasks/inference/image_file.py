@@ -31,8 +31,6 @@ from tasks.inference.recognise import FileMetadata, ImageError, Recognised, acqu
 FORMATS = ("tiff", "png", "jpeg", "jp2")
 MOST_BANDS = 64
 METRES_PER_DEGREE = 111_320.0
-QUANTILES = (0.02, 0.98)
-"""Of each plane of a quicklook: what becomes black and white."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +99,10 @@ class ImageFile:
         shown = self.sensor.composite
         planes = [self.planes[name] for name in shown if name in self.planes] or list(self.planes.values())[:3]
         step = max(1, -(-max(planes[0].shape) // side))
-        planes = [_stretched(plane[::step, ::step]) for plane in planes]
+        planes = [pictures.stretched(plane[::step, ::step]) for plane in planes]
         while len(planes) < 3:
             planes.append(np.mean(planes, axis=0, dtype=np.float32))
         return (np.stack(planes[:3], axis=-1) * 255).round().astype(np.uint8)
-
-
-def _stretched(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """0 to 1 between two quantiles; no data is black."""
-    finite = plane[np.isfinite(plane)]
-    low, high = (float(bound) for bound in np.quantile(finite, QUANTILES)) if finite.size else (0.0, 1.0)
-    scaled: NDArray[np.float32] = (np.nan_to_num(plane, nan=low) - low) / max(high - low, 1e-6)
-    return np.clip(scaled, 0, 1)
 
 
 def open_image(

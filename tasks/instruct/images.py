@@ -20,8 +20,6 @@ from tasks.instruct.registry import Published
 
 Pixels = NDArray[Any]
 FORMATS = ("png", "jpeg", "tiff")
-JPEG_NOISE = 8
-"""Grey levels that JPEG's colour transform may put between three copies of one band."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +136,9 @@ def _levels(picture: pictures.Picture, count: int, notes: Notes) -> Pixels:
     if picture.converted or opaque:
         notes.repair("mode-converted")
         pixels = pixels[:3]
-    if count == 1 and len(pixels) == 3:
-        spread = int((pixels.max(axis=0) - pixels.min(axis=0)).max())
-        if spread <= JPEG_NOISE:
-            notes.repair("grey-as-rgb")
-            pixels = pixels[1:2]
+    if count == 1 and len(pixels) == 3 and pictures.is_grey(pixels):
+        notes.repair("grey-as-rgb")
+        pixels = pixels[1:2]
     if len(pixels) != count:
         raise RowError("wrong-bands", f"a picture of {len(picture.pixels)} bands; {count} are needed")
     return pixels
