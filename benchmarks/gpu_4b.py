@@ -21,10 +21,11 @@ from benchmarks.synthetic import Made, make, network, packed
 from models.earthdial.flops import step_flops
 from models.earthdial.model import PARTS
 from models.parts.packing import attend_within_samples
+from tasks.inference.world import World
 from tasks.training.loop import make_optimizer
 from tasks.training.meter import peak_flops
 from tasks.training.pack import pack
-from tasks.training.parallel import World, share
+from tasks.training.parallel import share
 from tasks.training.params import load_recipe
 
 GROUPS = 64
@@ -44,7 +45,7 @@ def main() -> None:
         sys.exit("benchmarks.gpu_4b needs a GPU, and torch sees none here; on the CPU: benchmarks.train_step")
     told = {"parallel": "none", "compile": options.compile, "checkpointing": options.checkpointing}
     common = load_recipe("4b")[1].common.model_copy(update=told)
-    world = World(0, 1, torch.device("cuda"))
+    world = World(cuda=True)
     trained = [part for part in PARTS if part != "vision" or not options.frozen_vision]
     with world.device:
         model = network(options.preset)

@@ -1,6 +1,6 @@
 """Images of benchmarks: recognised by their first bytes, decoded whole, so that a broken file is known before a run.
 
-Everything a raster library reads goes through rasterio; arrays that only HDF5 or Arrow held are npy.
+Pictures are decoded by `tasks.core.pictures`; arrays that only HDF5 or Arrow held are npy.
 """
 
 import io
@@ -11,25 +11,16 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import MemoryFile
 
 from tasks.benchmarks.samples import ImageRef
+from tasks.core import pictures
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif"})
-_MAGIC = (
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG", "png"),
-    (b"II*\x00", "tiff"),
-    (b"MM\x00*", "tiff"),
-    (b"II+\x00", "tiff"),
-    (b"BM", "bmp"),
-    (b"GIF8", "gif"),
-    (b"\x93NUMPY", "npy"),
-)
-# A JPEG that ends early is otherwise filled up with grey, with a warning that nobody reads.
-_STRICT = {"GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE"}
+NPY = b"\x93NUMPY"
+"""First bytes of an array that numpy wrote."""
+PICTURES = frozenset({"jpeg", "png", "tiff", "bmp", "gif"})
 
 
 class ImageError(ValueError):
@@ -42,34 +33,34 @@ def format_of(head: bytes) -> str:
     Raises:
         ImageError: none that is known.
     """
-    for magic, name in _MAGIC:
-        if head.startswith(magic):
-            return name
-    raise ImageError(f"not an image: it begins with {head[:8]!r}")
+    if head.startswith(NPY):
+        return "npy"
+    name = pictures.format_of(head)
+    if name not in PICTURES:
+        raise ImageError(f"not an image: it begins with {head[:8]!r}")
+    return name
 
 
-def decode(image: ImageRef, folder: Path = Path()) -> NDArray[np.generic]:
+def decode(image: ImageRef, folder: Path = Path(), thorough: bool = False) -> NDArray[np.generic]:
     """Pixels of an image as [bands, height, width], in the dtype they are stored in.
 
     Args:
         image: of a sample.
         folder: that `image.path` is relative to.
+        thorough: see `tasks.core.pictures.decode`.
 
     Raises:
         ImageError: missing, cut short, or no image.
     """
-    if image.data is None:
-        path = folder / image.path
-        if not path.is_file():
-            raise ImageError("the file is not there")
-        with path.open("rb") as file:
-            if format_of(file.read(8)) == "npy":
-                return _array(path.read_bytes())
-        return _raster(path)
-    if format_of(image.data[:8]) == "npy":
-        return _array(image.data)
-    with MemoryFile(image.data) as memory:
-        return _raster(memory.name)
+    source = folder / image.path if image.data is None else image.data
+    if isinstance(source, Path) and not source.is_file():
+        raise ImageError("the file is not there")
+    if format_of(pictures.beginning(source)) == "npy":
+        return _array(source if isinstance(source, bytes) else source.read_bytes())
+    try:
+        return pictures.decode(source, thorough).pixels
+    except pictures.PictureError as error:
+        raise ImageError(str(error)) from error
 
 
 def _array(data: bytes) -> NDArray[np.generic]:
@@ -78,23 +69,6 @@ def _array(data: bytes) -> NDArray[np.generic]:
     except (ValueError, EOFError) as error:
         raise ImageError(str(error)) from error
     return array
-
-
-def _raster(source: Path | str) -> NDArray[np.generic]:
-    with warnings.catch_warnings(), rasterio.Env(**_STRICT):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            with rasterio.open(source) as dataset:
-                pixels: NDArray[np.generic] = dataset.read()
-                if dataset.count == 1 and dataset.colorinterp[0] == ColorInterp.palette:
-                    # Numbers of colours are no grey levels.
-                    colours = np.zeros((256, 3), dtype=np.uint8)
-                    for number, colour in dataset.colormap(1).items():
-                        colours[number] = colour[:3]
-                    pixels = np.moveaxis(colours[pixels[0]], 2, 0)
-        except RasterioError as error:
-            raise ImageError(str(error.__cause__ or error)) from error
-    return pixels
 
 
 def stack(paths: Sequence[Path], size: int | None = None) -> NDArray[np.float32]:
@@ -108,7 +82,7 @@ def stack(paths: Sequence[Path], size: int | None = None) -> NDArray[np.float32]
         ImageError: one cannot be read.
     """
     bands = []
-    with warnings.catch_warnings(), rasterio.Env(**_STRICT):
+    with warnings.catch_warnings(), rasterio.Env(**pictures.STRICT):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             if size is None:

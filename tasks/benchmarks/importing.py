@@ -198,7 +198,7 @@ class _Images:
                 kind = format_of(file.read(8))
         else:
             raise ImageError("the file is not there")
-        height, width = decode(image).shape[-2:] if self._check else (0, 0)
+        height, width = decode(image, thorough=True).shape[-2:] if self._check else (0, 0)
         kept = "" if image.data is not None or self._embed else os.path.relpath(path, self._out)
         return dataclasses.replace(image, path=kept, format=kind, width=width, height=height)
 

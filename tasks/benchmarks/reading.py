@@ -87,27 +87,8 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise BenchmarkError(f"{path} is not JSON: {error}; fetch the file again") from error
-
-
-def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) of a JSONL file; empty lines are left out.
-
-    Raises:
-        BenchmarkError: a line is not a JSON object.
-    """
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise BenchmarkError(f"{path}, line {number}: not JSON: {error}") from error
-            if not isinstance(record, dict):
-                raise BenchmarkError(f"{path}, line {number}: an object was expected, not {type(record).__name__}")
-            yield number, record
 
 
 def read_lines(path: Path) -> list[str]:

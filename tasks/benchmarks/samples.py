@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.benchmarks.geometry import Box
+from tasks.core import tables
 from tasks.core.errors import BenchmarkError
 
 Format = Literal["jpeg", "png", "tiff", "bmp", "gif", "npy"]
@@ -54,7 +55,7 @@ SCHEMA = pa.schema(
         ("extra", pa.string()),  # JSON: what else the owner tells of the question
     ]
 )
-QUARANTINE = pa.schema([("id", pa.string()), ("image", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+QUARANTINE = tables.rejection_schema("id", "image")
 """One row for every question that could not be taken over."""
 
 

@@ -12,6 +12,7 @@ from tasks.benchmarks.registry import HELD_OUT
 from tasks.benchmarks.samples import from_row
 from tasks.board.runs import Run
 from tasks.core import paths
+from tasks.core.data_url import data_url
 from tasks.core.imported_sensors import POLARISATIONS, TRUE_COLOURS
 from tasks.leakage.sources import Mixture
 from tasks.report import png
@@ -50,7 +51,7 @@ def _samples(path: Path, wanted: set[str]) -> dict[str, list[str]]:
                         shown = [_picture(decode(image, path.parent), image.bands) for image in sample.images[:MOST]]
                     except ImageError:
                         continue  # the import has named it; here it only cannot be shown
-                    found[sample.id] = [png.data_uri(png.encode(picture)) for picture in shown]
+                    found[sample.id] = [data_url(png.encode(picture)) for picture in shown]
     return found
 
 
@@ -64,7 +65,7 @@ def _chips(wanted: set[str]) -> dict[str, list[str]]:
     chips_of = {asked.id: asked.images[:MOST] for asked in mixture.asked() if asked.id in samples}
     shown = {chip for chips in chips_of.values() for chip in chips}
     uris = {
-        picture.key: png.data_uri(png.encode(_picture(picture.pixels, picture.bands)))
+        picture.key: data_url(png.encode(_picture(picture.pixels, picture.bands)))
         for picture in mixture.pictures(shown)
     }
     found = {}

@@ -13,16 +13,19 @@ import pyarrow.parquet as pq
 from tasks.core.errors import SceneError
 from tasks.core.stage import atomic, require
 
-QUARANTINE = pa.schema(
-    [
-        ("sensor", pa.string()),
-        ("item_id", pa.string()),
-        ("asset", pa.string()),
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-    ]
-)
-"""One row for each scene or asset that could not be used: a code to group by, and a sentence."""
+
+def rejection_schema(*where: str | pa.Field) -> pa.Schema:
+    """What is told of everything that could not be used: `where` it stands, a code to group by, and a sentence.
+
+    Args:
+        where: columns that name the item; texts, unless a field says otherwise.
+    """
+    named = [pa.field(column, pa.string()) if isinstance(column, str) else column for column in where]
+    return pa.schema([*named, pa.field("reason", pa.string()), pa.field("detail", pa.string())])
+
+
+QUARANTINE = rejection_schema("sensor", "item_id", "asset")
+"""One row for each scene or asset that could not be used."""
 
 
 def quarantine_row(sensor: str, item_id: str, error: SceneError) -> dict[str, str]:

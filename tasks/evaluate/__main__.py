@@ -19,11 +19,11 @@ def run() -> Summary:
     import torch
 
     from tasks.benchmarks.registry import HELD_OUT
+    from tasks.inference.world import World
     from tasks.leakage.names import side_name
     from tasks.running.checkpoint import Checkpoint, CheckpointSettings
     from tasks.running.held_out import HeldOut
     from tasks.running.predictions import rows_of
-    from tasks.running.processes import World
     from tasks.running.run import Job, answers_of, check, write
 
     params = load(EvaluateParams, "evaluate")

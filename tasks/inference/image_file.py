@@ -20,6 +20,7 @@ from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import Affine
 
 from models.parts.tile_grid import choose_grid
+from tasks.core import pictures
 from tasks.core.radiometry import Stored, check_plausible, to_physical
 from tasks.core.raster import GDAL
 from tasks.core.sensors import Sensor
@@ -27,20 +28,9 @@ from tasks.inference.compose import Modality, bands_to_load, modality_tag
 from tasks.inference.pixels import Image, Normalisation, compose
 from tasks.inference.recognise import FileMetadata, ImageError, Recognised, acquired, read_date, recognise
 
-SIGNATURES = {
-    b"II*\0": "GTiff",
-    b"MM\0*": "GTiff",
-    b"II+\0": "GTiff",
-    b"MM\0+": "GTiff",
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"\0\0\0\x0cjP  ": "JP2OpenJPEG",
-}
-"""First bytes of a file -> the one driver it may be read with: some others follow a file to other files."""
+FORMATS = ("tiff", "png", "jpeg", "jp2")
 MOST_BANDS = 64
 METRES_PER_DEGREE = 111_320.0
-QUANTILES = (0.02, 0.98)
-"""Of each plane of a quicklook: what becomes black and white."""
 
 
 @dataclass(frozen=True)
@@ -109,18 +99,10 @@ class ImageFile:
         shown = self.sensor.composite
         planes = [self.planes[name] for name in shown if name in self.planes] or list(self.planes.values())[:3]
         step = max(1, -(-max(planes[0].shape) // side))
-        planes = [_stretched(plane[::step, ::step]) for plane in planes]
+        planes = [pictures.stretched(plane[::step, ::step]) for plane in planes]
         while len(planes) < 3:
             planes.append(np.mean(planes, axis=0, dtype=np.float32))
         return (np.stack(planes[:3], axis=-1) * 255).round().astype(np.uint8)
-
-
-def _stretched(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """0 to 1 between two quantiles; no data is black."""
-    finite = plane[np.isfinite(plane)]
-    low, high = (float(bound) for bound in np.quantile(finite, QUANTILES)) if finite.size else (0.0, 1.0)
-    scaled: NDArray[np.float32] = (np.nan_to_num(plane, nan=low) - low) / max(high - low, 1e-6)
-    return np.clip(scaled, 0, 1)
 
 
 def open_image(
@@ -143,9 +125,13 @@ def open_image(
     with _opened(source, name) as dataset:
         if dataset.count > MOST_BANDS:
             raise ImageError(f"{name}: {dataset.count} bands, {MOST_BANDS} at most; write the ones to show to a file")
+        if dataset.colorinterp[0] == ColorInterp.palette:
+            raise ImageError(f"{name}: its numbers are those of a palette; `gdal_translate -expand rgb` writes colours")
         file = _metadata(dataset, name)
         recognised = recognise(file, declared.sensor)
-        planes = _read(dataset, name, recognised, _shape(dataset, size, max_tiles), declared)
+        shape = _shape(dataset, size, max_tiles)
+        levels = _jpeg(source, name) if dataset.driver == "JPEG" and shape == dataset.shape else None
+        planes = _read(dataset, levels, name, recognised, shape, declared)
         georeferenced = dataset.crs is not None and not dataset.transform.is_identity
         return ImageFile(
             name=name,
@@ -165,25 +151,28 @@ def _opened(source: Path | bytes, name: str) -> Iterator[DatasetReader]:
     try:
         with warnings.catch_warnings(), rasterio.Env(**GDAL):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            driver = _driver(pictures.beginning(source), name)
+            if driver == "PNG":
+                pictures.check_png(source)
             if isinstance(source, bytes):
-                with MemoryFile(source) as memory, memory.open(driver=_driver(source, name)) as dataset:
+                with MemoryFile(source) as memory, memory.open(driver=driver) as dataset:
                     yield dataset
             else:
-                with source.open("rb") as file:
-                    driver = _driver(file.read(16), name)
                 with rasterio.open(source, driver=driver) as dataset:
                     yield dataset
+    except pictures.PictureError as error:
+        raise ImageError(f"{name}: it cannot be read, it may be cut short ({error})") from error
     except RasterioError as error:
         raise ImageError(f"{name}: it cannot be read, it may be cut short ({error.__cause__ or error})") from error
     except OSError as error:
         raise ImageError(f"{name}: {error.strerror or error}") from error
 
 
-def _driver(beginning: bytes, name: str) -> str:
-    for signature, driver in SIGNATURES.items():
-        if beginning.startswith(signature):
-            return driver
-    raise ImageError(f"{name}: neither GeoTIFF, JPEG 2000, PNG nor JPEG; convert it with `gdal_translate`")
+def _driver(head: bytes, name: str) -> str:
+    known = pictures.format_of(head)
+    if known not in FORMATS:
+        raise ImageError(f"{name}: neither GeoTIFF, JPEG 2000, PNG nor JPEG; convert it with `gdal_translate`")
+    return pictures.DRIVERS[known]
 
 
 def _metadata(dataset: DatasetReader, name: str) -> FileMetadata:
@@ -202,10 +191,23 @@ def _shape(dataset: DatasetReader, size: int, max_tiles: int) -> tuple[int, int]
     return max(1, round(dataset.height / shrink)), max(1, round(dataset.width / shrink))
 
 
+def _jpeg(source: Path | bytes, name: str) -> NDArray[np.generic]:
+    """(bands, H, W) of a JPEG as training sees them; one that is averaged down is read by GDAL, a line at a time."""
+    try:
+        return pictures.decode(source).pixels
+    except pictures.PictureError as error:
+        raise ImageError(f"{name}: it cannot be read, it may be cut short ({error})") from error
+
+
 def _read(
-    dataset: DatasetReader, name: str, recognised: Recognised, shape: tuple[int, int], declared: Declared
+    dataset: DatasetReader,
+    levels: NDArray[np.generic] | None,
+    name: str,
+    recognised: Recognised,
+    shape: tuple[int, int],
+    declared: Declared,
 ) -> dict[str, NDArray[np.float32]]:
-    """Calibrated planes by band.
+    """Calibrated planes by band; of `levels` where the file has been decoded already.
 
     Raises:
         RadiometryError: the numbers cannot be reflectance or dB.
@@ -216,8 +218,11 @@ def _read(
     for number, band in enumerate(recognised.bands, start=1):
         if band:
             what = f"{name}, band {band}"
-            read = dataset.read(number, out_shape=shape, resampling=Resampling.average, masked=True)
-            values, valid = read.data, ~np.ma.getmaskarray(read)
+            if levels is None:
+                read = dataset.read(number, out_shape=shape, resampling=Resampling.average, masked=True)
+                values, valid = read.data, ~np.ma.getmaskarray(read)
+            else:
+                values, valid = levels[number - 1], np.ones(shape, dtype=np.bool_)
             stored = Stored(
                 scale=float(dataset.scales[number - 1]) if declared.scale is None else declared.scale,
                 offset=float(dataset.offsets[number - 1]) if declared.offset is None else declared.offset,

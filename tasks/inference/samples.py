@@ -42,7 +42,7 @@ SCHEMA = pa.schema(
     ]
 )
 """One row of a mixture."""
-REJECTED = pa.schema([("sample_id", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+REJECTED = tables.rejection_schema("sample_id")
 """One row for every sample that could not be encoded."""
 Turns = list[tuple[str, str]]
 

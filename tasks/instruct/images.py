@@ -1,6 +1,5 @@
 """Image columns of a row to checked pixels, and pixels to the bytes of a GeoTIFF with named bands."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,11 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 
-from tasks.core import geotiff
+from tasks.core import geotiff, pictures
 from tasks.core.imported_sensors import known_sensor
 from tasks.core.radiometry import RadiometryError, Stored, check_plausible, to_physical
 from tasks.core.sensors import DISPLAY
@@ -22,10 +19,7 @@ from tasks.instruct.policy import Notes, RowError
 from tasks.instruct.registry import Published
 
 Pixels = NDArray[Any]
-FORMATS = ("PNG", "JPEG")
-TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
-JPEG_NOISE = 8
-"""Grey levels that JPEG's colour transform may put between three copies of one band."""
+FORMATS = ("png", "jpeg", "tiff")
 
 
 @dataclass(frozen=True)
@@ -87,9 +81,16 @@ def _decode(cell: pa.Scalar, count: int, entry: Published, notes: Notes) -> Pixe
     value = cell.as_py() if pt.is_binary(cell.type) or pt.is_large_binary(cell.type) else None
     if value is None:
         return _channels_first(_nested(cell), count, entry.channels_last, notes)
-    if value.startswith(TIFF):
-        return _channels_first(_read_tiff(value), count, False, notes)
-    return _read_picture(value, count, notes)
+    name = pictures.format_of(value)
+    if name not in FORMATS:
+        raise RowError("undecodable", f"{len(value)} bytes that are no PNG, JPEG or TIFF")
+    try:
+        picture = pictures.decode(value)
+    except pictures.PictureError as error:
+        raise RowError("undecodable", f"{len(value)} bytes that are no whole {name.upper()}: {error}") from error
+    if name == "tiff":
+        return _channels_first(picture.pixels, count, False, notes)
+    return _levels(picture, count, notes)
 
 
 def _nested(cell: pa.Scalar) -> Pixels:
@@ -128,38 +129,19 @@ def _channels_first(array: Pixels, count: int, channels_last: bool, notes: Notes
     return np.moveaxis(array, 2, 0) if use_last else array
 
 
-def _read_tiff(content: bytes) -> Pixels:
-    try:
-        return geotiff.decode(content, "GTiff").pixels
-    except RasterioError as error:
-        raise RowError("undecodable", f"a TIFF of {len(content)} bytes: {error}") from error
-
-
-def _read_picture(content: bytes, count: int, notes: Notes) -> Pixels:
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-            picture.load()
-            pixels = _pixels_of(picture, notes)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        text = str(error).partition(" <_io")[0]
-        raise RowError("undecodable", f"{len(content)} bytes that are no whole PNG, JPEG or TIFF: {text}") from error
-    if count == 1 and len(pixels) == 3:
-        spread = int((pixels.max(axis=0) - pixels.min(axis=0)).max())
-        if spread <= JPEG_NOISE:
-            notes.repair("grey-as-rgb")
-            pixels = pixels[1:2]
-    if len(pixels) != count:
-        raise RowError("wrong-bands", f"a picture of mode {picture.mode} has {len(pixels)} bands; {count} are needed")
-    return pixels
-
-
-def _pixels_of(picture: Image.Image, notes: Notes) -> Pixels:
-    mode = picture.mode
-    if mode == "P" or (mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255)):
+def _levels(picture: pictures.Picture, count: int, notes: Notes) -> Pixels:
+    """(count, H, W) of a picture: without an alpha channel that says nothing, grey where it is grey in three copies."""
+    pixels = picture.pixels
+    opaque = len(pixels) == 4 and int(pixels[3].min()) == np.iinfo(pixels.dtype).max
+    if picture.converted or opaque:
         notes.repair("mode-converted")
-        picture = picture.convert("RGB")
-    array = np.asarray(picture)
-    return array[None] if array.ndim == 2 else np.ascontiguousarray(np.moveaxis(array, 2, 0))
+        pixels = pixels[:3]
+    if count == 1 and len(pixels) == 3 and pictures.is_grey(pixels):
+        notes.repair("grey-as-rgb")
+        pixels = pixels[1:2]
+    if len(pixels) != count:
+        raise RowError("wrong-bands", f"a picture of {len(picture.pixels)} bands; {count} are needed")
+    return pixels
 
 
 def _checked(pixels: Pixels, entry: Published, notes: Notes) -> Planes:

@@ -12,6 +12,7 @@ from typing import Any
 
 from rasterio.errors import NotGeoreferencedWarning
 
+from tasks.core.arrow_shards import ShardError
 from tasks.core.imported_sensors import known_sensor
 from tasks.core.log import progress
 from tasks.core.stage import storage_errors, write_json
@@ -161,7 +162,7 @@ def _make_all(
         for done in progress(as_completed(waiting), f"import of {outcome.name}", len(pieces)):
             try:
                 piece, tally, new = done.result()
-            except SourceError as error:
+            except ShardError as error:
                 outcome.unreadable[waiting[done].shard.path.name] = str(error)
                 logger.error("%s, %s: %s", outcome.name, waiting[done].shard.path.name, error)
             else:

@@ -15,12 +15,13 @@ import pyarrow as pa
 
 from tasks.core import chips as chip_table
 from tasks.core import tables
+from tasks.core.arrow_shards import read_rows
 from tasks.core.code import code
 from tasks.core.stage import fingerprint, write_json
 from tasks.instruct.moments import Moments, add_image
 from tasks.instruct.policy import Notes, RowError
 from tasks.instruct.rows import CONVERSATIONS, REJECTS, Converter
-from tasks.instruct.source import Shard, read_rows
+from tasks.instruct.source import Shard
 
 PIECE_BYTES = 64 * 2**20
 """Source bytes of a piece, about: what is held in memory at once."""
@@ -112,7 +113,7 @@ def make(piece: Piece, converter: Converter, folder: Path, strict: bool, made_fr
     """Import the rows of one piece.
 
     Raises:
-        SourceError: the source file is damaged within the piece.
+        ShardError: the source file is damaged within the piece.
     """
     tally = Tally()
     chips: list[dict[str, Any]] = []

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.core import conversations
+from tasks.core import conversations, tables
 from tasks.core.imported_sensors import known_sensor
 from tasks.core.sensors import Sensor
 from tasks.instruct.images import Planes, nowhere, read_images, to_geotiff
@@ -19,15 +19,8 @@ from tasks.instruct.text import flag_boxes, open_conversation, pair_turns, set_h
 
 CONVERSATIONS = conversations.SCHEMA.append(pa.field("chips", pa.list_(pa.string())))
 """Our conversations, and the chips of each in the order of its `<image>`; `chip_id` is the first of them."""
-REJECTS = pa.schema(
-    [
-        ("row", pa.int64()),  # within its source file
-        ("shard", pa.string()),  # the source file
-        ("key", pa.string()),  # the row's own name, if it has one
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-    ]
-)
+REJECTS = tables.rejection_schema(pa.field("row", pa.int64()), "shard", "key")
+"""One row for each row that is refused: its number within its source file, that file, its own name if it has one."""
 KEY = "__key__"
 GENERATOR = "earthdial-instruct"
 

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core import geotiff
+from tasks.core.data_url import data_url
 from tasks.inference.controls import CONTROLS
 from tasks.report import png
 from tasks.report.data import SensorData
@@ -154,7 +155,7 @@ def render(tiff: bytes, data: SensorData) -> list[Rendering]:
             low_high = [_limits(data, band) for band in bands]
             true = title == "True colour"
             picture = colour([planes[b] for b in bands], own_limits([planes[b] for b in bands]) if true else low_high)
-            out.append(Rendering(title, " ".join(bands), png.data_uri(png.encode(picture))))
+            out.append(Rendering(title, " ".join(bands), data_url(png.encode(picture))))
     return out
 
 
@@ -163,8 +164,8 @@ def _radar(planes: Mapping[str, NDArray[np.float32]], data: SensorData, first: s
     limits = [_limits(data, name) for name in data.sensor.plane_names]
     false, grey = colour(shown, limits), colour(shown[:1] * 3, limits[:1] * 3)
     return [
-        Rendering("Radar colour", f"{first} {second} {first}\u2212{second}", png.data_uri(png.encode(false))),
-        Rendering("Backscatter", first, png.data_uri(png.encode(grey))),
+        Rendering("Radar colour", f"{first} {second} {first}\u2212{second}", data_url(png.encode(false))),
+        Rendering("Backscatter", first, data_url(png.encode(grey))),
     ]
 
 

@@ -14,6 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_bounds
 from rasterio.warp import reproject, transform_bounds
 
+from tasks.core.data_url import data_url
 from tasks.report import png
 from tasks.report.data import KEPT, SPLITS, SensorData, Thumbnail
 from tasks.report.svg import number, plain
@@ -170,7 +171,7 @@ def _picture(thumbnail: Thumbnail, epsg: int, box: Box, scale: float) -> str:
         f'x="{number((left - box[0]) * scale)}" y="{number((box[3] - top) * scale)}" '
         f'width="{number((right - left) * scale)}" height="{number((top - bottom) * scale)}"'
     )
-    return f'<image {place} preserveAspectRatio="none" href="{png.data_uri(content)}"/>'
+    return f'<image {place} preserveAspectRatio="none" href="{data_url(content)}"/>'
 
 
 def _warp(thumbnail: Thumbnail, epsg: int) -> tuple[bytes, Box]:

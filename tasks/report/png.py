@@ -1,6 +1,5 @@
-"""Pictures for the page: arrays to PNG bytes, the same for the same array, and data URIs."""
+"""Pictures for the page: arrays to PNG bytes, the same for the same array."""
 
-import base64
 import io
 
 import numpy as np
@@ -13,8 +12,3 @@ def encode(picture: NDArray[np.uint8]) -> bytes:
     content = io.BytesIO()
     Image.fromarray(picture).save(content, "PNG", optimize=True)
     return content.getvalue()
-
-
-def data_uri(png: bytes) -> str:
-    """The picture as text that stands in the page itself."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -16,7 +16,7 @@ import pyarrow as pa
 from tasks.core import tables
 from tasks.core.stage import atomic
 from tasks.inference.controls import ControlName
-from tasks.running.processes import World
+from tasks.inference.world import World
 from tasks.running.questions import Answer
 
 logger = logging.getLogger(__name__)

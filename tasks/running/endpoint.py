@@ -14,10 +14,11 @@ from typing import Any, cast
 import openai
 from openai.types.chat import ChatCompletionMessageParam
 
+from tasks.core.data_url import png_url
 from tasks.core.errors import UnaskableError
 from tasks.core.imported_sensors import PICTURE
 from tasks.running.questions import Answer, BenchmarkQuestion, QuestionImage, RunError
-from tasks.running.rgb_model import RgbModel, data_url, pictures_of, text_of, without_tags
+from tasks.running.rgb_model import RgbModel, pictures_of, text_of, without_tags
 
 KEY = "OPENAI_API_KEY"
 REFUSALS = 20
@@ -127,7 +128,7 @@ class Endpoint(RgbModel):
     def _images(self, question: BenchmarkQuestion) -> list[dict[str, Any]]:
         content = []
         for image, picture in zip(question.images, pictures_of(question), strict=False):  # no picture without images
-            url = {"url": data_url(picture)}
+            url = {"url": png_url(picture)}
             if self.settings.sensors:
                 url["sensor"] = rendering(image)
             content.append({"type": "image_url", "image_url": url})

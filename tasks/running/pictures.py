@@ -17,14 +17,10 @@ from tasks.benchmarks.images import ImageError, decode
 from tasks.benchmarks.samples import ImageRef
 from tasks.core.errors import TrainingError, UnaskableError
 from tasks.core.imported_sensors import RENDERED
+from tasks.core.pictures import is_grey, stretched
 from tasks.core.radiometry import RadiometryError, Stored, check_plausible, to_physical
 from tasks.core.sensors import DISPLAY, SENSORS, Sensor
 from tasks.inference.compose import Modality, bands_to_load
-
-JPEG_NOISE = 8
-"""Grey levels that JPEG's colour transform may put between three copies of one band."""
-QUANTILES = (0.02, 0.98)
-"""Of a measured image: what becomes black and white where it is shown as a picture."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +62,7 @@ class Picture:
             planes.append(np.mean(planes, axis=0, dtype=np.float32))
         if self.kind.sensor.unit == DISPLAY:
             return np.nan_to_num(np.stack(planes, axis=-1)).astype(np.uint8)
-        return np.stack([_stretched(plane) for plane in planes], axis=-1)
-
-
-def _stretched(plane: NDArray[np.float32]) -> NDArray[np.uint8]:
-    finite = plane[np.isfinite(plane)]
-    low, high = (float(bound) for bound in np.quantile(finite, QUANTILES)) if finite.size else (0.0, 1.0)
-    scaled = (np.nan_to_num(plane, nan=low) - low) / max(high - low, 1e-6)
-    return np.asarray((np.clip(scaled, 0, 1) * 255).round(), dtype=np.uint8)
+        return (np.stack([stretched(plane) for plane in planes], axis=-1) * 255).round().astype(np.uint8)
 
 
 def kind_of(image: ImageRef, benchmark: str) -> Kind:
@@ -156,7 +145,7 @@ def _fitted(pixels: NDArray[Any], kind: Kind, what: str) -> tuple[NDArray[Any], 
         pixels, there = pixels[:-1], pixels[-1] > 0
     if len(pixels) == 1 and count == 3:
         pixels = np.repeat(pixels, 3, axis=0)
-    elif len(pixels) == 3 and count == 1 and int(np.ptp(pixels.astype(np.float64), axis=0).max()) <= JPEG_NOISE:
+    elif len(pixels) == 3 and count == 1 and is_grey(pixels):
         pixels = pixels[1:2]
     if len(pixels) != count:
         told = f"{what}: {len(pixels)} bands, but {kind.sensor.name} is shown with {count} ({', '.join(kind.stored)})"

@@ -3,27 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
+
+from tasks.inference.world import World
 
 MAX_WAIT = timedelta(days=30)
 """That one process waits for another at the end of a run."""
-
-
-@dataclass(frozen=True)
-class World:
-    """One process among those that share a run."""
-
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.size > 1:
-            from torch import distributed
-
-            distributed.barrier()
 
 
 @contextmanager
@@ -37,6 +22,6 @@ def joined() -> Iterator[World]:
 
     distributed.init_process_group("gloo", rank=rank, world_size=size, timeout=MAX_WAIT)
     try:
-        yield World(rank, size, local)
+        yield World(rank, size, local_rank=local)
     finally:
         distributed.destroy_process_group()

@@ -1,13 +1,10 @@
 """Models that see RGB pictures and were not trained on EarthDial's tags: how they are shown a question."""
 
-import base64
-import io
 import re
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from models.earthdial.prompt import IMAGE
 from tasks.core.conversations import TAGS
@@ -78,10 +75,3 @@ def _mixed(picture: NDArray[np.uint8], mix: Mix) -> NDArray[np.uint8]:
     # A mean of colours is no whole number; what only moves is one before and after.
     planes = mix(np.moveaxis(picture, -1, 0).astype(np.float64))
     return np.ascontiguousarray(np.moveaxis(planes.round().astype(np.uint8), 0, -1))
-
-
-def data_url(picture: NDArray[np.uint8]) -> str:
-    """A picture as PNG in a data URL."""
-    png = io.BytesIO()
-    Image.fromarray(picture).save(png, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"

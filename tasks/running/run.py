@@ -15,9 +15,9 @@ from tasks.core.code import ROOT, code
 from tasks.core.errors import UnaskableError
 from tasks.core.stage import fingerprint, write_json
 from tasks.inference.controls import CONTROLS, ControlName, kind_key, partners
+from tasks.inference.world import World
 from tasks.running.answer_cache import AnswerCache
 from tasks.running.predictions import REJECTED, Row, rows_of, schema_of
-from tasks.running.processes import World
 from tasks.running.questions import Answer, BenchmarkQuestion, Model, Source
 
 CHUNK = 64

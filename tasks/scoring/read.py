@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.core.json_lines import read_json_lines
 from tasks.inference.controls import CONTROLS
 from tasks.scoring.errors import PredictionsError
 
@@ -231,21 +232,11 @@ def _frame(path: Path) -> pl.DataFrame:
                 frame = None  # read line by line, which says where it is wrong
             if frame is not None and not any(_has_floats(*column) for column in frame.schema.items()):
                 return _as_text(frame)
-        return _from_rows(_array(path) if head.startswith(b"[") else _lines(path))
+        if head.startswith(b"["):
+            return _from_rows(_array(path))
+        return _from_rows(row for _, row in read_json_lines(path, PredictionsError, FORMATS))
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         raise PredictionsError(f"{path} cannot be read: {error}; {FORMATS}") from error
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
-                raise PredictionsError(f"{path}, line {number} is not JSON: {error}; {FORMATS}") from error
-            yield _object(row, f"{path}, line {number}")
 
 
 def _array(path: Path) -> Iterator[dict[str, Any]]:

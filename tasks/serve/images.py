@@ -1,11 +1,10 @@
 """Images of requests: opened for the model, or for people to look at."""
 
-import base64
-import io
 from typing import Any
 
 from torch import Tensor
 
+from tasks.core.data_url import png_url
 from tasks.core.errors import TrainingError
 from tasks.core.radiometry import RadiometryError
 from tasks.inference.answer import Answerer, TooLongError
@@ -78,13 +77,9 @@ def describe(answerer: Answerer, asked: QuicklookRequest) -> dict[str, Any]:
     Raises:
         RequestError: it cannot be opened, or its sensor is not known.
     """
-    from PIL import Image
-
     image = opened(answerer, asked.sent)
-    png = io.BytesIO()
-    Image.fromarray(image.quicklook(QUICKLOOK)).save(png, "PNG")
     return {
-        "picture": f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}",
+        "picture": png_url(image.quicklook(QUICKLOOK)),
         "sensor": image.sensor.name,
         "recognised": image.recognised.by,
         "modality": image.modality,

@@ -4,20 +4,17 @@ Images come as data URLs in the messages and in no other way: the server opens n
 request names.
 """
 
-import base64
-import binascii
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tasks.core.data_url import DataURLError, content_of
 from tasks.serve.errors import RequestError
 
 MIMES = ("image/png", "image/jpeg", "image/tiff")
 T = TypeVar("T", bound=BaseModel)
-DATA_URL = re.compile(r"data:([^;,]*);base64,")
 
 
 class _Strict(BaseModel):
@@ -216,18 +213,8 @@ def decode_data_url(url: str, where: str) -> bytes:
     Raises:
         RequestError: it is an address or a path, another kind of file, or not base64.
     """
-    match = DATA_URL.match(url)
-    if match is None or match[1] not in MIMES:
-        shown = url[:40] + ("..." if len(url) > 40 else "")
-        raise RequestError(
-            f"{where}: '{shown}' is not an image this server opens; send data:<type>;base64,<bytes> with <type> one of "
-            f"{', '.join(MIMES)}",
-            code="invalid_image_url",
-            param=where,
-        )
     try:
-        return base64.b64decode(url[match.end() :], validate=True)
-    except binascii.Error as error:
-        raise RequestError(
-            f"{where}: the data URL is not base64 ({error})", code="invalid_image", param=where
-        ) from error
+        return content_of(url, MIMES)
+    except DataURLError as error:
+        code = "invalid_image_url" if error.is_address else "invalid_image"
+        raise RequestError(f"{where}: {error}", code=code, param=where) from error

@@ -19,11 +19,12 @@ from tasks.core.imported_sensors import known_sensor
 from tasks.inference.compose import planes
 from tasks.inference.pixels import ChipReader, batch_images
 from tasks.inference.samples import ImageRef, Sample, Samples, encode_samples
+from tasks.inference.world import World
 from tasks.training.augment import Change
 from tasks.training.measure import Measured, measure
 from tasks.training.order import Plan, Sizes
 from tasks.training.pack import Ints
-from tasks.training.parallel import World, pieces_of
+from tasks.training.parallel import pieces_of
 from tasks.training.params import AugmentParams
 
 

@@ -24,6 +24,7 @@ from models.earthdial.model import EarthDialForConditionalGeneration
 from models.parts.packing import attend_within_samples
 from tasks.core import log
 from tasks.core.errors import TrainingError
+from tasks.inference.world import World
 from tasks.training import checkpoint
 from tasks.training.batches import Batch, Data, StepPacks, load_from
 from tasks.training.checkpoint import Progress
@@ -31,7 +32,7 @@ from tasks.training.meter import Cost, Meter, synchronise
 from tasks.training.optimizer import make_optimizer
 from tasks.training.order import Plan, learning_rate
 from tasks.training.pack import pack
-from tasks.training.parallel import Engine, World, pieces_of, share
+from tasks.training.parallel import Engine, pieces_of, share
 from tasks.training.params import RunParams, StageParams
 
 logger = logging.getLogger(__name__)

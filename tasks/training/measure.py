@@ -11,8 +11,8 @@ import numpy as np
 from tasks.core import log
 from tasks.core.stage import atomic, read_json, write_json
 from tasks.inference.samples import Sample, Samples
+from tasks.inference.world import World
 from tasks.training.pack import Ints
-from tasks.training.parallel import World
 
 CHUNK = 4096
 """Samples in memory at a time."""

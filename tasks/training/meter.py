@@ -18,7 +18,7 @@ import torch
 
 from models.earthdial.config import EarthDialConfig
 from models.earthdial.flops import step_flops
-from tasks.training.parallel import World
+from tasks.inference.world import World
 
 if TYPE_CHECKING:  # readers of chips and of params.yaml, which nothing here needs
     from tasks.training.batches import Batch

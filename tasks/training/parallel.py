@@ -18,38 +18,12 @@ from torch._C._distributed_c10d import HashStore
 
 from models.earthdial.model import EarthDialForConditionalGeneration
 from tasks.core.errors import TrainingError
+from tasks.inference.world import World
 
 if TYPE_CHECKING:  # params.yaml's reader; a step on a machine with torch alone has its numbers from elsewhere
     from tasks.training.params import RunParams
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class World:
-    """One process among those that train."""
-
-    rank: int
-    size: int
-    device: torch.device
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this is the process that writes files and logs."""
-        return self.rank == 0
-
-    def sum(self, values: list[float]) -> list[float]:
-        """Sums over all processes, the same on each."""
-        if self.size == 1:
-            return values
-        total = torch.tensor(values, dtype=torch.float64, device=self.device)
-        distributed.all_reduce(total)
-        return list(total.tolist())
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.size > 1:
-            distributed.barrier()
 
 
 def choose_device(common: "RunParams", local_rank: int = 0) -> torch.device:
@@ -93,7 +67,7 @@ def joined(common: "RunParams") -> Iterator[World]:
         backend = "nccl" if device.type == "cuda" else "gloo"
         distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
-        yield World(rank, size, device)
+        yield World(rank, size, local_rank=local, cuda=device.type == "cuda")
     finally:
         if several:
             distributed.destroy_process_group()

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from models.earthdial.model import EarthDialForConditionalGeneration
     from tasks.inference.pixels import Normalisation
+    from tasks.inference.world import World
     from tasks.training.batches import Data
     from tasks.training.checkpoint import Progress
-    from tasks.training.parallel import World
 
 logger = logging.getLogger(__name__)
 

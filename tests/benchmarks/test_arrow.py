@@ -182,3 +182,12 @@ def test_grounded_truths_keep_their_text_and_give_their_boxes(tmp_path):
     assert sample.references == (truth,) and len(sample.boxes) == 2
     assert sample.question.endswith("Describe relation between objects.")
     assert sample.boxes == tuple(read(truth))
+
+
+def test_a_shard_that_the_list_says_lies_elsewhere_is_not_followed(tmp_path):
+    columns = {"jpg": cells([encoded()]), "question": ["<image> Q"], "groundtruth": ["Beach"]}
+    folder = arrow_folder(tmp_path / "AID", columns)
+    state = (folder / "state.json").read_text()
+    (folder / "state.json").write_text(state.replace("data-00000", "../other/data-00000"))
+    with pytest.raises(BenchmarkError, match="lies outside its folder, and is not followed"):
+        take_over("aid", tmp_path, tmp_path / "out")

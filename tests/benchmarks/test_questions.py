@@ -157,7 +157,7 @@ def test_a_broken_line_of_jsonl_is_named_with_its_number(tmp_path):
     root = geochat(tmp_path / "in")
     with (root / "referring.jsonl").open("a") as file:
         file.write("\nnot json")
-    with pytest.raises(BenchmarkError, match="line 6: not JSON"):
+    with pytest.raises(BenchmarkError, match="line 6 is not JSON"):
         take_over("geochat-bench-refer", root, tmp_path / "out")
 
 

@@ -11,8 +11,8 @@ import torch
 from tasks.benchmarks.images import npy
 from tasks.benchmarks.samples import BenchmarkSample, ImageRef
 from tasks.inference.controls import CONTROLS
+from tasks.inference.world import World
 from tasks.running.checkpoint import Checkpoint, CheckpointSettings
-from tasks.running.processes import World
 from tasks.running.questions import BenchmarkQuestion, RunError
 from tasks.running.run import Job, check, run
 from tasks.running.source import BenchmarkImage, Imported

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tasks.core.errors import TrainingError
+from tasks.inference.world import World
 from tasks.running.local import Local, LocalSettings
-from tasks.running.processes import World
 from tasks.running.run import Job, run
 from tasks.running.source import Imported
 from tests.fixtures.tiny_checkpoint import write_tokenizer

@@ -14,15 +14,15 @@ from models.earthdial.prompt import IGNORED
 from models.parts.packing import attend_within_samples, packed_attention, positions, repeat_heads, sample_ends
 from tasks import mixture, stats, tokenizer, train
 from tasks.inference.samples import Sample
+from tasks.inference.world import World
 from tasks.training.batches import Batch, Data
 from tasks.training.measure import Measured, measure
-from tasks.training.parallel import World
 from tasks.training.params import AugmentParams, load_recipe
 from tests.fixtures.small_dataset import write_dataset
 
 torch.set_num_threads(1)
 SENSORS = ("sentinel-2", "sentinel-1")
-ALONE = World(0, 1, torch.device("cpu"))
+ALONE = World(0, 1)
 Parts = tuple[EarthDialForConditionalGeneration, Data]
 
 
@@ -191,7 +191,7 @@ def test_what_was_measured_by_several_processes_is_what_one_measures_and_is_kept
         usable, costs, _ = measure(data.samples, cost, tmp_path, "one", ALONE)
         for rank in (1, 0):
             with contextlib.suppress(FileNotFoundError):
-                shared = measure(data.samples, cost, tmp_path, "two", Alone(rank, 2, torch.device("cpu")))
+                shared = measure(data.samples, cost, tmp_path, "two", Alone(rank, 2))
     assert len(usable) == number - -(-number // 7)
     assert costs[:, 0].tolist() == [len(data.samples[int(index)].turns[0][0]) for index in usable]
     assert (shared[0] == usable).all() and (shared[1] == costs).all()

@@ -8,9 +8,10 @@ import pytest
 
 from benchmarks.packing import realistic
 from tasks.core.errors import TrainingError
+from tasks.inference.world import World
 from tasks.training.order import Plan, Sizes, learning_rate
 from tasks.training.pack import Packs, pack
-from tasks.training.parallel import World, pieces_of
+from tasks.training.parallel import pieces_of
 
 
 def totals(packs: Packs, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -91,14 +92,13 @@ def test_every_sample_is_seen_as_often_as_it_repeats_in_every_epoch() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 8])
 def test_processes_that_share_a_step_see_every_sample_once_an_epoch(size: int) -> None:
-    import torch
 
     told = plan([1] * 200, batch=7)
     shared = []
     for rank in range(size):
         for step in range(told.steps):
             packs = told.packs(step)
-            turns = list(pieces_of(len(packs), World(rank, size, torch.device("cpu"))))
+            turns = list(pieces_of(len(packs), World(rank, size)))
             assert len(turns) == -(-len(packs) // size)
             shared += [int(i) for number, counts in turns if counts for i in packs[number]]
     assert sorted(shared) == list(range(200)) == sorted(seen(told))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tasks.core.data_url import data_url
 from tasks.report import png
 
 
@@ -16,4 +17,4 @@ def test_a_picture_comes_back_pixel_by_pixel_and_gives_the_same_bytes_again(chan
     with Image.open(io.BytesIO(content)) as opened:
         assert opened.format == "PNG" and np.array_equal(np.asarray(opened), picture)
     assert png.encode(picture) == content
-    assert png.data_uri(content).startswith("data:image/png;base64,iVBOR")
+    assert data_url(content).startswith("data:image/png;base64,iVBOR")

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from tasks.core.errors import TrainingError
+from tasks.inference.world import World
 from tasks.training import checkpoint
 from tasks.training.checkpoint import Progress
-from tasks.training.parallel import World
 
 torch.set_num_threads(1)
-ALONE = World(0, 1, torch.device("cpu"))
+ALONE = World(0, 1)
 
 
 def layer() -> tuple[torch.nn.Linear, torch.optim.Optimizer]:

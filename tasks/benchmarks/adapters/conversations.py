@@ -7,9 +7,11 @@ from typing import Any
 
 from tasks.benchmarks.adapters.job import Job
 from tasks.benchmarks.geometry import Box, read, upright, write
-from tasks.benchmarks.reading import ImageIndex, get, need, read_json, read_jsonl, records
+from tasks.benchmarks.reading import ImageIndex, get, need, read_json, records
 from tasks.benchmarks.samples import BenchmarkSample, Rejected
 from tasks.core.boxes import BoxError
+from tasks.core.errors import BenchmarkError
+from tasks.core.json_lines import read_json_lines
 
 _VRS = re.compile(r"<(-?\d+(?:\.\d+)?)>")
 
@@ -22,7 +24,7 @@ def geochat(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
     path = need(root, *job.option("file"))
     index = ImageIndex(need(root, *job.option("images")))
     wanted = job.option("types")
-    for line, record in read_jsonl(path):
+    for line, record in read_json_lines(path, BenchmarkError, "fetch the file again"):
         where = f"{path}, line {line}"
         type = str(record.get("type", ""))
         if wanted and type not in wanted:

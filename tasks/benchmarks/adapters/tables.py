@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tasks.benchmarks.images import npy
 from tasks.benchmarks.reading import found, get, holds, matches, read_json
+from tasks.core.arrow_shards import STATE, ShardError, check_whole, listed_shards, read_rows
 from tasks.core.errors import BenchmarkError
 
 
@@ -36,10 +37,12 @@ def rows(root: Path, folder: str = ".") -> Iterator[dict[str, Any]]:
                     for batch in file.iter_batches(batch_size=64):
                         yield from batch.to_pylist()
             else:
-                with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
-                    for batch in stream:
-                        for start in range(0, len(batch), 64):
-                            yield from batch.slice(start, 64).to_pylist()
+                check_whole(path)
+                for batch in read_rows(path):
+                    for start in range(0, len(batch), 64):
+                        yield from batch.slice(start, 64).to_pylist()
+        except ShardError as error:
+            raise BenchmarkError(f"{path} cannot be read: it {error}") from error
         except (pa.ArrowInvalid, OSError) as error:
             raise BenchmarkError(f"{path} cannot be read to its end: {error}; fetch it again") from error
 
@@ -51,17 +54,19 @@ def _files(root: Path, folder: str) -> list[Path]:
         if (home / "dataset_dict.json").is_file():
             splits = get(read_json(home / "dataset_dict.json"), "splits", f"{home}/dataset_dict.json")
             home = home / ("test" if "test" in splits else splits[0])
-        if (home / "state.json").is_file():
-            state = read_json(home / "state.json")
-            named = [entry["filename"] for entry in get(state, "_data_files", f"{home}/state.json")]
-            missing = [name for name in named if not (home / name).is_file()]
-            if missing:
-                told = ", ".join(missing[:5])
-                raise BenchmarkError(f"{home}: {len(missing)} of {len(named)} shards are missing: {told}")
-            return [home / name for name in named]
-        shards = matches(home, "*.parquet") or matches(home, "data/*.parquet") or matches(home, "*.arrow")
-        if shards:
-            return shards
+        if not (home / STATE).is_file():
+            shards = matches(home, "*.parquet") or matches(home, "data/*.parquet") or matches(home, "*.arrow")
+            if shards:
+                return shards
+            continue
+        named, refused = listed_shards(home)
+        for name, why in refused.items():
+            raise BenchmarkError(f"{home / name} {why}")
+        missing = [name for name in named if not (home / name).is_file()]
+        if missing:
+            shown = ", ".join(missing[:5])
+            raise BenchmarkError(f"{home}: {len(missing)} of {len(named)} shards are missing: {shown}")
+        return [home / name for name in named]
     raise BenchmarkError(
         f"{root}: looked for a table (state.json with its .arrow files, or *.parquet) in it and in {folder}; "
         f"{found(root)}"
