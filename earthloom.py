@@ -93,10 +93,10 @@ def flow(
 @app.command
 def status() -> None:
     """Show which instances are up to date, and why the others would run."""
-    from flows.standing import standing, table
+    from flows import status as instances
 
-    count, changed = standing(Path.cwd())
-    log.console.print(table(count, changed) if changed else f"All {count} instances are up to date.")
+    count, changed = instances.status(Path.cwd())
+    log.console.print(instances.table(count, changed) if changed else f"All {count} instances are up to date.")
 
 
 @app.command
@@ -111,7 +111,7 @@ def report() -> None:
 @app.command
 def check() -> None:
     """Check params.yaml: every wrong or unknown parameter is named, with what is allowed."""
-    from tasks.params import validate
+    from tasks.check import validate
 
     validate()
     log.console.print("params.yaml is valid.")

@@ -17,14 +17,14 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.on_demo import Values, interval, need, trained_and_asked
+from benchmarks.on_demo import BLIND, Values, interval, need, trained_and_asked
 
 
 def change(fusion: str, seed: int, params: Values) -> None:
     """This kind and seed into the parameters."""
     params["model"]["fusion"] = fusion
     params["train"]["common"]["seed"] = seed
-    params["evaluate"]["controls"] = ["no-image"]
+    params["evaluate"]["controls"] = [BLIND.name]
 
 
 def stages_before(data: Path, into: Path) -> None:
@@ -59,7 +59,7 @@ def main() -> None:
     for kind in told.kinds:
         ms = frame.filter(fusion=kind, modality="ms")
         rgb = frame.filter(fusion=kind, modality="rgb").filter(
-            pl.col("chip_id").is_in(ms["chip_id"].unique().to_list())
+            pl.col("image_id").is_in(ms["image_id"].unique().to_list())
         )
         low, high = interval(ms)
         spread = ms.group_by("seed").agg(pl.col("correct").mean())["correct"].std() or 0.0
@@ -69,18 +69,18 @@ def main() -> None:
             "low": low,
             "high": high,
             "sd": spread,
-            "no_image": ms["blank_correct"].mean(),
+            BLIND.key: ms[BLIND.mark_column].mean(),
             "majority": ms["majority_correct"].mean(),
             "rgb": rgb["correct"].mean(),
             "questions": ms.height // told.seeds,
-            "chips": ms["chip_id"].n_unique(),
+            "chips": ms["image_id"].n_unique(),
         }
         figures.append(figure)
         table.add_row(
             kind,
             f"{figure['accuracy']:.3f}",
             f"{low:.3f} to {high:.3f}",
-            *(f"{figure[name]:.3f}" for name in ("sd", "no_image", "majority", "rgb")),
+            *(f"{figure[name]:.3f}" for name in ("sd", BLIND.key, "majority", "rgb")),
             f"{figure['questions']} on {figure['chips']} chips, {told.seeds} seeds",
         )
     console.print(table)

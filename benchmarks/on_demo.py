@@ -10,8 +10,11 @@ from typing import Any
 import polars as pl
 import yaml
 
+from tasks.inference.controls import CONTROLS
 from tasks.scoring.tally import means
 
+BLIND = next(control for control in CONTROLS.values() if control.images == "none")
+"""What a recipe or a fusion is held against."""
 CARRIED = ("tokenizer", "stats", "chips", "split")
 ROOT = Path(__file__).resolve().parents[1]
 Values = dict[str, Any]
@@ -60,6 +63,6 @@ def trained_and_asked(
 
 def interval(rows: pl.DataFrame, count: int = 2000) -> tuple[float, float]:
     """95 % of the accuracy when chips are drawn again."""
-    chips = rows["chip_id"].rank("dense").cast(pl.Int64).to_numpy()
+    chips = rows["image_id"].rank("dense").cast(pl.Int64).to_numpy()
     low, high = means({"accuracy": rows["correct"].to_numpy()}).intervals(chips, count, 0)["accuracy"]
     return low / 100, high / 100

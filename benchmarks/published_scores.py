@@ -22,9 +22,9 @@ from benchmarks.published_figures import PUBLISHED, UHI, UHI_ROWS, WITHOUT_FILES
 from tasks.scoring.controls import constants, shown, spread
 from tasks.scoring.names import Task
 from tasks.scoring.read import Predictions, read
-from tasks.scoring.score import Scores, Settings, score, tally
+from tasks.scoring.score import Scores, ScoringSettings, score, tally
 
-LEGACY, HONEST = Settings("legacy"), Settings("honest")
+LEGACY, HONEST = ScoringSettings("legacy"), ScoringSettings("honest")
 BESIDE = {"controls", "input", "ci95", "confusion", "as_published", "calibration", "by_confidence", "excluded"}
 """Entries of the scores that are no groups of questions."""
 NONE = "-"
@@ -80,7 +80,7 @@ def map_rows(scored: Iterable[Scored], rows: Callable[[Scored], Iterable[list[st
 
 def _scored(file: Path, draws: int) -> Scored:
     predictions = read(file, file.parent.name)
-    honest = Settings("honest", draws=draws)
+    honest = ScoringSettings("honest", draws=draws)
     return Scored(
         f"{file.parent.name}/{file.stem}", predictions, score(predictions, LEGACY), score(predictions, honest)
     )

@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.on_demo import Values, interval, need, trained_and_asked
+from benchmarks.on_demo import BLIND, Values, interval, need, trained_and_asked
 from tasks import split
 from tasks.core.grid import stable_hash
 
@@ -63,7 +63,7 @@ def folds_of(data: Path) -> dict[str, int]:
 
 def put(recipe: Values, params: Values) -> None:
     """A recipe into the parameters."""
-    params["evaluate"]["controls"] = ["no-image"]
+    params["evaluate"]["controls"] = [BLIND.name]
     for section, values in [*ALL.items(), *recipe.items()]:
         params["train"][section] |= values
 
@@ -100,7 +100,7 @@ def main() -> None:
             losses.append(loss)
         rows = pl.concat(frames)
         low, high = interval(rows)
-        columns = [f"{rows[column].mean():.3f}" for column in ("blank_correct", "majority_correct")]
+        columns = [f"{rows[column].mean():.3f}" for column in (BLIND.mark_column, "majority_correct")]
         loss = sum(loss * len(frame) for loss, frame in zip(losses, frames, strict=True)) / len(rows)
         accuracy = f"{rows['correct'].mean():.3f}"
         table.add_row(name, accuracy, f"{low:.3f} to {high:.3f}", *columns, f"{loss:.3f}", str(len(rows)))

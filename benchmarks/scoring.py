@@ -25,7 +25,7 @@ from tasks.scoring import legacy
 from tasks.scoring.names import Protocol, Task
 from tasks.scoring.read import read
 from tasks.scoring.regions import THRESHOLDS, both, scored
-from tasks.scoring.score import Settings, score_file
+from tasks.scoring.score import ScoringSettings, score_file
 
 PROTOCOLS: tuple[Protocol, ...] = ("honest", "legacy")
 QUESTIONS = 1_000_000
@@ -95,7 +95,7 @@ def seconds(work: Callable[..., object], *arguments: object) -> float:
 
 def compare(path: Path, task: Task, count: int, ours: Callable[[Path], None], plain: Callable[[Path], None]) -> None:
     for protocol in PROTOCOLS:
-        took = seconds(score_file, path, task, Settings(protocol))
+        took = seconds(score_file, path, task, ScoringSettings(protocol))
         print(f"{task}: {count:,} {protocol}, file to table with intervals and controls, in {took:.1f} s")
     fast, slow = seconds(ours, path), seconds(plain, path) * PART
     print(f"{task}: the same metrics alone {fast:.1f} s, the plain way {slow:.1f} s: {slow / fast:.1f} times as fast")

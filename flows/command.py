@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from flows.graph import Instance
+from tasks.core import log
 from tasks.core.errors import FlowError
 from tasks.core.stage import read_json, write_json
 
@@ -91,6 +92,7 @@ class Commands:
             # `python` in dvc.yaml is the interpreter that runs the walk.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PYTHONUNBUFFERED": "1",
+            log.FORMAT: "json",  # so that the relay knows a warning from a line
             "DVC_ROOT": str(self._root),
             "DVC_STAGE": address,
         }

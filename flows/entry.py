@@ -9,8 +9,8 @@ from prefect.states import Completed, Failed
 
 from flows.artifacts import headline
 from flows.walk import walk
+from tasks.check import validate
 from tasks.core.errors import EarthloomError
-from tasks.params import validate
 
 
 def run(

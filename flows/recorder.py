@@ -66,14 +66,24 @@ class Recorder:
         self._entries: dict[str, str] | None = None
         self._rest = ""
 
-    def changed(self, address: str) -> bool:
-        """Whether `dvc repro` would not skip it: its command, a dependency or an output is not as was."""
+    def changed(self, address: str, without: Sequence[str] = ()) -> bool:
+        """Whether `dvc repro` would not skip it: its command, a dependency or an output is not as was.
+
+        Args:
+            address: of the instance.
+            without: paths of dependencies that are not looked at.
+        """
         stage = self._stages[address]
         with _errors(address):
             if stage.changed_stage() or stage.is_callback or stage.always_changed:
                 return True
-            deps = () if stage.frozen else stage.deps
+            deps = [] if stage.frozen else [dep for dep in stage.deps if str(dep.def_path) not in without]
             return any(item.status() for item in (*deps, *stage.outs))
+
+    def recorded(self, address: str, path: str) -> str | None:
+        """MD5 of a dependency as dvc.lock has it of the last run; None if it has none of it."""
+        found = next((dep for dep in self._stages[address].deps if str(dep.def_path) == path), None)
+        return found.hash_info.value if found is not None and found.hash_info else None
 
     def restore(self, address: str, force: bool = False) -> bool:
         """Remove the old outputs, then take them from the cache if these inputs have been run before.

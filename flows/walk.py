@@ -14,9 +14,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import artifacts
 from flows.command import Commands
-from flows.graph import Graph, Instance
+from flows.graph import Graph
 from flows.instance import Walk, run_instance, walking
 from flows.outcome import Outcome
+from flows.preview import preview
 from flows.recorder import Recorder, open_workspace
 from tasks.core.errors import FlowError
 
@@ -62,28 +63,6 @@ def walk(
         _raise_failed(outcomes)
         _raise_unclean(recorder, plan)
     return outcomes
-
-
-def preview(recorder: Recorder, plan: Graph, forced: frozenset[str] = frozenset()) -> list[Outcome]:
-    """What a walk would do. After an instance that changes, others may turn out to be fresh: `may run`."""
-    outcomes: dict[str, Outcome] = {}
-    for instance in ordered(plan):
-        if instance.address in forced or recorder.changed(instance.address):
-            state = "to run"
-        else:
-            moved = any(outcomes[upstream].state != "cached" for upstream in instance.upstream)
-            state = "may run" if moved else "cached"
-        outcomes[instance.address] = Outcome(instance.address, state, 0.0)
-    return [outcomes[instance.address] for instance in plan.instances]
-
-
-def ordered(plan: Graph) -> list[Instance]:
-    """Instances with every one after those it depends on, else in dvc.yaml's order."""
-    done: dict[str, Instance] = {}
-    while len(done) < len(plan.instances):
-        instance = next(i for i in plan.instances if i.address not in done and set(i.upstream) <= done.keys())
-        done[instance.address] = instance
-    return list(done.values())
 
 
 def _walk(plan: Graph, commands: Commands, jobs: int) -> list[Outcome]:

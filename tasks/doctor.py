@@ -94,7 +94,7 @@ def memory(needed: float = 4.0) -> Finding:
 
 def parameters() -> Finding:
     """params.yaml is valid."""
-    from tasks.params import validate
+    from tasks.check import validate
 
     try:
         validate()

@@ -14,7 +14,6 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pystac
-import stac_geoparquet.arrow
 from pydantic import AfterValidator, Field, RootModel
 from pyproj import CRS
 
@@ -104,6 +103,8 @@ def search_labels(catalog: Catalog, scenes: Sequence[pystac.Item], limit: int) -
 
 def freeze(items: Sequence[pystac.Item], path: Path) -> None:
     """Write items as stac-geoparquet; no items, no rows."""
+    import stac_geoparquet.arrow  # here, for it brings pandas with it, and the parameters of this module are read often
+
     if items:
         table = stac_geoparquet.arrow.parse_stac_items_to_arrow([item.to_dict() for item in items]).read_all()
     else:

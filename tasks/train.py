@@ -6,179 +6,24 @@ last checkpoint stands, and ends with the very same weights. Several processes s
 `torchrun --nproc-per-node 8 -m tasks.train --stage 1 --preset 4b`.
 """
 
-import csv
 import logging
 import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from tasks.core import paths, tables
-from tasks.core.errors import EmptyStageError, TrainingError
-from tasks.core.stage import Summary, address, atomic, fingerprint, fresh_work, main, require
-from tasks.training.params import ModelParams, RunParams, TrainParams, load_recipe
+from tasks.core import paths
+from tasks.core.stage import Summary, address, atomic, fresh_work, main, require
+from tasks.training.params import load_recipe
+from tasks.training.setup import begin, load_tokenizer, published, read_data, write_checkpoint
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from models.earthdial.model import EarthDialForConditionalGeneration
-    from tasks.inference.pixels import Normalisation
-    from tasks.inference.world import World
-    from tasks.training.batches import Data
     from tasks.training.checkpoint import Progress
     from tasks.training.order import Plan
 
-__all__ = ["ModelParams", "TrainParams", "run"]
 logger = logging.getLogger(__name__)
-CODE = ("models", "tasks/core", "tasks/inference", "tasks/training", "tasks/train.py")
 TRAILER = 8
 """Bytes at the end of a Parquet file: the length of its footer, and the letters PAR1."""
-
-
-def published(preset: str) -> Path | None:
-    """Folder of imported weights that stage 1 of a preset starts from; None if nothing was imported."""
-    folder = paths.DATA / "weights" / preset
-    return folder if folder.is_dir() else None
-
-
-def load_tokenizer(stage: str, preset: str) -> tuple[Any, Callable[[Path], Any]]:
-    """That of the published weights, with our tokens added, or else the one stage `tokenizer` made; and what writes it
-    into a folder.
-
-    Raises:
-        TrainingError: the stage before was trained with another tokenizer.
-    """
-    from tokenizers import AddedToken
-    from transformers import PreTrainedTokenizerFast
-
-    from models.earthdial.prompt import CONTROL_TOKENS, MARKUP_TOKENS
-    from tasks.core.conversations import TAGS
-    from tasks.inference import answer
-
-    folder = published(preset)
-    if folder is not None:
-        tokenizer = answer.load_tokenizer(folder)
-        for special, tokens in ((True, CONTROL_TOKENS), (False, (*MARKUP_TOKENS, *TAGS))):
-            tokenizer.add_tokens([AddedToken(token, special=special, normalized=False) for token in tokens])
-        return tokenizer, tokenizer.save_pretrained
-    own = require(paths.tokenizer() / "tokenizer.json")
-    if stage != "1":
-        before = require(paths.train(str(int(stage) - 1)))
-        if (before / "tokenizer.json").read_bytes() != own.read_bytes():
-            raise TrainingError(f"{before} was trained with another tokenizer; train stage {int(stage) - 1} again")
-    return PreTrainedTokenizerFast.from_pretrained(paths.tokenizer()), copy_tokenizer
-
-
-def copy_tokenizer(folder: Path) -> None:
-    """The files of stage `tokenizer`, byte by byte."""
-    for file in sorted(paths.tokenizer().iterdir()):
-        shutil.copyfile(file, folder / file.name)
-
-
-def begin(stage: str, params: ModelParams, seed: int, tokenizer: Any) -> "EarthDialForConditionalGeneration":
-    """The weights a stage starts from, in float32: those of the stage before; for stage 1 published or fresh ones.
-
-    Raises:
-        TrainingError: they are of another preset.
-    """
-    import torch
-
-    from models.earthdial.model import EarthDialForConditionalGeneration
-    from models.earthdial.presets import make_config
-    from models.earthdial.prompt import END, IMAGE_CONTEXT, PAD
-
-    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in (IMAGE_CONTEXT, END, PAD)}
-    config = make_config(
-        params.preset,
-        vocab_size=len(tokenizer),
-        image_token_id=ids[IMAGE_CONTEXT],
-        end_token_id=ids[END],
-        pad_token_id=ids[PAD],
-        fusion=params.fusion,
-    )
-    config.max_tiles = params.max_tiles
-    torch.manual_seed(seed)
-    before = published(params.preset) if stage == "1" else require(paths.train(str(int(stage) - 1)))
-    if before is None:
-        logger.info("stage 1 starts from fresh weights: %s is not there", paths.DATA / "weights" / params.preset)
-        return EarthDialForConditionalGeneration(config)
-    logger.info("stage %s starts from %s", stage, before)
-    model = EarthDialForConditionalGeneration.from_pretrained(before, fusion=params.fusion, dtype=torch.float32)
-    sizes = ("hidden_size", "num_hidden_layers")
-    if any(getattr(model.config.text_config, name) != getattr(config.text_config, name) for name in sizes):
-        raise TrainingError(
-            f"{before} is not of preset {params.preset}; "
-            + (f"train stage {int(stage) - 1} again" if stage != "1" else "import weights of that size, or remove it")
-        )
-    model.config.max_tiles = params.max_tiles
-    embeddings: Any = model.get_input_embeddings()
-    if len(tokenizer) > embeddings.num_embeddings:
-        model.resize_token_embeddings(len(tokenizer))
-        model.config.image_token_id = ids[IMAGE_CONTEXT]
-    trained: EarthDialForConditionalGeneration = model
-    return trained
-
-
-def read_data(
-    stage: str, model: "EarthDialForConditionalGeneration", tokenizer: Any, common: RunParams, world: "World"
-) -> tuple[dict[str, "Data"], "Normalisation", list[dict[str, str]]]:
-    """Training and validation data, the statistics they are normalised by, and the samples that were
-    rejected.
-
-    Raises:
-        EmptyStageError: no training sample is left.
-    """
-    from tasks.inference.pixels import ChipReader, Normalisation
-    from tasks.inference.samples import read_samples
-    from tasks.training.batches import Data
-
-    work = paths.work(address("train", stage))
-    told = {name: paths.mixture(stage) / f"{name}.parquet" for name in ("train", "val")}
-    if not world.is_first:
-        world.wait()  # for the Arrow files that the first process makes
-    samples = {name: read_samples(path, work / f"{name}.arrow") for name, path in told.items()}
-    if world.is_first:
-        world.wait()
-    sensors = sorted({sensor for path in told.values() for sensor in sensors_of(path)})
-    imported = {sensor: paths.imported_stats(stage, sensor) for sensor in sensors}
-    normalise = Normalisation.from_stats(
-        {sensor: path if path.is_file() else paths.stats(sensor) for sensor, path in imported.items()}
-    )
-    config = model.config
-    chips = ChipReader(normalise, config.image_size, config.max_tiles, common.cache_mb)
-    data = {
-        name: Data(
-            some,
-            tokenizer,
-            chips,
-            config,
-            common.max_length,
-            common.max_groups,
-            work,
-            name,
-            world,
-            common.augment if name == "train" else None,
-        )
-        for name, some in samples.items()
-    }
-    rejected = [row for name in data for row in data[name].rejected]
-    if not data["train"].samples:
-        raise EmptyStageError(
-            f"stage {stage} has no sample of up to {common.max_length} tokens and {common.max_groups} band "
-            f"groups (first reason: {rejected[0]['detail'] if rejected else 'its mixture is empty'}); see "
-            "train.common.max_length"
-        )
-    for row in rejected:
-        logger.warning("rejected %s: %s, %s", row["sample_id"], row["reason"], row["detail"])
-    return data, normalise, rejected
-
-
-def sensors_of(mixture: Path) -> set[str]:
-    """Sensors of the images of a mixture."""
-    images = pl.scan_parquet(mixture).select(pl.col("images").explode().struct.field("sensor")).unique()
-    return set(images.collect(engine="streaming")["sensor"])
 
 
 def work_folder(stage: str, preset: str, *params: Any) -> Path:
@@ -191,10 +36,7 @@ def work_folder(stage: str, preset: str, *params: Any) -> Path:
     elif (folder := published(preset)) is not None:
         inputs.append(folder)
     shards = [(path.as_posix(), footer(path)) for path in sorted((paths.DATA / "chips").rglob("shard-*.parquet"))]
-    root = Path(__file__).resolve().parents[1]
-    code = [root / name for name in CODE]
-    mark = fingerprint(*inputs, *code, shards, [one.model_dump() for one in params])
-    return fresh_work(address("train", stage), mark)
+    return fresh_work(address("train", stage), "tasks.train", *inputs, shards, [one.model_dump() for one in params])
 
 
 def footer(shard: Path) -> str:
@@ -207,35 +49,6 @@ def footer(shard: Path) -> str:
         length = int.from_bytes(file.read(4), "little")
         file.seek(-min(size, length + TRAILER), 2)
         return f"{size} {file.read().hex()}"
-
-
-def write_checkpoint(
-    folder: Path,
-    model: "EarthDialForConditionalGeneration",
-    weights: "dict[str, Tensor]",
-    write_tokenizer: Callable[[Path], Any],
-    normalise: "Normalisation",
-    progress: "Progress",
-    rejected: Sequence[dict[str, str]],
-) -> None:
-    """Everything needed to ask the model: weights, configuration, tokenizer and normalisation, and its
-    log.
-    """
-    import torch
-
-    from tasks.inference.samples import REJECTED
-
-    folder.mkdir(parents=True)
-    with torch.device("meta"):
-        plain = type(model)(model.config)
-    plain.save_pretrained(folder, state_dict=weights)
-    write_tokenizer(folder)
-    normalise.save(folder)
-    tables.write_rows(rejected, REJECTED, folder / "rejected.parquet")
-    with (folder / "log.csv").open("w", newline="") as log:
-        writer = csv.DictWriter(log, progress.rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(progress.rows)
 
 
 def summarise(model: "EarthDialForConditionalGeneration", plan: "Plan", progress: "Progress", rejected: int) -> Summary:

@@ -21,6 +21,7 @@ from transformers import (
 from transformers.models.internvl.modeling_internvl import (
     InternVLCausalLMOutputWithPast,
     InternVLModel,
+    InternVLModelOutputWithPast,
     InternVLPreTrainedModel,
     InternVLVisionModelOutputWithPooling,
 )
@@ -105,6 +106,48 @@ class EarthDialModel(InternVLModel):  # type: ignore[no-untyped-call]
         shuffled = self.pixel_shuffle(tiles.reshape(T, side, side, C), scale_factor=self.config.downsample_ratio)
         tokens = self.multi_modal_projector(shuffled.reshape(T, -1, shuffled.shape[-1]))
         return InternVLVisionModelOutputWithPooling(last_hidden_state=tiles, pooler_output=tokens)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        *,
+        inputs_embeds: Tensor | None = None,
+        mm_encoder_outputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> InternVLModelOutputWithPast:
+        """Hidden states of the language model over text and visual tokens.
+
+        InternVL's own takes `mm_encoder_outputs` from transformers 5.23 on only, and its `pixel_values` alone could
+        not say to which tile a group belongs.
+
+        Args:
+            input_ids: (B, S); the tokens, or `inputs_embeds` where there is no image.
+            inputs_embeds: (B, S, width of the language model).
+            mm_encoder_outputs: {"image": what `get_image_features` gives}; None without images.
+            **kwargs: of the language model.
+
+        Raises:
+            ValueError: both or neither of `input_ids` and `inputs_embeds` are given, or the text has another number
+                of places than there are visual tokens.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give exactly one of input_ids and inputs_embeds")
+        if inputs_embeds is None:
+            embed: Any = self.get_input_embeddings()
+            inputs_embeds = embed(input_ids)
+        image_features: Tensor | None = None
+        if mm_encoder_outputs and mm_encoder_outputs.get("image") is not None:
+            image_features = mm_encoder_outputs["image"].pooler_output.to(inputs_embeds.device, inputs_embeds.dtype)
+            places = self.get_placeholder_mask(input_ids, inputs_embeds=inputs_embeds, image_features=image_features)
+            inputs_embeds = inputs_embeds.masked_scatter(places, image_features)
+        outputs = self.language_model(inputs_embeds=inputs_embeds, **kwargs)
+        return InternVLModelOutputWithPast(
+            last_hidden_state=outputs.last_hidden_state,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            image_hidden_states=image_features,
+        )
 
     def get_placeholder_mask(self, input_ids: Tensor | None, inputs_embeds: Tensor, image_features: Tensor) -> Tensor:
         """(B, S, 1), True where a visual token goes.

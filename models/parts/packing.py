@@ -9,6 +9,7 @@ Shapes:  S tokens of the pack, H heads, D channels of a head
 """
 
 from collections.abc import Sequence
+from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,8 @@ PACKED = "packed"
 """Name under which transformers knows this attention."""
 CAUSAL = (-1, 0)
 HALF = (torch.bfloat16, torch.float16)
+KERNEL_SHARES_HEADS = "enable_gqa" in signature(varlen_attn).parameters
+"""Whether torch's kernel lets several heads of queries share one of keys; before torch 2.13 it does not say so."""
 
 
 def sample_ends(lengths: Sequence[int]) -> Tensor:
@@ -70,8 +73,13 @@ def packed_attention(
     shared = key.shape[1] != query.shape[1]
     if query.is_cuda and query.dtype in HALF:
         ends, most = cu_seq_lens_q, max_length_q
+        options: dict[str, Any] = {"scale": scaling, "window_size": CAUSAL}
+        if shared and KERNEL_SHARES_HEADS:
+            options["enable_gqa"] = True
+        elif shared:
+            key, value = (repeat_heads(x, query.shape[1]) for x in (key, value))
         q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
-        out = varlen_attn(q, k, v, ends, ends, most, most, scale=scaling, window_size=CAUSAL, enable_gqa=shared)
+        out = varlen_attn(q, k, v, ends, ends, most, most, **options)
         assert isinstance(out, Tensor)  # not the pair it is with `return_aux`
         return out[None], None
     samples = [
@@ -86,6 +94,11 @@ def packed_attention(
         for start, end in pairwise(cu_seq_lens_q.tolist())
     ]
     return torch.cat(samples, dim=2).transpose(1, 2), None
+
+
+def repeat_heads(x: Tensor, heads: int) -> Tensor:
+    """(1, heads of keys, S, D) -> (1, heads, S, D): each head as often as queries share it, next to itself."""
+    return x.repeat_interleave(heads // x.shape[1], dim=1)
 
 
 def attend_within_samples(language_model: PreTrainedModel) -> None:

@@ -84,6 +84,20 @@ class Benchmark(_Row):
         raise BenchmarkError(f"{self.name} has no source {name!r}; it has {names}")
 
 
+class HeldOutSplit(_Row):
+    """The questions that the demo holds out: made by this project's own stages, and never imported."""
+
+    name: str = "demo"
+    title: str = "Earthloom demo, held-out questions"
+    task: Task = "vqa"
+    modality: str = "all sensors of the demo"
+    split: str = "test"
+    model: str = Field(default="Earthloom, demo", description="what tables call the model that stage `train` leaves")
+
+
+HELD_OUT = HeldOutSplit()
+
+
 class Figure(_Row):
     """One published score."""
 
@@ -164,6 +178,15 @@ def get(name: str) -> Benchmark:
     near = difflib.get_close_matches(name, rows, n=3) or [row for row in rows if rows[row].dataset == name][:3]
     hint = f"did you mean {', '.join(near)}?" if near else "`earthloom bench list` shows all"
     raise BenchmarkError(f"there is no benchmark {name!r}; {hint}")
+
+
+def known(name: str) -> Benchmark | HeldOutSplit:
+    """What may be asked of a model: a benchmark, or the demo's held-out split.
+
+    Raises:
+        BenchmarkError: there is none of that name; names the nearest.
+    """
+    return HELD_OUT if name == HELD_OUT.name else get(name)
 
 
 def _checked(model: type[Any], row: dict[str, Any], where: str) -> Any:

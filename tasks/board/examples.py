@@ -13,17 +13,10 @@ from tasks.board.scored import Scored
 from tasks.core import boxes
 from tasks.core.conversations import IMAGE
 from tasks.core.grid import stable_hash
-from tasks.scoring.read import ARMS
+from tasks.inference.controls import CONTROLS
 from tasks.scoring.spread import shown
 
 TAG = re.compile(r"\[[A-Za-z][\w.]*\]|</?(?:ref|box|p)>")
-HOW = {
-    "no_image": "without the image",
-    "other_image": "shown another one",
-    "shuffled_bands": "bands shuffled",
-    "greyed": "bands greyed",
-}
-"""The controls in which the model answers, as a card names them."""
 WRONG, RIGHT = 1e-9, 100 - 1e-9
 
 
@@ -103,16 +96,15 @@ def names(row: Scored) -> list[str]:
 
 def examples(row: Scored, rows: Sequence[int], other: Scored | None = None) -> list[Example]:
     """The rows as examples; `other` is another model's run in the same order."""
-    told = row.predictions
-    columns = told.frame.columns
+    columns = row.predictions.frame.columns
     kinds, keys = types(row), names(row)
-    picked = told.rows(np.array(rows, dtype=np.int64))
+    picked = row.predictions.rows(np.array(rows, dtype=np.int64))
     references = picked.references()
     questions = picked.texts("question") if "question" in columns else [""] * len(rows)
-    arms = {
-        how: picked.frame[column].to_list()
-        for name, how in HOW.items()
-        if (column := next((column for column in ARMS[name] if column in columns), None))
+    controls = {
+        control.short: picked.frame[column].to_list()
+        for control in CONTROLS.values()
+        if (column := next((column for column in control.columns if column in columns), None))
     }
     others: list[str | None] = [None] * len(rows)
     if other is not None:
@@ -129,7 +121,7 @@ def examples(row: Scored, rows: Sequence[int], other: Scored | None = None) -> l
                 answer=shown(answer),
                 fared=float(row.fared[number]),
                 kind=kinds[number],
-                controls=tuple((how, shown(told[place])) for how, told in arms.items() if told[place] is not None),
+                controls=tuple((how, shown(said[place])) for how, said in controls.items() if said[place] is not None),
                 other=None if others[place] is None else shown(str(others[place])),
                 outlines=_outlines(row, truths, answer),
             )

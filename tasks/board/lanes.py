@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from tasks.board.scored import CONTROLS, LEGACY_TITLES, TITLES, Scored
-from tasks.report.svg import CONTROL_MARKS, Plot
+from tasks.board.scored import CONTROL_TITLES, LEGACY_TITLES, TITLES, Scored
+from tasks.inference.controls import CONTROLS
+from tasks.report.svg import Plot, mark_style
+from tasks.scoring.controls import GUESSES
 
 WIDTH, HEIGHT = 300.0, 30.0
 
@@ -14,7 +16,7 @@ def lane(row: Scored) -> Markup:
     """The lane of one row; every mark has a shape of its own, so that colour is not needed."""
     low, high = row.interval
     said = [f"{TITLES[row.metric]} {row.value:.1f}, 95 % interval {low:.1f} to {high:.1f}"]
-    said += [f"{CONTROLS[name]} {value:.1f}" for name, value in row.controls.items()]
+    said += [f"{CONTROL_TITLES[name]} {value:.1f}" for name, value in row.controls.items()]
     plot = Plot(WIDTH, HEIGHT, (0, 100), (0, 1), "; ".join(said), left=4, right=4, top=0, bottom=0)
     middle = HEIGHT / 2
     for tick in (0, 25, 50, 75, 100):
@@ -25,13 +27,14 @@ def lane(row: Scored) -> Markup:
     plot.line(plot.x(low), middle, plot.x(high), middle, "whisker")
     for end in (low, high):
         plot.line(plot.x(end), middle - 4, plot.x(end), middle + 4, "whisker")
-    guess = {name: value for name, value in row.controls.items() if name not in CONTROL_MARKS}
+    guess = {name: value for name, value in row.controls.items() if name in GUESSES}
     if guess:
         best = max(guess, key=lambda name: guess[name])
-        _mark(plot, guess[best], f"M{{x}} {middle - 12}v24", "base majority", CONTROLS[best])
-    for name, shape in CONTROL_MARKS.items():
-        if name in row.controls:
-            _mark(plot, row.controls[name], f"M{{x}} {middle}{shape}", f"base blank {name}", CONTROLS[name])
+        _mark(plot, guess[best], f"M{{x}} {middle - 12}v24", "base majority", GUESSES[best])
+    for control in CONTROLS.values():
+        if control.key in row.controls:
+            shape, value = f"M{{x}} {middle}{control.mark}", row.controls[control.key]
+            _mark(plot, value, shape, "control", control.title, mark_style(control))
     if row.legacy_metric is not None:
         value = float(row.legacy[row.legacy_metric])
         title = f"EarthDial's own scorer: {LEGACY_TITLES[row.legacy_metric]}"
@@ -42,9 +45,10 @@ def lane(row: Scored) -> Markup:
     return plot.render()
 
 
-def _mark(plot: Plot, value: float, shape: str, css: str, title: str) -> None:
+def _mark(plot: Plot, value: float, shape: str, css: str, title: str, style: str = "") -> None:
     place = shape.format(x=f"{plot.x(value):.1f}")
-    plot.body.append(f'<path class="{css}" d="{place}"><title>{title}: {value:.1f}</title></path>')
+    inline = f' style="{style}"' if style else ""
+    plot.body.append(f'<path class="{css}"{inline} d="{place}"><title>{title}: {value:.1f}</title></path>')
 
 
 def scale(ticks: Sequence[int] = (0, 25, 50, 75, 100)) -> Markup:

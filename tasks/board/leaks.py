@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.board.runs import DEMO, DEMO_TRAINING, Run
+from tasks.benchmarks.registry import HELD_OUT
+from tasks.board.runs import Run
 from tasks.core import paths
 from tasks.core.stage import read_json
+from tasks.leakage.names import side_name
 
 LEAKAGE = paths.DATA / "leakage"
 
@@ -33,7 +35,8 @@ def leak(run: Run, folder: Path | None = LEAKAGE) -> Leak:
     path = None if folder is None else folder / run.training / run.benchmark / "summary.json"
     if path is None or not path.is_file():
         certificate = paths.split() / "certificate.json"
-        if run.training == DEMO_TRAINING and run.benchmark == DEMO and certificate.is_file():
+        own = side_name(paths.mixture("3") / "train.parquet"), HELD_OUT.name
+        if (run.training, run.benchmark) == own and certificate.is_file():
             return _apart(read_json(certificate))
         return Leak("unchecked", detail=f"`earthloom leakage` was not run on {run.training} and {run.benchmark}")
     told = read_json(path)

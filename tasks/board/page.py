@@ -14,10 +14,12 @@ from tasks.board import lanes
 from tasks.board.examples import Example, choose, examples
 from tasks.board.leaks import LEAKAGE, leak
 from tasks.board.runs import RUNS, Run, find
-from tasks.board.scored import CACHE, CONTROLS, LEGACY_TITLES, TITLES, Scored, scored
+from tasks.board.scored import CACHE, CONTROL_TITLES, LEGACY_TITLES, TITLES, Scored, scored
 from tasks.board.story import Row, facts, verdict
 from tasks.board.thumbnails import IMPORTED, thumbnails
 from tasks.board.versus import versus
+from tasks.inference.controls import CONTROLS
+from tasks.report.svg import key_mark
 from tasks.report.template import environment
 
 HERE = Path(__file__).parent
@@ -66,7 +68,7 @@ class Places:
     """None to read no result of `earthloom leakage`."""
     imported: Path = IMPORTED
     demo: Path | None = None
-    """The demo's predictions; None for where stage `evaluate` leaves them."""
+    """Folder of the run that stage `evaluate` leaves; None for where it does."""
     cache: Path = CACHE
     """Of scores."""
 
@@ -107,8 +109,11 @@ def context(places: Places, against: tuple[str, str] | None) -> dict[str, Any]:
         "scale": lanes.scale(),
         "titles": TITLES,
         "legacy_titles": LEGACY_TITLES,
-        "controls": CONTROLS,
+        "control_titles": CONTROL_TITLES,
         "drawn": _drawn(found),
+        "control_key": [
+            (key_mark(control), control.title) for control in CONTROLS.values() if control.key in _drawn(found)
+        ],
         "against": against,
         "compared": compared,
         "published": _published(),

@@ -15,12 +15,6 @@ from tasks.core.stage import read_json
 from tasks.scoring.names import BoxForm, Task
 
 RUNS = paths.DATA / "benchmarks-runs"
-DEMO = "demo"
-DEMO_MODEL = "Earthloom, demo"
-DEMO_TITLE = "Earthloom demo, held-out questions"
-DEMO_MODALITY = "all sensors of the demo"
-DEMO_TRAINING = "mixture-3-train"
-"""Name that `earthloom leakage data/mixture/3/train.parquet demo` files its result under."""
 FILES = ("predictions.parquet", "predictions.jsonl", "predictions.json")
 
 
@@ -39,7 +33,7 @@ class Run:
     """Name of what the model was trained on, as `earthloom leakage` files it; None if nobody told."""
     comparable: bool = True
     """Whether questions and truths are those the published scores were taken on."""
-    told: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
     """run.json as it stands: checkpoint, protocol, number of questions."""
 
 
@@ -48,7 +42,7 @@ def find(folder: Path | None = RUNS, demo: Path | None = None) -> list[Run]:
 
     Args:
         folder: of the runs; it need not exist. None for the demo alone.
-        demo: the demo's predictions, or None to look where stage `evaluate` leaves them.
+        demo: folder of the run that stage `evaluate` leaves, or None to look where it does.
 
     Raises:
         MissingInputError: there is no run at all, or one has no predictions.
@@ -57,10 +51,10 @@ def find(folder: Path | None = RUNS, demo: Path | None = None) -> list[Run]:
     found = [_run(path) for path in sorted(folder.glob("*/*/run.json"))] if folder else []
     order = {name: number for number, name in enumerate(registry.benchmarks())}
     found.sort(key=lambda run: (order.get(run.benchmark, -1), run.model))
-    _refuse_doubled(found)
-    own = demo or paths.evaluate() / FILES[0]
+    own = (demo or paths.evaluate()) / "run.json"
     if own.is_file():
-        found.insert(0, Run(DEMO_MODEL, DEMO, own, "vqa", DEMO_TITLE, DEMO_MODALITY, training=DEMO_TRAINING))
+        found.insert(0, _run(own))
+    _refuse_doubled(found)
     if not found:
         raise MissingInputError(
             f"there is nothing to show: no run under {folder or RUNS}, and {own} is not there; `earthloom demo` makes "
@@ -70,34 +64,28 @@ def find(folder: Path | None = RUNS, demo: Path | None = None) -> list[Run]:
 
 
 def _run(path: Path) -> Run:
-    told = read_json(path)
-    missing = [name for name in ("model", "benchmark") if not isinstance(told.get(name), str)]
+    record = read_json(path)
+    missing = [name for name in ("model", "benchmark") if not isinstance(record.get(name), str)]
     if missing:
         raise BenchmarkError(f"{path} does not name its {' and '.join(missing)}; run the model again")
     answers = next((path.parent / name for name in FILES if (path.parent / name).is_file()), None)
     if answers is None:
         raise MissingInputError(f"{path.parent} has run.json, but none of {', '.join(FILES)}; run the model again")
-    form = told.get("boxes", "earthdial")
+    form = record.get("boxes", "earthdial")
     if form not in get_args(BoxForm):
         raise BenchmarkError(f"{path}: boxes are written as {form!r}; allowed: {', '.join(get_args(BoxForm))}")
-    name = told["benchmark"]
-    if name == DEMO:
-        title, modality = DEMO_TITLE, DEMO_MODALITY
-        task: Task = "vqa"
-    else:
-        row = registry.get(name)
-        title, task, modality = row.title, row.task, row.modality
+    row = registry.known(record["benchmark"])
     return Run(
-        model=told["model"],
-        benchmark=name,
+        model=record["model"],
+        benchmark=row.name,
         path=answers,
-        task=task,
-        title=title,
-        modality=modality,
+        task=row.task,
+        title=row.title,
+        modality=row.modality,
         form=form,
-        training=told.get("training"),
-        comparable=bool(told.get("comparable", True)),
-        told=told,
+        training=record.get("training"),
+        comparable=bool(record.get("comparable", True)),
+        record=record,
     )
 
 

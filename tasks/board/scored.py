@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import tasks.scoring
 from tasks.benchmarks.registry import Figure, published
 from tasks.board.runs import Run
 from tasks.core import paths
+from tasks.core.code import code
 from tasks.core.stage import atomic, fingerprint
+from tasks.inference.controls import CONTROLS
+from tasks.scoring.controls import GUESSES
 from tasks.scoring.errors import PredictionsError
+from tasks.scoring.names import HEADLINES
 from tasks.scoring.read import Predictions, read
-from tasks.scoring.score import Settings, score, tally
+from tasks.scoring.score import ScoringSettings, score, tally
 
-HEADLINES = ("micro_f1", "accuracy", "f1@0.5", "cider", "f1")
-"""The honest metric that a row of the board shows: the first of these that the task has. Lists of classes are judged by
-micro-F1, since whole sets are seldom right; boxes by F1, which a model cannot raise by drawing more of them."""
 LEGACY = {
     "micro_f1": ("accuracy",),
     "accuracy": ("accuracy",),
@@ -47,18 +47,9 @@ PUBLISHED = {
     "rougeL": ("ROUGE-L",),
 }
 """How the registry of benchmarks calls the metrics of EarthDial's scorer."""
-CONTROLS = {
-    "majority": "always the commonest answer",
-    "majority_by_type": "the commonest answer of each type of question",
-    "training_majority": "the commonest training answer to the same question",
-    "every_class": "every class at once",
-    "whole_image": "the whole image as the box",
-    "no_image": "the same model without the image",
-    "other_image": "the same model with another image",
-    "shuffled_bands": "the same model with its bands shuffled",
-    "greyed": "the same model with its bands greyed",
-}
+CONTROL_TITLES = {**GUESSES, **{control.key: control.title for control in CONTROLS.values()}}
 """What needs no image first, then what the model itself says when it cannot see."""
+SCORER = "tasks.scoring.score"
 CACHE = paths.WORK / "board"
 
 
@@ -99,9 +90,9 @@ class Scored:
 
     @property
     def controls(self) -> dict[str, float]:
-        """The headline metric of each control that the file admits, in the order of `CONTROLS`."""
-        told = self.honest["controls"]
-        return {name: float(told[name][self.metric]) for name in CONTROLS if self.metric in told.get(name, {})}
+        """The headline metric of each control that the file admits, in the order of `CONTROL_TITLES`."""
+        scores = self.honest["controls"]
+        return {n: float(scores[n][self.metric]) for n in CONTROL_TITLES if self.metric in scores.get(n, {})}
 
     @property
     def legacy_n(self) -> int:
@@ -137,7 +128,7 @@ def scored(run: Run, cache: Path = CACHE) -> Scored:
         PredictionsError: the file cannot be scored.
     """
     predictions = read(run.path, run.task)
-    settings = Settings(form=run.form)
+    settings = ScoringSettings(form=run.form)
     honest, legacy = _scores(run, predictions, cache)
     metric = next((name for name in HEADLINES if name in honest), None)
     if metric is None:
@@ -150,10 +141,9 @@ def scored(run: Run, cache: Path = CACHE) -> Scored:
 
 def _scores(run: Run, predictions: Predictions, cache: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both protocols, from an earlier time if answers, scorer and settings are the same."""
-    code = Path(tasks.scoring.__file__).parent
-    kept = cache / f"{fingerprint(run.path, code, run.task, run.form)}.json"
+    kept = cache / f"{fingerprint(run.path, code(SCORER), run.task, run.form)}.json"
     if not kept.is_file():
-        both = [score(predictions, Settings("honest", run.form)), _legacy(run, predictions)]
+        both = [score(predictions, ScoringSettings("honest", run.form)), _legacy(run, predictions)]
         with atomic(kept) as partial:
             partial.write_text(json.dumps(both))
     honest, legacy = json.loads(kept.read_text())
@@ -162,6 +152,6 @@ def _scores(run: Run, predictions: Predictions, cache: Path) -> tuple[dict[str, 
 
 def _legacy(run: Run, predictions: Predictions) -> dict[str, Any]:
     try:
-        return score(predictions, Settings("legacy", run.form))
+        return score(predictions, ScoringSettings("legacy", run.form))
     except PredictionsError:  # the honest protocol has scored the file: it is only not of the legacy one's types
         return {}

@@ -6,11 +6,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tasks.benchmarks.registry import HELD_OUT
 from tasks.board.examples import Example
 from tasks.board.leaks import Leak
-from tasks.board.runs import DEMO
-from tasks.board.scored import CONTROLS, HEADLINES, TITLES, Scored
+from tasks.board.scored import CONTROL_TITLES, TITLES, Scored
 from tasks.report.story import count
+from tasks.scoring.names import HEADLINES
 
 BESIDE = ("controls", "input", "ci95", "confusion", "as_published", "calibration", "by_confidence")
 """Parts of the scores that are no group of questions."""
@@ -83,7 +84,7 @@ def verdict(rows: Sequence[Row]) -> str:
         worst = min(weak, key=lambda row: row.scored.value - (row.best_control or ("", 0.0))[1])
         name, bar = worst.best_control or ("", 0.0)
         which = f"{worst.scored.run.model} on {worst.scored.run.title}"
-        figures = f"{worst.scored.value:.1f} against {bar:.1f} for {CONTROLS[name]}"
+        figures = f"{worst.scored.value:.1f} against {bar:.1f} for {CONTROL_TITLES[name]}"
         told.append(
             f"The score cannot be told from what needs no look at the image: {figures}."
             if len(rows) == 1
@@ -94,7 +95,7 @@ def verdict(rows: Sequence[Row]) -> str:
         told.append("Every score stands above all of its controls.")
     own = [row for row in rows if row.scored.legacy_metric == "accuracy"]
     # The demo's types of question are none that EarthDial's scorer could know.
-    partial = [row for row in own if row.scored.legacy_n < row.scored.n and row.scored.run.benchmark != DEMO]
+    partial = [row for row in own if row.scored.legacy_n < row.scored.n and row.scored.run.benchmark != HELD_OUT.name]
     if partial:
         least = min(partial, key=lambda row: row.scored.legacy_n / row.scored.n)
         told.append(

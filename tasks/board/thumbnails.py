@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tasks.benchmarks.images import ImageError, decode
+from tasks.benchmarks.registry import HELD_OUT
 from tasks.benchmarks.samples import from_row
-from tasks.board.runs import DEMO, Run
+from tasks.board.runs import Run
 from tasks.core import paths
 from tasks.core.data_url import data_url
 from tasks.core.imported_sensors import POLARISATIONS, TRUE_COLOURS
@@ -33,7 +34,7 @@ def thumbnails(run: Run, keys: Iterable[str], imported: Path = IMPORTED) -> dict
         imported: folder of the imported benchmarks.
     """
     wanted = set(keys)
-    if run.benchmark == DEMO:
+    if run.benchmark == HELD_OUT.name:
         return _chips(wanted)
     path = imported / run.benchmark / "samples.parquet"
     return _samples(path, wanted) if wanted and path.is_file() else {}

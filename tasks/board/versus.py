@@ -10,7 +10,7 @@ from tasks.board.examples import Example, dealt, examples
 from tasks.board.scored import TITLES, Scored
 from tasks.core.errors import BenchmarkError
 from tasks.scoring.compare import aligned, compare
-from tasks.scoring.score import Settings
+from tasks.scoring.score import ScoringSettings
 
 SURE = 0.05
 """p under which a difference is called one."""
@@ -77,7 +77,7 @@ def versus(rows: Sequence[Scored], first: str, second: str, count: int) -> list[
 
 
 def _versus(first: Scored, second: Scored, count: int) -> Versus:
-    told = compare(first.predictions, second.predictions, Settings(form=first.run.form))
+    told = compare(first.predictions, second.predictions, ScoringSettings(form=first.run.form))
     mcnemar = told.pop("mcnemar", None)
     told.pop("n")
     other = _in_order(first, second)

@@ -1,133 +1,36 @@
-"""`python -m tasks.chips --sensor <sensor> --part <part>`: the chips of one part of the grid.
+"""Stage `chips`: the chips of one part of the grid, all bands of the selected windows.
 
-Shards are planned before a pixel is read, made one after the other in block order, and each is whole or absent; a
-run that was killed goes on after the last whole shard. A scene that cannot be read costs its own windows only.
+Shards are planned before a pixel is read, made one after the other in block order, and each is whole or absent. A run
+that was killed keeps the shards whose code, parameters, inputs and assets are still the same, and tries again what it
+failed at. A scene that cannot be read costs its own windows only.
 """
 
-import json
-import logging
 import shutil
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
-import pystac
+from pydantic import Field
 
-from tasks.chips.params import ChipsParams
-from tasks.chips.pixels import Pixels, assets_of, read_block, to_geotiff
-from tasks.core import chips as chip_table
+from tasks.chips.shards import ShardWriter, plan_shards, publish, write_shards
 from tasks.core import paths, tables
-from tasks.core.catalog import Catalog, open_catalog
-from tasks.core.errors import EmptyStageError, SceneError
+from tasks.core.catalog import open_catalog
+from tasks.core.errors import EmptyStageError
 from tasks.core.frozen import read_items
-from tasks.core.grid import GridParams, part_of, polygons_wkb
-from tasks.core.log import progress
-from tasks.core.section import load
+from tasks.core.grid import GridParams, part_of
+from tasks.core.section import Section, load
 from tasks.core.sensors import SENSORS, Sensor
-from tasks.core.stage import Summary, address, fingerprint, fresh_work, main, write_json
-from tasks.core.windows import Block, blocks_of
-
-logger = logging.getLogger(__name__)
-Rows = list[dict[str, Any]]
-COPIED = [f.name for f in chip_table.SCHEMA if f.name.endswith("_fraction")]
+from tasks.core.stage import Summary, address, fresh_work, main
 
 
-class Maker:
-    """Makes the shards of one part."""
+class ChipsParams(Section):
+    """How chips are stored, and how much may be lost before the stage gives up."""
 
-    def __init__(self, sensor: Sensor, catalog: Catalog, items: dict[str, pystac.Item]) -> None:
-        self.sensor = sensor
-        self.catalog = catalog
-        self.items = items
-
-    def shard(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> tuple[Rows, Rows]:
-        """Chips of the blocks of one shard, and quarantine rows for the windows that could not be read."""
-        rows: Rows = []
-        quarantine: Rows = []
-        for block, windows in plan:
-            item = self.items[windows["item_id"][0]]
-            try:
-                assets = assets_of(item, self.sensor)
-                pixels = read_block(assets, block, self.sensor, self.catalog)
-            except SceneError as error:
-                logger.warning("quarantined %d windows: %s", windows.height, error)
-                quarantine.append(
-                    {
-                        **tables.quarantine_row(self.sensor.name, item.id, error),
-                        "detail": f"{windows.height} windows, the first {windows['chip_id'][0]}: {error}",
-                        "windows": windows.height,
-                    }
-                )
-                continue
-            rows += self._rows(item, windows, pixels, list(assets))
-        return rows, quarantine
-
-    def _rows(self, item: pystac.Item, windows: pl.DataFrame, pixels: Pixels, bands: list[str]) -> Rows:
-        boxes = windows.select("left", "bottom", "right", "top").to_numpy()
-        epsg, gsd = int(windows["epsg"][0]), float(self.sensor.gsd)
-        properties = item.properties
-        baseline = properties.get("s2:processing_baseline") or properties.get("processing:version") or ""
-        common = {
-            "item_id": item.id,
-            "collection": item.collection_id,
-            "sensor": self.sensor.name,
-            "platform": properties.get("platform", ""),
-            "processing_baseline": str(baseline),
-            "crs": f"EPSG:{epsg}",
-            "height": pixels.shape[-2],
-            "width": pixels.shape[-1],
-            "bands": bands,
-            "unit": self.sensor.unit,
-        }
-        rows = []
-        for index, (row, geometry) in enumerate(
-            zip(windows.iter_rows(named=True), polygons_wkb(epsg, boxes), strict=True)
-        ):
-            own = {name: row[name] for name in ["chip_id", "window_id", "datetime", "mask_provenance", *COPIED]}
-            chip = pixels[index]
-            # Measured on the pixels themselves: the mask may lie on another grid.
-            own["nodata_fraction"] = round(float(np.isnan(chip).any(axis=0).mean()), 6)
-            own["transform"] = [gsd, 0.0, row["left"], 0.0, -gsd, row["top"]]
-            tiff = to_geotiff(chip, bands, epsg, row["left"], row["top"], gsd)
-            rows.append({**common, **own, "geometry": geometry, "pixels": tiff})
-        return rows
-
-
-def plan_shards(windows: pl.DataFrame, sensor: Sensor, cell: int, size: int) -> list[list[tuple[Block, pl.DataFrame]]]:
-    """Blocks of windows grouped into shards of about `size` chips, scene by scene in block order."""
-    shards: list[list[tuple[Block, pl.DataFrame]]] = [[]]
-    filled = 0
-    ordered = windows.sort("item_id", "epsg", "row", "column", descending=[False, False, True, False])
-    for _, scene in ordered.group_by("item_id", maintain_order=True):
-        for block, members in blocks_of(scene, sensor.window_cells, cell):
-            if filled >= size:
-                shards.append([])
-                filled = 0
-            shards[-1].append((block, members))
-            filled += members.height
-    return [shard for shard in shards if shard]
-
-
-def make_shards(
-    plan: Sequence[Sequence[tuple[Block, pl.DataFrame]]], maker: Maker, work: Path, title: str
-) -> Iterator[Rows]:
-    """Write the shards that `work` does not hold yet; yields the quarantine rows of each."""
-    for number, shard in enumerate(progress(plan, title)):
-        path, lost = work / f"shard-{number:05d}.parquet", work / f"shard-{number:05d}.quarantine.json"
-        if not (lost.is_file() and tables.is_whole(path)):
-            rows, quarantine = maker.shard(shard)
-            tables.write_rows(rows, chip_table.SCHEMA, path, geometry="geometry", group=chip_table.GROUP)
-            write_json(lost, quarantine)
-        yield json.loads(lost.read_text())
-
-
-def publish(work: Path, folder: Path) -> None:
-    """Move finished shards to where DVC expects them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for shard in sorted(work.glob("shard-*.parquet")):
-        shutil.copyfile(shard, folder / shard.name)
+    shard_size: int = Field(
+        ge=1, le=4096, description="chips a shard, about: blocks that are read together stay together"
+    )
+    max_quarantined: float = Field(
+        ge=0, le=1, description="share of the selected windows that may be quarantined before the stage fails"
+    )
 
 
 def run(sensor: str, part: str) -> Summary:
@@ -139,13 +42,11 @@ def run(sensor: str, part: str) -> Summary:
     items_file = paths.scenes(sensor) / "items.parquet"
     items = {item.id: item for item in read_items(items_file)}
     plan = plan_shards(windows, description, grid.cell, params.shard_size)
-    inputs = fingerprint(
-        paths.selected(sensor), items_file, params.model_dump(), grid.model_dump(), Path(__file__).parent
-    )
-    work = fresh_work(address("chips", sensor, part), inputs)
+    inputs = (paths.selected(sensor), items_file, params.model_dump(), grid.model_dump())
+    work = fresh_work(address("chips", sensor, part), "tasks.chips", *inputs)
     with open_catalog() as catalog:
-        maker = Maker(description, catalog, items)
-        lost = [row for rows in make_shards(plan, maker, work, f"chips of {sensor} {part}") for row in rows]
+        writer = ShardWriter(description, catalog, items)
+        lost = [row for rows in write_shards(plan, writer, work, f"chips of {sensor} {part}") for row in rows]
     folder = paths.chips(sensor, part)
     publish(work, folder)
     tables.write_rows(

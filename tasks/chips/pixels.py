@@ -22,17 +22,20 @@ def assets_of(item: pystac.Item, sensor: Sensor) -> dict[str, Asset]:
     Raises:
         SceneError: a required band is missing.
     """
-    found = {}
+    found = found_assets(item, sensor)
     for band in sensor.bands:
-        asset = find_asset(item, band.aliases)
-        if asset is not None:
-            found[band.name] = asset
-        elif band.required:
+        if band.required and band.name not in found:
             raise SceneError(
                 "missing-asset",
                 f"scene {item.id} has no band {band.name}: none of {', '.join(band.aliases)} is among its assets",
             )
     return found
+
+
+def found_assets(item: pystac.Item, sensor: Sensor) -> dict[str, Asset]:
+    """The assets of those bands that a scene has, by band name, in the sensor's order."""
+    found = {band.name: find_asset(item, band.aliases) for band in sensor.bands}
+    return {name: asset for name, asset in found.items() if asset is not None}
 
 
 def read_block(assets: dict[str, Asset], block: Block, sensor: Sensor, catalog: Catalog) -> Pixels:

@@ -17,7 +17,7 @@ from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 from urllib3 import Retry
 
-from tasks.core import embedded
+from tasks.core import embedded, reach
 from tasks.core.errors import CatalogError, ParamsError
 from tasks.core.section import Section, load, read_params
 
@@ -69,6 +69,7 @@ class Catalog:
         self._endpoints = endpoints
         self._client: Client | None = None
         self._next = 0.0
+        self._versions: dict[str, str | None] = {}
 
     @property
     def url(self) -> str:
@@ -136,6 +137,12 @@ class Catalog:
 
             return str(planetary_computer.sign_url(href))
         return href
+
+    def version(self, href: str) -> str | None:
+        """What the server says of the version of a frozen href's file, asked once a run; see `reach.version`."""
+        if href not in self._versions:
+            self._versions[href] = reach.version(self.href(href))
+        return self._versions[href]
 
     def gdal_options(self) -> dict[str, Any]:
         """What GDAL must know to read this catalog's assets."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from tasks.core.errors import CatalogError
 
 SCHEME = "embedded:"
+PROGRAM = "tasks.core.embedded_server"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def resolve(href: str, endpoints: Endpoints) -> str:
 
 
 @contextmanager
-def serve(folder: Path, middleware: str = "", search: bool = True) -> Iterator[Endpoints]:
+def serve(folder: Path, search: bool = True, program: str = PROGRAM) -> Iterator[Endpoints]:
     """Serve `folder`, laid out as `samples/` is, until the context ends.
 
     The servers are another process: a reader that holds Python's lock while it waits for bytes would otherwise wait
@@ -47,22 +48,15 @@ def serve(folder: Path, middleware: str = "", search: bool = True) -> Iterator[E
 
     Args:
         folder: holds `catalog/collections`, `catalog/items` and the assets.
-        middleware: `module:Class` of an ASGI middleware before the file server; tests inject faults with it.
         search: serve the STAC API too. Reading needs the files alone.
+        program: module that is run as the servers; tests give one that puts faults before the file server.
 
     Raises:
         CatalogError: the folder holds no catalog, or a server does not start.
     """
     if not (folder / "catalog" / "collections").is_dir():
         raise CatalogError(f"{folder}/catalog/collections is not there; the embedded catalog needs the sample scenes")
-    command = [
-        sys.executable,
-        "-m",
-        "tasks.core.embedded_server",
-        str(folder),
-        middleware,
-        "search" if search else "files",
-    ]
+    command = [sys.executable, "-m", program, str(folder), "search" if search else "files"]
     # This code, wherever the reader was started from.
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path}

@@ -5,7 +5,6 @@ asset hrefs relative to the folder, and the assets. Run by `embedded.serve`: pri
 and ends, with everything it started, when its standard input closes.
 """
 
-import importlib
 import json
 import shutil
 import socket
@@ -27,7 +26,7 @@ START_TIMEOUT = 20.0
 
 @contextmanager
 def serve_files(folder: Path, middleware: Any = None) -> Iterator[str]:
-    """Serve files with byte ranges on a free port; yields the root URL."""
+    """Serve files with byte ranges on a free port, behind an ASGI `middleware` if one is given; yields the root URL."""
     import uvicorn
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
@@ -111,13 +110,11 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def main(folder: str, middleware: str, what: str) -> None:
+def main(folder: str, what: str, middleware: Any = None) -> None:
     """Serve until standard input closes: the files, and the STAC API too if `what` is "search"."""
-    module, _, name = middleware.partition(":")
-    faults = getattr(importlib.import_module(module), name) if module else None
     root = Path(folder)
     with ExitStack() as stack:
-        files = stack.enter_context(serve_files(root, faults))
+        files = stack.enter_context(serve_files(root, middleware))
         api = stack.enter_context(serve_api(root, files)) if what == "search" else ""
         sys.stdout.write(json.dumps({"api": api, "files": files}) + "\n")
         sys.stdout.flush()

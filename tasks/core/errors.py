@@ -13,6 +13,10 @@ class ParamsError(EarthloomError):
     exit_code = 2
 
 
+class CodeError(EarthloomError):
+    """What a module reaches cannot be known, so nothing it made can be told from what other code made."""
+
+
 class CatalogError(EarthloomError):
     """The STAC API cannot be reached, or answers something that is not STAC."""
 

@@ -1,7 +1,8 @@
-"""Logs: for people on a terminal, one JSON object a line otherwise."""
+"""Logs: rich on a terminal, plain lines in a pipe, one JSON object a line where EARTHLOOM_LOG=json asks for it."""
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any, TypeVar
@@ -11,6 +12,13 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 console = Console(stderr=True)
+FORMAT = "EARTHLOOM_LOG"
+"""Variable of the environment that asks for JSON; a flow sets it for the commands it relays."""
+CHATTY = (
+    "httpx", "httpcore", "urllib3", "rasterio", "pystac_client", "uvicorn",
+    "stac_io", "stac", "rustac", "stac_geoparquet",
+)  # fmt: skip
+"""Loggers of libraries whose every step is no news."""
 T = TypeVar("T")
 
 
@@ -34,18 +42,31 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(body, default=str)
 
 
+class LineFormatter(logging.Formatter):
+    """`12:03:44 chips@landsat-a: 64 windows`: the time, the level if it is one to look at, whose line it is."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as a line, with its traceback below if it has one."""
+        level = f"{record.levelname} " if record.levelno > logging.INFO else ""
+        instance = getattr(record, "task_run_name", "")  # of an instance that a flow runs
+        record.message = f"{level}{f'{instance}: ' if instance else ''}{record.getMessage()}"
+        line = f"{self.formatTime(record, '%H:%M:%S')} {record.message}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
 def setup(level: int = logging.INFO) -> None:
-    """Send the root logger to stderr: rich on a terminal, JSON lines otherwise."""
-    handler: logging.Handler
-    if sys.stderr.isatty():
+    """Send the root logger to stderr, in the form that suits who reads it; see the head of this page."""
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if os.environ.get(FORMAT) == "json":
+        handler.setFormatter(JsonFormatter())
+    elif sys.stderr.isatty():
         handler = RichHandler(console=console, show_path=False, markup=False)
         handler.setFormatter(logging.Formatter("%(message)s"))
     else:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(JsonFormatter())
+        handler.setFormatter(LineFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("httpx", "httpcore", "urllib3", "rasterio", "pystac_client", "uvicorn", "fiona"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def progress(items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:

@@ -7,6 +7,11 @@ WORK = Path(".earthloom/work")
 """Partial results of a stage that was killed. Outside DVC's outputs, which are removed before a run."""
 
 
+def code(stage: str) -> Path:
+    """What code a stage reaches, by hashes; see `tasks.core.code`."""
+    return DATA / "code" / f"{stage}.json"
+
+
 def scenes(sensor: str) -> Path:
     """Folder of the frozen STAC items: items.parquet, labels.parquet, thumbnails/."""
     return DATA / "scenes" / sensor

@@ -37,6 +37,23 @@ def fault(error: Exception, what: str, url: str) -> SceneError | UnreachableErro
     return SceneError(reason, f"{what}: {text}")
 
 
+def version(url: str) -> str | None:
+    """What a server says of the version of a file: its entity tag, time of change and length.
+
+    None where it says nothing, or gives no answer: then nobody can tell whether the file is as it was. Objects of a
+    store that is not asked over HTTP are taken as they are named: their keys are those of finished products.
+    """
+    if not url.startswith("http"):
+        return url
+    try:
+        with requests.get(url, headers={"Range": "bytes=0-0"}, timeout=10, stream=True) as answer:
+            length = answer.headers.get("Content-Range") or answer.headers.get("Content-Length")
+            told = [answer.headers.get("ETag"), answer.headers.get("Last-Modified"), length]
+            return " ".join(filter(None, told)) if answer.ok and any(told[:2]) else None
+    except requests.RequestException:
+        return None
+
+
 def _ask(url: str) -> int | None:
     """Status of a request for the first byte; 503 if there is no answer at all."""
     try:

@@ -15,6 +15,7 @@ from typing import Any
 import cyclopts
 
 from tasks.core import log, paths
+from tasks.core.code import code
 from tasks.core.errors import EarthloomError, MissingInputError, StorageError
 
 logger = logging.getLogger(__name__)
@@ -102,10 +103,15 @@ def atomic(path: Path) -> Iterator[Path]:
         raise
 
 
+def as_json(value: Any) -> str:
+    """`value` as the text of a file: sorted keys, a line each."""
+    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` with sorted keys, atomically."""
+    """Write `value` as `as_json` gives it, atomically."""
     with atomic(path) as partial:
-        partial.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        partial.write_text(as_json(value))
 
 
 def read_json(path: Path) -> Any:
@@ -128,18 +134,22 @@ def require(path: Path) -> Path:
     return path
 
 
-def fresh_work(name: str, fingerprint: str) -> Path:
-    """The work folder of an instance, emptied unless it was begun with the same `fingerprint`.
+def fresh_work(name: str, module: str, *inputs: Any) -> Path:
+    """The work folder of an instance, emptied unless it was begun by the same code from the same inputs.
 
-    What a killed run had finished is used again only if inputs, parameters and code are those it was made from.
+    Args:
+        name: address of the instance.
+        module: does the work; what it reaches is the code.
+        inputs: files, folders and parameters that the work is made from; see `fingerprint`.
     """
     folder = paths.work(name)
     marker = folder / "fingerprint"
-    if not marker.is_file() or marker.read_text() != fingerprint:
+    made_from = fingerprint(code(module), *inputs)
+    if not marker.is_file() or marker.read_text() != made_from:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         with atomic(marker) as partial:
-            partial.write_text(fingerprint)
+            partial.write_text(made_from)
     return folder
 
 
@@ -149,7 +159,7 @@ def fingerprint(*parts: Any) -> str:
     for part in parts:
         if isinstance(part, Path):
             for file in sorted(part.rglob("*")) if part.is_dir() else [part]:
-                if file.is_file() and "__pycache__" not in file.parts:
+                if file.is_file():
                     digest.update(str(file.relative_to(part)).encode() + file.read_bytes())
         else:
             digest.update(json.dumps(part, sort_keys=True, default=str).encode())

@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 
 from tasks.core.section import Section
-from tasks.scoring.names import Control
+from tasks.inference.controls import ControlName
 
 
 class EvaluateParams(Section):
@@ -13,13 +13,13 @@ class EvaluateParams(Section):
     threads: int = Field(ge=0, description="CPU threads, 0 for all")
     batch: int = Field(ge=1, description="questions answered side by side")
     max_new_tokens: int = Field(ge=1, description="longest answer")
-    controls: list[Control] = Field(description="what the model is asked again with, each beside its score")
+    controls: list[ControlName] = Field(description="what the model is asked again with, each beside its score")
     bootstrap: int = Field(ge=100, description="resamplings of the test chips behind each confidence interval")
     seed: int = Field(ge=0, description="of the resampling")
 
     @field_validator("controls")
     @classmethod
-    def _is_each_once(cls, controls: list[Control]) -> list[Control]:
+    def _is_each_once(cls, controls: list[ControlName]) -> list[ControlName]:
         doubled = sorted({name for name in controls if controls.count(name) > 1})
         if doubled:
             raise ValueError(f"each control once; {', '.join(doubled)} stands more than once")

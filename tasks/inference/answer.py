@@ -1,7 +1,7 @@
 """A trained checkpoint that answers questions about images: load, ask, decode."""
 
 import json
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from torch import Tensor
 from models.earthdial.generate import stream
 from models.earthdial.model import EarthDialForConditionalGeneration
 from models.earthdial.prompt import CONTROL_TOKENS, SYSTEM, PromptError, encode, render
-from models.earthdial.slots import Prompt, answer_all
 from tasks.core.errors import MissingInputError, TrainingError
 from tasks.core.stage import read_json
 from tasks.inference.pixels import NORMALISATION_FILE, Image, Normalisation, Tiles, batch_images
@@ -122,38 +121,10 @@ class Answerer:
         """
         yield from stream(self.model, self.tokenizer, self.inputs(question, max_new_tokens), max_new_tokens)
 
-    def ask(self, questions: Sequence[Question], batch: int, max_new_tokens: int, blank: bool = False) -> list[str]:
-        """Answers by greedy decoding, in the order of the questions.
-
-        Args:
-            questions: what is asked, each about its images.
-            batch: questions answered side by side; when one has ended, the next takes its place.
-            max_new_tokens: longest answer.
-            blank: replace every pixel by the training mean: the no-image baseline. Questions that then are alike to
-                the model are answered once.
-        """
-        ids = [self.encode(question) for question in questions]
-        same = list(range(len(questions)))
-        if blank:
-            first: dict[Hashable, int] = {}
-            same = [first.setdefault((tuple(ids[i]), _but_pixels(questions[i])), i) for i in same]
-        order = sorted(set(same), key=lambda index: (len(ids[index]), index))
-        prompts = (Prompt(ids[i], max_new_tokens, batch_images(questions[i].images, blank)) for i in order)
-        answers: dict[int, str] = {}
-        for done in answer_all(self.model, prompts, batch):
-            answers[order[done.number]] = self.decode(done.ids)
-        return [answers[index] for index in same]
-
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an answer."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text.strip()
-
-
-def _but_pixels(question: Question) -> Hashable:
-    """What the model is told of a question's images besides their pixels."""
-    parts = [(image.count, image.wavelengths, image.mask, image.days) for image in question.images]
-    return tuple((count, *(tensor.numpy().tobytes() for tensor in told)) for count, *told in parts)
 
 
 def check_checkpoint(folder: Path) -> None:

@@ -223,6 +223,36 @@ class Shard:
         return content
 
 
+class ShardReader:
+    """GeoTIFFs of chips from their shards; some shards stay open, and the row group that was read last."""
+
+    def __init__(self, shards: int = 64) -> None:
+        self._shards: OrderedDict[str, Shard] = OrderedDict()
+        self._max_shards = shards
+        self._group: tuple[tuple[str, int], list[bytes]] = (("", 0), [])
+        """One row group of all shards: kept for each of them they would outgrow the cache."""
+
+    def content(self, image: ImageRef) -> bytes:
+        """A chip's GeoTIFF.
+
+        Raises:
+            TrainingError: the shard does not hold the chip.
+        """
+        shard = self._shard(image.shard)
+        group, row = shard.place(image.chip_id)
+        if self._group[0] != (image.shard, group):
+            self._group = ((image.shard, group), shard.pixels(group))
+        return self._group[1][row]
+
+    def _shard(self, shard: str) -> "Shard":
+        if shard not in self._shards:
+            self._shards[shard] = Shard(Path(shard))
+        self._shards.move_to_end(shard)
+        while len(self._shards) > self._max_shards:
+            self._shards.popitem(last=False)
+        return self._shards[shard]
+
+
 class ChipReader:
     """Images of samples from the shards of their chips, cut into the model's tiles; the last used are kept, uncut."""
 
@@ -234,10 +264,7 @@ class ChipReader:
         self._room = cache_mb * 2**20
         self._images: OrderedDict[str, Image] = OrderedDict()
         self._held = 0
-        self._shards: OrderedDict[str, Shard] = OrderedDict()
-        self._most_shards = shards
-        self._group: tuple[tuple[str, int], list[bytes]] = (("", 0), [])
-        """The row group read last, one of all shards: kept for each of them they would outgrow the cache."""
+        self._shards = ShardReader(shards)
 
     def images(self, sample: Sample, change: Callable[[Image], Image] | None = None) -> list[Tiles]:
         """One for each `<image>` of the sample, in order.
@@ -258,25 +285,10 @@ class ChipReader:
         if key in self._images:
             self._images.move_to_end(key)
             return self._images[key]
-        pixels = read_geotiff(self._content(image), f"chip {image.chip_id} in {image.shard}")
+        pixels = read_geotiff(self._shards.content(image), f"chip {image.chip_id} in {image.shard}")
         composed = compose(pixels, image.sensor, image.bands, self.normalise)
         self._images[key] = composed
         self._held += composed.pixels.nbytes
         while self._held > self._room and len(self._images) > 1:
             self._held -= self._images.popitem(last=False)[1].pixels.nbytes
         return composed
-
-    def _content(self, image: ImageRef) -> bytes:
-        shard = self._shard(image.shard)
-        group, row = shard.place(image.chip_id)
-        if self._group[0] != (image.shard, group):
-            self._group = ((image.shard, group), shard.pixels(group))
-        return self._group[1][row]
-
-    def _shard(self, shard: str) -> "Shard":
-        if shard not in self._shards:
-            self._shards[shard] = Shard(Path(shard))
-        self._shards.move_to_end(shard)
-        while len(self._shards) > self._most_shards:
-            self._shards.popitem(last=False)
-        return self._shards[shard]

@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pyarrow as pa
 from tasks.core import chips as chip_table
 from tasks.core import tables
 from tasks.core.arrow_shards import read_rows
+from tasks.core.code import code
 from tasks.core.stage import fingerprint, write_json
 from tasks.instruct.moments import Moments, add_image
 from tasks.instruct.policy import Notes, RowError
@@ -94,12 +94,9 @@ def identity(piece: Piece, converter: Converter, strict: bool) -> str:
     """What a piece is made from: its source file as it lies there, its rows, the registry, the policy, this code."""
     stat = piece.shard.path.stat()
     source = [piece.shard.path.name, stat.st_size, stat.st_mtime_ns, piece.start, piece.stop]
-    return fingerprint(source, converter.dataset, repr(converter.entry), repr(converter.columns), strict, _code())
-
-
-@cache
-def _code() -> str:
-    return fingerprint(Path(__file__).parent)
+    return fingerprint(
+        source, converter.dataset, repr(converter.entry), repr(converter.columns), strict, code(__name__)
+    )
 
 
 def finished(piece: Piece, folder: Path, made_from: str) -> Tally | None:

@@ -1,4 +1,4 @@
-"""`python -m tasks.labels --sensor <sensor>`: labels of every candidate window of one sensor.
+"""Stage `labels`: labels of every candidate window of one sensor.
 
 Where label items of the catalog cover a scene, they are measured in its windows: polygons by exact area, rasters by
 share of pixels, tags as they stand. Where none does, land cover is read from the scene's own bands by documented
@@ -7,12 +7,13 @@ rules (tasks/labels/spectral.py), and each such row is marked as derived.
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 import pystac
 import shapely
+from pydantic import Field
 
 from tasks.core import paths, tables
 from tasks.core.catalog import Catalog, open_catalog
@@ -21,15 +22,24 @@ from tasks.core.frozen import read_items
 from tasks.core.grid import GridParams
 from tasks.core.log import progress
 from tasks.core.raster import calibrate, find_asset, open_asset, read_onto
-from tasks.core.section import load
+from tasks.core.section import Section, load
 from tasks.core.sensors import SENSORS, Sensor
 from tasks.core.stage import Summary, main, write_json
 from tasks.core.windows import Block, blocks_of
 from tasks.labels import measure, spectral
-from tasks.labels.params import LabelsParams
-from tasks.labels.sources import GSD_FACTOR, LabelSource, vocabulary
+from tasks.labels.sources import GSD_FACTOR, LabelSource, SourceParams, vocabulary
 
 logger = logging.getLogger(__name__)
+
+
+class LabelsParams(Section):
+    """`labels:` in params.yaml."""
+
+    min_fraction: float = Field(gt=0, le=1, description="a label covering less of a window is not there")
+    spectral: Literal["auto", "always", "never"] = Field(
+        description="read land cover from the bands; auto: only where no label source covers the scene"
+    )
+    sources: dict[str, SourceParams] = Field(description="by collection")
 
 
 def label_scene(

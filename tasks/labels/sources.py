@@ -2,26 +2,46 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import pyogrio
-import pyogrio.errors
 import pystac
 import shapely
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 from pyproj import Transformer
 
 from tasks.core.catalog import Catalog
 from tasks.core.errors import SceneError
 from tasks.core.raster import find_asset, open_asset, read_onto
 from tasks.core.reach import fault
+from tasks.core.section import Section
 from tasks.core.windows import Block
 from tasks.labels import measure
-from tasks.labels.params import SourceParams
 
+Kind = Literal["polygon", "tag", "raster"]
 GSD_FACTOR = 2
 """Labels are measured at twice the sensor's GSD: a quarter of the pixels, a thousand a window."""
+
+
+class SourceParams(Section):
+    """One label source, by the name of its collection in the catalog."""
+
+    kind: Kind = Field(description="polygon: areas; tag: holds somewhere within a footprint; raster: classes by value")
+    asset: str | None = Field(None, description="asset with the features, for polygon and tag")
+    attribute: str = Field("class", description="attribute of a feature that names its class")
+    rasters: dict[str, dict[str, tuple[float, float]]] = Field(
+        default_factory=dict, description="for raster: asset -> class -> values from (included) to (excluded)"
+    )
+    change: list[str] = Field(default_factory=list, description="classes that say what changed, not what is there")
+    rename: dict[str, str] = Field(default_factory=dict, description="class of the source -> label")
+    complete: bool = Field(description="whether a class that is not named is not there; OSM is not complete")
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> "SourceParams":
+        if (self.kind == "raster") != bool(self.rasters) or (self.kind == "raster") == bool(self.asset):
+            raise ValueError("a raster source needs 'rasters', every other kind needs 'asset'")
+        return self
 
 
 @dataclass
@@ -66,6 +86,8 @@ class LabelSource:
 
     def _features(self, block: Block) -> tuple[NDArray[Any], NDArray[np.str_]]:
         """Features near the block, in its metres, with their labels."""
+        import pyogrio.errors  # here, for it brings geopandas with it, and most who import this module read no features
+
         asset = self.item.assets.get(self.params.asset or "")
         if asset is None:
             raise SceneError("missing-asset", f"label item {self.item.id} has no asset '{self.params.asset}'")

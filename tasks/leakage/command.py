@@ -8,12 +8,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from tasks.benchmarks.registry import HELD_OUT
 from tasks.core import log, paths
 from tasks.core.errors import LeakageError
 from tasks.core.stage import write_json
+from tasks.leakage.names import side_name
 
-DEMO = "demo"
-"""The demo's own held-out questions, as the board calls them."""
 IMPORTED = Path("data/benchmarks/imported")
 
 
@@ -68,7 +68,7 @@ def locate(given: str) -> Path:
     Raises:
         LeakageError: neither a name nor a path leads to files.
     """
-    if given == DEMO:
+    if given == HELD_OUT.name:
         return paths.mixture("3") / "test.parquet"
     imported = IMPORTED / given
     if (imported / "samples.parquet").is_file():
@@ -79,13 +79,6 @@ def locate(given: str) -> Path:
         f"there is no benchmark '{given}' in {IMPORTED}, and no file of that name; "
         f"`earthloom bench import {given} PATH` makes it"
     )
-
-
-def side_name(path: Path) -> str:
-    """A name from a path: data/mixture/3/train.parquet -> mixture-3-train; a folder by its own name."""
-    if path.is_dir() or path.name == "samples.parquet":
-        return (path if path.is_dir() else path.parent).resolve().name
-    return "-".join(path.resolve().with_suffix("").parts[-3:])
 
 
 def table(training: str, summaries: list[dict[str, Any]]) -> Table:

@@ -1,124 +1,32 @@
-"""`python -m tasks.qa --sensor <sensor> --part <part>`: conversations about the chips of one part of the grid."""
+"""Stage `qa`: conversations about the chips of one part of the grid, each answer verified against the labels."""
 
-import json
-import logging
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections import Counter
+from typing import Literal
 
-import pyarrow as pa
+from pydantic import Field
 
 from tasks.core import conversations, paths, tables
 from tasks.core.errors import EmptyStageError
-from tasks.core.log import progress
-from tasks.core.section import load
-from tasks.core.sensors import SENSORS
-from tasks.core.stage import Summary, main, read_json
-from tasks.qa import generator
-from tasks.qa.facts import Draft, Label, Source, Subject
-from tasks.qa.params import QAParams
-from tasks.qa.verify import VERIFIED, verify
-
-logger = logging.getLogger(__name__)
-REJECTED = pa.schema(
-    [
-        ("chip_id", pa.string()),
-        ("question", pa.string()),
-        ("answer", pa.string()),
-        ("question_type", pa.string()),
-        ("reason", pa.string()),
-    ]
-)
-"""One row for every pair the verifier did not believe, and for every chip left with too few."""
+from tasks.core.section import Section, load
+from tasks.core.stage import Summary, main
+from tasks.qa.generator import Generator
+from tasks.qa.templates import TemplateGenerator
+from tasks.qa.write_pairs import REJECTED, ask, subjects
 
 
-def subjects(chip_ids: Iterable[str], sensor: str) -> Iterator[Subject]:
-    """Chips with their labels, in the order of `chip_ids`."""
-    folder = paths.labels(sensor)
-    known = {
-        name: Source(name, told["kind"], told["complete"], tuple(told["labels"]))
-        for name, told in read_json(folder / "sources.json").items()
-    }
-    wanted = list(chip_ids)
-    rows = defaultdict(list)
-    for row in tables.read(folder / "labels.parquet").to_pylist():
-        rows[row["chip_id"]].append(
-            Label(row["label"], row["source"], row["kind"], row["fraction"], row["count"], row["position"])
-        )
-    for chip_id in wanted:
-        labels = tuple(rows[chip_id])
-        yield Subject(chip_id, sensor, labels, {label.source: known[label.source] for label in labels})
+class QAParams(Section):
+    """How conversations are generated."""
+
+    generator: Literal["template"] = Field(description="who writes the pairs; templates grounded in the labels")
+    seed: int = Field(ge=0, description="with the chip's id, decides what is asked about it")
+    pairs_per_chip: int = Field(ge=1, le=32, description="question-answer pairs a chip, at most")
+    min_pairs: int = Field(ge=1, description="a chip with fewer verified pairs is rejected")
+    turns: int = Field(ge=1, le=16, description="pairs a conversation")
 
 
-def converse(
-    subject: Subject, pairs: Sequence[Draft], writer: generator.Generator, params: QAParams
-) -> list[dict[str, Any]]:
-    """Rows of conversations of `params.turns` pairs each, tagged for all bands of the sensor."""
-    rows = []
-    for number, start in enumerate(range(0, len(pairs), params.turns)):
-        turns = pairs[start : start + params.turns]
-        types = {turn.question_type for turn in turns}
-        task_tags = ["[classify]"] if types <= {"dominant", "list"} else []
-        text = conversations.dump(
-            [(turn.question, turn.answer) for turn in turns], [*task_tags, SENSORS[subject.sensor].tag]
-        )
-        rows.append(
-            {
-                "conversation_id": f"{subject.chip_id}#{number}",
-                "chip_id": subject.chip_id,
-                "sensor": subject.sensor,
-                "task": turns[0].question_type if len(types) == 1 else "mixed",
-                "conversations": text,
-                "turns": [
-                    {
-                        "question": turn.question,
-                        "answer": turn.answer,
-                        "question_type": turn.question_type,
-                        "claim": json.dumps(turn.claim, sort_keys=True),
-                        "labels_used": list(turn.labels_used),
-                        "verdict": VERIFIED,
-                    }
-                    for turn in turns
-                ],
-                "label_sources": sorted(subject.sources),
-                "generator": writer.name,
-                "model_hash": writer.model_hash,
-                "prompt_hash": writer.prompt_hash,
-                "seed": params.seed,
-            }
-        )
-    return rows
-
-
-def ask(
-    asked: Sequence[Subject], writer: generator.Generator, params: QAParams
-) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Conversations about every chip, and what was rejected with its reason."""
-    rows: list[dict[str, Any]] = []
-    rejected: list[dict[str, str]] = []
-    for subject, drafts in zip(asked, progress(writer.generate(asked), "writing pairs", len(asked)), strict=True):
-        good = []
-        for draft in drafts:
-            verdict = verify(draft, subject)
-            if verdict == VERIFIED:
-                good.append(draft)
-            else:
-                rejected.append(_rejection(subject, verdict, draft))
-        if len(good) < params.min_pairs:
-            rejected.append(_rejection(subject, f"only {len(good)} verified pairs, qa.min_pairs is {params.min_pairs}"))
-        else:
-            rows += converse(subject, good, writer, params)
-    return rows, rejected
-
-
-def _rejection(subject: Subject, reason: str, draft: Draft | None = None) -> dict[str, str]:
-    return {
-        "chip_id": subject.chip_id,
-        "question": draft.question if draft else "",
-        "answer": draft.answer if draft else "",
-        "question_type": draft.question_type if draft else "chip",
-        "reason": reason,
-    }
+def make(params: QAParams) -> Generator:
+    """The generator that params.yaml asks for."""
+    return TemplateGenerator(params.pairs_per_chip, params.seed)
 
 
 def run(sensor: str, part: str) -> Summary:
@@ -126,7 +34,7 @@ def run(sensor: str, part: str) -> Summary:
     params = load(QAParams, "qa")
     shards = tables.read_shards(paths.chips(sensor, part), ["chip_id"])
     chip_ids = sorted(shards["chip_id"].to_pylist()) if shards.num_rows else []
-    rows, rejected = ask(list(subjects(chip_ids, sensor)), generator.make(params), params)
+    rows, rejected = ask(list(subjects(chip_ids, sensor)), make(params), params.turns, params.min_pairs, params.seed)
     folder = paths.qa(sensor, part)
     tables.write_rows(rejected, REJECTED, folder / "rejected.parquet")
     if chip_ids and not rows:

@@ -1,11 +1,9 @@
-"""The interface of everything that writes question-answer pairs, and the choice among them."""
+"""The interface of everything that writes question-answer pairs."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tasks.qa.facts import Draft, Subject
-from tasks.qa.params import QAParams
-from tasks.qa.templates import TemplateGenerator
 
 
 class Generator(Protocol):
@@ -20,8 +18,3 @@ class Generator(Protocol):
     def generate(self, subjects: Sequence[Subject]) -> Iterator[list[Draft]]:
         """Drafts for each subject, in order. A subject may get none."""
         ...
-
-
-def make(params: QAParams) -> Generator:
-    """The generator that params.yaml asks for."""
-    return TemplateGenerator(params.pairs_per_chip, params.seed)

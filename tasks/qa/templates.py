@@ -1,11 +1,9 @@
 """Pairs from templates grounded in the labels: nothing is asked that the labels do not answer."""
 
-import hashlib
-import inspect
 import random
-import sys
 from collections.abc import Callable, Iterator, Sequence
 
+from tasks.core.code import code
 from tasks.core.grid import stable_hash
 from tasks.qa.facts import MARGIN, SHARES, Draft, Subject, share_name
 
@@ -21,7 +19,7 @@ class TemplateGenerator:
     def __init__(self, pairs: int, seed: int) -> None:
         self.pairs = pairs
         self.seed = seed
-        self.prompt_hash = hashlib.sha256(inspect.getsource(sys.modules[__name__]).encode()).hexdigest()[:16]
+        self.prompt_hash = code(__name__)[:16]
 
     def generate(self, subjects: Sequence[Subject]) -> Iterator[list[Draft]]:
         """Drafts for each subject; what is asked depends on the seed and the chip's id alone."""

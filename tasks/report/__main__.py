@@ -11,6 +11,7 @@ from tasks.board.page import page as board_page
 from tasks.core import paths
 from tasks.core.section import load
 from tasks.core.stage import Summary, atomic, main
+from tasks.inference.controls import CONTROLS
 from tasks.report import charts, data, gallery, maps, story, svg, world
 from tasks.report.params import ReportParams
 from tasks.report.template import environment
@@ -54,7 +55,11 @@ def context(dataset: data.Dataset, params: ReportParams) -> Mapping[str, Any]:
         "board": paths.report_board().name,
         "standing": story.standing,
         "controls": list(charts.bars(dataset.scores["overall"])),
-        "control_titles": charts.CONTROLS,
+        "control_titles": charts.CONTROL_TITLES,
+        "control_marks": {
+            "majority": Markup('<span class="k majority"></span>'),
+            **{control.key: svg.key_mark(control) for control in CONTROLS.values()},
+        },
         "certificate": dataset.certificate,
         "origins": story.origins(dataset),
         "label_sources": story.label_sources(dataset),

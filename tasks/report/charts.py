@@ -6,21 +6,19 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tasks.inference.controls import CONTROLS
 from tasks.report.data import SensorData, Training
 from tasks.report.maps import REASONS
-from tasks.report.svg import CONTROL_MARKS, Plot, plain
+from tasks.report.svg import Plot, mark_style, plain
 
 STAGE_TITLES = {
     "1": "Stage 1, pretraining",
     "2": "Stage 2, RGB and temporal",
     "3": "Stage 3, multispectral and SAR",
 }
-CONTROLS = {
+CONTROL_TITLES = {
     "majority": "always giving the most frequent answer",
-    "no_image": "the same model without the image",
-    "other_image": "the same model shown another chip",
-    "shuffled_bands": "the same model with the bands shuffled",
-    "greyed": "the same model with the bands greyed",
+    **{control.key: control.title for control in CONTROLS.values()},
 }
 """What a score must beat, by its name in scores.json: as many of them as `evaluate.controls` asked for."""
 MOST_POINTS = 400
@@ -228,8 +226,8 @@ def losses(training: Sequence[Training], past: float) -> list[Mapping[str, Any]]
 
 
 def bars(score: Mapping[str, Any]) -> dict[str, float]:
-    """What one score must beat, in the order of `CONTROLS`."""
-    return {name: float(score[name]) for name in CONTROLS if name in score}
+    """What one score must beat, in the order of `CONTROL_TITLES`."""
+    return {name: float(score[name]) for name in CONTROL_TITLES if name in score}
 
 
 def scores(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Markup:
@@ -237,7 +235,8 @@ def scores(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Markup:
     row, start = 30.0, 96.0
     said = "; ".join(
         ", ".join(
-            [f"{name}: model {score['accuracy']:.2f}"] + [f"{CONTROLS[c]} {v:.2f}" for c, v in bars(score).items()]
+            [f"{name}: model {score['accuracy']:.2f}"]
+            + [f"{CONTROL_TITLES[c]} {v:.2f}" for c, v in bars(score).items()]
         )
         for name, score in rows
     )
@@ -264,11 +263,11 @@ def scores(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Markup:
         plot.line(low, middle, high, middle, "whisker")
         for end in (low, high):
             plot.line(end, middle - 4, end, middle + 4, "whisker")
-        for control, value in beside.items():
-            if control in CONTROL_MARKS:
-                start_of_it = f"M{plot.x(value):.1f} {middle:.1f}"
-                plot.body.append(f'<path class="base blank {control}" d="{start_of_it}{CONTROL_MARKS[control]}"/>')
-            else:
-                plot.line(plot.x(value), y - 3, plot.x(value), y + 23, f"base {control}")
+        if "majority" in beside:
+            plot.line(plot.x(beside["majority"]), y - 3, plot.x(beside["majority"]), y + 23, "base majority")
+        for control in CONTROLS.values():
+            if control.key in beside:
+                shape = f"M{plot.x(beside[control.key]):.1f} {middle:.1f}{control.mark}"
+                plot.body.append(f'<path class="control" style="{mark_style(control)}" d="{shape}"/>')
         plot.text(plot.width - 8, middle + 4, f"n = {plain(score['n'])}", "tick", "end")
     return plot.render()

@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from tasks.core import geotiff
 from tasks.core.data_url import data_url
+from tasks.inference.controls import CONTROLS
 from tasks.report import png
 from tasks.report.data import SensorData
 from tasks.report.params import ReportParams
 
-CONTROLS = {
-    "blank_answer": "without the image",
-    "other_image_answer": "shown another chip",
-    "shuffled_bands_answer": "bands shuffled",
-    "greyed_answer": "bands greyed",
+CONTROL_ANSWERS = {
+    **{control.column: control.short for control in CONTROLS.values()},
     "majority_answer": "most frequent",
 }
 """Columns of predictions: how an answer came about that is no answer to this image."""
@@ -27,7 +25,7 @@ MODALITIES = {"rgb": "true colour", "ms": "all bands", "sar": "radar"}
 
 
 @dataclass(frozen=True)
-class Picture:
+class Rendering:
     """One rendering of a chip."""
 
     title: str
@@ -68,7 +66,7 @@ class Card:
     date: str
     ground: str
     mask: str
-    pictures: Sequence[Picture]
+    pictures: Sequence[Rendering]
     labels: Sequence[Mapping[str, Any]]
     turns: Sequence[Turn]
 
@@ -80,7 +78,7 @@ def cards(data: SensorData, predictions: pl.DataFrame, parts: Sequence[str], par
     rows = {row["chip_id"]: row for row in data.chips.filter(pl.col("chip_id").is_in(chosen)).iter_rows(named=True)}
     labels = data.labels.filter(pl.col("chip_id").is_in(chosen)).partition_by("chip_id", as_dict=True)
     turns = data.turns.filter(pl.col("chip_id").is_in(chosen)).partition_by("chip_id", as_dict=True)
-    said = predictions.filter(pl.col("chip_id").is_in(chosen))
+    said = predictions.filter(pl.col("image_id").is_in(chosen))
     out = []
     for chip_id in chosen:
         row = rows[chip_id]
@@ -104,7 +102,7 @@ def cards(data: SensorData, predictions: pl.DataFrame, parts: Sequence[str], par
 
 def choose(data: SensorData, predictions: pl.DataFrame, count: int) -> list[str]:
     """Chips with questions, the richest of each scene first; two thirds that the model was asked about."""
-    asked = set(predictions["chip_id"].to_list())
+    asked = set(predictions["image_id"].to_list())
     variety = data.turns.group_by("chip_id").agg(types=pl.col("question_type").n_unique())
     classes = data.labels.group_by("chip_id").agg(classes=pl.col("label").n_unique())
     ranked = (
@@ -128,13 +126,13 @@ def _labels(rows: pl.DataFrame) -> list[Mapping[str, Any]]:
 def _turns(rows: pl.DataFrame, predictions: pl.DataFrame) -> list[Turn]:
     out = []
     for row in rows.iter_rows(named=True):
-        same = predictions.filter((pl.col("chip_id") == row["chip_id"]) & (pl.col("question") == row["question"]))
+        same = predictions.filter((pl.col("image_id") == row["chip_id"]) & (pl.col("question") == row["question"]))
         answers = [
             Answer(
                 MODALITIES.get(p["modality"], p["modality"]),
                 p["answer"],
                 bool(p["correct"]),
-                [(how, p[column]) for column, how in CONTROLS.items() if p.get(column) is not None],
+                [(how, p[column]) for column, how in CONTROL_ANSWERS.items() if p.get(column) is not None],
             )
             for p in same.sort("modality").iter_rows(named=True)
         ]
@@ -142,7 +140,7 @@ def _turns(rows: pl.DataFrame, predictions: pl.DataFrame) -> list[Turn]:
     return sorted(out, key=lambda turn: not turn.answers)
 
 
-def render(tiff: bytes, data: SensorData) -> list[Picture]:
+def render(tiff: bytes, data: SensorData) -> list[Rendering]:
     """The chip in true and false colour; radar as both polarisations and their ratio, and as one alone."""
     raster = geotiff.decode(tiff)
     planes = dict(zip(raster.bands, raster.pixels, strict=True))
@@ -157,17 +155,17 @@ def render(tiff: bytes, data: SensorData) -> list[Picture]:
             low_high = [_limits(data, band) for band in bands]
             true = title == "True colour"
             picture = colour([planes[b] for b in bands], own_limits([planes[b] for b in bands]) if true else low_high)
-            out.append(Picture(title, " ".join(bands), data_url(png.encode(picture))))
+            out.append(Rendering(title, " ".join(bands), data_url(png.encode(picture))))
     return out
 
 
-def _radar(planes: Mapping[str, NDArray[np.float32]], data: SensorData, first: str, second: str) -> list[Picture]:
+def _radar(planes: Mapping[str, NDArray[np.float32]], data: SensorData, first: str, second: str) -> list[Rendering]:
     shown = [planes[first], planes[second], planes[first] - planes[second]]
     limits = [_limits(data, name) for name in data.sensor.plane_names]
     false, grey = colour(shown, limits), colour(shown[:1] * 3, limits[:1] * 3)
     return [
-        Picture("Radar colour", f"{first} {second} {first}\u2212{second}", data_url(png.encode(false))),
-        Picture("Backscatter", first, data_url(png.encode(grey))),
+        Rendering("Radar colour", f"{first} {second} {first}\u2212{second}", data_url(png.encode(false))),
+        Rendering("Backscatter", first, data_url(png.encode(grey))),
     ]
 
 

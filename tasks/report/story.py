@@ -16,7 +16,8 @@ import tasks
 from tasks.core import paths
 from tasks.core.section import PARAMS_FILE
 from tasks.core.stage import require
-from tasks.report.charts import CONTROLS, bars, percent
+from tasks.inference.controls import CONTROLS
+from tasks.report.charts import CONTROL_TITLES, bars, percent
 from tasks.report.data import STAGES, Dataset
 
 LABEL_CREDITS = {
@@ -61,7 +62,7 @@ def lead(data: Dataset) -> str:
     chips = pl.concat([sensor.chips.select("split") for sensor in data.sensors])["split"].to_list()
     sides = Counter(chips)
     windows, kept = data.total("ledger"), sum(sensor.kept for sensor in data.sensors)
-    tested = data.predictions["chip_id"].n_unique()
+    tested = data.predictions["image_id"].n_unique()
     sensors = listed(sensor.sensor.name for sensor in data.sensors)
     scenes, metres = count(data.total("scenes")), count(data.certificate["required_m"])
     return (
@@ -108,8 +109,9 @@ def verdict(scores: Mapping[str, Any]) -> tuple[str, str]:
         if groups[key]
     ]
     sentence += "; ".join(rest) + ("." if rest else "")
-    if "no_image" in overall:
-        gain = overall["accuracy"] - overall["no_image"]
+    blind = next((c.key for c in CONTROLS.values() if c.images == "none" and c.key in overall), None)
+    if blind is not None:
+        gain = overall["accuracy"] - overall[blind]
         seen = "adds" if gain > 0 else "costs" if gain < 0 else "changes nothing:"
         sentence += f" Seeing the image {seen} {abs(100 * gain):.1f} points over the same model without it."
     return mood, sentence
@@ -125,7 +127,7 @@ def standing(score: Mapping[str, Any]) -> str:
 def _rival(score: Mapping[str, Any]) -> tuple[str, float]:
     beside = bars(score)
     best = max(beside, key=lambda name: beside[name])
-    return CONTROLS[best], beside[best]
+    return CONTROL_TITLES[best], beside[best]
 
 
 def origins(data: Dataset) -> list[Mapping[str, Any]]:

@@ -6,14 +6,22 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
+from tasks.inference.controls import Control
+
 Points = Sequence[tuple[float, float]]
-CONTROL_MARKS = {
-    "no_image": "m0 -6l6 6l-6 6l-6 -6z",
-    "other_image": "m0 -5.5a5.5 5.5 0 1 0 .01 0z",
-    "shuffled_bands": "m-5 -5h10v10h-10z",
-    "greyed": "m0 -6l6 11h-12z",
-}
-"""The shape of each control in which the model itself answers, from its middle: told apart without colour."""
+
+
+def mark_style(control: Control) -> str:
+    """How the shape of a control is drawn: inline, for the table of controls and not a style sheet knows it."""
+    if control.filled:
+        return f"fill:var(--{control.colour});stroke:var(--card);stroke-width:1.2"
+    return f"fill:none;stroke:var(--{control.colour});stroke-width:2"
+
+
+def key_mark(control: Control) -> Markup:
+    """The shape of a control, to stand beside its title in a key."""
+    path = f'<path style="{mark_style(control)}" d="M0 0{control.mark}"/>'
+    return Markup(f'<svg class="key-mark control" viewBox="-8 -8 16 16" aria-hidden="true">{path}</svg>')
 
 
 def number(value: float) -> str:

@@ -1,9 +1,10 @@
 """A checkpoint of ours as a model that is asked: images tiled and normalised as in training, answers from slots."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+import dataclasses
+import hashlib
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,25 @@ import torch
 from models.earthdial.prompt import IMAGE, PromptError, encode, render
 from models.earthdial.slots import Prompt, Usage, answer_all
 from models.parts.tile_grid import count_tiles
-from tasks.benchmarks.samples import ImageRef
 from tasks.core.errors import MissingInputError, UnaskableError
 from tasks.core.stage import read_json
 from tasks.inference.answer import Answerer
-from tasks.inference.arms import changed
 from tasks.inference.compose import planes
-from tasks.inference.pixels import NORMALISATION_FILE, Image, Normalisation, batch_images, compose, dated
-from tasks.inference.recognise import read_date
+from tasks.inference.controls import CONTROLS, Mix
+from tasks.inference.pixels import NORMALISATION_FILE, Image, Normalisation, Tiles, batch_images, compose, dated
 from tasks.inference.samples import tile_share
 from tasks.running.hashes import of_folder
-from tasks.running.pictures import kind_of, open_picture
 from tasks.running.predictions import in_form
-from tasks.running.questions import Answer, Asked, RunError
+from tasks.running.questions import Answer, Question, QuestionImage, RunError
 from tasks.weights.normalisation import published_statistics
 
 PUBLISHED = "published"
+KEPT_MB = 256
+"""Images held in memory, normalised: the questions about one often follow each other."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class CheckpointSettings:
     """How a checkpoint is asked."""
 
     slots: int = 8
@@ -44,10 +44,20 @@ class Settings:
     """Where statistics come from that the checkpoint lacks: another checkpoint's folder, a file, or `published`."""
 
 
+@dataclass
+class _Waiting:
+    """Questions that are one to the model, and its answer to them."""
+
+    numbers: list[int]
+    prompt: str
+    tokens: int
+    answer: Answer | None = None
+
+
 class Checkpoint:
     """A trained model. One of `tasks.running.questions.Model`."""
 
-    def __init__(self, folder: Path, settings: Settings, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, settings: CheckpointSettings, device: str = "cpu") -> None:
         """Load it.
 
         Args:
@@ -64,14 +74,15 @@ class Checkpoint:
         self.settings = settings
         self.usage = Usage(settings.slots)
         self.hash = of_folder(folder)
+        self._images: OrderedDict[str, Image] = OrderedDict()
 
     @property
-    def boxes(self) -> str:
+    def box_form(self) -> str:
         """The form it was trained to write boxes in."""
         return self.answerer.box_form
 
     @property
-    def told(self) -> Mapping[str, Any]:
+    def provenance(self) -> Mapping[str, Any]:
         """The checkpoint, and the settings that its answers depend on."""
         return {
             "kind": "checkpoint",
@@ -79,11 +90,11 @@ class Checkpoint:
             "max_new_tokens": self.settings.max_new_tokens,
             "max_tiles": self.answerer.max_tiles,
             "dtype": self.settings.dtype,
-            "boxes": self.boxes,
+            "boxes": self.box_form,
             "normalisation": self.settings.normalise_from or "the checkpoint's",
         }
 
-    def check(self, images: Iterable[ImageRef], benchmark: str) -> None:
+    def check(self, images: Iterable[QuestionImage], benchmark: str) -> None:
         """Refuse a benchmark for whose sensors there are no statistics.
 
         Raises:
@@ -92,107 +103,138 @@ class Checkpoint:
         lacking: dict[str, set[str]] = defaultdict(set)
         for image in images:
             try:
-                kind = kind_of(image, benchmark)
+                kind = image.kind()
             except UnaskableError:
-                continue  # told of each of its questions
+                continue  # each of its questions will be rejected with this
             known = self.answerer.normalise.values.get(kind.sensor.name, {})
             lacking[kind.sensor.name] |= {name for name, _ in planes(kind.sensor, kind.bands)} - set(known)
-        told = [f"{sensor} ({', '.join(sorted(names))})" for sensor, names in sorted(lacking.items()) if names]
-        if told:
+        named = [f"{sensor} ({', '.join(sorted(names))})" for sensor, names in sorted(lacking.items()) if names]
+        if named:
             there = ", ".join(sorted(self.answerer.normalise.values)) or "none"
             raise RunError(
-                f"{benchmark}: the checkpoint cannot normalise {'; '.join(told)}: it has statistics of {there} only. "
+                f"{benchmark}: the checkpoint cannot normalise {'; '.join(named)}: it has statistics of {there} only. "
                 "It was not trained on such images. To show them to it all the same, name statistics with "
                 f"`--normalise-from`: the folder of a checkpoint that has them, a {NORMALISATION_FILE}, or "
                 f"`{PUBLISHED}` for EarthDial's own"
             )
 
-    def length(self, asked: Asked) -> int:
+    def length(self, question: Question) -> int:
         """Tokens of the prompt.
 
         Raises:
             UnaskableError: images and `<image>` do not match, or there is no room for an answer.
         """
-        return len(self._encoded(asked)[1])
+        return len(self._encoded(question)[1])
 
-    def _encoded(self, asked: Asked) -> tuple[str, list[int]]:
+    def _encoded(self, question: Question) -> tuple[str, list[int]]:
         """The prompt as text, and its token ids."""
         config = self.answerer.model.config
-        share = tile_share(self.answerer.max_tiles, len(asked.images))
+        share = tile_share(self.answerer.max_tiles, len(question.images))
         counts = [
-            count_tiles(image.width, image.height, config.image_size, share) * config.tokens_per_tile
-            for image in (self._sized(image, asked) for image in asked.images)
+            count_tiles(*image.size(), config.image_size, share) * config.tokens_per_tile for image in question.images
         ]
-        question = in_form(asked.sample.question, self.boxes)
-        if IMAGE not in question and len(asked.images) == 1:
-            question = f"{IMAGE}\n{question}"
-        turns = [(question, "")]
+        form = question.box_form
+        turns = [
+            (in_form(asked, self.box_form, form), in_form(said, self.box_form, form)) for asked, said in question.turns
+        ]
+        slots = sum(asked.count(IMAGE) for asked, _ in turns)
+        if not slots and len(counts) == 1:
+            turns[0] = (f"{IMAGE}\n{turns[0][0]}", turns[0][1])
+            slots = 1
         try:
             ids = encode(self.answerer.tokenizer, turns, counts).ids
         except PromptError as error:
-            fits = question.count(IMAGE) == len(counts)
-            raise UnaskableError("unaskable" if fits else "slots_mismatch", str(error)) from error
+            raise UnaskableError("unaskable" if slots == len(counts) else "slots_mismatch", str(error)) from error
         if len(ids) >= self.answerer.context:
-            told = f"{len(ids)} tokens with its images; the model takes {self.answerer.context}, the answer included"
-            raise UnaskableError("too_long", told)
+            room = f"{len(ids)} tokens with its images; the model takes {self.answerer.context}, the answer included"
+            raise UnaskableError("too_long", room)
         return render(turns), ids
 
-    def _sized(self, image: ImageRef, asked: Asked) -> ImageRef:
-        """The image with its size; imported without a look at its pixels, it is opened for that."""
-        if image.width and image.height:
-            return image
-        picture = open_picture(image, asked.folder, asked.sample.benchmark)
-        height, width = next(iter(picture.planes.values())).shape
-        return replace(image, width=width, height=height)
+    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
+        """Answers by greedy decoding, from `models.earthdial.slots`.
 
-    def answer(self, asked: Iterable[Asked]) -> Iterator[Answer]:
-        """Answers by greedy decoding, from `models.earthdial.slots`."""
-        waiting: list[tuple[Asked, str, int]] = []
-        refused: list[Answer] = []
+        Without images many questions are one to the model: it is asked once.
+        """
+        waiting: list[_Waiting] = []
+        alike: dict[bytes, _Waiting] = {}
+        ready: list[Answer] = []
 
         def prompts() -> Iterator[Prompt]:
-            for one in asked:
+            for question in questions:
+                blank = question.control is not None and CONTROLS[question.control].images == "none"
                 try:
-                    text, ids = self._encoded(one)
-                    room = min(self.settings.max_new_tokens, self.answerer.context - len(ids))
-                    prompt = Prompt(ids, room, self._tensors(one))
+                    text, ids = self._encoded(question)
+                    tiles = self.tiles(question)
                 except UnaskableError as error:
-                    refused.append(Answer.refused(one.number, error))
+                    ready.append(Answer.refused(question.number, error))
                     continue
-                waiting.append((one, text, len(ids)))
-                yield prompt
+                same = alike.get(key := _without_pixels(ids, tiles)) if blank else None
+                if same is not None and same.answer is not None:
+                    ready.append(replace(same.answer, number=question.number))
+                elif same is not None:
+                    same.numbers.append(question.number)
+                else:
+                    waiting.append(_Waiting([question.number], text, len(ids)))
+                    if blank:
+                        alike[key] = waiting[-1]
+                    room = min(self.settings.max_new_tokens, self.answerer.context - len(ids))
+                    yield Prompt(ids, room, batch_images(tiles, blank) if tiles else {})
 
         for done in answer_all(self.answerer.model, prompts(), self.settings.slots, self.usage):
-            yield from refused
-            refused.clear()
-            one, text, tokens = waiting[done.number]
-            stop = "end" if done.whole else "length"
-            yield Answer(one.number, text, self.answerer.decode(done.ids), stop, tokens)
-        yield from refused
+            yield from ready
+            ready.clear()
+            one, stop = waiting[done.number], "end" if done.whole else "length"
+            one.answer = Answer(one.numbers[0], one.prompt, self.answerer.decode(done.ids), stop, one.tokens)
+            yield from (replace(one.answer, number=number) for number in one.numbers)
+        yield from ready
 
-    def _tensors(self, asked: Asked) -> dict[str, torch.Tensor]:
-        """The images of a question, as the arm shows them."""
-        if not asked.images:
-            return {}
-        share = tile_share(self.answerer.max_tiles, len(asked.images))
-        whole = dated([self._whole(image, asked) for image in asked.images], [taken(image) for image in asked.images])
-        tiles = [changed(image, asked.arm).tiled(self.answerer.image_size, share) for image in whole]
-        return batch_images(tiles, blank=asked.arm == "no-image")
+    def tiles(self, question: Question) -> list[Tiles]:
+        """The images of a question, as its control shows them; blanked they are only for the model.
 
-    def _whole(self, image: ImageRef, asked: Asked) -> Image:
-        picture = open_picture(image, asked.folder, asked.sample.benchmark)
-        kind = picture.kind
-        whole = compose(picture.planes, kind.sensor.name, kind.bands, self.answerer.normalise)
-        height, width = whole.pixels.shape[-2:]
-        if image.width and (image.width, image.height) != (width, height):
-            told = f"{image.path or 'image'}: {width} x {height} pixels, {image.width} x {image.height} when imported"
-            raise UnaskableError("size_changed", f"{told}; import the benchmark again")
-        return whole
+        Raises:
+            UnaskableError: one cannot be read, or has nothing that the control could mix.
+        """
+        images = [self._image(image) for image in question.images]
+        whole = dated(images, [image.date for image in question.images])
+        mix = CONTROLS[question.control].mix if question.control else None
+        share = tile_share(self.answerer.max_tiles, len(whole))
+        return [(mixed(image, mix) if mix else image).tiled(self.answerer.image_size, share) for image in whole]
+
+    def _image(self, image: QuestionImage) -> Image:
+        key = image.key
+        if key not in self._images:
+            picture = image.read()
+            bands = list(picture.planes)
+            self._images[key] = compose(picture.planes, picture.kind.sensor.name, bands, self.answerer.normalise)
+            while len(self._images) > 1 and sum(one.pixels.nbytes for one in self._images.values()) > KEPT_MB * 2**20:
+                self._images.popitem(last=False)
+        self._images.move_to_end(key)
+        return self._images[key]
 
 
-def taken(image: ImageRef) -> datetime | None:
-    """When an image was taken, in UTC; None where its benchmark does not tell."""
-    return read_date(image.date) if image.date else None
+def mixed(image: Image, mix: Mix) -> Image:
+    """An image whose planes a control has mixed; what is said of its bands stays as it was.
+
+    Raises:
+        UnaskableError: it has one plane only, and stays as it is.
+    """
+    there = image.mask.flatten()
+    if int(there.sum()) < 2:
+        raise UnaskableError("one_band", "an image of one band has no colour, and no order of its bands")
+    found = image.pixels.flatten(0, 1)
+    out = torch.zeros_like(found)
+    out[there] = mix(found[there])
+    return dataclasses.replace(image, pixels=out.reshape_as(image.pixels))
+
+
+def _without_pixels(ids: Sequence[int], tiles: Sequence[Tiles]) -> bytes:
+    """Hash of what the model is given of a question besides its pixels."""
+    digest = hashlib.blake2b(repr(ids).encode(), digest_size=16)
+    for image in tiles:
+        digest.update(str(image.count).encode())
+        for tensor in (image.wavelengths, image.mask, image.days):
+            digest.update(tensor.numpy().tobytes())
+    return digest.digest()
 
 
 def _completed(own: Normalisation, source: str | None) -> Normalisation:

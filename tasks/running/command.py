@@ -12,16 +12,15 @@ from rich.table import Column, Table
 
 from tasks.core import log, paths
 from tasks.core.errors import EarthloomError
-from tasks.leakage.command import side_name
-from tasks.scoring.names import Control
+from tasks.inference.controls import CONTROLS, ControlName
+from tasks.leakage.names import side_name
+from tasks.scoring.names import HEADLINES
 
 if TYPE_CHECKING:
-    from tasks.running.questions import Model
+    from tasks.running.questions import Model, Source
 
 ROOT = Path("data/benchmarks")
 OUT = Path("data/benchmarks-runs")
-HEADLINES = ("micro_f1", "accuracy", "f1@0.5", "cider")
-"""The metric that is shown of a benchmark: the first of these that its task has."""
 Positive = Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=1))]
 
 
@@ -35,10 +34,7 @@ def evaluate(
     checkpoint: Path | None = None,
     *,
     benchmarks: Annotated[list[str] | None, cyclopts.Parameter(consume_multiple=True)] = None,
-    arms: Annotated[
-        list[Control] | None,
-        cyclopts.Parameter(consume_multiple=True),
-    ] = None,
+    controls: Annotated[list[ControlName] | None, cyclopts.Parameter(consume_multiple=True)] = None,
     transformers: Path | None = None,
     endpoint: str | None = None,
     model: str | None = None,
@@ -66,9 +62,10 @@ def evaluate(
     checkpoint
         Folder of a model of ours: weights, tokenizer and statistics.
     benchmarks
-        Names, as in `earthloom bench list`; all that are imported if not given.
-    arms
-        Controls: the same questions without the image, with another one, with its bands shuffled or greyed.
+        Names, as in `earthloom bench list`, or `demo` for the demo's held-out questions; all that are imported if not
+        given.
+    controls
+        The same questions asked again, each with the image taken away, exchanged or changed.
     transformers
         Folder of a model that transformers can load, in place of a checkpoint of ours.
     endpoint
@@ -106,7 +103,7 @@ def evaluate(
     sensors
         Name the sensor beside each image sent to an endpoint, as `earthloom serve` wants it.
     """
-    from tasks.running import parts
+    from tasks.running import processes
 
     given = [source for source in (checkpoint, transformers, endpoint) if source is not None]
     if len(given) != 1 or (endpoint is None) != (model is None):
@@ -120,32 +117,30 @@ def evaluate(
 
     def make(local_rank: int) -> "Model":
         if endpoint is not None and model is not None:
-            from tasks.running.endpoint import Endpoint
-            from tasks.running.endpoint import Settings as Asking
+            from tasks.running.endpoint import Endpoint, EndpointSettings
 
-            return Endpoint(endpoint, model, Asking(max_new_tokens, slots, boxes, tags, sensors))
+            return Endpoint(endpoint, model, EndpointSettings(max_new_tokens, slots, boxes, tags, sensors))
         place = f"{device}:{local_rank}" if device == "cuda" else device
         if transformers is not None:
-            from tasks.running.local import Local
-            from tasks.running.local import Settings as Loading
+            from tasks.running.local import Local, LocalSettings
 
-            return Local(transformers, Loading(slots, max_new_tokens, boxes, dtype), place)
-        from tasks.running.checkpoint import Checkpoint, Settings
+            return Local(transformers, LocalSettings(slots, max_new_tokens, boxes, dtype), place)
+        from tasks.running.checkpoint import Checkpoint, CheckpointSettings
 
         assert checkpoint is not None
-        settings = Settings(slots, max_new_tokens, max_tiles, dtype, normalise_from)
+        settings = CheckpointSettings(slots, max_new_tokens, max_tiles, dtype, normalise_from)
         return Checkpoint(checkpoint, settings, place)
 
     if threads:
         import torch
 
         torch.set_num_threads(threads)
-    with parts.joined() as world:
+    with processes.joined() as world:
         ran = _run_all(
             make,
             called,
             _chosen(benchmarks, root),
-            list(dict.fromkeys(arms or [])),
+            list(dict.fromkeys(controls or [])),
             root,
             out,
             trained_on or (_training_of(checkpoint) if checkpoint else None),
@@ -174,7 +169,7 @@ def _chosen(names: Sequence[str] | None, root: Path) -> list[str]:
     from tasks.benchmarks.standing import standing
 
     if names:
-        return [registry.get(name).name for name in dict.fromkeys(names)]
+        return [registry.known(name).name for name in dict.fromkeys(names)]
     here = [row.benchmark.name for row in standing(root) if row.state == "imported"]
     if not here:
         raise EvaluateError(f"no benchmark is imported in {root}; `earthloom bench list` says what there is")
@@ -185,54 +180,62 @@ def _run_all(
     make: "Callable[[int], Model]",
     called: str,
     names: Sequence[str],
-    arms: Sequence[Any],
+    controls: Sequence[ControlName],
     root: Path,
     out: Path,
     trained_on: str | None,
     world: Any,
 ) -> list[tuple[dict[str, Any], Path]]:
     """(run.json, its folder) of each benchmark; of the first process only."""
-    from tasks.benchmarks import registry
-    from tasks.benchmarks.standing import imported_folder
     from tasks.running.run import Job, check, run
-    from tasks.running.source import Imported
 
     # What is missing, of files or of the model, shows before any work.
-    sources = [Imported(name, imported_folder(name, root)) for name in names]
+    sources = [_source(name, root) for name in names]
     model = make(world.local_rank)
-    jobs = [Job(model, called, registry.get(source.name), source, arms, trained_on) for source in sources]
+    jobs = [Job(model, called, source, controls, trained_on) for source in sources]
     for job in jobs:
         check(job)
     ran = []
     for job in jobs:
         with ExitStack() as stack:
             shown = _progress(stack, job, world) if world.rank == 0 else None
-            told = run(job, out / called / job.benchmark.name, world, shown)
-        if told is not None:
-            ran.append((told, out / called / job.benchmark.name))
+            record = run(job, out / called / job.source.name, world, shown)
+        if record is not None:
+            ran.append((record, out / called / job.source.name))
     return ran
+
+
+def _source(name: str, root: Path) -> "Source":
+    from tasks.benchmarks.registry import HELD_OUT
+    from tasks.benchmarks.standing import imported_folder
+    from tasks.running.held_out import HeldOut
+    from tasks.running.source import Imported
+
+    if name == HELD_OUT.name:
+        return HeldOut()
+    return Imported(name, imported_folder(name, root))
 
 
 def _progress(stack: ExitStack, job: Any, world: Any) -> "Callable[[Any, int], None]":
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bars = stack.enter_context(Progress(*columns, TimeRemainingColumn(), console=log.console))
     total = -(-len(job.source) // world.size)
-    lines = {arm: bars.add_task(f"{job.benchmark.name}, {arm}", total=total) for arm in job.all_arms}
-    return lambda arm, count: bars.advance(lines[arm], count)
+    lines = {control: bars.add_task(f"{job.source.name}, {control or 'answer'}", total=total) for control in job.asked}
+    return lambda control, count: bars.advance(lines[control], count)
 
 
 def _table(called: str, ran: Sequence[tuple[dict[str, Any], Path]]) -> Table:
     """The headline metric of each benchmark beside its controls."""
     from tasks.scoring.errors import PredictionsError
-    from tasks.scoring.score import Settings, score_file
+    from tasks.scoring.score import ScoringSettings, score_file
 
     narrow = [Column(name, no_wrap=True) for name in ("benchmark", "score", "controls")]
     table = Table(*narrow, "noted", title=called, show_lines=True)
-    for told, folder in ran:
+    for run, folder in ran:
         try:
-            scores = score_file(folder / "predictions.parquet", told["task"], Settings(form=told["boxes"]))
+            scores = score_file(folder / "predictions.parquet", run["task"], ScoringSettings(form=run["boxes"]))
         except PredictionsError as error:
-            table.add_row(f"{told['benchmark']}\n{told['n']:,} questions", "", "", f"not scored: {error}")
+            table.add_row(f"{run['benchmark']}\n{run['n']:,} questions", "", "", f"not scored: {error}")
             continue
         metric = next(name for name in HEADLINES if name in scores)
         low, high = scores["ci95"][metric]
@@ -242,23 +245,23 @@ def _table(called: str, ran: Sequence[tuple[dict[str, Any], Path]]) -> Table:
             if isinstance(value, dict) and metric in value
         }
         table.add_row(
-            f"{told['benchmark']}\n{told['n']:,} questions",
+            f"{run['benchmark']}\n{run['n']:,} questions",
             f"{scores[metric]:.2f} {metric}\n{low:.2f} to {high:.2f}",
             "\n".join(f"{kind} {value:.2f}" for kind, value in controls.items()),
-            "\n".join(_noted(told, scores)),
+            "\n".join(_noted(run, scores)),
         )
     return table
 
 
-def _noted(told: dict[str, Any], scores: dict[str, Any]) -> list[str]:
-    notes = [f"{count:,} rejected as {reason}, scored as wrong" for reason, count in told["rejected"].items()]
-    for column, arm in told["arms"].items():
-        if lacking := sum(arm["rejected"].values()):
-            notes.append(f"{lacking:,} have no {column.removesuffix('_answer')}: {', '.join(arm['rejected'])}")
-    if told["cut_at_the_longest"]:
-        notes.append(f"{told['cut_at_the_longest']:,} answers cut at the longest")
+def _noted(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
+    notes = [f"{count:,} rejected as {reason}, scored as wrong" for reason, count in run["rejected"].items()]
+    for name, control in run["controls"].items():
+        if lacking := sum(control["rejected"].values()):
+            notes.append(f"{lacking:,} have no {CONTROLS[name].key}: {', '.join(control['rejected'])}")
+    if run["cut_at_the_longest"]:
+        notes.append(f"{run['cut_at_the_longest']:,} answers cut at the longest")
     if scores["controls"]["answers"]["constant_answer_alarm"]:
         notes.append("constant answer")
-    if not told["comparable"]:
+    if not run["comparable"]:
         notes.append("not comparable to published scores")
     return notes

@@ -14,13 +14,11 @@ from typing import Any, cast
 import openai
 from openai.types.chat import ChatCompletionMessageParam
 
-from tasks.benchmarks.samples import ImageRef
 from tasks.core.data_url import png_url
 from tasks.core.errors import UnaskableError
 from tasks.core.imported_sensors import PICTURE
-from tasks.running.pictures import kind_of
-from tasks.running.plain import Plain, pictures_of, plain_text
-from tasks.running.questions import Answer, Asked, RunError
+from tasks.running.questions import Answer, Question, QuestionImage, RunError
+from tasks.running.rgb_model import RgbModel, pictures_of, text_of, without_tags
 
 KEY = "OPENAI_API_KEY"
 REFUSALS = 20
@@ -30,13 +28,13 @@ SECONDS = 600.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class EndpointSettings:
     """How an endpoint is asked."""
 
     max_new_tokens: int = 256
     together: int = 8
     """Questions on their way at once."""
-    boxes: str = "earthdial"
+    box_form: str = "earthdial"
     """The form the model writes boxes in, as far as the question tells it."""
     tags: bool = False
     """Whether questions keep EarthDial's tags."""
@@ -45,10 +43,10 @@ class Settings:
     retries: int = 8
 
 
-class Endpoint(Plain):
+class Endpoint(RgbModel):
     """One of `tasks.running.questions.Model`."""
 
-    def __init__(self, url: str, name: str, settings: Settings) -> None:
+    def __init__(self, url: str, name: str, settings: EndpointSettings) -> None:
         """Say where the model is.
 
         Args:
@@ -56,29 +54,29 @@ class Endpoint(Plain):
             name: the model's, in requests.
             settings: how it is asked. The key is taken from the environment alone, `OPENAI_API_KEY`.
         """
-        super().__init__(settings.boxes)
+        super().__init__(settings.box_form)
         self.url, self.name, self.settings = url, name, settings
         key = os.environ.get(KEY) or "none"
         self.client = openai.OpenAI(base_url=url, api_key=key, max_retries=settings.retries, timeout=SECONDS)
 
     @property
-    def told(self) -> Mapping[str, Any]:
+    def provenance(self) -> Mapping[str, Any]:
         """The model's name and the settings; not where it is served."""
         return {
             "kind": "endpoint",
             "model": self.name,
             "max_new_tokens": self.settings.max_new_tokens,
-            "boxes": self.boxes,
+            "boxes": self.box_form,
             "tags": self.settings.tags,
             "images": "PNG of 8 bits, in true colour: other bands are not shown",
         }
 
-    def answer(self, asked: Iterable[Asked]) -> Iterator[Answer]:
+    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
         """Answers as they come, so many questions on their way at once."""
         ended = answered = 0
         with ThreadPoolExecutor(self.settings.together) as pool:
             running: set[Future[Answer]] = set()
-            waiting = iter(asked)
+            waiting = iter(questions)
             following = next(waiting, None)
             try:
                 while following is not None or running:
@@ -95,49 +93,49 @@ class Endpoint(Plain):
                 for future in running:
                     future.cancel()
 
-    def _ask(self, asked: Asked) -> Answer:
-        question = asked.sample.question
-        text = question if self.settings.tags else plain_text(question)
+    def _ask(self, question: Question) -> Answer:
+        given = text_of(question)
+        text = given if self.settings.tags else without_tags(given)
         try:
-            content = [*self._images(asked), {"type": "text", "text": text}]
+            content = [*self._images(question), {"type": "text", "text": text}]
             message = cast(ChatCompletionMessageParam, {"role": "user", "content": content})
-            told = self.client.chat.completions.create(
+            reply = self.client.chat.completions.create(
                 model=self.name,
                 messages=[message],
                 max_completion_tokens=self.settings.max_new_tokens,
                 temperature=0,
             )
         except UnaskableError as error:
-            return Answer.refused(asked.number, error)
+            return Answer.refused(question.number, error)
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            return Answer(asked.number, text, rejected="refused", detail=error.message)
+            return Answer(question.number, text, rejected="refused", detail=error.message)
         except openai.APIStatusError as error:
             if error.status_code == 413:
-                return Answer(asked.number, text, rejected="refused", detail=error.message)
+                return Answer(question.number, text, rejected="refused", detail=error.message)
             raise RunError(self._failed(f"{error.status_code}, {error.message}")) from error
         except openai.APIError as error:
             raise RunError(self._failed(error.message)) from error
-        if not told.choices:
+        if not reply.choices:
             raise RunError(self._failed("an answer without a choice"))
-        choice = told.choices[0]
+        choice = reply.choices[0]
         stop = "length" if choice.finish_reason == "length" else "end"
-        tokens = told.usage.prompt_tokens if told.usage else None
-        return Answer(asked.number, text, (choice.message.content or "").strip(), stop, tokens)
+        tokens = reply.usage.prompt_tokens if reply.usage else None
+        return Answer(question.number, text, (choice.message.content or "").strip(), stop, tokens)
 
     def _failed(self, why: str) -> str:
         return f"{self.url}: {why}. What has been answered is kept: the same command goes on from here"
 
-    def _images(self, asked: Asked) -> list[dict[str, Any]]:
-        parts = []
-        for image, picture in zip(asked.images, pictures_of(asked), strict=False):  # no picture without images
+    def _images(self, question: Question) -> list[dict[str, Any]]:
+        content = []
+        for image, picture in zip(question.images, pictures_of(question), strict=False):  # no picture without images
             url = {"url": png_url(picture)}
             if self.settings.sensors:
-                url["sensor"] = rendering(image, asked.sample.benchmark)
-            parts.append({"type": "image_url", "image_url": url})
-        return parts
+                url["sensor"] = rendering(image)
+            content.append({"type": "image_url", "image_url": url})
+        return content
 
 
-def rendering(image: ImageRef, benchmark: str) -> str:
+def rendering(image: QuestionImage) -> str:
     """The sensor of the picture that an image is sent as."""
-    kind = kind_of(image, benchmark)
+    kind = image.kind()
     return kind.sensor.name if set(kind.stored) == set(kind.sensor.rgb or ()) and kind.scale == 1 else PICTURE.name

@@ -14,25 +14,25 @@ from PIL import Image
 
 from tasks.core.errors import MissingInputError, TrainingError, UnaskableError
 from tasks.running.hashes import of_folder
-from tasks.running.plain import Plain, pictures_of, plain_text
-from tasks.running.questions import Answer, Asked
+from tasks.running.questions import Answer, Question
+from tasks.running.rgb_model import RgbModel, pictures_of, text_of, without_tags
 
 
 @dataclass(frozen=True)
-class Settings:
+class LocalSettings:
     """How it is asked."""
 
     together: int = 8
     max_new_tokens: int = 256
-    boxes: str = "earthdial"
+    box_form: str = "earthdial"
     """The form the model writes boxes in, as far as the question tells it."""
     dtype: str = "float32"
 
 
-class Local(Plain):
+class Local(RgbModel):
     """One of `tasks.running.questions.Model`."""
 
-    def __init__(self, folder: Path, settings: Settings, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, settings: LocalSettings, device: str = "cpu") -> None:
         """Load it.
 
         Raises:
@@ -42,7 +42,7 @@ class Local(Plain):
         """
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        super().__init__(settings.boxes)
+        super().__init__(settings.box_form)
         if not folder.is_dir():
             raise MissingInputError(f"{folder} is not a folder; fetch the model to one first")
         processors: Any = AutoProcessor
@@ -62,7 +62,7 @@ class Local(Plain):
         self.hash = of_folder(folder)
 
     @property
-    def told(self) -> Mapping[str, Any]:
+    def provenance(self) -> Mapping[str, Any]:
         """The checkpoint, and the settings that its answers depend on."""
         return {
             "kind": "transformers",
@@ -70,13 +70,13 @@ class Local(Plain):
             "checkpoint": self.hash,
             "max_new_tokens": self.settings.max_new_tokens,
             "dtype": self.settings.dtype,
-            "boxes": self.boxes,
+            "boxes": self.box_form,
             "images": "8 bits, in true colour: other bands are not shown",
         }
 
-    def answer(self, asked: Iterable[Asked]) -> Iterator[Answer]:
+    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
         """Answers by greedy decoding, so many questions of like length together, padded on their left."""
-        waiting = iter(asked)
+        waiting = iter(questions)
         while batch := list(islice(waiting, self.settings.together)):
             talks, kept = [], []
             for one in batch:
@@ -86,14 +86,14 @@ class Local(Plain):
                     yield Answer.refused(one.number, error)
                     continue
                 shown = [{"type": "image", "image": Image.fromarray(picture)} for picture in pictures]
-                text = plain_text(one.sample.question)
+                text = without_tags(text_of(one))
                 talks.append([{"role": "user", "content": [*shown, {"type": "text", "text": text}]}])
                 kept.append((one, text))
             if talks:
                 yield from self._answered(talks, kept)
 
     @torch.inference_mode()
-    def _answered(self, talks: list[Any], kept: list[tuple[Asked, str]]) -> list[Answer]:
+    def _answered(self, talks: list[Any], kept: list[tuple[Question, str]]) -> list[Answer]:
         inputs = self.processor.apply_chat_template(
             talks,
             add_generation_prompt=True,
@@ -109,7 +109,7 @@ class Local(Plain):
         answers = []
         for (one, text), row, mask in zip(kept, out, inputs["attention_mask"], strict=True):
             ids = row[inputs["input_ids"].shape[1] :].tolist()
-            told = self.processor.tokenizer.decode(ids, skip_special_tokens=True).strip()
+            said = self.processor.tokenizer.decode(ids, skip_special_tokens=True).strip()
             stop = "end" if stops & set(ids) else "length"
-            answers.append(Answer(one.number, text, told, stop, int(mask.sum())))
+            answers.append(Answer(one.number, text, said, stop, int(mask.sum())))
         return answers

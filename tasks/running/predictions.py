@@ -1,4 +1,4 @@
-"""The table that a run leaves: one row a sample, with the truth and the answers of every arm, as scorers read it."""
+"""The table that a run leaves: one row a question, with its truth and all answers to it, as scorers read it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,26 +8,23 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.core import boxes as text_boxes
-from tasks.running.parsed import parse
-from tasks.running.questions import Answer, Arm
+from tasks.core import tables
+from tasks.inference.controls import CONTROLS, ControlName
+from tasks.running.extraction import extract
+from tasks.running.questions import Answer
 
 if TYPE_CHECKING:
     from tasks.running.run import Job
 
-ARM_COLUMNS: dict[Arm, str] = {
-    "no-image": "no_image_answer",
-    "other-image": "other_image_answer",
-    "shuffled-bands": "shuffled_bands_answer",
-    "greyed": "greyed_answer",
-}
-"""Where the answers of a control stand; the names are those of `tasks.scoring.read.ARMS`."""
-FIRST = pa.schema(
+COLUMNS = pa.schema(
     [
         ("id", pa.string()),
         ("benchmark", pa.string()),
         ("split", pa.string()),
         ("image_id", pa.string()),  # what questions share, and a bootstrap resamples
-        ("vqa_type", pa.string()),
+        ("sensor", pa.string()),  # of the first image
+        ("modality", pa.string()),
+        ("question_type", pa.string()),
         ("size_group", pa.string()),
         ("answer_type", pa.string()),
         ("options", pa.list_(pa.string())),
@@ -35,12 +32,14 @@ FIRST = pa.schema(
         ("prompt", pa.string()),  # as the model was given it
         ("prompt_tokens", pa.int32()),
         ("answer", pa.string()),  # raw; empty where the question was rejected
-        ("parsed", pa.string()),
+        ("extracted", pa.string()),
         ("stop", pa.string()),
         ("rejected", pa.string()),
         ("references", pa.list_(pa.string())),
     ]
 )
+"""The table's columns, whoever was asked what. Behind them stand the truth of the task, the answers of each control
+and, of the demo's held-out split, the marks (`tasks.evaluate.scores`)."""
 TRUTH = {
     "detection": "gt_bbox",
     "grounding": "groundtruth",
@@ -48,82 +47,80 @@ TRUTH = {
     "change": None,
 }
 """Column of the truth by task; None where it is `references`; `annotation` for the others."""
-REJECTED = pa.schema([(name, pa.string()) for name in ("id", "arm", "reason", "detail")])
-"""One row for every question that could not be asked."""
+REJECTED = tables.rejection_schema("id", "control")
+"""One row for every question that could not be asked; `control` is null where it was asked as it is."""
 BOXES = re.compile(r"\[[\[\]\d\s.,-]*\]")
+Row = dict[str, Any]
 
 
-def rows_of(
-    job: "Job", samples: Sequence[Mapping[str, Any]], answers: Mapping[Arm, Sequence[Answer]]
-) -> list[dict[str, Any]]:
+def rows_of(job: "Job", answers: Mapping[ControlName | None, Sequence[Answer]]) -> list[Row]:
     """The rows of predictions.parquet.
 
     Args:
         job: the run.
-        samples: rows of the imported benchmark, without images.
-        answers: of every arm, in the order of the samples.
+        answers: of the questions as they are (None) and of every control, in the order of the source.
     """
-    form = job.model.boxes
+    form, source = job.model.box_form, job.source
+    truth = TRUTH.get(source.task, "annotation")
     rows = []
-    for number, sample in enumerate(samples):
-        own = answers["answer"][number]
-        references = truths(sample, form)
+    for question, own, *others in zip(source.rows(), *(answers[control] for control in job.asked), strict=True):
+        references = truths(question, form, source.box_form)
         row = {
-            **{name: sample[name] for name in ("id", "benchmark", "split", "answer_type", "question", "options")},
-            "image_id": sample["group"],
-            "vqa_type": sample["vqa_type"] or None,
-            "size_group": sample["size_group"] or None,
+            **{name: question[name] for name in ("id", "split", "image_id", "answer_type", "question", "options")},
+            "benchmark": source.name,
+            "sensor": question.get("sensor") or None,
+            "modality": question.get("modality") or source.modality,
+            "question_type": question["question_type"] or None,
+            "size_group": question["size_group"] or None,
             "prompt": own.prompt,
             "prompt_tokens": own.prompt_tokens,
             "answer": own.text,
-            "parsed": parse(own.text, sample["answer_type"], sample["options"], form),
+            "extracted": extract(own.text, question["answer_type"], question["options"], form),
             "stop": own.stop or None,
             "rejected": own.rejected or None,
             "references": references,
         }
-        truth = TRUTH.get(job.benchmark.task, "annotation")
         if truth is not None:
             row[truth] = references[0]
-        if job.benchmark.task == "grounding" and sample["boxes"]:
-            row["obj_ids"] = _boxes(sample["boxes"], form)
-        for arm in job.arms:
-            told = answers[arm][number]
-            row[ARM_COLUMNS[arm]] = None if told.rejected else told.text
+        if source.task == "grounding" and question["boxes"]:
+            row["obj_ids"] = _boxes(question["boxes"], form)
+        for control, other in zip(job.controls, others, strict=True):
+            row[CONTROLS[control].column] = None if other.rejected else other.text
         rows.append(row)
     return rows
 
 
-def schema_of(arms: Sequence[Arm], rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
-    """`FIRST`, the truth of the task, and a column for each arm; columns that no row fills are left out."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    further = [name for name in names if name not in FIRST.names]
-    fields = [*FIRST, *(pa.field(name, pa.string()) for name in further)]
-    optional = {"vqa_type", "size_group", *(ARM_COLUMNS[arm] for arm in arms)}
-    filled = {name for name in optional for row in rows if row.get(name) is not None}
+def schema_of(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
+    """`COLUMNS`, and behind them what else the rows have; columns that no row need have and none has are left out."""
+    further = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in COLUMNS.names]
+    optional = {"question_type", "size_group", *(control.column for control in CONTROLS.values())}
+    filled = {name for row in rows for name in row if row[name] is not None}
+    marks = {name for row in rows for name in further if isinstance(row.get(name), bool)}
+    fields = [*COLUMNS, *(pa.field(name, pa.bool_() if name in marks else pa.string()) for name in further)]
     return pa.schema([field for field in fields if field.name not in optional - filled])
 
 
-def truths(sample: Mapping[str, Any], form: str) -> list[str]:
-    """The references, their boxes in the model's form: a scorer reads answer and truth in one.
+def truths(sample: Mapping[str, Any], form: str, given: str = "earthdial") -> list[str]:
+    """The references, their boxes in the model's form: a scorer reads answer and truth in one. `given` is their own.
 
     Boxes come from the owner's numbers, which the published grid of 100 would round.
     """
     references = list(sample["references"])
-    if form == "earthdial" or not sample["boxes"] or sample["answer_type"] not in ("boxes", "grounded"):
+    if form == given or not sample["boxes"] or sample["answer_type"] not in ("boxes", "grounded"):
         return references
     if sample["answer_type"] == "boxes":
         return [_boxes(sample["boxes"], form), *references[1:]]
-    return [in_form(reference, form) for reference in references]
+    return [in_form(reference, form, given) for reference in references]
 
 
-def in_form(text: str, form: str) -> str:
-    """A text with its boxes rewritten from EarthDial's form to another; what is no box stays as it is."""
+def in_form(text: str, form: str, given: str = "earthdial") -> str:
+    """A text with its boxes rewritten from the form they were `given` in; what is no box stays as it is."""
 
     def rewritten(match: re.Match[str]) -> str:
-        found = text_boxes.find(match[0], "earthdial")
+        found = text_boxes.find(match[0], given)
         return match[0] if found.refused or not len(found.boxes) else text_boxes.write(found.boxes, form)
 
-    return text if form == "earthdial" else BOXES.sub(rewritten, text)
+    return text if form == given else BOXES.sub(rewritten, text)
 
 
 def _boxes(boxes: Sequence[Sequence[float]], form: str) -> str:

@@ -1,34 +1,102 @@
-"""What passes between a run and the model it asks."""
+"""What passes between a run, its source of questions, and the model it asks."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
-from tasks.benchmarks.samples import BenchmarkSample, ImageRef
 from tasks.core.errors import EarthloomError, UnaskableError
-from tasks.scoring.names import Control
-
-Arm = Literal["answer"] | Control
-"""The plain question, or one of its controls."""
+from tasks.inference.controls import ControlName, Shown
+from tasks.running.pictures import Kind, Picture
+from tasks.scoring.names import Task
 
 
 class RunError(EarthloomError):
     """A run that cannot begin, or cannot go on for now."""
 
 
+class QuestionImage(Shown, Protocol):
+    """One image of a question, not opened yet."""
+
+    @property
+    def key(self) -> str:
+        """Alike for two images only if what is read of them is alike."""
+
+    @property
+    def date(self) -> datetime | None:
+        """When it was taken, in UTC; None where nobody tells."""
+
+    def kind(self) -> Kind:
+        """Its sensor and bands, without a look at its pixels.
+
+        Raises:
+            UnaskableError: nothing says which sensor it is of.
+        """
+
+    def size(self) -> tuple[int, int]:
+        """(width, height), without a look at its pixels where they are known.
+
+        Raises:
+            UnaskableError: it has to be opened for that, and cannot be.
+        """
+
+    def read(self) -> Picture:
+        """Its calibrated planes, in the order they are shown.
+
+        Raises:
+            UnaskableError: it cannot be read, or is not what it should be.
+        """
+
+
 @dataclass(frozen=True)
-class Asked:
-    """One question of an arm."""
+class Question:
+    """One question as it is asked: with its own images, or as a control asks it."""
 
     number: int
-    """Of the sample in its benchmark."""
-    sample: BenchmarkSample
-    images: tuple[ImageRef, ...]
-    """The sample's own, or those of another one."""
-    folder: Path
-    """Of the imported benchmark, that paths of images are relative to."""
-    arm: Arm = "answer"
+    """In its source."""
+    turns: tuple[tuple[str, str], ...]
+    """(question, answer) of the conversation so far; the last answer is empty. `<image>` stands for an image."""
+    images: tuple[QuestionImage, ...]
+    """Its own, or those of another one."""
+    box_form: str = "earthdial"
+    """Form of the boxes in its text, a name out of `tasks.core.boxes.FORMS`."""
+    control: ControlName | None = None
+    """None for the question as it is."""
+
+
+class Source(Protocol):
+    """Questions with their truths, by number: an imported benchmark, or the held-out split of the demo."""
+
+    name: str
+    task: Task
+    modality: str
+    """Of questions that do not name their own."""
+    box_form: str
+    """Form of the boxes in questions and truths."""
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """How it came about: source, comparable, digest, rejected (questions left out, by reason)."""
+
+    def __len__(self) -> int:
+        """Questions."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything that is read of it, pixels included."""
+
+    def outlines(self) -> list[tuple[str, Sequence[QuestionImage]]]:
+        """(group, images) of every question, without pixels: enough to plan a run."""
+
+    def question(self, number: int) -> Question:
+        """One question, with its own images."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What predictions.parquet says of each question before it is answered, with `boxes`, the true ones.
+
+        The columns are id, split, image_id, question_type, size_group, answer_type, options, question and
+        references, and where questions differ in them sensor and modality.
+        """
 
 
 @dataclass(frozen=True)
@@ -57,35 +125,30 @@ class Model(Protocol):
     """Whatever answers questions about images."""
 
     @property
-    def boxes(self) -> str:
+    def box_form(self) -> str:
         """The form it writes boxes in, a name out of `tasks.core.boxes.FORMS`."""
-        ...
 
     @property
-    def told(self) -> Mapping[str, Any]:
+    def provenance(self) -> Mapping[str, Any]:
         """What its answers depend on; JSON, without anything of this machine."""
-        ...
 
-    def check(self, images: Iterable[ImageRef], benchmark: str) -> None:
+    def check(self, images: Iterable[QuestionImage], benchmark: str) -> None:
         """Refuse a benchmark whose kinds of images the model cannot be shown at all.
 
         Args:
-            images: one of each kind that there is, without pixels.
+            images: one of each kind that there is, not opened.
             benchmark: its name.
 
         Raises:
             RunError: says what is missing.
         """
-        ...
 
-    def length(self, asked: Asked) -> int:
+    def length(self, question: Question) -> int:
         """What questions are sorted by, so that those side by side are alike.
 
         Raises:
             UnaskableError: it cannot be asked.
         """
-        ...
 
-    def answer(self, asked: Iterable[Asked]) -> Iterator[Answer]:
+    def answer(self, questions: Iterable[Question]) -> Iterator[Answer]:
         """An answer to each, in the order in which they end; questions are taken one by one as there is room."""
-        ...

@@ -1,4 +1,4 @@
-"""One benchmark asked of one model: planned, answered in parts, and written for the scorers."""
+"""One source of questions asked of one model: planned, answered in chunks, and written for the scorers."""
 
 import hashlib
 import json
@@ -6,28 +6,26 @@ import shutil
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import models
-import tasks.inference
-import tasks.running
-from tasks.benchmarks.registry import Benchmark
 from tasks.core import tables
+from tasks.core.code import ROOT, code
 from tasks.core.errors import UnaskableError
 from tasks.core.stage import fingerprint, write_json
-from tasks.inference.arms import kind_key, partners
+from tasks.inference.controls import CONTROLS, ControlName, kind_key, partners
 from tasks.inference.world import World
-from tasks.running.parts import Parts
-from tasks.running.predictions import ARM_COLUMNS, REJECTED, rows_of, schema_of
-from tasks.running.questions import Answer, Arm, Asked, Model
-from tasks.running.source import Imported
+from tasks.running.answer_cache import AnswerCache
+from tasks.running.predictions import REJECTED, Row, rows_of, schema_of
+from tasks.running.questions import Answer, Model, Question, Source
 
-PART = 64
-"""Samples a part: what a killed run may lose."""
-Progress = Callable[[Arm, int], None]
-"""Told how many answers of an arm are there."""
+CHUNK = 64
+"""Questions a chunk of the answer cache: what a killed run may lose."""
+Answers = dict[ControlName | None, list[Answer]]
+"""To every question as it is (None), and as each control asks it."""
+Progress = Callable[[ControlName | None, int], None]
+"""Called with how many more answers there are, of the questions as they are or of a control."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +35,15 @@ class Job:
     model: Model
     name: str
     """What the model is called in tables."""
-    benchmark: Benchmark
-    source: Imported
-    arms: Sequence[Arm] = ()
+    source: Source
+    controls: Sequence[ControlName] = ()
     training: str | None = None
     """Name of what the model was trained on, as `earthloom leakage` files it."""
 
     @property
-    def all_arms(self) -> list[Arm]:
-        """The plain answer, and the controls."""
-        return ["answer", *self.arms]
+    def asked(self) -> list[ControlName | None]:
+        """The questions as they are, and the controls."""
+        return [None, *self.controls]
 
 
 def check(job: Job) -> None:
@@ -56,7 +53,42 @@ def check(job: Job) -> None:
         RunError: it cannot; says what is missing.
     """
     kinds = {kind_key(images): images for _, images in job.source.outlines()}
-    job.model.check([image for images in kinds.values() for image in images], job.benchmark.name)
+    job.model.check([image for images in kinds.values() for image in images], job.source.name)
+
+
+def code_of(job: Job) -> str:
+    """Hash of the code that the answers of a run depend on: this module's, the model's and the questions'."""
+    return fingerprint(
+        *(code(module) for module in (__name__, type(job.model).__module__, type(job.source).__module__))
+    )
+
+
+def answers_of(job: Job, folder: Path, world: World, progress: Progress | None = None) -> Answers | None:
+    """Answer what is not answered yet.
+
+    Args:
+        job: what is asked of whom.
+        folder: of the answer cache.
+        world: the processes that share the work.
+        progress: called for each answer of this process.
+
+    Returns:
+        All answers; None in all processes but the first.
+
+    Raises:
+        EarthloomError: the model cannot be reached for now.
+    """
+    outlines = job.source.outlines()
+    others = partners([kind_key(images) for _, images in outlines], [group for group, _ in outlines])
+    cache = AnswerCache(folder, len(job.source), CHUNK)
+    if world.rank == 0:
+        made_of = {"model": dict(job.model.provenance), "table": job.source.digest, "code": code_of(job)}
+        cache.begin(fingerprint(made_of, CHUNK), f"{job.name} on {job.source.name}")
+    world.wait()
+    for control in job.asked:
+        _answer(job, cache, control, others, world, progress)
+    world.wait()
+    return None if world.rank else {control: cache.read(control) for control in job.asked}
 
 
 def run(job: Job, folder: Path, world: World, progress: Progress | None = None) -> dict[str, Any] | None:
@@ -64,9 +96,9 @@ def run(job: Job, folder: Path, world: World, progress: Progress | None = None) 
 
     Args:
         job: what is asked of whom.
-        folder: of this run; parts lie in it, in `.parts`.
+        folder: of this run; the answer cache lies in it, in `.answers`.
         world: the processes that share the work.
-        progress: told of each answer of this process.
+        progress: called for each answer of this process.
 
     Returns:
         run.json; None in all processes but the first.
@@ -74,55 +106,51 @@ def run(job: Job, folder: Path, world: World, progress: Progress | None = None) 
     Raises:
         EarthloomError: the model cannot be reached for now.
     """
-    outlines = job.source.outlines()
-    others = partners([kind_key(images) for _, images in outlines], [group for group, _ in outlines])
-    parts = Parts(folder / ".parts", len(job.source), PART)
-    made_of = _made_of(job)
-    if world.rank == 0:
-        parts.begin(fingerprint(made_of, PART), f"{job.name} on {job.benchmark.name}")
-    world.wait()
-    for arm in job.all_arms:
-        _answer(job, parts, arm, others, world, progress)
-    world.wait()
-    if world.rank:
+    answers = answers_of(job, folder / ".answers", world, progress)
+    if answers is None:
         return None
-    return _write(job, folder, {arm: parts.read(arm) for arm in job.all_arms}, made_of)
+    return write(job, folder, answers, rows_of(job, answers), {"commit": commit(), "hash": code_of(job)})
 
 
 def _answer(
-    job: Job, parts: Parts, arm: Arm, others: Sequence[int | None], world: World, progress: Progress | None
+    job: Job,
+    cache: AnswerCache,
+    control: ControlName | None,
+    others: Sequence[int | None],
+    world: World,
+    progress: Progress | None,
 ) -> None:
-    """Make the missing parts of an arm; to the model they are one stream: no slot waits for the end of a part."""
-    missing = parts.missing(arm, world)
+    """Ask what has no answer yet; to the model it is one stream: no slot waits for the end of a chunk."""
+    answered = cache.answered(control, world)
+    due = {
+        chunk: [number for number in cache.numbers(chunk) if number not in {answer.number for answer in there}]
+        for chunk, there in answered.items()
+    }
     refused: list[Answer] = []
-    due: dict[int, int] = {}  # part -> answers that it still waits for
-    held: dict[int, list[Answer]] = defaultdict(list)
+    held = defaultdict(list, answered)
 
-    def asked() -> Iterator[Asked]:
-        for part in missing:
-            due[part] = len(parts.numbers(part))
+    def questions() -> Iterator[Question]:
+        for numbers in due.values():
             good = []
-            for number in parts.numbers(part):
+            for number in numbers:
                 try:
-                    one = _question(job, number, arm, others[number])
+                    one = question_as(job.source, number, control, others[number])
                     good.append((job.model.length(one), one))
                 except UnaskableError as error:
                     refused.append(Answer.refused(number, error))
             yield from (one for _, one in sorted(good, key=lambda pair: (pair[0], pair[1].number)))
 
     def keep(answer: Answer) -> None:
-        part = answer.number // parts.size
-        held[part].append(answer)
-        due[part] -= 1
-        if not due[part]:
-            parts.write(arm, part, held.pop(part))
+        chunk = answer.number // cache.size
+        held[chunk].append(answer)
+        if len(held[chunk]) == len(cache.numbers(chunk)):
+            cache.write(control, chunk, held.pop(chunk))
         if progress is not None:
-            progress(arm, 1)
+            progress(control, 1)
 
     if progress is not None:
-        ours = range(world.rank, len(parts), world.size)
-        progress(arm, sum(len(parts.numbers(part)) for part in ours if part not in missing))
-    for answer in job.model.answer(asked()):
+        progress(control, sum(map(len, answered.values())))
+    for answer in job.model.answer(questions()):
         keep(answer)
         while refused:
             keep(refused.pop())
@@ -130,40 +158,50 @@ def _answer(
         keep(refused.pop())
 
 
-def _question(job: Job, number: int, arm: Arm, other: int | None) -> Asked:
-    sample = job.source.sample(number)
-    images = sample.images
-    if arm == "other-image":
-        if other is None:
-            raise UnaskableError("no_other_image", "no other sample has images of this kind")
-        images = job.source.sample(other).images
-    return Asked(number, sample, images, job.source.folder, arm)
+def question_as(source: Source, number: int, control: ControlName | None, other: int | None) -> Question:
+    """A question as a control asks it, about the images of question `other` where it wants another's.
+
+    Raises:
+        UnaskableError: it wants another's, and there is no other.
+    """
+    question = replace(source.question(number), control=control)
+    if control is None or CONTROLS[control].images != "another":
+        return question
+    if other is None:
+        raise UnaskableError("no_other_image", "no other sample has images of this kind")
+    return replace(question, images=source.question(other).images)
 
 
-def _made_of(job: Job) -> dict[str, Any]:
-    """What the answers depend on."""
-    packages = (models, tasks.inference, tasks.running)
-    code = [Path(str(package.__path__[0])) for package in packages]
-    return {"model": dict(job.model.told), "table": job.source.digest, "code": fingerprint(*code)}
+def write(
+    job: Job, folder: Path, answers: Answers, rows: Sequence[Row], made_by: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Write predictions.parquet, rejects.parquet and run.json.
 
+    Args:
+        job: what was asked of whom.
+        folder: to write to.
+        answers: of the questions as they are and of each control.
+        rows: of predictions.parquet, as `rows_of` makes them of the answers, with columns of the caller's behind.
+        made_by: commit and hash of the code; None where the engine that runs it keeps them.
 
-def _write(job: Job, folder: Path, answers: Mapping[Arm, list[Answer]], made_of: Mapping[str, Any]) -> dict[str, Any]:
-    own = answers["answer"]
-    rows = rows_of(job, job.source.rows(), answers)
-    tables.write_rows(rows, schema_of(job.arms, rows), folder / "predictions.parquet")
+    Returns:
+        run.json.
+    """
+    own = answers[None]
+    tables.write_rows(rows, schema_of(rows), folder / "predictions.parquet")
     rejected = [
-        {"id": row["id"], "arm": arm, "reason": answer.rejected, "detail": answer.detail}
-        for arm in job.all_arms
-        for row, answer in zip(rows, answers[arm], strict=True)
+        {"id": row["id"], "control": control, "reason": answer.rejected, "detail": answer.detail}
+        for control in job.asked
+        for row, answer in zip(rows, answers[control], strict=True)
         if answer.rejected
     ]
     tables.write_rows(rejected, REJECTED, folder / "rejects.parquet")
     prompts = hashlib.blake2b(json.dumps([answer.prompt for answer in own]).encode(), digest_size=16)
-    told = {
+    record = {
         "model": job.name,
-        "benchmark": job.benchmark.name,
-        "task": job.benchmark.task,
-        "boxes": job.model.boxes,
+        "benchmark": job.source.name,
+        "task": job.source.task,
+        "boxes": job.model.box_form,
         "training": job.training,
         "source": job.source.record["source"],
         "comparable": job.source.record["comparable"],
@@ -172,16 +210,18 @@ def _write(job: Job, folder: Path, answers: Mapping[Arm, list[Answer]], made_of:
         "n": len(rows),
         "rejected": _reasons(own),
         "cut_at_the_longest": sum(answer.stop == "length" for answer in own),
-        "arms": {
-            ARM_COLUMNS[arm]: {"n": sum(not a.rejected for a in answers[arm]), "rejected": _reasons(answers[arm])}
-            for arm in job.arms
-        },
-        "asked": made_of["model"],
+        "controls": {control: _asked(answers[control]) for control in job.controls},
+        "asked": dict(job.model.provenance),
         "prompts": prompts.hexdigest(),
-        "code": {"commit": commit(), "hash": made_of["code"]},
+        **({"code": dict(made_by)} if made_by else {}),
     }
-    write_json(folder / "run.json", told)
-    return told
+    write_json(folder / "run.json", record)
+    return record
+
+
+def _asked(answers: Sequence[Answer]) -> dict[str, Any]:
+    """How many questions a control could be asked of, and why not of the others."""
+    return {"n": sum(not answer.rejected for answer in answers), "rejected": _reasons(answers)}
 
 
 def _reasons(answers: Sequence[Answer]) -> dict[str, int]:
@@ -191,11 +231,10 @@ def _reasons(answers: Sequence[Answer]) -> dict[str, int]:
 def commit() -> str | None:
     """The commit of this checkout, `+` where files were changed since; None where it is none."""
     git = shutil.which("git")
-    here = Path(tasks.running.__file__).parent
     if git is None:
         return None
-    head = subprocess.run([git, "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    head = subprocess.run([git, "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     if head.returncode:
         return None
-    changes = subprocess.run([git, "diff", "--quiet", "HEAD"], cwd=here, capture_output=True, check=False)
+    changes = subprocess.run([git, "diff", "--quiet", "HEAD"], cwd=ROOT, capture_output=True, check=False)
     return head.stdout.strip() + ("+" if changes.returncode else "")

@@ -4,6 +4,8 @@ import hashlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,78 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.benchmarks import registry
 from tasks.benchmarks.samples import IMAGE, SCHEMA, BenchmarkSample, ImageRef, from_row
-from tasks.core.errors import BenchmarkError
+from tasks.core.errors import BenchmarkError, UnaskableError
 from tasks.core.stage import read_json
+from tasks.inference.recognise import read_date
+from tasks.running.pictures import Kind, Picture, kind_of, open_picture
+from tasks.running.questions import Question, QuestionImage
 
 KEPT_MB = 1024
 """Row groups held in memory, those with their images in the table included."""
 
 
+@dataclass(frozen=True)
+class BenchmarkImage:
+    """An image of an imported benchmark. One of `tasks.running.questions.QuestionImage`."""
+
+    ref: ImageRef
+    folder: Path
+    """Of the imported benchmark, that paths of images are relative to."""
+    benchmark: str
+
+    @property
+    def sensor(self) -> str:
+        """EarthDial's tag."""
+        return self.ref.sensor
+
+    @property
+    def bands(self) -> Sequence[str]:
+        """By the benchmark's names."""
+        return self.ref.bands
+
+    @property
+    def key(self) -> str:
+        """Its file or content, and what decides how that is read."""
+        content = self.ref.path or hashlib.blake2b(self.ref.data or b"", digest_size=16).hexdigest()
+        return repr((self.benchmark, str(self.folder), content, self.sensor, self.bands))
+
+    @property
+    def date(self) -> datetime | None:
+        """When it was taken, in UTC; None where its benchmark does not tell."""
+        return read_date(self.ref.date) if self.ref.date else None
+
+    def kind(self) -> Kind:
+        """Its sensor and bands, without a look at its pixels."""
+        return kind_of(self.ref, self.benchmark)
+
+    def size(self) -> tuple[int, int]:
+        """(width, height); imported without a look at its pixels, it is opened for that."""
+        if self.ref.width and self.ref.height:
+            return self.ref.width, self.ref.height
+        height, width = next(iter(self.read().planes.values())).shape
+        return width, height
+
+    def read(self) -> Picture:
+        """Its calibrated planes.
+
+        Raises:
+            UnaskableError: it cannot be read, or is another one than was imported.
+        """
+        picture = open_picture(self.ref, self.folder, self.benchmark)
+        height, width = next(iter(picture.planes.values())).shape
+        if self.ref.width and (self.ref.width, self.ref.height) != (width, height):
+            sizes = f"{width} x {height} pixels, {self.ref.width} x {self.ref.height} when imported"
+            raise UnaskableError("size_changed", f"{self.ref.path or 'image'}: {sizes}; import the benchmark again")
+        return picture
+
+
 class Imported:
-    """The samples of one benchmark, by number."""
+    """The samples of one benchmark, by number. One of `tasks.running.questions.Source`."""
+
+    box_form = "earthdial"
+    """As published; an import keeps it."""
 
     def __init__(self, name: str, folder: Path) -> None:
         """Open it.
@@ -28,7 +92,9 @@ class Imported:
         Raises:
             BenchmarkError: it has not been imported.
         """
-        self.name, self.folder = name, folder
+        row = registry.get(name)
+        self.name, self.task, self.folder = row.name, row.task, folder
+        self.modality: str = row.modality
         self.path = folder / "samples.parquet"
         if not (self.path.is_file() and (folder / "import.json").is_file()):
             raise BenchmarkError(
@@ -51,7 +117,7 @@ class Imported:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
-    def outlines(self) -> list[tuple[str, list[ImageRef]]]:
+    def outlines(self) -> list[tuple[str, Sequence[QuestionImage]]]:
         """(group, images without path and pixels) of every sample: enough to plan a run."""
         fields = [field.name for field in IMAGE if field.name in ("format", "sensor")]
         columns = [
@@ -61,10 +127,15 @@ class Imported:
         ]
         with pq.ParquetFile(self.path) as file:
             rows = file.read(columns=columns).to_pylist()
-        return [
-            (row["group"], [ImageRef(**{**image, "bands": tuple(image["bands"])}) for image in row["images"]])
-            for row in rows
-        ]
+        return [(row["group"], self._images([_ref(image) for image in row["images"]])) for row in rows]
+
+    def _images(self, refs: Sequence[ImageRef]) -> tuple[BenchmarkImage, ...]:
+        return tuple(BenchmarkImage(ref, self.folder, self.name) for ref in refs)
+
+    def question(self, number: int) -> Question:
+        """A sample as the question that it asks."""
+        sample = self.sample(number)
+        return Question(number, ((sample.question, ""),), self._images(sample.images), self.box_form)
 
     def sample(self, number: int) -> BenchmarkSample:
         """One sample, with its images where the table holds them."""
@@ -79,8 +150,15 @@ class Imported:
         return from_row(rows[0])
 
     def rows(self) -> list[dict[str, Any]]:
-        """All samples without their images, as rows of `SCHEMA`."""
-        names: Sequence[str] = [name for name in SCHEMA.names if name != "images"]
+        """All samples without their images, as `tasks.running.questions.Source` has them."""
+        names = [name for name in SCHEMA.names if name not in ("images", "benchmark", "task", "extra")]
         with pq.ParquetFile(self.path) as file:
-            rows: list[dict[str, Any]] = file.read(columns=list(names)).to_pylist()
+            rows: list[dict[str, Any]] = file.read(columns=names).to_pylist()
+        for row, (_, images) in zip(rows, self.outlines(), strict=True):
+            row["image_id"], row["question_type"] = row.pop("group"), row.pop("vqa_type")
+            row["sensor"] = images[0].sensor if images else ""
         return rows
+
+
+def _ref(image: dict[str, Any]) -> ImageRef:
+    return ImageRef(**{**image, "bands": tuple(image["bands"])})

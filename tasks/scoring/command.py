@@ -55,7 +55,7 @@ def score(
     from tasks.scoring.compare import compare
     from tasks.scoring.errors import PredictionsError
     from tasks.scoring.read import read
-    from tasks.scoring.score import Settings
+    from tasks.scoring.score import ScoringSettings
     from tasks.scoring.score import score as scored
 
     run = _run_of(file)
@@ -65,7 +65,7 @@ def score(
         raise PredictionsError(f"{file}: no run.json beside it tells its task; give --task {'|'.join(get_args(Task))}")
     if form not in get_args(BoxForm):
         raise PredictionsError(f"{file}: the run.json beside it has boxes as {form!r}; give --boxes")
-    settings = Settings(protocol, form, bootstrap, seed, spice)
+    settings = ScoringSettings(protocol, form, bootstrap, seed, spice)
     predictions = read(file, asked)
     told = scored(predictions, settings)
     if against is not None:

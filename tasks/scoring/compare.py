@@ -9,11 +9,11 @@ from scipy.stats import binomtest
 from tasks.scoring import labels
 from tasks.scoring.errors import PredictionsError
 from tasks.scoring.read import Predictions
-from tasks.scoring.score import Settings, rounded, tally
+from tasks.scoring.score import ScoringSettings, rounded, tally
 from tasks.scoring.tally import Array, Tally, joined
 
 
-def compare(first: Predictions, second: Predictions, settings: Settings) -> dict[str, Any]:
+def compare(first: Predictions, second: Predictions, settings: ScoringSettings) -> dict[str, Any]:
     """`second` minus `first` for every metric of the file as a whole, with its interval and p.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Controls beside every score: what needs no image, what another arm answered, and whether the answers vary at all."""
+"""Controls beside every score: what needs no image, what the model says without it, and whether answers vary at all."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import polars as pl
 
 from tasks.scoring import changes, labels
 from tasks.scoring.errors import PredictionsError
-from tasks.scoring.read import ARMS, CONFIDENCES, Predictions, numbers
+from tasks.scoring.read import CONFIDENCES, CONTROL_COLUMNS, TRAINING_MAJORITY, Predictions, numbers
 from tasks.scoring.spread import shown, spread
 from tasks.scoring.texts import abstains, class_name
 
@@ -18,6 +18,16 @@ BINS = 10
 """Of confidence, for the calibration error (Guo et al., ICML 2017)."""
 WHOLE = {"earthdial": "[[0, 0, 100, 100, 0]]", "internvl": "[[0, 0, 1000, 1000]]"}
 """The box of the whole image in each form."""
+
+
+GUESSES = {
+    "majority": "always the commonest answer",
+    "majority_by_type": "the commonest answer of each type of question",
+    TRAINING_MAJORITY: "the commonest training answer to the same question",
+    "every_class": "every class at once",
+    "whole_image": "the whole image as the box",
+}
+"""What needs no model, as pages name it; those in which the model itself answers are `tasks.inference.controls`."""
 
 
 def controls(predictions: Predictions, score: Score, form: str) -> dict[str, Any]:
@@ -30,8 +40,8 @@ def controls(predictions: Predictions, score: Score, form: str) -> dict[str, Any
     column = predictions.type_column() if predictions.task == "vqa" else None
     if column is not None:
         told["majority_by_type"] = score(predictions.answered(_majority_of_each(predictions, column)))
-    for name, columns in ARMS.items():
-        present = next((arm for arm in columns if arm in predictions.frame.columns), None)
+    for name, columns in CONTROL_COLUMNS.items():
+        present = next((column for column in columns if column in predictions.frame.columns), None)
         if present is not None:
             told[name] = score(predictions.answered(predictions.frame[present].fill_null("")))
     return told

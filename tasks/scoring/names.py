@@ -1,10 +1,10 @@
-"""Names of tasks, protocols and controls; the command line reads them without loading any scorer."""
+"""Names of tasks, protocols and metrics; the command line reads them without loading any scorer."""
 
 from typing import Literal
 
 Task = Literal["classification", "vqa", "detection", "grounding", "captioning", "region_captioning", "change"]
 Protocol = Literal["legacy", "honest"]
 BoxForm = Literal["earthdial", "internvl"]
-Control = Literal["no-image", "other-image", "shuffled-bands", "greyed"]
-"""The same question asked of the same model with the image taken away, exchanged, its bands permuted, or without
-colour."""
+HEADLINES = ("micro_f1", "accuracy", "f1@0.5", "cider", "f1")
+"""The honest metric that stands for a whole file: the first of these that its task has. Lists of classes are judged by
+micro-F1, since whole sets are seldom right; boxes by F1, which a model cannot raise by drawing more of them."""

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.json_lines import read_json_lines
+from tasks.inference.controls import CONTROLS
 from tasks.scoring.errors import PredictionsError
 
 LONGEST = 100_000
@@ -26,14 +27,13 @@ LONGEST_TEXT = 20_000
 TEXTS = ("captioning", "region_captioning", "grounding", "change")
 """Tasks whose texts are compared word by word."""
 FORMATS = "a file is JSON lines or one JSON array of objects, in UTF-8, or Parquet (.parquet, .pq)"
-ARMS = {
-    "no_image": ("no_image", "no_image_answer", "blank_answer"),
-    "other_image": ("other_image", "other_image_answer", "swapped_answer"),
-    "shuffled_bands": ("shuffled_bands", "shuffled_bands_answer", "shuffled_answer"),
-    "greyed": ("greyed", "greyed_answer", "grey_answer"),
-    "training_majority": ("majority_answer",),
+TRAINING_MAJORITY = "training_majority"
+"""The commonest training answer to the same question; the file has it, for a scorer knows no training data."""
+CONTROL_COLUMNS: dict[str, tuple[str, ...]] = {
+    **{control.key: control.columns for control in CONTROLS.values()},
+    TRAINING_MAJORITY: ("majority_answer",),
 }
-"""Answers of control arms that may stand in the same file, and the names of their columns."""
+"""Answers of controls that may stand in the same file, by the name of their score: columns in order of preference."""
 GROUPS = ("chip_id", "image_id", "image")
 IDS = (("id",), ("question_id",), ("sample_id", "turn"))
 TYPES = ("vqa_type", "question_type", "type")
@@ -41,7 +41,8 @@ CONFIDENCES = ("confidence", "confidences")
 MASKS = ("mask", "answer_mask")
 KNOWN = frozenset(
     [
-        *(name for names in ARMS.values() for name in names),
+        *(name for names in CONTROL_COLUMNS.values() for name in names),
+        *(name.replace("_answer", "_correct") for names in CONTROL_COLUMNS.values() for name in names),
         *GROUPS,
         *(name for names in IDS for name in names),
         *TYPES,
@@ -49,9 +50,8 @@ KNOWN = frozenset(
         *MASKS,
         *["answer", "question", "annotation", "groundtruth", "gt_bbox", "references", "task_type", "size_group"],
         *["obj_ids", "obj_location", "obj_name", "sensor", "modality", "prompt", "raw_answer", "parsed_answer"],
-        *["correct", "blank_correct", "other_image_correct", "shuffled_bands_correct", "greyed_correct"],
-        *["majority_correct", "checkpoint", "benchmark", "split", "prompt_tokens"],
-        *["stop", "model", "arm", "parsed", "rejected", "answer_type", "options"],
+        *["correct", "checkpoint", "benchmark", "split", "prompt_tokens", "stop", "model", "control", "arm"],
+        *["extracted", "parsed", "rejected", "answer_type", "options"],
     ]
 )
 NUMBERED = re.compile(r"(caption|groundtruth)\d+")
@@ -127,7 +127,7 @@ class Predictions:
         return None
 
     def answered(self, answers: Sequence[str] | pl.Series) -> "Predictions":
-        """The same questions with other answers: an arm, or a constant."""
+        """The same questions with other answers: those of a control, or a constant."""
         return replace(self, frame=self.frame.with_columns(pl.Series("answer", answers, dtype=pl.String)))
 
     def rows(self, where: NDArray[Any]) -> "Predictions":

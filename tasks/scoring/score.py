@@ -18,7 +18,7 @@ Scores = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Settings:
+class ScoringSettings:
     """How a file is scored."""
 
     protocol: Protocol = "honest"
@@ -31,7 +31,7 @@ class Settings:
     """Folder of SPICE's program; captions are not scored by it without one."""
 
 
-def score_file(path: Path, task: Task, settings: Settings) -> Scores:
+def score_file(path: Path, task: Task, settings: ScoringSettings) -> Scores:
     """Everything that is said about one file.
 
     Raises:
@@ -40,7 +40,7 @@ def score_file(path: Path, task: Task, settings: Settings) -> Scores:
     return score(read(path, task), settings)
 
 
-def score(predictions: Predictions, settings: Settings) -> Scores:
+def score(predictions: Predictions, settings: ScoringSettings) -> Scores:
     """The same for predictions already read: `n`, metrics, groups, `ci95`, `controls`, `input`."""
     tallies = tally(predictions, settings)
     groups = predictions.groups() if settings.protocol == "honest" else None
@@ -70,14 +70,14 @@ def score(predictions: Predictions, settings: Settings) -> Scores:
     return done
 
 
-def tally(predictions: Predictions, settings: Settings) -> dict[str, Tally]:
+def tally(predictions: Predictions, settings: ScoringSettings) -> dict[str, Tally]:
     """The tallies of a protocol by group."""
     if settings.protocol == "legacy":
         return legacy.SCORERS[predictions.task](predictions)
     return honest.SCORERS[predictions.task](predictions, settings.form)
 
 
-def _spice(predictions: Predictions, settings: Settings, groups: NDArray[np.int64] | None) -> Scores:
+def _spice(predictions: Predictions, settings: ScoringSettings, groups: NDArray[np.int64] | None) -> Scores:
     """SPICE with its interval, or why there is none."""
     if settings.spice is None:
         return {"spice_not_measured": spice.ABSENT}
@@ -95,7 +95,7 @@ def _excluded(predictions: Predictions) -> dict[str, int]:
     return {name: count for name, count in counts if name not in legacy.VQA_TYPES}
 
 
-def _boxes(predictions: Predictions, settings: Settings) -> dict[str, Any]:
+def _boxes(predictions: Predictions, settings: ScoringSettings) -> dict[str, Any]:
     asked = predictions.task in ("detection", "grounding")
     if not asked and not (predictions.task == "change" and changes.kind(predictions) == "boxes"):
         return {}

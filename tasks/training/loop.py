@@ -29,13 +29,13 @@ from tasks.training import checkpoint
 from tasks.training.batches import Batch, Data, StepPacks, load_from
 from tasks.training.checkpoint import Progress
 from tasks.training.meter import Cost, Meter, synchronise
+from tasks.training.optimizer import make_optimizer
 from tasks.training.order import Plan, learning_rate
 from tasks.training.pack import pack
 from tasks.training.parallel import Engine, pieces_of, share
 from tasks.training.params import RunParams, StageParams
 
 logger = logging.getLogger(__name__)
-BETAS = (0.9, 0.999)
 
 
 class StoppedError(TrainingError):
@@ -58,20 +58,6 @@ class Setup:
     world: World
 
 
-def make_optimizer(model: nn.Module, weight_decay: float, vision_lr: float = 1.0) -> torch.optim.AdamW:
-    """AdamW on what is trained; weights decay in matrices only.
-
-    Each group's `share` is what its learning rate is of the run's: `vision_lr` for the vision encoder, 1 for the rest.
-    """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            key = (weight_decay if parameter.ndim > 1 else 0.0, vision_lr if "vision_tower" in name else 1.0)
-            groups.setdefault(key, []).append(parameter)
-    told = [{"params": params, "weight_decay": decay, "share": share} for (decay, share), params in groups.items()]
-    return torch.optim.AdamW(told, lr=0.0, betas=BETAS, eps=1e-8, fused=True)
-
-
 class Run:
     """A run under way."""
 
@@ -84,7 +70,14 @@ class Run:
             from tasks.training.adapters import add_adapters
 
             add_adapters(setup.model, setup.common.lora, "language" in setup.stage.trains)
-        self.engine: Engine = share(setup.model, setup.world, setup.common)
+        self.engine: Engine = share(
+            setup.model,
+            setup.world,
+            precision=setup.common.precision,
+            parallel=setup.common.parallel,
+            checkpoint_every=int(setup.common.checkpointing),
+            compile=setup.common.compile,
+        )
         self.optimizer = make_optimizer(setup.model, setup.common.weight_decay, setup.stage.vision_lr)
         self.progress = checkpoint.resume(setup.work, setup.model, self.optimizer, setup.world)
         if not self.progress.rows:

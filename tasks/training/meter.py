@@ -12,34 +12,41 @@ import time
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import torch
 
 from models.earthdial.config import EarthDialConfig
 from models.earthdial.flops import step_flops
 from tasks.inference.world import World
-from tasks.training.batches import Batch
-from tasks.training.params import RunParams
+
+if TYPE_CHECKING:  # readers of chips and of params.yaml, which nothing here needs
+    from tasks.training.batches import Batch
+    from tasks.training.params import RunParams
 
 logger = logging.getLogger(__name__)
 TFLOPS = {"H200": 989.0, "H100": 989.0, "GH200": 989.0, "A100": 312.0, "A800": 312.0, "L40S": 362.0, "L4": 121.0}
 """Dense bfloat16 peak by a part of the GPU's name, from its maker's data sheets."""
 
 
-def peak_flops(common: RunParams, device: torch.device) -> float:
+def peak_flops(device: torch.device, precision: str, peak_tflops: float | None = None) -> float:
     """Operations a second the device can do at best, and where that is known from in the log.
 
     Raises nothing for an unknown device: it is then measured by multiplying matrices, which flatters the MFU a
     little.
+
+    Args:
+        device: a GPU or the CPU.
+        precision: float32 or bfloat16.
+        peak_tflops: what `train.common.peak_tflops` says; None to look it up.
     """
-    if common.peak_tflops is not None:
-        return common.peak_tflops * 1e12
+    if peak_tflops is not None:
+        return peak_tflops * 1e12
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
     known = next((peak for part, peak in TFLOPS.items() if part in name.replace("-", " ").split()), None)
-    if known is not None and common.precision == "bfloat16":
+    if known is not None and precision == "bfloat16":
         return known * 1e12
-    measured = measure(device, torch.bfloat16 if common.precision == "bfloat16" else torch.float32)
+    measured = measure(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)
     logger.info("peak of %s measured: %.3f TFLOP/s", name, measured / 1e12)
     return measured
 
@@ -76,7 +83,7 @@ class Cost:
     """Of which samples they were, in any order and on any number of processes: the same sum, the same samples."""
 
     @classmethod
-    def of(cls, batches: Sequence[Batch], config: EarthDialConfig, trained: Collection[str], rank: int) -> "Cost":
+    def of(cls, batches: "Sequence[Batch]", config: EarthDialConfig, trained: Collection[str], rank: int) -> "Cost":
         """The packs of one process."""
         counted = [batch for batch in batches if batch.counts]
         lengths = [length for batch in counted for length in batch.lengths]
@@ -94,9 +101,9 @@ class Cost:
 class Meter:
     """Writes a line a step. Only the first process has a file; all take part in the sums."""
 
-    def __init__(self, live: TextIO | None, common: RunParams, world: World, steps: int) -> None:
+    def __init__(self, live: TextIO | None, common: "RunParams", world: World, steps: int) -> None:
         self.live, self.common, self.world, self.steps = live, common, world, steps
-        self.peak = peak_flops(common, world.device) * world.size
+        self.peak = peak_flops(world.device, common.precision, common.peak_tflops) * world.size
 
     def tell(
         self, step: int, cost: Cost, packs: int, seconds: float, waited: float, loss: float, rate: float, norm: float

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed, nn
@@ -19,12 +19,14 @@ from torch._C._distributed_c10d import HashStore
 from models.earthdial.model import EarthDialForConditionalGeneration
 from tasks.core.errors import TrainingError
 from tasks.inference.world import World
-from tasks.training.params import RunParams
+
+if TYPE_CHECKING:  # params.yaml's reader; a step on a machine with torch alone has its numbers from elsewhere
+    from tasks.training.params import RunParams
 
 logger = logging.getLogger(__name__)
 
 
-def choose_device(common: RunParams, local_rank: int = 0) -> torch.device:
+def choose_device(common: "RunParams", local_rank: int = 0) -> torch.device:
     """The device that `train.common.device` asks for, with the number of CPU threads set.
 
     Raises:
@@ -39,7 +41,7 @@ def choose_device(common: RunParams, local_rank: int = 0) -> torch.device:
 
 
 @contextmanager
-def joined(common: RunParams) -> Iterator[World]:
+def joined(common: "RunParams") -> Iterator[World]:
     """The processes of this run, joined until the block ends.
 
     Raises:
@@ -101,22 +103,48 @@ def layers(model: EarthDialForConditionalGeneration) -> list[nn.Module]:
     return [*inner.vision_tower.encoder.layer, *inner.language_model.layers]
 
 
-def share(model: EarthDialForConditionalGeneration, world: World, common: RunParams) -> Engine:
-    """Put a model on its device, made ready to be trained as the parameters say."""
-    precision = torch.bfloat16 if common.precision == "bfloat16" else torch.float32
-    if common.checkpointing:
-        model.activation_checkpointing_enable()
-    if common.compile:
+def share(
+    model: EarthDialForConditionalGeneration,
+    world: World,
+    *,
+    precision: str,
+    parallel: str,
+    checkpoint_every: int,
+    compile: bool,
+) -> Engine:
+    """Put a model on its device, made ready to be trained.
+
+    Args:
+        model: the whole network, its parts trained or frozen already.
+        world: who trains it.
+        precision: of the forward pass, float32 or bfloat16; the weights stay float32.
+        parallel: none, ddp or fsdp, as `train.common.parallel`.
+        checkpoint_every: layers of which one keeps its input only and is worked out again in the backward pass: 1 for
+            every layer, 0 for none.
+        compile: each layer by itself.
+    """
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    if checkpoint_every:
+        checkpoint_activations(model, checkpoint_every)
+    if compile:
         for layer in layers(model):
             layer.compile()
-    if common.parallel == "fsdp":
-        shard(model, world, precision)
+    if parallel == "fsdp":
+        shard(model, world, dtype)
         return Engine(model, model, world, torch.float32)
     model.to(world.device)  # type: ignore[arg-type]
     call: nn.Module = model
     if world.size > 1:
         call = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
-    return Engine(model, call, world, precision)
+    return Engine(model, call, world, dtype)
+
+
+def checkpoint_activations(model: EarthDialForConditionalGeneration, every: int) -> None:
+    """Every so many-th layer keeps its input only, and is worked out again in the backward pass."""
+    # transformers 5.23 renamed the method and warns of the old name; 5.17 has the old one alone.
+    network: Any = model
+    name = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
+    getattr(network, f"{name}_checkpointing_enable")(every_n_layers=every)
 
 
 def shard(model: EarthDialForConditionalGeneration, world: World, precision: torch.dtype) -> None:

@@ -1,4 +1,4 @@
-"""Parameters of training. No torch here: `tasks.params` reads them all."""
+"""Parameters of training. No torch here: `tasks.check` reads them all."""
 
 from typing import Any, Literal, Self
 

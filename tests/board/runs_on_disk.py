@@ -101,6 +101,6 @@ def places(root: Path) -> Places:
         runs=root / "runs",
         leakage=root / "leakage",
         imported=root / "imported",
-        demo=root / "no-demo.parquet",
+        demo=root / "no-demo",
         cache=root / "cache",
     )

@@ -23,20 +23,21 @@ def demo(folder):
     shutil.copy(made, target)
     truth = truths(8)
     told = {
-        "sample_id": [f"chip{number}#0/rgb" for number in range(8)],
-        "turn": [0] * 8,
-        "chip_id": [f"chip{number}" for number in range(8)],
+        "id": [f"chip{number}#0/rgb turn 0" for number in range(8)],
+        "image_id": [f"chip{number}" for number in range(8)],
         "question_type": ["presence"] * 8,
         "question": ["Is there any water in this image?"] * 8,
         "annotation": truth,
         "answer": truth,
-        "blank_answer": ["no"] * 8,
+        "no_image_answer": ["no"] * 8,
         "other_image_answer": [*truth[1:], None],
         "majority_answer": ["yes"] * 8,
     }
     path = folder / "data/evaluate/predictions.parquet"
     path.parent.mkdir(parents=True)
     pl.DataFrame(told).write_parquet(path)
+    record = {"model": "Earthloom, demo", "benchmark": "demo", "training": "mixture-3-train"}
+    path.with_name("run.json").write_text(json.dumps(record))
 
 
 def test_after_the_demo_there_is_a_board_to_look_at(tmp_path):

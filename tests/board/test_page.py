@@ -39,8 +39,8 @@ def root(tmp_path):
     truth = truths()
     good = [answer if number % 10 else "no idea" for number, answer in enumerate(truth)]
     blind = ["yes"] * 40
-    arms = {"no_image_answer": blind, "other_image_answer": [*truth[1:], "yes"], "shuffled_bands_answer": good}
-    run(tmp_path, "Sees", "rsvqa-lr", questions(good, truth, **arms), training="mix")
+    controls = {"no_image_answer": blind, "other_image_answer": [*truth[1:], "yes"], "shuffled_bands_answer": good}
+    run(tmp_path, "Sees", "rsvqa-lr", questions(good, truth, **controls), training="mix")
     run(tmp_path, "Says yes", "rsvqa-lr", questions(blind, truth), training="other")
     run(
         tmp_path,
@@ -105,7 +105,7 @@ def test_the_alarm_fires_for_a_model_that_always_says_the_same_and_for_no_other(
 
 def test_a_score_is_above_its_controls_only_by_its_whole_interval(root):
     text = page(places(root))
-    # The arm with shuffled bands gives the same answers: seeing them in order adds nothing.
+    # The control with shuffled bands gives the same answers: seeing them in order adds nothing.
     assert "not above its controls" in row_of(text, "Sees", "RSVQA")
     assert "above every control" in row_of(text, "A", "NWPU VHR-10")
 

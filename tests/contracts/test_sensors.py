@@ -83,7 +83,7 @@ USE = """
 import json
 from pathlib import Path
 import polars as pl
-from tasks import params, scan, scenes, select, stats
+from tasks import check, scan, scenes, select, stats
 from tasks.chips import __main__ as chips
 from tasks.core import conversations, tables
 from tasks.core.imported_sensors import TRUE_COLOURS, known_sensor
@@ -93,7 +93,7 @@ from tasks.inference.recognise import FileMetadata, recognise
 from tasks.labels import __main__ as labels
 from tasks.qa import __main__ as qa
 
-params.run()
+check.run()
 for stage in (scenes, scan, labels, select, chips, qa):
     for part in ("a", "b") if stage in (scan, chips, qa) else (None,):
         stage.run(*(("oli", part) if part else ("oli",)))
@@ -124,6 +124,7 @@ print(json.dumps({
 def test_one_entry_and_its_lines_in_params_yaml_are_a_sensor_from_its_scenes_to_its_questions(tmp_path: Path) -> None:
     for folder in ("tasks", "models", "samples"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "requirements.lock", tmp_path)
     registry = tmp_path / "tasks/core/sensors.py"
     text = registry.read_text()
     assert text.count("SENTINEL_1, LANDSAT)}") == 1

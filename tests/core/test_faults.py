@@ -37,7 +37,8 @@ def read(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
         monkeypatch.setenv("FAULT_PATH", BAND)
         for name, value in told.items():
             monkeypatch.setenv(f"FAULT_{name.upper()}", value)
-        with embedded.serve(ROOT / "samples", f"tests.fixtures.faults:{fault}", search=False) as endpoints:
+        monkeypatch.setenv("FAULT", fault)
+        with embedded.serve(ROOT / "samples", search=False, program="tests.fixtures.faulty_catalog") as endpoints:
             catalog = Catalog("sample", load(CatalogParams, "catalogs.sample"), endpoints)
             asset = find_asset(scene, ("nir",))
             assert asset is not None

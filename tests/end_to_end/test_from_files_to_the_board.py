@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SAID = {"aid": "Airport", "geobench-vlm-single": "B. Port"}
 """What the model says to every question of a benchmark; to the others it says the truth."""
 FILES = {"aid": "aid", "rsvqa-lr": "rsvqa", "nwpu-vhr-10-refer": "nwpu", "geobench-vlm-single": "geobench"}
-EVALUATE = ("evaluate", "data/train/3", "--benchmarks", *FILES, "--arms", "no-image", "other-image")
+EVALUATE = ("evaluate", "data/train/3", "--benchmarks", *FILES, "--controls", "no-image", "other-image")
 
 
 def owners_files(folder: Path) -> None:
@@ -88,7 +88,7 @@ def test_from_the_owners_files_to_a_board_with_scores_controls_and_leaks(project
     assert {run["training"] for run in told.values()} == {"mixture-3-train"}
     assert {run["boxes"] for run in told.values()} == {"internvl"}
     choices = pl.read_parquet(runs / "geobench-vlm-single/predictions.parquet")
-    assert set(choices["answer"]) == {"B. Port"} and set(choices["parsed"]) == {"B"}
+    assert set(choices["answer"]) == {"B. Port"} and set(choices["extracted"]) == {"B"}
 
     # Task and form of boxes come from run.json: nothing else is said here.
     scores = {

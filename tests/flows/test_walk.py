@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.preview import preview
 from flows.recorder import open_workspace
-from flows.walk import preview
 from tasks.core.errors import FlowError
 from tests.flows import toy
 from tests.flows.toy import Walker

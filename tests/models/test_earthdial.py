@@ -1,17 +1,19 @@
 """models/earthdial: presets, mixed batches, freezing, saving, generation."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers.models.internvl.modeling_internvl import InternVLModel
 
-from models.earthdial import EarthDialConfig, EarthDialForConditionalGeneration, make_config
+from models.earthdial.config import EarthDialConfig
 from models.earthdial.fusion import KINDS
 from models.earthdial.generate import generate
-from models.earthdial.model import PARTS
-from models.earthdial.presets import PRESETS
+from models.earthdial.model import PARTS, EarthDialForConditionalGeneration
+from models.earthdial.presets import PRESETS, make_config
 from models.parts.band_groups import split_bands
 
 torch.set_num_threads(1)
@@ -250,6 +252,22 @@ def test_gradients_reach_what_is_trained_and_nothing_else(frozen: bool) -> None:
     assert model.model.vision_tower.training is not frozen
     assert all(name.startswith("model.vision_tower") for name in silent)
     assert bool(silent) is frozen
+
+
+@pytest.mark.skipif(
+    "mm_encoder_outputs" not in inspect.signature(InternVLModel.forward).parameters,
+    reason="this transformers has no such argument to compare with",
+)
+def test_text_and_images_meet_as_in_transformers_own_forward() -> None:
+    model = tiny().train(False)
+    batch = mixed_batch(model)
+    ids = batch.pop("input_ids")
+    with torch.no_grad():
+        features = model.model.get_image_features(**batch)
+        forwards = (type(model.model).forward, InternVLModel.forward)
+        ours, theirs = (one(model.model, input_ids=ids, mm_encoder_outputs={"image": features}) for one in forwards)
+    assert torch.equal(ours.last_hidden_state, theirs.last_hidden_state)
+    assert torch.equal(ours.image_hidden_states, theirs.image_hidden_states)
 
 
 def test_a_part_that_does_not_exist_cannot_be_trained() -> None:

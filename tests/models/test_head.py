@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from models.parts.head import LanguageHead, mean_loss, summed_cross_entropy, supervised
+from models.parts.head import (
+    LanguageHead,
+    kernel_in_python,
+    kernel_of_torch,
+    mean_loss,
+    summed_cross_entropy,
+    supervised,
+)
 from tests.conftest import ROOT
 
 torch.set_num_threads(1)
@@ -31,6 +38,34 @@ def test_loss_and_gradients_are_those_of_the_plain_way(dtype: torch.dtype, toler
         found.append((value.detach(), hidden.grad, head.weight.grad))
     for plain, chunked in zip(*found, strict=True):
         assert (plain - chunked).norm() <= tolerance * plain.norm()
+
+
+@pytest.mark.skipif(not hasattr(nn, "LinearCrossEntropyOptions"), reason="this torch has no kernel to compare with")
+@pytest.mark.parametrize("trained", ["both", "hidden", "weight"])
+def test_the_fallback_gives_loss_and_gradients_of_torchs_kernel(trained: str) -> None:
+    torch.manual_seed(0)
+    hidden, weight, targets = torch.randn(700, 32), torch.randn(1000, 32), torch.randint(0, 1000, (700,))
+    hidden.requires_grad_(trained != "weight")
+    weight.requires_grad_(trained != "hidden")
+    found = []
+    for kernel in (kernel_of_torch, kernel_in_python):
+        hidden.grad = weight.grad = None
+        loss = kernel(hidden, weight, targets, 256)
+        (loss / 700).backward()
+        found.append([loss.detach(), hidden.grad, weight.grad])
+    for theirs, ours in zip(*found, strict=True):
+        assert (theirs is None) == (ours is None)
+        if theirs is not None:
+            assert (theirs - ours).norm() <= 1e-6 * theirs.norm()
+
+
+def test_the_fallback_takes_no_gradient_where_none_is_asked_for() -> None:
+    hidden, weight = torch.randn(8, 4), torch.randn(16, 4, requires_grad=True)
+    with torch.no_grad():
+        loss = kernel_in_python(hidden, weight, torch.arange(8), 3)
+    plain = nn.functional.cross_entropy(hidden @ weight.T, torch.arange(8), reduction="sum")
+    assert not loss.requires_grad
+    assert float(loss) == pytest.approx(float(plain.detach()), rel=1e-6)
 
 
 def test_half_precision_does_not_round_the_sum_of_many_losses() -> None:
@@ -63,7 +98,7 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 import torch
-from models.parts.head import LanguageHead
+from models.parts.head import LanguageHead, kernel_in_python
 torch.set_num_threads(1)
 def memory(what):
     return int(re.search(what + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text()).group(1)) * 1024
@@ -73,6 +108,8 @@ targets = torch.randint(0, 16000, (4096,))
 before = memory("VmRSS")
 if sys.argv[1] == "chunked":
     loss = head(hidden, targets)
+elif sys.argv[1] == "fallback":
+    loss = kernel_in_python(hidden, head.weight, targets, 256)
 else:
     loss = torch.nn.functional.cross_entropy(head(hidden), targets, reduction="sum")
 loss.backward()
@@ -91,3 +128,4 @@ def test_the_logits_of_all_tokens_are_never_held() -> None:
     logits = 4096 * 16000 * 4
     assert peak("plain") > logits
     assert peak("chunked") < logits / 2
+    assert peak("fallback") < logits / 2

@@ -3,8 +3,9 @@ import random
 import pytest
 import torch
 
-from models.earthdial import EarthDialForConditionalGeneration, make_config
 from models.earthdial.generate import generate
+from models.earthdial.model import EarthDialForConditionalGeneration
+from models.earthdial.presets import make_config
 from models.earthdial.slots import Prompt, Usage, answer_all
 
 torch.set_num_threads(1)

@@ -78,7 +78,7 @@ def test_questions_go_as_png_and_plain_text_and_overloads_and_refusals_are_dealt
 
     with serving(reply) as (url, came):
         finished = evaluated(
-            tmp_path, tmp_path / "out", "--endpoint", url, *ASK, "--arms", "no-image", OPENAI_API_KEY="sk-hidden"
+            tmp_path, tmp_path / "out", "--endpoint", url, *ASK, "--controls", "no-image", OPENAI_API_KEY="sk-hidden"
         )
     assert finished.returncode == 0, finished.stderr[-3000:]
     table, record = predictions(tmp_path / "out", "other", "rsvqa-lr"), told(tmp_path / "out", "other", "rsvqa-lr")
@@ -86,7 +86,7 @@ def test_questions_go_as_png_and_plain_text_and_overloads_and_refusals_are_dealt
     assert table["prompt_tokens"].to_list() == [7] * 12
     assert "<image>" not in table["prompt"][0] and "[hr_rgb" not in table["prompt"][0]
     assert record["asked"]["model"] == "other" and "true colour" in record["asked"]["images"]
-    assert record["arms"]["no_image_answer"]["rejected"]["refused"] > 0 and record["rejected"] == {}
+    assert record["controls"]["no-image"]["rejected"]["refused"] > 0 and record["rejected"] == {}
     assert pictures(came[0])[0].size in {(48, 40), (48, 41), (48, 42)} and pictures(came[0])[0].mode == "RGB"
     assert came[0]["authorization"] == "Bearer sk-hidden" and came[0]["temperature"] == 0
     everything = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())

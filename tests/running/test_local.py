@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasks.benchmarks import registry
 from tasks.core.errors import TrainingError
 from tasks.inference.world import World
-from tasks.running.local import Local, Settings
+from tasks.running.local import Local, LocalSettings
 from tasks.running.run import Job, run
 from tasks.running.source import Imported
 from tests.fixtures.tiny_checkpoint import write_tokenizer
@@ -55,13 +54,13 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ran(model: Local, root: Path, out: Path) -> None:
     source = Imported("rsvqa-lr", root / "imported/rsvqa-lr")
-    run(Job(model, "llava", registry.get("rsvqa-lr"), source, ["no-image"]), out / "llava/rsvqa-lr", World())
+    run(Job(model, "llava", source, ["no-image"]), out / "llava/rsvqa-lr", World())
 
 
 def test_it_answers_together_as_it_does_alone(llava: Path, tmp_path: Path) -> None:
     rsvqa(tmp_path, images=3, each=3)
     for together in (1, 4):
-        model = Local(llava, Settings(together, max_new_tokens=6))
+        model = Local(llava, LocalSettings(together, max_new_tokens=6))
         ran(model, tmp_path, tmp_path / f"{together}")
     one, four = (predictions(tmp_path / f"{together}", "llava", "rsvqa-lr") for together in (1, 4))
     assert one["answer"].to_list() == four["answer"].to_list() and one["answer"].n_unique() > 1
@@ -75,8 +74,8 @@ def test_weights_as_pickles_and_models_without_a_template_are_refused(llava: Pat
     (tmp_path / "model.safetensors").unlink()
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(TrainingError, match="cannot be loaded"):
-        Local(tmp_path, Settings())
+        Local(tmp_path, LocalSettings())
     (tmp_path / "model.safetensors").write_bytes((llava / "model.safetensors").read_bytes())
     (tmp_path / "chat_template.jinja").unlink()
     with pytest.raises(TrainingError, match="no chat template"):
-        Local(tmp_path, Settings())
+        Local(tmp_path, LocalSettings())

@@ -3,9 +3,10 @@ import pytest
 
 from tasks.benchmarks.images import npy
 from tasks.core.errors import UnaskableError
-from tasks.inference.arms import changed, kind_key, partners
+from tasks.inference.controls import CONTROLS, kind_key, partners
+from tasks.running.checkpoint import mixed
 from tasks.running.pictures import kind_of, open_picture
-from tasks.running.plain import plain_text
+from tasks.running.rgb_model import without_tags
 from tests.benchmarks.files import encoded
 from tests.running.runs import image_of
 
@@ -94,12 +95,13 @@ def test_bands_are_permuted_or_greyed_and_what_is_said_of_them_stays():
     planes = {name: np.full((4, 4), float(number), np.float32) for number, name in enumerate("RGB")}
     normalise = Normalisation({"hr-rgb8": dict.fromkeys("RGB", (0.0, 1.0)), "sar8": {"AMP": (0.0, 1.0)}})
     image = compose(planes, "hr-rgb8", list("RGB"), normalise)
-    assert changed(image, "shuffled-bands").pixels[0, :, 0, 0].tolist() == [2, 0, 1]
-    assert changed(image, "greyed").pixels[0, :, 0, 0].tolist() == [1, 1, 1]
-    assert (changed(image, "greyed").wavelengths == image.wavelengths).all()
+    shuffled, greyed = (CONTROLS[name].mix for name in ("shuffled-bands", "greyed"))
+    assert mixed(image, shuffled).pixels[0, :, 0, 0].tolist() == [2, 0, 1]
+    assert mixed(image, greyed).pixels[0, :, 0, 0].tolist() == [1, 1, 1]
+    assert (mixed(image, greyed).wavelengths == image.wavelengths).all()
     one = compose({"AMP": planes["G"]}, "sar8", ["AMP"], normalise)
     with pytest.raises(UnaskableError, match="one band"):
-        changed(one, "greyed")
+        mixed(one, greyed)
 
 
 def test_kinds_differ_by_the_number_of_images():
@@ -109,7 +111,7 @@ def test_kinds_differ_by_the_number_of_images():
 
 def test_other_models_are_asked_without_tags_and_with_real_line_ends():
     asked = "[hr_rgb_0.5]  <image> \\n Classify it. Classes:  a, b \\nAnswer in one word."
-    assert plain_text(asked) == "Classify it. Classes: a, b\nAnswer in one word."
+    assert without_tags(asked) == "Classify it. Classes: a, b\nAnswer in one word."
 
 
 def test_a_palette_is_read_as_colours():

@@ -14,12 +14,12 @@ from tests.running.runs import command, environment, evaluated, predictions, rsv
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 FILES = ("predictions.parquet", "rejects.parquet", "run.json")
-ASK = ("--benchmarks", "rsvqa-lr", "--arms", "other-image")
+ASK = ("--benchmarks", "rsvqa-lr", "--controls", "other-image")
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A benchmark of 150 questions, which are three parts."""
+    """A benchmark of 150 questions, which are three chunks."""
     folder = tmp_path_factory.mktemp("benchmarks")
     rsvqa(folder, images=6, each=25)
     return folder
@@ -47,7 +47,7 @@ def test_answers_and_what_they_were_made_of_stand_in_the_run(done: Path) -> None
     assert table["prompt"][0].startswith("<|system|>") and "<image>" in table["prompt"][0]
     assert set(table["stop"]) <= {"end", "length"} and table["prompt_tokens"].min() > 16
     record = told(done, "tiny", "rsvqa-lr")
-    assert record["n"] == 150 and record["rejected"] == {} and record["arms"]["other_image_answer"]["n"] == 150
+    assert record["n"] == 150 and record["rejected"] == {} and record["controls"]["other-image"]["n"] == 150
     assert len(record["asked"]["checkpoint"]) == 32 and record["code"]["hash"]
 
 
@@ -55,7 +55,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_in_the_same_bytes(
     root: Path, pictures_model: Path, done: Path, tmp_path: Path
 ) -> None:
     line = [sys.executable, "-m", *command(root, tmp_path, str(pictures_model), *ASK, "--slots", "5")]
-    first = tmp_path / "tiny/rsvqa-lr/.parts/answer/part-00000.parquet"
+    first = tmp_path / "tiny/rsvqa-lr/.answers/answer/chunk-00000.parquet"
     with subprocess.Popen(line, env=environment(), stderr=subprocess.DEVNULL) as run:
         while not first.exists():
             assert run.poll() is None, "the run ended before it was killed"
@@ -90,14 +90,14 @@ def test_two_processes_share_the_questions_and_leave_the_bytes_of_one(
     assert_same(tmp_path, done)
 
 
-def test_other_parameters_begin_a_run_anew_and_more_arms_go_on_with_it(
+def test_other_parameters_begin_a_run_anew_and_more_controls_go_on_with_it(
     root: Path, pictures_model: Path, tmp_path: Path
 ) -> None:
     ask = [str(pictures_model), "--benchmarks", "rsvqa-lr"]
-    first = tmp_path / "tiny/rsvqa-lr/.parts/answer/part-00000.parquet"
+    first = tmp_path / "tiny/rsvqa-lr/.answers/answer/chunk-00000.parquet"
     evaluated(root, tmp_path, *ask)
     kept = first.stat().st_mtime_ns
-    more = evaluated(root, tmp_path, *ask, "--arms", "greyed")
+    more = evaluated(root, tmp_path, *ask, "--controls", "greyed")
     assert more.returncode == 0 and first.stat().st_mtime_ns == kept
     assert "greyed_answer" in predictions(tmp_path, "tiny", "rsvqa-lr").columns
     other = evaluated(root, tmp_path, *ask, "--max-tiles", "1")

@@ -13,10 +13,10 @@ import pytest
 from tasks.scoring.compare import compare
 from tasks.scoring.errors import PredictionsError
 from tasks.scoring.read import LONGEST, LONGEST_TEXT, read
-from tasks.scoring.score import Settings, score_file
+from tasks.scoring.score import ScoringSettings, score_file
 
 ROOT = Path(__file__).parents[2]
-FAST = Settings(draws=50)
+FAST = ScoringSettings(draws=50)
 GOOD = {"question": "?", "answer": "yes", "annotation": "yes", "vqa_type": "presence"}
 BOX = "[[0, 0, 10, 10, 0]]"
 
@@ -41,7 +41,7 @@ def test_unknown_fields_are_named_and_counted(tmp_path: Path) -> None:
 def test_a_row_without_an_answer_is_wrong(protocol: Any, tmp_path: Path) -> None:
     silent = {name: value for name, value in GOOD.items() if name != "answer"}
     path = _file(tmp_path, GOOD, silent, GOOD | {"answer": None}, json.dumps(GOOD | {"answer": float("nan")}))
-    scores = score_file(path, "vqa", Settings(protocol, draws=50))
+    scores = score_file(path, "vqa", ScoringSettings(protocol, draws=50))
     assert (scores["accuracy"], scores["input"]["missing_answers"]) == (25, 3)
 
 
@@ -99,7 +99,7 @@ def test_a_true_box_that_is_no_box_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", ["honest", "legacy"])
 def test_a_file_of_another_task_is_refused(protocol: Any, tmp_path: Path) -> None:
     with pytest.raises(PredictionsError, match="is --task detection right"):
-        score_file(_file(tmp_path, GOOD), "detection", Settings(protocol))
+        score_file(_file(tmp_path, GOOD), "detection", ScoringSettings(protocol))
     with pytest.raises(PredictionsError, match=r"no truth for --task vqa: one of 'annotation', 'groundtruth'"):
         score_file(_file(tmp_path, {"answer": "a", "gt_bbox": BOX}), "vqa", FAST)
 
@@ -109,7 +109,7 @@ def test_a_file_of_another_task_is_refused(protocol: Any, tmp_path: Path) -> Non
 def test_an_answer_of_a_megabyte_is_no_answer(task: Any, protocol: Any, tmp_path: Path) -> None:
     huge = "yes " * (LONGEST // 2)
     path = _file(tmp_path, GOOD | {"answer": huge, "caption0": "yes", "gt_bbox": BOX})
-    scores = score_file(path, task, Settings(protocol, draws=50))
+    scores = score_file(path, task, ScoringSettings(protocol, draws=50))
     assert scores["input"]["oversized_answers"] == 1
     assert {scores.get(name, 0) for name in ("accuracy", "rougeL", "precision@0.5")} == {0}
 
@@ -171,7 +171,7 @@ def test_a_truth_beyond_all_measure_is_refused(task: Any, longest: int, tmp_path
 @pytest.mark.parametrize("protocol", ["honest", "legacy"])
 def test_brackets_without_end_are_a_text_like_any(task: Any, protocol: Any, tmp_path: Path) -> None:
     path = _file(tmp_path, {"answer": "[" * 5000, "caption0": "[" * 5000, "caption1": "a road was built here"})
-    assert score_file(path, task, Settings(protocol, draws=0))["rougeL"] == 0
+    assert score_file(path, task, ScoringSettings(protocol, draws=0))["rougeL"] == 0
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

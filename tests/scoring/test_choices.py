@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.scoring.score import Settings, score_file
+from tasks.scoring.score import ScoringSettings, score_file
 
 OPTIONS = ["Dam", "Port", "Bog"]
 
@@ -16,7 +16,7 @@ def scored(tmp_path: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     pl.DataFrame(
         [{"answer_type": "choice", "options": OPTIONS, "vqa_type": "scene", **row} for row in rows]
     ).write_parquet(path)
-    return score_file(path, "vqa", Settings(draws=50))
+    return score_file(path, "vqa", ScoringSettings(draws=50))
 
 
 @pytest.mark.parametrize("answer", ["B", "b.", "(B)", "B. Port", "b) ", "The answer is B.", "port", "B: a port"])

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tasks.scoring.score import Settings, score_file
+from tasks.scoring.score import ScoringSettings, score_file
 
-FAST = Settings(draws=100)
+FAST = ScoringSettings(draws=100)
 NOT_METRICS = {"n", "images", "controls", "input", "confusion", "as_published", "calibration"}
 BOXES = ["[[0, 0, 10, 10, 0]]", "[[20, 30, 40, 60, 30]][[50, 50, 90, 70, 120]]", "[[5, 5, 5, 9, 0]]", "[]"]
 CAPTIONS = [
@@ -154,10 +154,10 @@ def test_the_interval_draws_whole_images(tmp_path: Path) -> None:
     rows = [{"image_id": str(number // 50), "annotation": "yes", "answer": "yes"} for number in range(200)]
     for row in rows[:100]:
         row["answer"] = "no"
-    by_image = score_file(_file(tmp_path, rows), "vqa", Settings(draws=500))
+    by_image = score_file(_file(tmp_path, rows), "vqa", ScoringSettings(draws=500))
     assert by_image["images"] == 4
     bare = [{name: value for name, value in row.items() if name != "image_id"} for row in rows]
-    by_row = score_file(_file(tmp_path, bare), "vqa", Settings(draws=500))
+    by_row = score_file(_file(tmp_path, bare), "vqa", ScoringSettings(draws=500))
     low, high = by_image["ci95"]["accuracy"]
     assert high - low > 3 * (by_row["ci95"]["accuracy"][1] - by_row["ci95"]["accuracy"][0])
 

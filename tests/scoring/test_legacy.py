@@ -9,11 +9,11 @@ from benchmarks.published_figures import PUBLISHED, UHI, UHI_ROWS, Published, to
 from tasks.scoring.errors import PredictionsError
 from tasks.scoring.legacy import recall
 from tasks.scoring.read import read
-from tasks.scoring.score import Settings, score, score_file
+from tasks.scoring.score import ScoringSettings, score, score_file
 from tasks.scoring.texts import recall_tokens, word_tokens
 
 SHARED = Path(__file__).parents[2].parent / "shared/predictions"
-LEGACY = Settings("legacy")
+LEGACY = ScoringSettings("legacy")
 SHIPPED = [known for known in PUBLISHED if known.name != UHI]
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the published answers are not beside the checkout")
 
@@ -32,7 +32,7 @@ def test_the_one_published_answer_about_heat_islands_scores_52_where_a_third_is_
     assert round(comma["accuracy"], 1) == 19.7
     perfect = [row | {"answer": row["annotation"]} for row in UHI_ROWS]
     assert round(score_file(_file(tmp_path, *perfect), "classification", LEGACY)["accuracy"], 1) == 96.2
-    honest = score_file(_file(tmp_path, *UHI_ROWS), "classification", Settings("honest", draws=50))
+    honest = score_file(_file(tmp_path, *UHI_ROWS), "classification", ScoringSettings("honest", draws=50))
     assert round(honest["accuracy"], 1) == 33.3
     assert honest["controls"]["answers"]["constant_answer_alarm"] is True
 
@@ -90,7 +90,7 @@ def test_two_boxes_may_claim_the_same_truth(tmp_path: Path) -> None:
     row = {"answer": box * 2, "gt_bbox": box, "size_group": "small"}
     path = _file(tmp_path, row)
     assert score_file(path, "detection", LEGACY)["precision@0.5"] == 100
-    assert score_file(path, "detection", Settings("honest"))["precision@0.5"] == 50
+    assert score_file(path, "detection", ScoringSettings("honest"))["precision@0.5"] == 50
 
 
 def test_grounding_skips_images_with_fifty_boxes_and_scores_the_text_without_boxes(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_published_grounding_has_its_boxes_in_a_list_of_texts(tmp_path: Path) 
         "size_group": json.dumps(["small", "small"]),
     }
     path = _file(tmp_path, row)
-    legacy, honest = (score_file(path, "grounding", Settings(name)) for name in ("legacy", "honest"))
+    legacy, honest = (score_file(path, "grounding", ScoringSettings(name)) for name in ("legacy", "honest"))
     assert (legacy["precision@0.5"], honest["precision@0.5"], honest["recall@0.5"]) == (50, 50, 50)
     assert legacy["description"]["n"] == 1 and legacy["description"]["rouge1"] > 40
 
@@ -127,7 +127,7 @@ def test_ids_that_are_no_boxes_leave_a_groundings_boxes_to_its_text(tmp_path: Pa
     box = "[[0, 0, 10, 10, 0]]"
     path = _file(tmp_path, {"answer": f"a car {box}", "groundtruth": f"a car {box}", "obj_ids": [1, 2]})
     for name in ("legacy", "honest"):
-        assert score_file(path, "grounding", Settings(name))["precision@0.5"] == 100
+        assert score_file(path, "grounding", ScoringSettings(name))["precision@0.5"] == 100
     bare = _file(tmp_path, {"answer": f"a car {box}", "groundtruth": "a car", "obj_ids": [1, 2]})
     with pytest.raises(PredictionsError, match="no row has a true box"):
         score_file(bare, "grounding", LEGACY)

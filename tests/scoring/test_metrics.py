@@ -16,7 +16,7 @@ from tasks.scoring.compare import compare
 from tasks.scoring.ngrams import Cider, bleu, bleu_counts, words
 from tasks.scoring.read import read
 from tasks.scoring.rectangles import find, matched, overlaps
-from tasks.scoring.score import Settings
+from tasks.scoring.score import ScoringSettings
 from tasks.scoring.tally import Tally, joined, mean_of, means
 from tasks.scoring.wordnet import wordnet
 
@@ -123,7 +123,7 @@ def test_a_paired_test_sees_what_two_intervals_do_not(tmp_path: Path) -> None:
         ]
         paths.append(tmp_path / f"{name}.jsonl")
         paths[-1].write_text("".join(json.dumps(row) + "\n" for row in (rows if name == "first" else reversed(rows))))
-    told = compare(read(paths[0], "vqa"), read(paths[1], "vqa"), Settings())
+    told = compare(read(paths[0], "vqa"), read(paths[1], "vqa"), ScoringSettings())
     gained = int((better & ~right).sum())
     assert told["mcnemar"] == {
         "only_first_right": 0,
@@ -181,5 +181,5 @@ def test_a_paired_test_goes_by_the_first_files_types_and_does_without_a_bootstra
         rows = [{"annotation": "yes", "answer": "yes", "vqa_type": kind} for kind in told]
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     pair = [read(tmp_path / name, "vqa") for name in types]
-    assert compare(*pair, Settings("legacy", draws=20))["accuracy"]["difference"] == 0
-    assert set(compare(*pair, Settings(draws=0))["accuracy"]) == {"first", "second", "difference"}
+    assert compare(*pair, ScoringSettings("legacy", draws=20))["accuracy"]["difference"] == 0
+    assert set(compare(*pair, ScoringSettings(draws=0))["accuracy"]) == {"first", "second", "difference"}

@@ -12,7 +12,7 @@ import pytest
 
 from tasks.core.errors import MissingInputError
 from tasks.scoring.errors import SpiceError
-from tasks.scoring.score import Settings, score_file
+from tasks.scoring.score import ScoringSettings, score_file
 from tasks.scoring.spice import JAR, NEW, PARSER, spice
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,7 @@ def test_each_answer_is_scored_and_one_without_words_is_worth_nothing(folder: Pa
 @needs_java
 def test_the_score_of_captions_stands_with_its_interval_beside_the_published_ones(folder: Path, tmp_path: Path) -> None:
     path = _file(tmp_path, _row("a road", "a road", "a street"), _row("a tree", "a road", ""))
-    told = score_file(path, "captioning", Settings(draws=50, spice=folder))["as_published"]
+    told = score_file(path, "captioning", ScoringSettings(draws=50, spice=folder))["as_published"]
     assert told["spice"] == 62.5
     assert 25 <= told["ci95"]["spice"][0] <= 62.5 <= told["ci95"]["spice"][1] <= 100
     assert "spice_not_measured" not in told
@@ -91,14 +91,14 @@ def test_the_score_of_captions_stands_with_its_interval_beside_the_published_one
 
 def test_its_absence_is_told(tmp_path: Path) -> None:
     path = _file(tmp_path, _row("a road", "a road", "a street"), _row("a tree", "a road", ""))
-    told = score_file(path, "captioning", Settings(draws=0))["as_published"]
+    told = score_file(path, "captioning", ScoringSettings(draws=0))["as_published"]
     assert "spice" not in told and "--spice" in told["spice_not_measured"]
 
 
 @needs_java
 def test_a_java_that_cannot_write_the_table_still_tells_the_mean(folder: Path, tmp_path: Path) -> None:
     path = _file(tmp_path, _row("a modern road", "a modern road", ""), _row("", "a road", ""))
-    told = score_file(path, "captioning", Settings(draws=50, spice=folder))["as_published"]
+    told = score_file(path, "captioning", ScoringSettings(draws=50, spice=folder))["as_published"]
     assert told["spice"] == 62.5 / 2
     assert told["spice_without_interval"] == NEW
 

@@ -63,7 +63,7 @@ def test_no_scene_is_an_error_that_names_the_condition_that_emptied_the_search(
 
 def test_a_typo_in_the_parameters_is_named_with_its_path_and_what_is_allowed(run_stage: Run, edit_params: Edit) -> None:
     edit_params("  max_cloud: 0.10", "  max_clod: 0.10")
-    done = run_stage("params")
+    done = run_stage("check")
     assert done.returncode == 2
     assert "'select.max_clod' is not a parameter; did you mean 'max_cloud'?" in done.stderr
     assert "min_labels" in done.stderr
@@ -71,7 +71,7 @@ def test_a_typo_in_the_parameters_is_named_with_its_path_and_what_is_allowed(run
 
 def test_a_value_out_of_bounds_is_named_with_its_path_and_bound(run_stage: Run, edit_params: Edit) -> None:
     edit_params("  max_cloud: 0.10", "  max_cloud: 10")
-    done = run_stage("params")
+    done = run_stage("check")
     assert done.returncode == 2
     assert "'select.max_cloud' is 10: input should be less than or equal to 1" in done.stderr
 

@@ -2,22 +2,26 @@
 
 import contextlib
 import csv
+import json
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 
 from tasks import mixture, stats
-from tasks.core import paths
-from tasks.core.errors import ParamsError
+from tasks.core import paths, tables
+from tasks.core.errors import ParamsError, UnaskableError
 from tasks.core.section import load
-from tasks.evaluate.answers import Row, _controlled
 from tasks.evaluate.params import EvaluateParams
-from tasks.evaluate.scores import Majority, Marked, above_controls, write_csv
-from tasks.inference.pixels import ChipReader, Normalisation
-from tasks.inference.samples import read_samples
-from tasks.scoring.score import Settings, score_file
+from tasks.evaluate.scores import Majority, Marked, Row, above_controls, write_csv
+from tasks.inference.controls import kind_key, partners
+from tasks.inference.samples import SCHEMA, read_samples
+from tasks.running.checkpoint import Checkpoint, CheckpointSettings
+from tasks.running.held_out import HeldOut
+from tasks.running.run import question_as
+from tasks.scoring.score import ScoringSettings, score_file
 from tests.fixtures.small_dataset import write_dataset, write_params
 
 PARAMS = EvaluateParams(
@@ -28,9 +32,9 @@ PARAMS = EvaluateParams(
 def row(chip: int, truth: str, answer: str, blank: str | None = "no", kind: str = "presence", turn: int = 0) -> Row:
     """A prediction without marks."""
     return {
-        "sample_id": f"{chip}/{kind}", "turn": turn, "chip_id": f"chip-{chip}", "sensor": "sentinel-2",
+        "id": f"{chip}/{kind} turn {turn}", "image_id": f"chip-{chip}", "sensor": "sentinel-2",
         "modality": "ms", "question_type": kind, "question": "Is there water?", "annotation": truth, "answer": answer,
-        "blank_answer": blank, "other_image_answer": blank,
+        "no_image_answer": blank, "other_image_answer": blank,
     }  # fmt: skip
 
 
@@ -53,7 +57,7 @@ def marked(rows: list[Row], params: EvaluateParams = PARAMS) -> Marked:
 )
 def test_answers_are_right_by_the_rule_of_the_scorers(answer: str, truth: str, kind: str, right: bool) -> None:
     rows = [row(0, truth, answer, kind=kind)]
-    assert marked(rows).rows(rows)[0]["correct"] is right
+    assert marked(rows).rows()[0]["correct"] is right
 
 
 def test_the_majority_is_of_the_same_question_or_else_of_its_type() -> None:
@@ -84,8 +88,10 @@ def test_the_scores_are_those_that_the_score_command_gives_the_same_answers(tmp_
     kinds = ["presence", "presence", "list", "presence", "count"] * 6
     rows = [row(n // 3, t, a, "yes", k, n) for n, (t, a, k) in enumerate(zip(truths, answers, kinds, strict=True))]
     told = marked(rows)
-    pl.DataFrame(told.rows(rows)).write_parquet(tmp_path / "predictions.parquet")
-    same = score_file(tmp_path / "predictions.parquet", "vqa", Settings(draws=PARAMS.bootstrap, seed=PARAMS.seed))
+    pl.DataFrame(told.rows()).write_parquet(tmp_path / "predictions.parquet")
+    same = score_file(
+        tmp_path / "predictions.parquet", "vqa", ScoringSettings(draws=PARAMS.bootstrap, seed=PARAMS.seed)
+    )
     scores = told.scores()["overall"]
     assert scores["accuracy"] == pytest.approx(same["accuracy"] / 100)
     assert scores["ci95"] == pytest.approx([edge / 100 for edge in same["ci95"]["accuracy"]], abs=1e-4)
@@ -113,7 +119,7 @@ def test_a_control_that_cannot_be_asked_is_wrong_and_counted_and_absent_where_no
     rows = [row(0, "yes", "yes", "yes"), row(1, "yes", "yes", None), row(2, "a", "a", None, "share")]
     told = marked(rows)
     assert told.not_asked()["no_image"] == 2
-    assert [one["blank_correct"] for one in told.rows(rows)] == [True, False, False]
+    assert [one["no_image_correct"] for one in told.rows()] == [True, False, False]
     assert told.scores()["by_type"]["presence"]["no_image"] == 0.5
     assert "no_image" not in told.scores()["by_type"]["share"]
 
@@ -123,7 +129,7 @@ def test_the_flat_table_has_one_row_a_group_and_a_column_for_each_control(tmp_pa
     scores = told.scores()
     assert set(scores) == {"overall", "by_type", "by_modality", "by_sensor"}
     assert set(scores["by_type"]) == {"presence", "share"}
-    write_csv(scores, told.arms, tmp_path / "scores.csv")
+    write_csv(scores, told.columns, tmp_path / "scores.csv")
     with (tmp_path / "scores.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert list(table[0]) == [
@@ -135,7 +141,7 @@ def test_the_flat_table_has_one_row_a_group_and_a_column_for_each_control(tmp_pa
 def test_without_controls_the_majority_alone_stands_beside_the_score() -> None:
     params = PARAMS.model_copy(update={"controls": []})
     told = marked([row(0, "yes", "yes")], params)
-    assert list(told.arms) == ["accuracy", "majority"]
+    assert list(told.columns) == ["accuracy", "majority"]
     assert {"accuracy", "majority"} < set(told.scores()["overall"]) and "no_image" not in told.scores()["overall"]
 
 
@@ -148,31 +154,74 @@ def test_a_control_that_there_is_not_or_twice_is_refused(tmp_path: Path, control
         load(EvaluateParams, "evaluate", tmp_path / "params.yaml")
 
 
-def test_another_image_is_one_of_the_same_sensor_and_bands_from_another_window(tmp_path: Path) -> None:
+def test_another_image_is_one_of_the_same_sensor_and_bands_from_another_window(
+    tmp_path: Path, tiny_checkpoint: Path
+) -> None:
     write_dataset(tmp_path, 16, ("sentinel-2", "sentinel-1"))
     with contextlib.chdir(tmp_path):
         for sensor in ("sentinel-2", "sentinel-1"):
             stats.run(sensor)
         mixture.run("3")
         samples = read_samples(paths.mixture("3") / "test.parquet")
-        statistics = {sensor: paths.stats(sensor) for sensor in ("sentinel-2", "sentinel-1")}
-        chips = ChipReader(Normalisation.from_stats(statistics), 28, 1)
-        shown = _controlled(samples, chips, "other-image")
-        grey = _controlled(samples, chips, "greyed")
-        again = _controlled(samples, chips, "other-image")
-        own = [chips.images(sample)[0] for sample in samples]
+        source, model = HeldOut(), Checkpoint(tiny_checkpoint, CheckpointSettings())
+        outlines = source.outlines()
+        others = partners([kind_key(images) for _, images in outlines], [window for window, _ in outlines])
+        asked = [place for place, other in enumerate(others) if other is not None]
+        shown = {place: question_as(source, place, "other-image", others[place]) for place in asked}
+        tiles = {place: model.tiles(question)[0] for place, question in shown.items()}
+        again = {place: model.tiles(shown[place])[0] for place in asked}
+        own = [model.tiles(source.question(place))[0] for place in range(len(source))]
+        grey = {place: model.tiles(question_as(source, place, "greyed", None))[0] for place in asked}
+        with pytest.raises(UnaskableError, match="no other sample"):
+            question_as(source, 0, "other-image", None)
+    assert len(source) == len(samples)  # of one turn each
     kinds = [(sample.sensor, sample.images[0].bands) for sample in samples]
-    asked = [place for place, question in enumerate(shown) if question is not None]
     assert asked == [
         place
         for place, kind in enumerate(kinds)
         if len({sample.chip_id for sample, other in zip(samples, kinds, strict=True) if other == kind}) > 1
     ]
     for place in asked:
-        image = shown[place].images[0]
+        image = tiles[place]
         assert shown[place].turns == ((samples[place].turns[0][0], ""),)
         assert torch.equal(image.wavelengths, own[place].wavelengths) and torch.equal(image.mask, own[place].mask)
         assert not torch.equal(image.pixels, own[place].pixels)
-        assert torch.equal(image.pixels, again[place].images[0].pixels)
-        planes = grey[place].images[0].pixels.flatten(0, 1)[own[place].mask.flatten()]
+        assert torch.equal(image.pixels, again[place].pixels)
+        planes = grey[place].pixels.flatten(0, 1)[own[place].mask.flatten()]
         assert torch.allclose(planes, planes[:1].expand_as(planes))
+
+
+def test_every_turn_is_asked_once_after_the_true_turns_before_it(tmp_path: Path) -> None:
+    shard = "data/chips/landsat/a/shard-0000.parquet"
+    image = {"shard": shard, "chip_id": "c", "sensor": "landsat", "modality": "rgb", "bands": ["B4", "B3", "B2"]}
+    turns = [("[l8_rgb_30] <image>\nIs there water?", "yes"), ("And wood?", "no"), ("How much?", "a third")]
+    spoken = [{"from": who, "value": text} for turn in turns for who, text in zip(("human", "gpt"), turn, strict=True)]
+    row = {
+        "sample_id": "c#0/rgb", "chip_id": "c", "sensor": "landsat", "modality": "rgb", "repeats": 1,
+        "images": [image | {"width": 64, "height": 64, "datetime": None}],
+        "conversations": json.dumps(spoken), "question_types": ["presence", "presence", "share"],
+    }  # fmt: skip
+    with contextlib.chdir(tmp_path):
+        tables.write_rows([row], SCHEMA, Path("test.parquet"))
+        tables.write(pa.table({"chip_id": ["c"], "window_id": ["w"]}), Path(shard))
+        source = HeldOut(Path("test.parquet"))
+        assert [source.question(number).turns for number in range(3)] == [
+            ((turns[0][0], ""),), (turns[0], (turns[1][0], "")), (turns[0], turns[1], (turns[2][0], "")),
+        ]  # fmt: skip
+        assert [window for window, _ in source.outlines()] == ["w"] * 3
+        rows = source.rows()
+    assert [row["id"] for row in rows] == [f"c#0/rgb turn {turn}" for turn in range(3)]
+    assert [row["references"] for row in rows] == [["yes"], ["no"], ["a third"]]
+    assert rows[0]["question"] == "Is there water?" and rows[2]["question_type"] == "share"
+
+
+def test_other_pixels_under_the_same_names_are_another_source(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 8, ("sentinel-1",))
+    with contextlib.chdir(tmp_path):
+        stats.run("sentinel-1")
+        mixture.run("3")
+        before, table = HeldOut().digest, HeldOut().record["digest"]
+        shard = next(Path("data/chips/sentinel-1").rglob("shard-*.parquet"))
+        frame = pl.read_parquet(shard)
+        frame.with_columns(pixels=frame["pixels"].reverse()).write_parquet(shard)
+        assert HeldOut().record["digest"] == table and HeldOut().digest != before

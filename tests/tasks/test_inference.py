@@ -11,7 +11,6 @@ import torch
 from models.earthdial.prompt import Encoded
 from tasks.core.errors import TrainingError
 from tasks.core.sensors import LANDSAT, SENSORS, SENTINEL_1, SENTINEL_2
-from tasks.inference.answer import Answerer, Question
 from tasks.inference.compose import bands_to_load, modality_tag
 from tasks.inference.pixels import ChipReader, Image, Normalisation, batch_images, compose, dated, read_geotiff
 from tasks.inference.samples import ImageRef, Sample, bare_question, encode_samples
@@ -92,20 +91,6 @@ def test_images_of_any_size_and_number_of_bands_make_one_batch() -> None:
     assert batch["tile_of_group"].tolist() == [0, 1, 1, 1, 1, 1, *[2] * 2, *[3] * 2, *[4] * 2, *[5] * 2, *[6] * 2]
     assert torch.allclose(batch["pixel_values"], torch.ones(1))
     assert batch_images(tiles, blank=True)["pixel_values"].abs().sum() == 0
-
-
-def test_without_pixels_each_question_gets_the_answer_it_gets_alone_however_many_are_alike(
-    tiny_checkpoint: Path,
-) -> None:
-    answerer = Answerer(tiny_checkpoint)
-    texts = [f"<image>\n{text}" for text in ("What covers most of this image?", "Where does the forest lie?")]
-    images = [[square(groups, 64, side)] for groups, side in ((1, 64), (4, 64), (1, 200))] * 2
-    for number, (image,) in enumerate(images):
-        image.pixels.mul_(number)
-    asked = [Question(tuple(answerer.tiles(image)), ((text, ""),)) for image in images for text in texts]
-    alone = [answerer.ask([question], 1, 12, blank=True)[0] for question in asked]
-    assert answerer.ask(asked, 4, 12, blank=True) == alone
-    assert len(set(alone)) > 1
 
 
 def test_images_of_several_dates_tell_the_days_since_the_first() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.earthdial.model import EarthDialForConditionalGeneration
 from models.earthdial.prompt import IGNORED
-from models.parts.packing import attend_within_samples, packed_attention, positions, sample_ends
+from models.parts.packing import attend_within_samples, packed_attention, positions, repeat_heads, sample_ends
 from tasks import mixture, stats, tokenizer, train
 from tasks.inference.samples import Sample
 from tasks.inference.world import World
@@ -139,6 +139,16 @@ def test_packed_attention_is_block_diagonal_and_causal(lengths: list[int]) -> No
     packed, dense = attend(lengths)
     torch.testing.assert_close(packed, dense)
     assert positions(lengths).tolist()[0] == [place for length in lengths for place in range(length)]
+
+
+def test_heads_that_are_repeated_attend_as_heads_that_are_shared() -> None:
+    random = torch.Generator().manual_seed(0)
+    query = torch.randn(1, 6, 20, 8, generator=random)
+    key, value = (torch.randn(1, 2, 20, 8, generator=random) for _ in range(2))
+    told: Any = {"attention_mask": None, "cu_seq_lens_q": sample_ends([13, 7]), "max_length_q": 20}
+    shared, _ = packed_attention(nn.Identity(), query, key, value, **told)
+    repeated, _ = packed_attention(nn.Identity(), query, *(repeat_heads(x, 6) for x in (key, value)), **told)
+    assert float((shared - repeated).abs().max()) <= 1e-6
 
 
 def test_packed_attention_without_the_ends_of_its_samples_is_refused() -> None:

@@ -181,7 +181,7 @@ def test_every_window_is_drawn_and_counted_in_the_legend(reported: Path, html: s
 def test_the_gallery_shows_the_models_own_answers_beside_the_blank_ones(reported: Path, page: Reader) -> None:
     predictions = pl.read_parquet(reported / "data/evaluate/predictions.parquet")
     assert len(page.cards) == len(set(page.cards)) == 3 * report_dataset.PARAMS["report"]["gallery"]
-    shown = predictions.filter(pl.col("chip_id").is_in(page.cards))
+    shown = predictions.filter(pl.col("image_id").is_in(page.cards))
     assert page.text.count("without the image: ") == shown.height > 0
     assert page.text.count("\u2713") == shown["correct"].sum()
     assert page.text.count("\u2717") == (~shown["correct"]).sum()
@@ -211,7 +211,7 @@ def test_scores_and_certificate_are_those_of_the_artifacts(reported: Path, page:
     for name, score in [("all", scores["overall"]), *scores["by_type"].items()]:
         low, high = (percent(value) for value in score["ci95"])
         row = f"{name} {score['n']} {percent(score['accuracy'])} {low} to {high} "
-        beside = " ".join(percent(score[arm]) for arm in ("majority", "no_image", "other_image"))
+        beside = " ".join(percent(score[control]) for control in ("majority", "no_image", "other_image"))
         assert row + beside in page.text
     assert "812 m between the nearest training and test chips" in page.text
     assert "synthetic, 10 parameters" in page.text
@@ -275,7 +275,7 @@ def _score(accuracy: float, majority: float, no_image: float, half: float = 0.05
         (
             _score(0.62, 0.5, 0.4) | {"other_image": 0.6},
             "level",
-            "This is not better than the same model shown another",
+            "This is not better than the same model with another",
         ),
         (_score(0.62, 0.6, 0.5), "level", "This is not better than always giving the most frequent answer"),
         (

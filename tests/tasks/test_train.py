@@ -249,7 +249,7 @@ def test_every_held_out_question_is_answered_beside_its_controls(trained: Path) 
     assert len(rows) == asked == scores["overall"]["n"]
     assert {row["modality"] for row in rows} == {"rgb", "ms", "sar"}
     assert all(row["prompt"].endswith("<|assistant|>\n") and row["majority_answer"] for row in rows)
-    assert all(row["blank_answer"] is not None for row in rows)
+    assert all(row["no_image_answer"] is not None for row in rows)
     assert sum(row["other_image_answer"] is not None for row in rows) > len(rows) / 2
     for name in ("accuracy", "no_image", "other_image", "majority", "ci95"):
         assert name in scores["by_type"]["dominant"]
@@ -268,7 +268,7 @@ def test_a_checkpoint_of_another_tokenizer_is_refused(trained: Path) -> None:
 
 
 def test_parameters_are_read_without_torch() -> None:
-    code = "import sys, tasks.train, tasks.params, tasks.mixture, tasks.tokenizer, tasks.stats as s; "
+    code = "import sys, tasks.train, tasks.check, tasks.mixture, tasks.tokenizer, tasks.stats as s; "
     code += "print([m for m in ('torch', 'transformers', 'tokenizers') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

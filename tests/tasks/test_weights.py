@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.earthdial import EarthDialForConditionalGeneration
+from models.earthdial.model import EarthDialForConditionalGeneration
 from tasks.core.errors import WeightsError
 from tasks.weights import export_weights, import_weights
 from tests.conftest import ROOT

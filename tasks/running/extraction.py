@@ -15,7 +15,7 @@ DECIMALS = 4
 """Of a fraction of the image."""
 
 
-def parse(answer: str, kind: str, options: Sequence[str], form: str) -> str:
+def extract(answer: str, kind: str, options: Sequence[str], form: str) -> str:
     """An answer in one spelling; empty where it does not say what was asked for.
 
     Args:
@@ -44,17 +44,18 @@ def parse(answer: str, kind: str, options: Sequence[str], form: str) -> str:
 
 def _named(answer: str, options: Sequence[str]) -> list[str]:
     """The options that an answer names, in their order; one that is part of a longer one named is not meant."""
-    told = f" {_plain(answer)} "
+    rest = f" {_words(answer)} "
     found = []
-    for option in sorted(options, key=lambda option: -len(_plain(option))):
-        name = f" {_plain(option)} "
-        if name.strip() and name in told:
+    for option in sorted(options, key=lambda option: -len(_words(option))):
+        name = f" {_words(option)} "
+        if name.strip() and name in rest:
             found.append(option)
-            told = told.replace(name, " | ")
+            rest = rest.replace(name, " | ")
     return [option for option in options if option in found]
 
 
-def _plain(text: str) -> str:
+def _words(text: str) -> str:
+    """A text in lower case, its letters and digits alone."""
     return " ".join(re.sub(r"[^a-z0-9]+", " ", text.lower()).split())
 
 

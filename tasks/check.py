@@ -1,11 +1,11 @@
-"""The whole of params.yaml: the union of the stages' sections. `python -m tasks.params` checks all of it."""
+"""The whole of params.yaml: the union of the stages' sections. `python -m tasks.check` checks all of it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, create_model, model_validator
 
-from tasks.chips.params import ChipsParams
+from tasks.chips.__main__ import ChipsParams
 from tasks.core import paths, section
 from tasks.core.catalog import CatalogParams
 from tasks.core.grid import GridParams
@@ -13,9 +13,9 @@ from tasks.core.section import Section
 from tasks.core.sensors import SENSORS
 from tasks.core.stage import Summary, main, write_json
 from tasks.evaluate.params import EvaluateParams
-from tasks.labels.params import LabelsParams
+from tasks.labels.__main__ import LabelsParams
 from tasks.mixture import MixtureParams
-from tasks.qa.params import QAParams
+from tasks.qa.__main__ import QAParams
 from tasks.report.params import ReportParams
 from tasks.scan import ScanParams
 from tasks.scenes import AreasParams, ScenesParams, SearchParams

@@ -6,41 +6,55 @@ from typing import Any
 
 from rich.table import Table
 
+from flows.preview import CodeAhead
 from flows.recorder import open_workspace
 
-SHOWN = 3
+MAX_REASONS = 3
 """Reasons named in a line; the others are counted."""
 
 
-def standing(workspace: Path) -> tuple[int, Mapping[str, list[str]]]:
+def status(workspace: Path) -> tuple[int, Mapping[str, list[str]]]:
     """How many instances there are, and why each of those that would run would.
+
+    Where code was edited since the stage `code` last ran, the instances whose code it is are named already.
 
     Raises:
         FlowError: there is no project, its files are not valid, or a run holds the workspace.
     """
     with open_workspace(workspace) as recorder:
         plan = recorder.graph.plan()
-        report = recorder.status(plan)
-    return len(plan.instances), {address: _reasons(told) for address, told in report.items()}
+        ahead = CodeAhead(recorder)
+        code = {instance.address: ahead.changes(instance) for instance in plan.instances}
+        reports = recorder.status(plan)
+    reasons = {
+        address: [*code[address], *(one for one in _reasons(reports.get(address, [])) if not _is_of(one, ahead.files))]
+        for address in code
+    }
+    return len(plan.instances), {address: changed for address, changed in reasons.items() if changed}
 
 
 def table(count: int, changed: Mapping[str, Sequence[str]]) -> Table:
     """A line for each instance that would run."""
     out = Table("instance", "changed since it ran", title=f"{count - len(changed)} of {count} instances are up to date")
     for address, reasons in changed.items():
-        more = f", and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
-        out.add_row(address, ", ".join(reasons[:SHOWN]) + more)
+        more = f", and {len(reasons) - MAX_REASONS} more" if len(reasons) > MAX_REASONS else ""
+        out.add_row(address, ", ".join(reasons[:MAX_REASONS]) + more)
     return out
 
 
-def _reasons(told: Sequence[Any]) -> list[str]:
+def _is_of(reason: str, files: Mapping[str, str]) -> bool:
+    """Whether a reason is about one of the files of stage `code`, which has been looked into instead."""
+    return reason.partition(" (")[0] in files
+
+
+def _reasons(entries: Sequence[Any]) -> list[str]:
     """DVC's `[{"changed deps": {"params.yaml": "modified"}}, "changed command"]` as a list of words."""
     reasons: list[str] = []
-    for one in told:
-        if isinstance(one, str):
-            reasons.append(one.removeprefix("changed "))
+    for entry in entries:
+        if isinstance(entry, str):
+            reasons.append(entry.removeprefix("changed "))
             continue
-        for what in one.values():
+        for what in entry.values():
             for path, state in what.items():
                 if isinstance(state, Mapping):  # params.yaml, with the parameters that changed
                     reasons += [f"{name} ({change})" for name, change in state.items()]

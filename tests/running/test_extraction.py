@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tasks.running.parsed import parse
+from tasks.running.extraction import extract
 
 
 @pytest.mark.parametrize(
@@ -29,10 +29,12 @@ from tasks.running.parsed import parse
     ],
 )
 def test_an_answer_is_read_by_what_was_asked(answer, kind, options, expected):
-    assert parse(answer, kind, options, "internvl") == expected
+    assert extract(answer, kind, options, "internvl") == expected
 
 
 def test_boxes_are_read_in_the_form_of_the_model_as_fractions_of_the_image():
-    assert json.loads(parse("<box>[[0, 0, 500, 1000]]</box>", "boxes", (), "internvl")) == [[0.25, 0.5, 0.5, 1.0, 0.0]]
-    assert json.loads(parse("[[0, 0, 50, 100, 0]]", "boxes", (), "earthdial")) == [[0.25, 0.5, 0.5, 1.0, 0.0]]
-    assert parse("nothing is there", "boxes", (), "earthdial") == "[]"
+    assert json.loads(extract("<box>[[0, 0, 500, 1000]]</box>", "boxes", (), "internvl")) == [
+        [0.25, 0.5, 0.5, 1.0, 0.0]
+    ]
+    assert json.loads(extract("[[0, 0, 50, 100, 0]]", "boxes", (), "earthdial")) == [[0.25, 0.5, 0.5, 1.0, 0.0]]
+    assert extract("nothing is there", "boxes", (), "earthdial") == "[]"

@@ -1,0 +1,51 @@
+"""What holds the table of controls together with its readers, its names and its pages."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from tasks.inference.controls import CONTROLS, Control, ControlName
+from tasks.scoring.read import CONTROL_COLUMNS, KNOWN
+
+ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "tasks/inference/controls.py"
+PRODUCT = [
+    path
+    for folder in ("tasks", "flows", "models", "benchmarks", "infra")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in (".py", ".j2", ".css", ".js", ".toml", ".yaml")
+] + [ROOT / "earthloom.py"]
+
+
+def test_every_name_has_an_entry_and_every_entry_a_name_of_its_own() -> None:
+    assert list(CONTROLS) == list(get_args(ControlName))
+    columns = [column for names in CONTROL_COLUMNS.values() for column in names]
+    assert len(columns) == len(set(columns)) and set(columns) <= KNOWN
+    assert len({(control.mark, control.colour) for control in CONTROLS.values()}) == len(CONTROLS)
+
+
+@pytest.mark.parametrize("control", CONTROLS.values(), ids=lambda control: control.name)
+def test_no_other_file_of_the_product_spells_a_control(control: Control) -> None:
+    spellings = {control.name, *control.columns, control.mark_column, control.title, control.short}
+    spelled = re.compile("|".join(rf"(?<![\w-]){re.escape(text)}(?![\w-])" for text in spellings))
+    found = [path for path in PRODUCT if path != TABLE and spelled.search(path.read_text(encoding="utf-8"))]
+    assert len(PRODUCT) > 200 and found == []
+
+
+@pytest.mark.parametrize("control", CONTROLS.values(), ids=lambda control: control.name)
+def test_the_pages_for_people_name_every_control(control: Control) -> None:
+    rows = (ROOT / "docs/how-to/run-benchmarks.md").read_text().splitlines()
+    assert [row for row in rows if row.startswith(f"| `{control.name}` | `{control.column}` |")]
+    metrics = (ROOT / "docs/reference/metrics.md").read_text()
+    assert all(f"`{column}`" in metrics for column in control.columns)
+    colours = (ROOT / "tasks/report/style.css").read_text()
+    assert f"--{control.colour}:" in colours
+
+
+def test_the_table_is_read_without_torch() -> None:
+    code = "import sys, tasks.inference.controls, tasks.scoring.score; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

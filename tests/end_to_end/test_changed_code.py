@@ -1,0 +1,145 @@
+"""Code that changed between two runs: what it made is made again, what it did not make is left alone."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures import checkout
+
+RASTER = "tasks/core/raster.py"
+CALIBRATE = '        return to_physical(values, valid, asset.stored, unit, f"scene'
+HALVED = '        return 0.5 * to_physical(values, valid, asset.stored, unit, f"scene'
+
+
+@pytest.fixture(scope="module")
+def selected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout of Sentinel-2 over Brandenburg, shards of four chips; all has run that `chips` needs."""
+    root = checkout.make(tmp_path_factory.mktemp("changed") / "checkout", "sentinel-2")
+    checkout.edit(root / "params.yaml", "  virginia: [-75.80, 37.50, -75.40, 37.80]\n", "")
+    checkout.edit(root / "params.yaml", "  bigearthnet: [-12.0, 35.0, 32.0, 70.0]\n", "")
+    checkout.edit(root / "params.yaml", "parts: [a, b]", "parts: [a]")
+    checkout.edit(root / "params.yaml", "shard_size: 128", "shard_size: 4")
+    checkout.edit(root / "params.yaml", "max_quarantined: 0.5", "max_quarantined: 0.0")
+    for stage, part in (("scenes", ""), ("scan", "a"), ("labels", ""), ("select", "")):
+        checkout.run(root, f"tasks.{stage}", "--sensor", "sentinel-2", *(["--part", part] if part else []))
+    return root
+
+
+@pytest.fixture
+def root(selected: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(selected, tmp_path / "checkout", symlinks=True, copy_function=os.link))
+
+
+def chips(root: Path, fails: bool = False) -> dict[str, bytes]:
+    """The shards that `chips` makes, by name."""
+    checkout.run(root, "tasks.chips", "--sensor", "sentinel-2", "--part", "a", fails=fails)
+    return {path.name: path.read_bytes() for path in (root / "data/chips/sentinel-2/a").glob("shard-*.parquet")}
+
+
+def kill_after(root: Path, shard: int) -> Path:
+    """Kill `chips` once a shard is there with its record; the folder where it lies."""
+    work = root / ".earthloom/work/chips@sentinel-2-a"
+    command = [sys.executable, "-m", "tasks.chips", "--sensor", "sentinel-2", "--part", "a"]
+    process = subprocess.Popen(command, cwd=root, env=checkout.environment(root))
+    while not (work / f"shard-{shard:05d}.json").is_file() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
+    return work
+
+
+def mend(path: Path, content: bytes) -> None:
+    """Put other bytes in a file's place, as a repaired one is put."""
+    path.unlink()  # it is a hard link into the repository
+    path.write_bytes(content)
+
+
+@pytest.mark.slow
+def test_shards_of_a_killed_run_are_not_used_once_the_calibration_has_changed(root: Path) -> None:
+    before = chips(root)
+    assert len(before) > 1
+    kill_after(root, 0)
+    checkout.edit(root / RASTER, CALIBRATE, HALVED)
+    after = chips(root)
+    assert after.keys() == before.keys()
+    assert not [name for name in before if after[name] == before[name]], "a shard has the old pixels"
+    assert chips(root) == after, "a run from nothing gives others"
+
+
+@pytest.mark.slow
+def test_shards_of_a_killed_run_are_used_as_long_as_code_and_files_are_the_same(root: Path) -> None:
+    work = kill_after(root, 0)
+    made = (work / "shard-00000.parquet").stat().st_mtime_ns
+    checkout.edit(root / RASTER, CALIBRATE, f"        # of the asset\n{CALIBRATE}")
+    kill_after(root, 1)
+    assert (work / "shard-00000.parquet").stat().st_mtime_ns == made
+
+
+@pytest.mark.slow
+def test_a_file_that_was_replaced_after_a_shard_was_read_from_it_is_read_again(root: Path) -> None:
+    before = chips(root)
+    kill_after(root, 0)
+    scene = next((root / "samples/assets").rglob("S2A_33UUU_20170216_0_L1C/red.tif"))
+    other = scene.with_name("green.tif").read_bytes()
+    mend(scene, other)
+    assert not [name for name, shard in chips(root).items() if shard == before[name]]
+
+
+@pytest.mark.slow
+def test_a_scene_that_was_repaired_is_read_by_the_very_same_command(root: Path) -> None:
+    before = chips(root)
+    scene = next((root / "samples/assets").rglob("S2A_33UUU_20170216_0_L1C/red.tif"))
+    whole = scene.read_bytes()
+    mend(scene, whole[:20_000])
+    chips(root, fails=True)
+    mend(scene, whole)
+    assert chips(root) == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_comment_runs_only_the_stage_code_and_an_edit_what_it_reaches_as_all_doors_say(tmp_path: Path) -> None:
+    root = checkout.make(tmp_path / "checkout")
+    checkout.run(root, "dvc", "repro", "-q", "split")
+
+    for path in (*(root / "tasks").rglob("*.py"), *(root / "models").rglob("*.py")):
+        path.write_text(f"{path.read_text()}\n# A remark.\n")
+    assert "code" in checkout.run(root, "earthloom", "status")
+    assert would_run(root) == {"code"}
+    assert ran(root) == ["code"]
+
+    checkout.edit(root / RASTER, CALIBRATE, HALVED)
+    reached = {
+        "code",
+        "check",
+        "scan@landsat-a",
+        "scan@landsat-b",
+        "labels@landsat",
+        "chips@landsat-a",
+        "chips@landsat-b",
+    }
+    assert would_run(root) == reached
+    assert "tasks.core.raster" in checkout.run(root, "earthloom", "status")
+    assert set(ran(root)) >= reached and "select@landsat" not in ran(root)
+
+    checkout.edit(root / "requirements.lock", "global-land-mask==1.0.0", "global-land-mask==1.0.1")
+    assert would_run(root) == {"code", "check", "scan@landsat-a", "scan@landsat-b"}
+
+
+def would_run(root: Path) -> set[str]:
+    """The instances that a dry run of the flow says would run for sure."""
+    lines = checkout.run(root, "flows.build", "--targets", "split", "--dry-run").splitlines()
+    return {line.split()[0] for line in lines if " to run" in line and "instances:" not in line}
+
+
+def ran(root: Path) -> list[str]:
+    """The stages that `dvc repro` runs."""
+    lines = checkout.run(root, "dvc", "repro", "split").splitlines()
+    return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
