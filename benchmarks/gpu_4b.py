@@ -1,114 +1,399 @@
 """Training step of the 4B preset on one GPU: tokens and samples a second, MFU, memory. Random weights and samples.
 
-    python -m benchmarks.gpu_4b [--steps 10] [--packs 4] [--length 4096] [--frozen-vision] [--no-compile]
-                                [--no-checkpointing]
+    python -m benchmarks.gpu_4b [--variants default,no-checkpointing,frozen-vision] [--steps 5] [--minutes 8]
+                                [--profile default] [--json FILE] [--device cpu --preset tiny --length 512]
 
-The step is that of the training stage: packs of `length` tokens, bfloat16 over float32 weights, variable-length
-attention inside each sample, chunked cross-entropy, AdamW with all its state, one pack a forward pass. MFU counts the
-vision encoder, not padding and not recomputation; of attention only the causal half (`MFU`), or all of it as is usual
-elsewhere (`usual`). Peak: as `train.common.peak_tflops` or the GPU's name says.
+Needs torch, transformers and numpy only, and params.yaml, whose recipe of the preset it takes. The step is that of the
+training stage: padded packs, bfloat16 over float32 weights, variable-length attention inside each sample, chunked
+cross-entropy, AdamW with all its state, one pack a forward pass. MFU counts the vision encoder, not padding and not
+recomputation; of attention only the causal half (`mfu`), or all of it as is usual elsewhere (`usual`).
+
+Each variant starts from a fresh network. One that runs out of memory or fails is named and the next one goes on; what
+the time does not suffice for is named too, and the command ends within `--minutes`.
 """
 
 import argparse
+import gc
+import json
+import os
+import signal
 import sys
 import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
+import yaml
+from torch import Tensor, distributed, nn
+from torch._C._distributed_c10d import HashStore
 
-from benchmarks.synthetic import Made, make, network, packed
+from benchmarks.synthetic import IGNORED, Made, make, network, packed
 from models.earthdial.flops import step_flops
-from models.earthdial.model import PARTS
+from models.earthdial.model import PARTS, EarthDialForConditionalGeneration
 from models.parts.packing import attend_within_samples
 from tasks.inference.world import World
-from tasks.training.loop import make_optimizer
-from tasks.training.meter import peak_flops
+from tasks.training.meter import peak_flops, peak_memory, synchronise
+from tasks.training.optimizer import make_optimizer
 from tasks.training.pack import pack
-from tasks.training.parallel import share
-from tasks.training.params import load_recipe
+from tasks.training.parallel import Engine, share
 
-GROUPS = 64
+PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
+WARMUP = 2
+"""Steps that are not measured: torch compiles in the first one, for the shapes of its packs and then for any."""
+RESERVE_SECONDS = 20
+"""Of the time, for the table at the end."""
+MAX_KERNELS = 15
+LEARNING_RATE = 1e-5
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=10, help="measured, after three that are not")
-    parser.add_argument("--packs", type=int, default=4, help="packs a step of the optimizer")
-    parser.add_argument("--length", type=int, default=4096)
-    parser.add_argument("--preset", default="4b")
-    parser.add_argument("--frozen-vision", action="store_true", help="as in stages 2 and 3")
-    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--checkpointing", action=argparse.BooleanOptionalAction, default=True)
-    options = parser.parse_args()
-    if not torch.cuda.is_available():
-        sys.exit("benchmarks.gpu_4b needs a GPU, and torch sees none here; on the CPU: benchmarks.train_step")
-    told = {"parallel": "none", "compile": options.compile, "checkpointing": options.checkpointing}
-    common = load_recipe("4b")[1].common.model_copy(update=told)
-    world = World(cuda=True)
-    trained = [part for part in PARTS if part != "vision" or not options.frozen_vision]
-    with world.device:
-        model = network(options.preset)
-    model.train_parts(trained)
-    attend_within_samples(model.model.language_model)
-    engine = share(model, world, common)
-    optimizer = make_optimizer(model, common.weight_decay)
-    for group in optimizer.param_groups:
-        group["lr"] = 1e-5
+@dataclass(frozen=True)
+class Variant:
+    """One way to take the step; the defaults are those of the recipe on one GPU."""
 
-    samples = make(model, 40 * options.packs, groups=1)
-    lengths = np.array([len(sample.ids) for sample in samples])
-    tiles = np.array([sample.tiles for sample in samples])
-    plan = pack(np.arange(len(samples)), lengths, tiles, options.length, GROUPS, [0])
-    chosen = [[samples[index] for index in plan[number]] for number in range(options.packs)]
-    inputs = [on_device(packed(some, options.length), world.device) for some in chosen]
+    name: str
+    checkpoint_every: int = 1
+    """Layers of which one is worked out again in the backward pass; 0 for none."""
+    frozen_vision: bool = False
+    """As in stages 2 and 3."""
+    compile: bool = True
+    parallel: str = "none"
+    """fsdp is the recipe's, here over one GPU: bfloat16 weights and activations, where `none` has autocast."""
+    packs: int = 4
+    """Packs a step of the optimizer; the recipe's 96 are 12 on each of eight GPUs."""
+    lengths: int = 1
+    """Length of a pack, in packs of the recipe."""
+    vocabulary: int | None = None
 
-    seconds, used = [], 0.0
-    for step in range(options.steps + 3):
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        for batch in inputs:
-            with engine.autocast():
-                loss = engine.call(**batch, use_cache=False).loss / len(inputs)
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("default"),
+        Variant("checkpoint-every-2", checkpoint_every=2),
+        Variant("checkpoint-every-3", checkpoint_every=3),
+        Variant("no-checkpointing", checkpoint_every=0),
+        Variant("frozen-vision", frozen_vision=True),
+        Variant("frozen-vision-no-checkpointing", frozen_vision=True, checkpoint_every=0),
+        Variant("fsdp", parallel="fsdp"),
+        Variant("fsdp-no-checkpointing", parallel="fsdp", checkpoint_every=0),
+        Variant("no-compile", compile=False),
+        Variant("packs-12", packs=12),
+        Variant("twice-as-long", lengths=2, packs=2),
+        Variant("no-checkpointing-twice-as-long", checkpoint_every=0, lengths=2, packs=2),
+        Variant("vocabulary-32128", vocabulary=32_128),
+    )
+}
+
+
+class OutOfTimeError(BaseException):
+    """The time is up. No Exception: the compiler would take one for its own failure."""
+
+
+@dataclass
+class Result:
+    """What was measured of a variant."""
+
+    variant: str
+    outcome: str = "measured"
+    """Or why not: out of memory, out of time, failed, not run."""
+    steps: list[float] = field(default_factory=list)
+    """Seconds of each, those that are not measured too."""
+    loss: list[float] = field(default_factory=list)
+    seconds: float | None = None
+    """Median of the measured steps."""
+    phases: dict[str, float] = field(default_factory=dict)
+    """Seconds of the forward passes, the backward passes and the optimizer, waited for one after the other."""
+    fill: float | None = None
+    tokens_per_second: float | None = None
+    samples_per_second: float | None = None
+    tflops: float | None = None
+    mfu: float | None = None
+    usual_mfu: float | None = None
+    gib: float | None = None
+    kernels: list[dict[str, Any]] = field(default_factory=list)
+    """The slowest ones of a step over one pack, where it was profiled."""
+
+
+def say(text: str) -> None:
+    """At once: the command may run where its output is seen only while it lasts."""
+    print(text, flush=True)
+
+
+def read_recipe(preset: str) -> dict[str, Any]:
+    """`train.common` as the stage takes it. PyYAML comes with transformers; pydantic, which checks it, does not."""
+    train = yaml.safe_load(PARAMS.read_text())["train"]
+    recipe: dict[str, Any] = train["common"] | train["presets"].get(preset, {}).get("common", {})
+    return recipe
+
+
+@dataclass
+class Step:
+    """A network with its optimizer, and the packs of one step."""
+
+    model: EarthDialForConditionalGeneration
+    engine: Engine
+    optimizer: torch.optim.Optimizer
+    packs: list[dict[str, Any]]
+    clip: float
+
+    def take(self, packs: Sequence[dict[str, Any]], mark: Callable[[str], None] = lambda _: None) -> float:
+        """One step; its loss. `mark` is called at the end of each phase."""
+        total = torch.zeros((), device=self.engine.world.device)
+        for inputs in packs:
+            with self.engine.autocast():
+                loss = self.engine.call(**inputs, use_cache=False).loss / len(packs)
+            total += loss.detach()
+            mark("forward")
             loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), common.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        torch.cuda.synchronize()
-        used = float(torch.cuda.max_memory_allocated())
-        if step >= 3:
-            seconds.append(time.perf_counter() - began)
-    tell(model, chosen, trained, median(seconds), peak_flops(common, world.device), used, options)
+            mark("backward")
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        synchronise(self.engine.world.device)
+        mark("optimizer")
+        return float(total)
+
+    def phases(self) -> dict[str, float]:
+        """Seconds of each phase of one step."""
+        seconds: dict[str, float] = {}
+        began = time.perf_counter()
+
+        def mark(phase: str) -> None:
+            nonlocal began
+            synchronise(self.engine.world.device)
+            now = time.perf_counter()
+            seconds[phase] = seconds.get(phase, 0.0) + now - began
+            began = now
+
+        self.take(self.packs, mark)
+        return seconds
 
 
-def on_device(batch: dict[str, object], device: torch.device) -> dict[str, object]:
-    return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
+def prepare(variant: Variant, recipe: dict[str, Any], preset: str, world: World) -> Step:
+    """A fresh network, ready to be trained; its packs are still to come."""
+    changes = {"vocab_size": variant.vocabulary} if variant.vocabulary else {}
+    with world.device:
+        model = network(preset, **changes)
+    model.train_parts(trained_parts(variant))
+    attend_within_samples(model.model.language_model)  # type: ignore[arg-type]
+    engine = share(
+        model,
+        world,
+        precision=recipe["precision"],
+        parallel=variant.parallel,
+        checkpoint_every=variant.checkpoint_every,
+        compile=variant.compile,
+    )
+    optimizer = make_optimizer(model, recipe["weight_decay"])
+    for group in optimizer.param_groups:
+        group["lr"] = LEARNING_RATE
+    return Step(model, engine, optimizer, [], recipe["clip"])
 
 
-def tell(
-    model: object,
-    packs: list[list[Made]],
-    trained: list[str],
-    seconds: float,
-    peak: float,
-    used: float,
-    options: argparse.Namespace,
+def trained_parts(variant: Variant) -> list[str]:
+    return [part for part in PARTS if part != "vision" or not variant.frozen_vision]
+
+
+def fill_packs(samples: Sequence[Made], length: int, groups: int, packs: int) -> list[list[Made]]:
+    """The samples of each pack."""
+    fitting = [sample for sample in samples if len(sample.ids) <= length]
+    lengths = np.array([len(sample.ids) for sample in fitting])
+    tiles = np.array([sample.tiles for sample in fitting])
+    plan = pack(np.arange(len(fitting)), lengths, tiles, length, groups, [0])
+    return [[fitting[index] for index in plan[number]] for number in range(packs)]
+
+
+def padded_pack(samples: list[Made], length: int, device: torch.device) -> dict[str, Any]:
+    """A pack as the stage makes it for a compiled network: filled up with tokens that nothing is learned from."""
+    short = length - sum(len(sample.ids) for sample in samples)
+    if short:
+        ids = torch.zeros(short, dtype=torch.long)
+        samples = [*samples, Made(ids, torch.full_like(ids, IGNORED), samples[0].pixels[:0], 0)]
+    inputs = packed(samples, length)
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in inputs.items()}
+
+
+def measure(
+    variant: Variant, options: argparse.Namespace, recipe: dict[str, Any], samples: list[Made], result: Result
 ) -> None:
+    """Fill in `result` as far as it gets."""
+    world = World(cuda=options.device == "cuda")
+    length = variant.lengths * (options.length or recipe["max_length"])
+    chosen = fill_packs(samples, length, variant.lengths * recipe["max_groups"], variant.packs)
+    step = prepare(variant, recipe, options.preset, world)
+    step.packs = [padded_pack(some, length, world.device) for some in chosen]
+    say(f"{variant.name}: network and {len(chosen)} packs of {length} are there")
+    for number in range(WARMUP + options.steps):
+        began = time.perf_counter()
+        result.loss.append(round(step.take(step.packs), 4))
+        result.steps.append(time.perf_counter() - began)
+        result.gib = peak_memory(world.device) / 2**30
+        note = " (with compiling, not measured)" if number == 0 else " (not measured)" if number < WARMUP else ""
+        say(f"{variant.name}: step {number + 1} took {result.steps[-1]:.3f} s, loss {result.loss[-1]:.3f}, "
+            f"{result.gib:.1f} GiB{note}")  # fmt: skip
+        if number >= WARMUP:
+            count(result, variant, step.model.config, chosen, length, peak_flops(world.device, recipe["precision"]))
+    result.phases = step.phases()
+    say(f"{variant.name}: " + ", ".join(f"{phase} {seconds:.3f} s" for phase, seconds in result.phases.items()))
+    if variant.name == options.profile:
+        result.kernels = slowest_kernels(step)
+
+
+def count(result: Result, variant: Variant, config: Any, packs: list[list[Made]], length: int, peak: float) -> None:
+    """What the measured steps come to."""
     flat = [sample for some in packs for sample in some]
     lengths = [len(sample.ids) for sample in flat]
     tiles = [1] * sum(sample.tiles for sample in flat)
-    targets = sum(int((sample.labels != -100).sum()) for sample in flat)
-    config = model.config  # type: ignore[attr-defined]
-    counts = [step_flops(config, lengths, tiles, targets, trained, causal=causal).total for causal in (True, False)]
-    mfu, usual = (count / seconds / peak for count in counts)
-    print(
-        f"{torch.cuda.get_device_name()}, {options.preset}, packs of {options.length}, {options.packs} a step, ", end=""
+    targets = sum(int((sample.labels != IGNORED).sum()) for sample in flat)
+    trained = trained_parts(variant)
+    needed, usual = (
+        step_flops(config, lengths, tiles, targets, trained, causal=causal).total for causal in (True, False)
     )
-    print(f"trains {', '.join(trained)}, compile {options.compile}, checkpointing {options.checkpointing}")
-    print(f"fill {sum(lengths) / len(packs) / options.length:.3f}, {len(flat)} samples, {len(tiles)} tiles a step")
-    print(f"{seconds:.3f} s a step, {sum(lengths) / seconds:,.0f} tokens/s, {len(flat) / seconds:.2f} samples/s")
-    print(f"{counts[0] / seconds / 1e12:.0f} TFLOP/s, MFU {mfu:.3f} (usual {usual:.3f}) of {peak / 1e12:.0f} TFLOP/s")
-    print(f"{used / 2**30:.1f} GiB at most")
+    seconds = result.seconds = median(result.steps[WARMUP:])
+    result.fill = sum(lengths) / len(packs) / length
+    result.tokens_per_second, result.samples_per_second = sum(lengths) / seconds, len(flat) / seconds
+    result.tflops = needed / seconds / 1e12
+    result.mfu, result.usual_mfu = needed / seconds / peak, usual / seconds / peak
+
+
+def slowest_kernels(step: Step) -> list[dict[str, Any]]:
+    """Seconds and calls of the kernels of a step over one pack, the slowest first."""
+    on_gpu = step.engine.world.device.type == "cuda"
+    activities = [torch.profiler.ProfilerActivity.CPU, *([torch.profiler.ProfilerActivity.CUDA] if on_gpu else [])]
+    with torch.profiler.profile(activities=activities) as profile:
+        step.take(step.packs[:1])
+    rows: list[dict[str, Any]] = []
+    for event in profile.key_averages():
+        # An operation carries the time of its kernels, which are listed by themselves too.
+        if (event.device_type.name == "CUDA") == on_gpu and not event.is_user_annotation:
+            taken = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+            rows.append({"kernel": event.key, "calls": event.count, "ms": round(taken / 1e3, 3)})
+    rows.sort(key=lambda row: -row["ms"])
+    whole = sum(row["ms"] for row in rows) or 1.0
+    say(f"slowest of {len(rows)} kernels, {whole:.1f} ms in all, of a step over one pack:")
+    for row in rows[:MAX_KERNELS]:
+        say(f"{row['ms']:>9.2f} ms {row['ms'] / whole:>6.1%} {row['calls']:>6} x  {row['kernel'][:90]}")
+    return rows
+
+
+def attempt(variant: Variant, options: argparse.Namespace, recipe: dict[str, Any], samples: list[Made]) -> Result:
+    """Measure a variant, whatever comes."""
+    result = Result(variant.name)
+    several = variant.parallel == "fsdp"
+    try:
+        if several:
+            backend = "nccl" if options.device == "cuda" else "gloo"
+            distributed.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
+        measure(variant, options, recipe, samples, result)
+    except torch.OutOfMemoryError as error:
+        result.outcome = "out of memory"
+        say(f"{variant.name}: {result.outcome}: {str(error).splitlines()[0]}")
+    except OutOfTimeError:
+        result.outcome = "out of time"
+    except Exception as error:
+        result.outcome = f"failed: {type(error).__name__}"
+        traceback.print_exc(limit=-6, file=sys.stdout)
+    finally:
+        if several and distributed.is_initialized():
+            distributed.destroy_process_group()
+    return result
+
+
+def release(device: str) -> None:
+    """Let go of a variant's memory and of what was compiled for it."""
+    gc.collect()
+    torch.compiler.reset()
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+HEAD = {"first": 8, "step": 8, "tokens/s": 9, "samples/s": 9, "TFLOP/s": 8, "MFU": 6, "usual": 6, "GiB": 6}
+"""Columns of the table, with their widths: seconds of the first step and of the median one, and the rest."""
+
+
+def table(results: Sequence[Result]) -> None:
+    """One line a variant."""
+    width = max(len(result.variant) for result in results)
+    head = "".join(f" {name:>{places}}" for name, places in HEAD.items())
+    say(f"{'':<{width}}{head}")
+    for result in results:
+        figures = "".join(
+            f" {'-' if value is None else format(value, form):>{places}}"
+            for value, form, places in (
+                (result.steps[0] if result.steps else None, ".2f", 8), (result.seconds, ".3f", 8),
+                (result.tokens_per_second, ",.0f", 9), (result.samples_per_second, ".2f", 9),
+                (result.tflops, ".1f", 8), (result.mfu, ".3f", 6), (result.usual_mfu, ".3f", 6), (result.gib, ".1f", 6),
+            )
+        )  # fmt: skip
+        outcome = "" if result.outcome == "measured" else f"  {result.outcome}"
+        say(f"{result.variant:<{width}}{figures}{outcome}")
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variants", default="default,no-checkpointing,frozen-vision", help=", ".join(VARIANTS))
+    parser.add_argument("--steps", type=int, default=5, help=f"measured, after {WARMUP} that are not")
+    parser.add_argument("--minutes", type=float, default=8.0, help="within which the command ends")
+    parser.add_argument("--profile", default="", metavar="VARIANT", help="list its slowest kernels; it then comes last")
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="the CPU is for trying it out")
+    parser.add_argument("--preset", default="4b")
+    parser.add_argument("--length", type=int, default=0, help="tokens of a pack; 0 for the recipe's")
+    options = parser.parse_args()
+    names = options.variants.split(",")
+    unknown = [name for name in names if name not in VARIANTS]
+    if unknown:
+        parser.error(f"there is no variant '{unknown[0]}'; allowed: {', '.join(VARIANTS)}")
+    if options.profile and options.profile not in names:
+        parser.error(f"--profile {options.profile} is not among --variants {options.variants}")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("torch sees no GPU here; to try it out: --device cpu --preset tiny --length 512")
+    return options
+
+
+def main() -> None:
+    options = read_options()
+    ends = time.monotonic() + 60 * options.minutes - RESERVE_SECONDS
+    # The profiler stays attached to the GPU and slows down all launches after it: what it is to look at comes last.
+    names = sorted(options.variants.split(","), key=lambda name: name == options.profile)
+    variants = [VARIANTS[name] for name in names]
+    if options.device == "cpu":
+        variants = [replace(variant, compile=False) for variant in variants]
+    card = torch.cuda.get_device_name() if options.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    say(f"{card}, torch {torch.__version__}, preset {options.preset}")
+    recipe = read_recipe(options.preset)
+    results = [Result(variant.name, "not run: out of time") for variant in variants]
+
+    def stop(*_: Any) -> None:
+        raise OutOfTimeError
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, ends - time.monotonic()))
+    try:
+        with torch.device("meta"):
+            sizes = network(options.preset)
+        samples = make(sizes, 32 + 8 * max(variant.packs * variant.lengths for variant in variants), groups=1)
+        for place, variant in enumerate(variants):
+            results[place] = attempt(variant, options, recipe, samples)
+            release(options.device)
+            if results[place].outcome == "out of time":
+                break
+    except OutOfTimeError:
+        say("out of time")
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    table(results)
+    if options.json:
+        told = {"card": card, "torch": torch.__version__, "preset": options.preset, "command": sys.argv[1:]}
+        options.json.write_text(json.dumps({**told, "results": [asdict(result) for result in results]}, indent=1))
+    sys.stdout.flush()
+    # Not sys.exit: the compiler's worker processes may be at work still when the time is up.
+    os._exit(any(result.outcome.startswith("failed") for result in results))
 
 
 if __name__ == "__main__":

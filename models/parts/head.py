@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from models.parts.autocast import as_autocast
+
 IGNORED = -100
 """Label of a token that no loss is taken on."""
 CHUNK_ROWS = {"cpu": 256}
@@ -37,8 +39,7 @@ class LanguageHead(nn.Linear):
 def summed_cross_entropy(hidden_MC: Tensor, weight_VC: Tensor, targets_M: Tensor) -> Tensor:
     """Sum of -log softmax(hidden @ weight.T)[target], fp32, without the logits of all tokens at once."""
     device = hidden_MC.device.type
-    if device != "cpu" and torch.is_autocast_enabled(device):  # torch's kernel is not on autocast's list
-        hidden_MC, weight_VC = (x.to(torch.get_autocast_dtype(device)) for x in (hidden_MC, weight_VC))
+    hidden_MC, weight_VC = as_autocast(hidden_MC, weight_VC)  # torch's kernel is not on autocast's list
     return _chunked_cross_entropy(hidden_MC, weight_VC, targets_M, CHUNK_ROWS.get(device, CHUNK_ROWS_ELSEWHERE))
 
 

@@ -5,12 +5,12 @@ import warnings
 import pytest
 import torch
 
-from models.earthdial import EarthDialForConditionalGeneration
-from models.earthdial.model import PARTS
+from models.earthdial.model import PARTS, EarthDialForConditionalGeneration
 from models.parts.packing import attend_within_samples
-from tasks.training.parallel import World, checkpoint_activations, layers, share
+from tasks.inference.world import World
+from tasks.training.parallel import checkpoint_activations, layers, share
 
-ALONE = World(0, 1, torch.device("cpu"))
+ALONE = World()
 synthetic = pytest.importorskip("benchmarks.synthetic")
 
 
