@@ -12,11 +12,11 @@ from tasks.core.grid import GridParams
 from tasks.core.section import Section
 from tasks.core.sensors import SENSORS
 from tasks.core.stage import Summary, main, write_json
-from tasks.evaluate.params import EvaluateParams
+from tasks.evaluate.__main__ import EvaluateParams
 from tasks.labels.__main__ import LabelsParams
 from tasks.mixture import MixtureParams
 from tasks.qa.__main__ import QAParams
-from tasks.report.params import ReportParams
+from tasks.report.__main__ import ReportParams
 from tasks.scan import ScanParams
 from tasks.scenes import AreasParams, ScenesParams, SearchParams
 from tasks.select import SelectParams

@@ -6,12 +6,35 @@ that `evaluate.controls` names. The majority answer of the training side to the 
 score is believed only beside them.
 """
 
+import shutil
+
+from pydantic import Field, field_validator
+
 from tasks.core import paths
-from tasks.core.section import load
+from tasks.core.section import Section, load
 from tasks.core.stage import Summary, main, write_json
-from tasks.evaluate.params import EvaluateParams
-from tasks.evaluate.scores import Majority, Marked, above_controls, write_csv
+from tasks.inference.controls import ControlName
 from tasks.inference.samples import bare_question, read_samples
+
+
+class EvaluateParams(Section):
+    """How the held-out questions are asked and scored."""
+
+    device: str = Field(pattern="^(cpu|cuda)$", description="where the model answers")
+    threads: int = Field(ge=0, description="CPU threads, 0 for all")
+    batch: int = Field(ge=1, description="questions answered side by side")
+    max_new_tokens: int = Field(ge=1, description="longest answer")
+    controls: list[ControlName] = Field(description="what the model is asked again with, each beside its score")
+    bootstrap: int = Field(ge=100, description="resamplings of the test chips behind each confidence interval")
+    seed: int = Field(ge=0, description="of the resampling")
+
+    @field_validator("controls")
+    @classmethod
+    def _is_each_once(cls, controls: list[ControlName]) -> list[ControlName]:
+        doubled = sorted({name for name in controls if controls.count(name) > 1})
+        if doubled:
+            raise ValueError(f"each control once; {', '.join(doubled)} stands more than once")
+        return controls
 
 
 def run() -> Summary:
@@ -19,12 +42,14 @@ def run() -> Summary:
     import torch
 
     from tasks.benchmarks.registry import HELD_OUT
+    from tasks.evaluate.scores import Majority, Marked, above_controls, write_csv
     from tasks.inference.world import World
     from tasks.leakage.names import side_name
     from tasks.running.checkpoint import Checkpoint, CheckpointSettings
     from tasks.running.held_out import HeldOut
     from tasks.running.predictions import rows_of
-    from tasks.running.run import Job, answers_of, check, write
+    from tasks.running.questions import Job
+    from tasks.running.run import answers_of, check, write
 
     params = load(EvaluateParams, "evaluate")
     if params.threads:
@@ -41,12 +66,13 @@ def run() -> Summary:
     check(job)
     answers = answers_of(job, paths.work("evaluate"), World())
     assert answers is not None  # of one process alone
-    marked = Marked(rows_of(job, answers), majority, params)
+    marked = Marked(rows_of(job, answers), majority, params.controls, params.bootstrap, params.seed)
     scores = marked.scores()
     folder = paths.evaluate()
     record = write(job, folder, answers, marked.rows())
     write_json(folder / "scores.json", scores)
     write_csv(scores, marked.columns, folder / "scores.csv")
+    shutil.rmtree(paths.work("evaluate"))
     by_type = scores["by_type"].values()
     return {
         "questions": record["n"],

@@ -11,8 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.stage import atomic
-from tasks.evaluate.params import EvaluateParams
-from tasks.inference.controls import CONTROLS
+from tasks.inference.controls import CONTROLS, ControlName
 from tasks.scoring import labels
 from tasks.scoring.read import Predictions
 from tasks.scoring.spread import spread
@@ -46,17 +45,27 @@ class Majority:
 class Marked:
     """Answers to held-out questions, marked: the model's own, those of its controls, and the majority's."""
 
-    def __init__(self, rows: Sequence[Row], majority: Majority, params: EvaluateParams) -> None:
-        """From the rows of `tasks.running.predictions.rows_of`."""
+    def __init__(
+        self, rows: Sequence[Row], majority: Majority, controls: Sequence[ControlName], bootstrap: int, seed: int
+    ) -> None:
+        """Mark every answer.
+
+        Args:
+            rows: of `tasks.running.predictions.rows_of`.
+            majority: of the training side.
+            controls: that the questions were asked again with.
+            bootstrap: resamplings of the test chips behind each confidence interval.
+            seed: of the resampling.
+        """
         guesses = [majority.answer(row["question_type"], row["question"]) for row in rows]
         self._rows = [{**row, "majority_answer": guess} for row, guess in zip(rows, guesses, strict=True)]
         texts = [{name: value for name, value in row.items() if not isinstance(value, list)} for row in self._rows]
         frame = pl.DataFrame(texts, infer_schema_length=None)
-        self.params = params
+        self.bootstrap, self.seed = bootstrap, seed
         self.predictions = Predictions(Path("predictions.parquet"), "vqa", frame, "annotation")
         self.columns = {"accuracy": ("answer", "correct")}
         """Name of each score, and the columns of its answers and of their marks."""
-        for control in (CONTROLS[name] for name in params.controls):
+        for control in (CONTROLS[name] for name in controls):
             self.columns[control.key] = (control.column, control.mark_column)
         self.columns["majority"] = ("majority_answer", "majority_correct")
         self._answered = {name: self._with(answer) for name, (answer, _) in self.columns.items()}
@@ -89,7 +98,7 @@ class Marked:
         part = self.predictions.rows(where)
         asked = [name for name, (answer, _) in self.columns.items() if part.frame[answer].null_count() < len(part)]
         own = tallies["accuracy"].rows(where)
-        low, high = own.intervals(self.predictions.groups(), self.params.bootstrap, self.params.seed)["accuracy"]
+        low, high = own.intervals(self.predictions.groups(), self.bootstrap, self.seed)["accuracy"]
         return {
             "n": len(part),
             "chips": part.frame["image_id"].n_unique(),

@@ -13,7 +13,6 @@ from tasks.core.data_url import data_url
 from tasks.inference.controls import CONTROLS
 from tasks.report import png
 from tasks.report.data import SensorData
-from tasks.report.params import ReportParams
 
 CONTROL_ANSWERS = {
     **{control.column: control.short for control in CONTROLS.values()},
@@ -71,9 +70,9 @@ class Card:
     turns: Sequence[Turn]
 
 
-def cards(data: SensorData, predictions: pl.DataFrame, parts: Sequence[str], params: ReportParams) -> list[Card]:
+def cards(data: SensorData, predictions: pl.DataFrame, parts: Sequence[str], count: int) -> list[Card]:
     """Cards of the chosen chips of one sensor."""
-    chosen = choose(data, predictions, params.gallery)
+    chosen = choose(data, predictions, count)
     pixels = data.pixels(chosen, parts)
     rows = {row["chip_id"]: row for row in data.chips.filter(pl.col("chip_id").is_in(chosen)).iter_rows(named=True)}
     labels = data.labels.filter(pl.col("chip_id").is_in(chosen)).partition_by("chip_id", as_dict=True)

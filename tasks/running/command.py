@@ -187,7 +187,8 @@ def _run_all(
     world: Any,
 ) -> list[tuple[dict[str, Any], Path]]:
     """(run.json, its folder) of each benchmark; of the first process only."""
-    from tasks.running.run import Job, check, run
+    from tasks.running.questions import Job
+    from tasks.running.run import check, run
 
     # What is missing, of files or of the model, shows before any work.
     sources = [_source(name, root) for name in names]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +10,7 @@ import pyarrow as pa
 from tasks.core import boxes as text_boxes
 from tasks.inference.controls import CONTROLS, ControlName
 from tasks.running.extraction import extract
-from tasks.running.questions import Answer
-
-if TYPE_CHECKING:
-    from tasks.running.run import Job
+from tasks.running.questions import Answer, Job
 
 COLUMNS = pa.schema(
     [
@@ -52,7 +49,7 @@ BOXES = re.compile(r"\[[\[\]\d\s.,-]*\]")
 Row = dict[str, Any]
 
 
-def rows_of(job: "Job", answers: Mapping[ControlName | None, Sequence[Answer]]) -> list[Row]:
+def rows_of(job: Job, answers: Mapping[ControlName | None, Sequence[Answer]]) -> list[Row]:
     """The rows of predictions.parquet.
 
     Args:

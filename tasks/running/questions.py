@@ -152,3 +152,21 @@ class Model(Protocol):
 
     def answer(self, questions: Iterable[BenchmarkQuestion]) -> Iterator[Answer]:
         """An answer to each, in the order in which they end; questions are taken one by one as there is room."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is run."""
+
+    model: Model
+    name: str
+    """What the model is called in tables."""
+    source: Source
+    controls: Sequence[ControlName] = ()
+    training: str | None = None
+    """Name of what the model was trained on, as `earthloom leakage` files it."""
+
+    @property
+    def asked(self) -> list[ControlName | None]:
+        """The questions as they are, and the controls."""
+        return [None, *self.controls]

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tasks.inference.controls import CONTROLS, ControlName, kind_key, partners
 from tasks.inference.world import World
 from tasks.running.answer_cache import AnswerCache
 from tasks.running.predictions import REJECTED, Row, rows_of, schema_of
-from tasks.running.questions import Answer, BenchmarkQuestion, Model, Source
+from tasks.running.questions import Answer, BenchmarkQuestion, Job, Source
 
 CHUNK = 64
 """Questions a chunk of the answer cache: what a killed run may lose."""
@@ -26,24 +26,6 @@ Answers = dict[ControlName | None, list[Answer]]
 """To every question as it is (None), and as each control asks it."""
 Progress = Callable[[ControlName | None, int], None]
 """Called with how many more answers there are, of the questions as they are or of a control."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is run."""
-
-    model: Model
-    name: str
-    """What the model is called in tables."""
-    source: Source
-    controls: Sequence[ControlName] = ()
-    training: str | None = None
-    """Name of what the model was trained on, as `earthloom leakage` files it."""
-
-    @property
-    def asked(self) -> list[ControlName | None]:
-        """The questions as they are, and the controls."""
-        return [None, *self.controls]
 
 
 def check(job: Job) -> None:

@@ -13,8 +13,8 @@ from tasks.benchmarks.samples import BenchmarkSample, ImageRef
 from tasks.inference.controls import CONTROLS
 from tasks.inference.world import World
 from tasks.running.checkpoint import Checkpoint, CheckpointSettings
-from tasks.running.questions import BenchmarkQuestion, RunError
-from tasks.running.run import Job, check, run
+from tasks.running.questions import BenchmarkQuestion, Job, RunError
+from tasks.running.run import check, run
 from tasks.running.source import BenchmarkImage, Imported
 from tasks.scoring.score import ScoringSettings, score_file
 from tests.benchmarks.files import encoded

@@ -8,7 +8,8 @@ import torch
 from tasks.core.errors import TrainingError
 from tasks.inference.world import World
 from tasks.running.local import Local, LocalSettings
-from tasks.running.run import Job, run
+from tasks.running.questions import Job
+from tasks.running.run import run
 from tasks.running.source import Imported
 from tests.fixtures.tiny_checkpoint import write_tokenizer
 from tests.running.runs import predictions, rsvqa

@@ -14,7 +14,7 @@ from tasks import mixture, stats
 from tasks.core import paths, tables
 from tasks.core.errors import ParamsError, UnaskableError
 from tasks.core.section import load
-from tasks.evaluate.params import EvaluateParams
+from tasks.evaluate.__main__ import EvaluateParams
 from tasks.evaluate.scores import Majority, Marked, Row, above_controls, write_csv
 from tasks.inference.controls import kind_key, partners
 from tasks.inference.samples import SCHEMA, read_samples
@@ -39,7 +39,7 @@ def row(chip: int, truth: str, answer: str, blank: str | None = "no", kind: str 
 
 
 def marked(rows: list[Row], params: EvaluateParams = PARAMS) -> Marked:
-    return Marked(rows, Majority([]), params)
+    return Marked(rows, Majority([]), params.controls, params.bootstrap, params.seed)
 
 
 @pytest.mark.parametrize(
