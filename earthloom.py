@@ -9,13 +9,13 @@ import cyclopts
 from rich.markup import escape
 
 from tasks import instruct, weights
-from tasks.benchmarks.command import app as bench
-from tasks.board.command import board
+from tasks.commands.bench import app as bench
+from tasks.commands.board import board
+from tasks.commands.evaluate import evaluate
+from tasks.commands.leakage import leakage
+from tasks.commands.score import score
 from tasks.core import log, paths
 from tasks.core.errors import EarthloomError, MissingInputError
-from tasks.leakage.command import leakage
-from tasks.running.command import evaluate
-from tasks.scoring.command import score
 
 app = cyclopts.App(
     name="earthloom",
@@ -120,7 +120,7 @@ def check() -> None:
 @app.command
 def doctor() -> None:
     """Say what is missing on this machine, and how to get it."""
-    from tasks.doctor import examine
+    from tasks.commands.doctor import examine
 
     sys.exit(examine())
 
@@ -130,9 +130,9 @@ def catalog() -> None:
     """Serve the embedded STAC API until Ctrl-C, to look at it with any STAC client."""
     import signal
 
-    from tasks.core import embedded
+    from tasks.earth import sample_catalog
 
-    with embedded.serve(Path("samples")) as endpoints:
+    with sample_catalog.serve(Path("samples")) as endpoints:
         log.console.print(f"STAC API: {endpoints.api}\nFiles:    {endpoints.files}\nCtrl-C stops both.")
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
@@ -187,9 +187,9 @@ def chat(
     threads
         CPU threads, 0 for all.
     """
-    from tasks.chat import Outputs
-    from tasks.chat import chat as talk
-    from tasks.inference.image_file import Declared
+    from tasks.commands.chat import Outputs
+    from tasks.commands.chat import chat as talk
+    from tasks.vlm.image_file import Declared
 
     talk(
         images,
@@ -243,7 +243,7 @@ def serve(
     threads
         CPU threads, 0 for all.
     """
-    from tasks.serve.command import serve as listen
+    from tasks.commands.serve import serve as listen
 
     listen(
         model,

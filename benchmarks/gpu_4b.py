@@ -36,11 +36,11 @@ from benchmarks.synthetic import IGNORED, Made, make, network, packed
 from models.earthdial.flops import step_flops
 from models.earthdial.model import PARTS, EarthDialForConditionalGeneration
 from models.parts.packing import attend_within_samples
-from tasks.inference.world import World
-from tasks.training.meter import peak_flops, peak_memory, synchronise
+from tasks.training.distributed import Engine, share
 from tasks.training.optimizer import make_optimizer
-from tasks.training.pack import pack
-from tasks.training.parallel import Engine, share
+from tasks.training.packing import pack
+from tasks.training.throughput import peak_flops, peak_memory, synchronise
+from tasks.vlm.world import World
 
 PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 WARMUP = 2

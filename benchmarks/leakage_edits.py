@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.io import MemoryFile
 
-from tasks.core.imported_sensors import TRUE_COLOURS
-from tasks.leakage import hashes
-from tasks.leakage.check import COARSE, FINE
+from tasks.earth.display_sensors import TRUE_COLOURS
+from tasks.evaluation.leakage import perceptual_hash
+from tasks.evaluation.leakage.check import COARSE, FINE
 
 Picture = NDArray[np.uint8]
 
@@ -95,12 +95,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=Path("data"))
     told = chips(parser.parse_args().data)
-    known = hashes.frequencies(np.stack([hashes.luminance(picture) for _, _, picture in told]))
-    coarse, fine = hashes.perceptual(hashes.oriented(known).reshape(-1, hashes.FINE, hashes.FINE))
+    known = perceptual_hash.frequencies(np.stack([perceptual_hash.luminance(picture) for _, _, picture in told]))
+    coarse, fine = perceptual_hash.perceptual(
+        perceptual_hash.oriented(known).reshape(-1, perceptual_hash.FINE, perceptual_hash.FINE)
+    )
     own = np.arange(len(told))
 
     def report(name: str, reduced: list[NDArray[np.float32]]) -> None:
-        one, other = hashes.perceptual(hashes.frequencies(np.stack(reduced)))
+        one, other = perceptual_hash.perceptual(perceptual_hash.frequencies(np.stack(reduced)))
         near = np.bitwise_count(one[:, None] ^ coarse) <= COARSE
         near &= np.bitwise_count(other[:, None] ^ fine).sum(-1) <= FINE
         by_image = near.reshape(len(told), len(told), -1).any(-1)
@@ -108,9 +110,9 @@ def main() -> None:
         print(f"{name:28}{100 * by_image[own, own].mean():6.1f} % found, {wrong} others taken for one")
 
     print(f"{len(told)} chips")
-    report("reflectance to 8 bits", [hashes.luminance(pixels, bands) for pixels, bands, _ in told])
+    report("reflectance to 8 bits", [perceptual_hash.luminance(pixels, bands) for pixels, bands, _ in told])
     for name, change in CHANGES.items():
-        report(name, [hashes.luminance(change(picture)) for _, _, picture in told])
+        report(name, [perceptual_hash.luminance(change(picture)) for _, _, picture in told])
 
 
 if __name__ == "__main__":

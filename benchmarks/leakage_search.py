@@ -10,10 +10,10 @@ import time
 
 import numpy as np
 
-from tasks.leakage.check import COARSE
-from tasks.leakage.hamming import HashIndex
-from tasks.leakage.hashes import ORIENTATIONS
-from tasks.leakage.texts import TextIndex
+from tasks.evaluation.leakage.check import COARSE
+from tasks.evaluation.leakage.hamming import HashIndex
+from tasks.evaluation.leakage.minhash import TextIndex
+from tasks.evaluation.leakage.perceptual_hash import ORIENTATIONS
 
 TRAINING, BENCHMARK = 1_000_000, 10_000
 SHARE = 500

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.core import conversations, tables
-from tasks.inference.samples import SCHEMA, read_samples
+from tasks.core import tables
+from tasks.dialogue import conversations
+from tasks.vlm.samples import SCHEMA, read_samples
 
 MB = 2**20
 

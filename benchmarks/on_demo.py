@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 import yaml
 
-from tasks.inference.controls import CONTROLS
-from tasks.scoring.tally import means
+from tasks.evaluation.metrics.bootstrap import means
+from tasks.vlm.controls import CONTROLS
 
 BLIND = next(control for control in CONTROLS.values() if control.images == "none")
 """What a recipe or a fusion is held against."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tasks.training.pack import Ints, pack
+from tasks.training.packing import Ints, pack
 
 LENGTH, GROUPS = 4096, 64
 TILE_TOKENS = 256

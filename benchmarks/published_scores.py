@@ -19,10 +19,10 @@ from typing import Any, get_args
 import polars as pl
 
 from benchmarks.published_figures import PUBLISHED, UHI, UHI_ROWS, WITHOUT_FILES, Figures, Published, tolerance
-from tasks.scoring.controls import constants, shown, spread
-from tasks.scoring.names import Task
-from tasks.scoring.read import Predictions, read
-from tasks.scoring.score import Scores, ScoringSettings, score, tally
+from tasks.evaluation.metrics.controls import constants, shown, spread
+from tasks.evaluation.metrics.predictions import Predictions, read
+from tasks.evaluation.metrics.score import Scores, ScoringSettings, score, tally
+from tasks.evaluation.names import Task
 
 LEGACY, HONEST = ScoringSettings("legacy"), ScoringSettings("honest")
 BESIDE = {"controls", "input", "ci95", "confusion", "as_published", "calibration", "by_confidence", "excluded"}

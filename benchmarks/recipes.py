@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.on_demo import BLIND, Values, interval, need, trained_and_asked
 from tasks import split
-from tasks.core.grid import stable_hash
+from tasks.earth.grid import stable_hash
 
 FOLDS = 4
 STAGES = ("1", "2", "3")

@@ -20,12 +20,12 @@ import numpy as np
 from nltk.tokenize import NLTKWordTokenizer
 from scipy.optimize import linear_sum_assignment
 
-from tasks.core import boxes as core
-from tasks.scoring import legacy
-from tasks.scoring.names import Protocol, Task
-from tasks.scoring.read import read
-from tasks.scoring.regions import THRESHOLDS, both, scored
-from tasks.scoring.score import ScoringSettings, score_file
+from tasks.dialogue import boxes as core
+from tasks.evaluation.metrics import legacy
+from tasks.evaluation.metrics.detection import THRESHOLDS, both, scored
+from tasks.evaluation.metrics.predictions import read
+from tasks.evaluation.metrics.score import ScoringSettings, score_file
+from tasks.evaluation.names import Protocol, Task
 
 PROTOCOLS: tuple[Protocol, ...] = ("honest", "legacy")
 QUESTIONS = 1_000_000

@@ -17,7 +17,7 @@ import torch
 from benchmarks.synthetic import Made, make, median_seconds, network, packed, padded
 from models.earthdial.model import PARTS
 from models.parts.packing import attend_within_samples
-from tasks.training.pack import pack
+from tasks.training.packing import pack
 
 LENGTH = 1024
 

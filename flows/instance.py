@@ -13,7 +13,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
-from flows.command import RESCHEDULED, CommandError, Commands
+from flows.processes import RESCHEDULED, CommandError, Commands
 from flows.recorder import Recorder
 from tasks.core.errors import EarthloomError, ParamsError
 from tasks.core.stage import storage_errors

@@ -13,11 +13,11 @@ from prefect.logging import get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import artifacts
-from flows.command import Commands
 from flows.graph import Graph
 from flows.instance import Walk, run_instance, walking
 from flows.outcome import Outcome
 from flows.preview import preview
+from flows.processes import Commands
 from flows.recorder import Recorder, open_workspace
 from tasks.core.errors import FlowError
 

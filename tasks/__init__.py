@@ -1,1 +1,1 @@
-"""WHAT the pipeline does: one module or package per DVC stage, plain functions. No Prefect, no DVC."""
+"""WHAT the pipeline does: a module is a stage of dvc.yaml; the commands and the rooms by subject are folders."""

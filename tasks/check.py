@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, create_model, model_validator
 
-from tasks.chips.__main__ import ChipsParams
+from tasks.chips import ChipsParams
 from tasks.core import paths, section
-from tasks.core.catalog import CatalogParams
-from tasks.core.grid import GridParams
 from tasks.core.section import Section
-from tasks.core.sensors import SENSORS
 from tasks.core.stage import Summary, main, write_json
-from tasks.evaluate.__main__ import EvaluateParams
-from tasks.labels.__main__ import LabelsParams
+from tasks.earth.catalog import CatalogParams
+from tasks.earth.grid import GridParams
+from tasks.earth.sensors import SENSORS
+from tasks.evaluate import EvaluateParams
+from tasks.labels import LabelsParams
 from tasks.mixture import MixtureParams
-from tasks.qa.__main__ import QAParams
-from tasks.report.__main__ import ReportParams
+from tasks.qa import QAParams
+from tasks.report import ReportParams
 from tasks.scan import ScanParams
 from tasks.scenes import AreasParams, ScenesParams, SearchParams
 from tasks.select import SelectParams

@@ -17,15 +17,16 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from tasks.core import conversations, paths, tables
+from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, MissingInputError
-from tasks.core.grid import stable_hash
 from tasks.core.section import Section, load, read_params
-from tasks.core.sensors import SENSORS
 from tasks.core.stage import Summary, main, read_json, write_json
-from tasks.inference.compose import Modality, bands_to_load, modality_tag
-from tasks.inference.samples import SCHEMA
-from tasks.instruct.samples import samples_of, statistics_of
+from tasks.dialogue import conversations
+from tasks.earth.grid import stable_hash
+from tasks.earth.sensors import SENSORS
+from tasks.published.samples import samples_of, statistics_of
+from tasks.vlm.bands import Modality, bands_to_load, modality_tag
+from tasks.vlm.samples import SCHEMA
 
 SPLITS = ("train", "val", "test")
 

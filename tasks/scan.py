@@ -14,18 +14,19 @@ import pystac
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tasks.core import masks, paths, tables
-from tasks.core.catalog import Catalog, open_catalog
+from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, SceneError
-from tasks.core.frozen import read_items
-from tasks.core.grid import GridParams, WindowGrid, part_of, to_lonlat
-from tasks.core.land import is_land
 from tasks.core.log import progress
-from tasks.core.raster import Asset, find_asset, open_asset, read_onto, scene_bounds, scene_epsg
 from tasks.core.section import Section, load
-from tasks.core.sensors import SENSORS, Sensor
 from tasks.core.stage import Summary, main
-from tasks.core.windows import Block, blocks
+from tasks.earth import masks
+from tasks.earth.blocks import Block, blocks
+from tasks.earth.catalog import Catalog, open_catalog
+from tasks.earth.grid import GridParams, WindowGrid, part_of, to_lonlat
+from tasks.earth.items import read_items
+from tasks.earth.land_mask import is_land
+from tasks.earth.raster import Asset, find_asset, open_asset, read_onto, scene_bounds, scene_epsg
+from tasks.earth.sensors import SENSORS, Sensor
 
 logger = logging.getLogger(__name__)
 SCHEMA = pa.schema(

@@ -18,11 +18,11 @@ from pydantic import AfterValidator, Field, RootModel
 from pyproj import CRS
 
 from tasks.core import paths
-from tasks.core.catalog import Catalog, Query, open_catalog
 from tasks.core.errors import CatalogError, EmptyStageError
 from tasks.core.log import progress
 from tasks.core.section import Section, load
 from tasks.core.stage import Summary, atomic, main, write_json
+from tasks.earth.catalog import Catalog, Query, open_catalog
 
 logger = logging.getLogger(__name__)
 THUMBNAIL_LIMIT = 2_000_000

@@ -13,10 +13,10 @@ from pydantic import Field
 
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError
-from tasks.core.grid import GridParams
 from tasks.core.section import Section, load
-from tasks.core.sensors import SENSORS, Sensor
 from tasks.core.stage import Summary, main
+from tasks.earth.grid import GridParams
+from tasks.earth.sensors import SENSORS, Sensor
 
 logger = logging.getLogger(__name__)
 KEPT = "kept"

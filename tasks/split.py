@@ -17,9 +17,9 @@ from scipy.spatial import KDTree
 
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, LeakageError
-from tasks.core.grid import FALSE_NORTHING, GridParams, stable_hash, to_lonlat
 from tasks.core.section import Section, load, read_params
 from tasks.core.stage import Summary, main, write_json
+from tasks.earth.grid import FALSE_NORTHING, GridParams, stable_hash, to_lonlat
 
 logger = logging.getLogger(__name__)
 NAMES = ("train", "val", "test", "buffer")

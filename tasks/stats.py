@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tasks.core import geotiff, paths, tables
+from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError
 from tasks.core.section import Section, load, read_params
-from tasks.core.sensors import SENSORS, Sensor
 from tasks.core.stage import Summary, main, write_json
-from tasks.inference.compose import with_ratio
+from tasks.earth import geotiff
+from tasks.earth.sensors import SENSORS, Sensor
+from tasks.vlm.bands import with_ratio
 
 PERCENTILES = (2, 98)
 Plane = NDArray[np.float32]

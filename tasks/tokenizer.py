@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from models.earthdial.prompt import CONTROL_TOKENS, END, MARKUP_TOKENS, PAD, SYSTEM
-from tasks.core import conversations, paths, tables
-from tasks.core.conversations import TAGS
+from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, TrainingError
 from tasks.core.section import Section, load, read_params
 from tasks.core.stage import Summary, atomic, main, write_json
+from tasks.dialogue import conversations
+from tasks.dialogue.conversations import TAGS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -19,7 +19,7 @@ from tasks.training.setup import begin, load_tokenizer, published, read_data, wr
 if TYPE_CHECKING:
     from models.earthdial.model import EarthDialForConditionalGeneration
     from tasks.training.checkpoint import Progress
-    from tasks.training.order import Plan
+    from tasks.training.schedule import Plan
 
 logger = logging.getLogger(__name__)
 TRAILER = 8
@@ -81,10 +81,10 @@ def run(stage: str, preset: str | None = None) -> Summary:
 
     from transformers.utils import logging as transformers_logging
 
-    from tasks.training import loop
+    from tasks.training import trainer
     from tasks.training.checkpoint import whole_weights
-    from tasks.training.order import Plan
-    from tasks.training.parallel import joined
+    from tasks.training.distributed import joined
+    from tasks.training.schedule import Plan
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     with joined(common) as world:
@@ -105,11 +105,11 @@ def run(stage: str, preset: str | None = None) -> Summary:
             params.max_steps,
             common.window,
         )
-        progress = loop.train(loop.Setup(model, data["train"], data["val"], plan, common, params, work, world))
+        progress = trainer.train(trainer.Setup(model, data["train"], data["val"], plan, common, params, work, world))
         weights = whole_weights(model)
         if world.is_first:
             if common.lora is not None:
-                from tasks.training.adapters import merged
+                from tasks.training.lora import merged
 
                 weights = merged(weights, common.lora)
             out = paths.train(stage)

@@ -1,1 +1,1 @@
-"""What the stages share: schemas, sensors, geometry, storage. Knows no stage."""
+"""What it takes to run a stage, and knows no Earth: command line, parameters, paths, tables, errors, log, code."""

@@ -57,6 +57,16 @@ class FlowError(EarthloomError):
     """A walk over the graph that cannot start, or in which an instance failed."""
 
 
+class PredictionsError(EarthloomError):
+    """A file of predictions that cannot be scored: names the file, the row and what to do."""
+
+    exit_code = 2
+
+
+class SpiceError(EarthloomError):
+    """SPICE's program did not do what it should."""
+
+
 class UnaskableError(EarthloomError):
     """A question that cannot be put to a model. `reason` is a code to group by; the message is for people."""
 

@@ -19,6 +19,7 @@ from tasks.core.code import code
 from tasks.core.errors import EarthloomError, MissingInputError, StorageError
 
 logger = logging.getLogger(__name__)
+CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model")
 Summary = Mapping[str, int | float | str | Mapping[str, Any]]
 """What one instance did, as counts. Deterministic: it is a DVC metric, so no clock and no path of this machine."""
 
@@ -160,8 +161,20 @@ def fingerprint(*parts: Any) -> str:
         if isinstance(part, Path):
             for file in sorted(part.rglob("*")) if part.is_dir() else [part]:
                 if file.is_file():
-                    digest.update(str(file.relative_to(part)).encode() + file.read_bytes())
+                    digest.update(str(file.relative_to(part)).encode() + _content(file))
         else:
             digest.update(json.dumps(part, sort_keys=True, default=str).encode())
         digest.update(b"\0")
     return digest.hexdigest()
+
+
+def checkpoint_hash(folder: Path) -> str:
+    """Hash of all files of a checkpoint that its answers depend on: weights, configuration, tokenizer, statistics."""
+    files = sorted({path for pattern in CHECKPOINT_FILES for path in folder.glob(pattern)})
+    return fingerprint(*(part for path in files for part in (path.name, path)))
+
+
+def _content(file: Path) -> bytes:
+    """Hash of a file that may be larger than memory."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "blake2b").digest()

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.inference.pixels import Image
-from tasks.inference.samples import Sample
 from tasks.training.params import AugmentParams
+from tasks.vlm.images import Image
+from tasks.vlm.samples import Sample
 
 TURNS = 8
 """Four quarters of a turn, each also mirrored."""
@@ -24,7 +24,7 @@ ORIENTED = re.compile(
     r"|<box>|<quad>|<rbox>|\[\s*-?\d|\{\s*<",
     re.IGNORECASE,
 )
-"""What ties words to the sides of an image: directions and boxes, in every form that `tasks.core.boxes` reads."""
+"""What ties words to the sides of an image: directions and boxes, in every form that `tasks.dialogue.boxes` reads."""
 
 
 def is_oriented(sample: Sample) -> bool:

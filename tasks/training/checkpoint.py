@@ -26,7 +26,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from tasks.core.errors import TrainingError
-from tasks.inference.world import World
+from tasks.vlm.world import World
 
 logger = logging.getLogger(__name__)
 KEPT = 2

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from models.earthdial.model import EarthDialForConditionalGeneration
-    from tasks.inference.pixels import Normalisation
-    from tasks.inference.world import World
-    from tasks.training.batches import Data
     from tasks.training.checkpoint import Progress
+    from tasks.training.dataloader import Data
+    from tasks.vlm.images import Normalisation
+    from tasks.vlm.world import World
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +43,12 @@ def load_tokenizer(stage: str, preset: str) -> tuple[Any, Callable[[Path], Any]]
     from transformers import PreTrainedTokenizerFast
 
     from models.earthdial.prompt import CONTROL_TOKENS, MARKUP_TOKENS
-    from tasks.core.conversations import TAGS
-    from tasks.inference import answer
+    from tasks.dialogue.conversations import TAGS
+    from tasks.vlm import answerer
 
     folder = published(preset)
     if folder is not None:
-        tokenizer = answer.load_tokenizer(folder)
+        tokenizer = answerer.load_tokenizer(folder)
         for special, tokens in ((True, CONTROL_TOKENS), (False, (*MARKUP_TOKENS, *TAGS))):
             tokenizer.add_tokens([AddedToken(token, special=special, normalized=False) for token in tokens])
         return tokenizer, tokenizer.save_pretrained
@@ -119,9 +119,9 @@ def read_data(
     Raises:
         EmptyStageError: no training sample is left.
     """
-    from tasks.inference.pixels import ChipReader, Normalisation
-    from tasks.inference.samples import read_samples
-    from tasks.training.batches import Data
+    from tasks.training.dataloader import Data
+    from tasks.vlm.images import ChipReader, Normalisation
+    from tasks.vlm.samples import read_samples
 
     work = paths.work(address("train", stage))
     told = {name: paths.mixture(stage) / f"{name}.parquet" for name in ("train", "val")}
@@ -184,7 +184,7 @@ def write_checkpoint(
     """
     import torch
 
-    from tasks.inference.samples import REJECTED
+    from tasks.vlm.samples import REJECTED
 
     folder.mkdir(parents=True)
     with torch.device("meta"):

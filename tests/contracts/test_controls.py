@@ -8,11 +8,11 @@ from typing import get_args
 
 import pytest
 
-from tasks.inference.controls import CONTROLS, Control, ControlName
-from tasks.scoring.read import CONTROL_COLUMNS, KNOWN
+from tasks.evaluation.metrics.predictions import CONTROL_COLUMNS, KNOWN
+from tasks.vlm.controls import CONTROLS, Control, ControlName
 
 ROOT = Path(__file__).parents[2]
-TABLE = ROOT / "tasks/inference/controls.py"
+TABLE = ROOT / "tasks/vlm/controls.py"
 PRODUCT = [
     path
     for folder in ("tasks", "flows", "models", "benchmarks", "infra")
@@ -42,10 +42,10 @@ def test_the_pages_for_people_name_every_control(control: Control) -> None:
     assert [row for row in rows if row.startswith(f"| `{control.name}` | `{control.column}` |")]
     metrics = (ROOT / "docs/reference/metrics.md").read_text()
     assert all(f"`{column}`" in metrics for column in control.columns)
-    colours = (ROOT / "tasks/report/style.css").read_text()
+    colours = (ROOT / "tasks/pages/style.css").read_text()
     assert f"--{control.colour}:" in colours
 
 
 def test_the_table_is_read_without_torch() -> None:
-    code = "import sys, tasks.inference.controls, tasks.scoring.score; sys.exit('torch' in sys.modules)"
+    code = "import sys, tasks.vlm.controls, tasks.evaluation.metrics.score; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

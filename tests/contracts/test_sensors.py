@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.core import sensors
-from tasks.core.imported_sensors import ALL, SENSOR_TAGS
+from tasks.earth import sensors
+from tasks.earth.display_sensors import ALL, SENSOR_TAGS
 
 ROOT = Path(__file__).parents[2]
-REGISTRY = {"tasks/core/sensors.py", "tasks/core/imported_sensors.py"}
-TELLS_OF_DATA_SETS = {"tasks/instruct/registry.py"}
+REGISTRY = {"tasks/earth/sensors.py", "tasks/earth/display_sensors.py"}
+TELLS_OF_DATA_SETS = {"tasks/published/registry.py"}
 """A published data set says which sensor it is of, and which of its bands it holds in which order."""
 BANDS = {band.name for sensor in ALL.values() for band in sensor.bands if len(band.name) > 1}
 CONSTANTS = {name for name, value in vars(sensors).items() if isinstance(value, sensors.Sensor)}
@@ -44,13 +44,13 @@ def named(file: str) -> set[str]:
 
 
 def test_no_file_but_the_registry_names_a_sensor_its_tags_or_its_bands() -> None:
-    assert {"tasks/stats.py", "tasks/report/story.py"} < set(product())
+    assert {"tasks/stats.py", "tasks/pages/report_text.py"} < set(product())
     outside = {file: found for file in product() if (found := named(file))}
     assert set(outside) == REGISTRY | TELLS_OF_DATA_SETS, outside
 
 
 def test_tags_of_sensors_are_those_of_earthdial_in_its_order_and_new_ones_come_last() -> None:
-    from tasks.core.conversations import TAGS
+    from tasks.dialogue.conversations import TAGS
 
     assert SENSOR_TAGS[: len(sensors.PUBLISHED_TAGS)] == sensors.PUBLISHED_TAGS == TAGS[: len(sensors.PUBLISHED_TAGS)]
     assert len(set(TAGS)) == len(TAGS)
@@ -84,14 +84,14 @@ import json
 from pathlib import Path
 import polars as pl
 from tasks import check, scan, scenes, select, stats
-from tasks.chips import __main__ as chips
+from tasks import chips as chips
 from tasks.core import conversations, tables
-from tasks.core.imported_sensors import TRUE_COLOURS, known_sensor
+from tasks.earth.display_sensors import TRUE_COLOURS, known_sensor
 from tasks.core.stage import write_json
-from tasks.inference.compose import modality_tag
-from tasks.inference.recognise import FileMetadata, recognise
-from tasks.labels import __main__ as labels
-from tasks.qa import __main__ as qa
+from tasks.vlm.bands import modality_tag
+from tasks.vlm.sensor_of_file import FileMetadata, recognise
+from tasks import labels as labels
+from tasks import qa as qa
 
 check.run()
 for stage in (scenes, scan, labels, select, chips, qa):
@@ -125,7 +125,7 @@ def test_one_entry_and_its_lines_in_params_yaml_are_a_sensor_from_its_scenes_to_
     for folder in ("tasks", "models", "samples"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "requirements.lock", tmp_path)
-    registry = tmp_path / "tasks/core/sensors.py"
+    registry = tmp_path / "tasks/earth/sensors.py"
     text = registry.read_text()
     assert text.count("SENTINEL_1, LANDSAT)}") == 1
     text = text.replace("SENSORS = {", ENTRY.lstrip() + "SENSORS = {").replace("LANDSAT)}", "LANDSAT, OLI)}")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.fixtures import checkout
 
-RASTER = "tasks/core/raster.py"
+RASTER = "tasks/earth/raster.py"
 CALIBRATE = '        return to_physical(values, valid, asset.stored, unit, f"scene'
 HALVED = '        return 0.5 * to_physical(values, valid, asset.stored, unit, f"scene'
 
@@ -126,7 +126,7 @@ def test_a_comment_runs_only_the_stage_code_and_an_edit_what_it_reaches_as_all_d
         "chips@landsat-b",
     }
     assert would_run(root) == reached
-    assert "tasks.core.raster" in checkout.run(root, "earthloom", "status")
+    assert "tasks.earth.raster" in checkout.run(root, "earthloom", "status")
     assert set(ran(root)) >= reached and "select@landsat" not in ran(root)
 
     checkout.edit(root / "requirements.lock", "global-land-mask==1.0.0", "global-land-mask==1.0.1")

@@ -10,15 +10,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.benchmarks.images import decode
-from tasks.benchmarks.samples import BenchmarkSample, read_samples
-from tasks.running.predictions import in_form, truths
-from tests.benchmarks.files import picture, write_json
-from tests.benchmarks.test_objects import text
-from tests.benchmarks.test_questions import rsvqa
+from tasks.evaluation.datasets.images import decode
+from tasks.evaluation.datasets.samples import BenchmarkSample, read_samples
+from tasks.evaluation.runner.predictions import in_form, truths
 from tests.fixtures.small_dataset import ROOT
 from tests.fixtures.tiny_checkpoint import write_checkpoint
-from tests.leakage.sides import mixture
+from tests.tasks.evaluation.datasets.files import picture, write_json
+from tests.tasks.evaluation.datasets.test_objects import text
+from tests.tasks.evaluation.datasets.test_questions import rsvqa
+from tests.tasks.evaluation.leakage.sides import mixture
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SAID = {"aid": "Airport", "geobench-vlm-single": "B. Port"}

@@ -23,7 +23,9 @@ def golden() -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> EarthDialForConditionalGeneration:
     # Here, so that a machine with torch and transformers alone can collect the folder of tests.
-    weights = pytest.importorskip("tasks.weights", reason="the importer is a command", exc_type=ModuleNotFoundError)
+    weights = pytest.importorskip(
+        "tasks.commands.weights", reason="the importer is a command", exc_type=ModuleNotFoundError
+    )
     out = tmp_path_factory.mktemp("golden") / "ours"
     weights.import_weights(str(GOLDEN), out)
     loaded: EarthDialForConditionalGeneration = EarthDialForConditionalGeneration.from_pretrained(out)

@@ -14,14 +14,14 @@ from tasks import mixture, stats
 from tasks.core import paths, tables
 from tasks.core.errors import ParamsError, UnaskableError
 from tasks.core.section import load
-from tasks.evaluate.__main__ import EvaluateParams
-from tasks.evaluate.scores import Majority, Marked, Row, above_controls, write_csv
-from tasks.inference.controls import kind_key, partners
-from tasks.inference.samples import SCHEMA, read_samples
-from tasks.running.checkpoint import Checkpoint, CheckpointSettings
-from tasks.running.held_out import HeldOut
-from tasks.running.run import question_as
-from tasks.scoring.score import ScoringSettings, score_file
+from tasks.evaluate import EvaluateParams
+from tasks.evaluation.metrics.held_out import Majority, Marked, Row, above_controls, write_csv
+from tasks.evaluation.metrics.score import ScoringSettings, score_file
+from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
+from tasks.evaluation.runner.held_out import HeldOut
+from tasks.evaluation.runner.run import question_as
+from tasks.vlm.controls import kind_key, partners
+from tasks.vlm.samples import SCHEMA, read_samples
 from tests.fixtures.small_dataset import write_dataset, write_params
 
 PARAMS = EvaluateParams(

@@ -12,7 +12,7 @@ from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, MissingInputError, ParamsError
 from tasks.core.section import load, parse
 from tasks.core.stage import write_json
-from tasks.inference.samples import read_samples
+from tasks.vlm.samples import read_samples
 from tests.fixtures.small_dataset import write_dataset, write_params
 
 
@@ -91,8 +91,8 @@ def test_the_project_s_recipe_is_valid() -> None:
 
 def test_imported_data_sets_join_a_stage_with_statistics_of_their_own_sensors(tmp_path: Path) -> None:
     pytest.importorskip("datasets")
-    from tasks.inference.pixels import ChipReader, Normalisation
-    from tasks.instruct.importer import import_all
+    from tasks.published.importer import import_all
+    from tasks.vlm.images import ChipReader, Normalisation
     from tests.fixtures import earthdial_instruct as published
 
     source = tmp_path / "source"

@@ -12,11 +12,11 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from tasks.report.charts import percent, smooth, thin
-from tasks.report.story import count, standing, verdict
-from tasks.report.svg import ticks
-from tests.board.runs_on_disk import run
+from tasks.pages.charts import percent, smooth, thin
+from tasks.pages.report_text import count, standing, verdict
+from tasks.pages.svg import ticks
 from tests.fixtures import report_dataset
+from tests.tasks.pages.runs_on_disk import run
 
 ROOT = Path(__file__).parents[2]
 SENSORS = ("sentinel-2", "sentinel-1", "landsat")

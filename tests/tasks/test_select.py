@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tasks.core.errors import EmptyStageError
-from tasks.core.sensors import SENSORS
+from tasks.earth.sensors import SENSORS
 from tasks.select import SelectParams, select
 
 PARAMS = SelectParams(max_nodata=0.05, max_cloud=0.1, min_land=0.3, min_labels=3, max_dates=1)

@@ -10,9 +10,9 @@ import pytest
 from models.earthdial.prompt import CONTROL_TOKENS, MARKUP_TOKENS, encode, render
 from tasks import tokenizer as stage
 from tasks.core import paths
-from tasks.core.conversations import TAGS
 from tasks.core.errors import EmptyStageError, TrainingError
-from tasks.inference.answer import load_tokenizer
+from tasks.dialogue.conversations import TAGS
+from tasks.vlm.answerer import load_tokenizer
 from tests.fixtures.small_dataset import ROOT, write_dataset
 
 PARAMS = stage.TokenizerParams(vocab=600, min_frequency=2)

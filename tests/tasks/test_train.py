@@ -17,12 +17,11 @@ import pytest
 import torch
 import yaml
 
-from tasks import mixture, stats, tokenizer, train
+from tasks import evaluate, mixture, stats, tokenizer, train
 from tasks.core import paths, tables
 from tasks.core.errors import ParamsError, TrainingError
 from tasks.core.stage import read_json
-from tasks.evaluate import __main__ as evaluate
-from tasks.inference.answer import Answerer
+from tasks.vlm.answerer import Answerer
 from tests.fixtures.small_dataset import ROOT, write_dataset, write_params
 
 SENSORS = ["sentinel-2", "sentinel-1"]

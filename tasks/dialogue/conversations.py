@@ -1,0 +1,91 @@
+"""Conversations in EarthDial's own schema, and the one registry of its task tags; sensors have their own.
+
+A conversation is a JSON string `[{"from": "human"|"gpt", "value": ...}, ...]`; the first human turn carries the
+sensor tag, the task tag and one `<image>` per image (spec of EarthDial, sections 1.4 and 3.3).
+"""
+
+import json
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from tasks.earth.display_sensors import NEW_TAGS
+from tasks.earth.sensors import PUBLISHED_TAGS
+
+IMAGE = "<image>"
+TASK_TAGS = (
+    "[grounding]", "[refer]", "[classify]", "[identify]", "[caption]", "[changedet]", "[treeclassify]", "[uhi]",
+)  # fmt: skip
+TAGS = (*PUBLISHED_TAGS, *TASK_TAGS, *NEW_TAGS)
+"""Every tag is a token: new ones come last, so that the published ones keep their numbers."""
+
+
+SCHEMA = pa.schema(
+    [
+        ("conversation_id", pa.string()),
+        ("chip_id", pa.string()),
+        ("sensor", pa.string()),
+        ("task", pa.string()),  # presence, dominant, share, position, comparison, count, change, list, ...
+        ("conversations", pa.string()),  # EarthDial's JSON, tagged for all bands of the sensor
+        (
+            "turns",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("question", pa.string()),
+                        ("answer", pa.string()),
+                        ("question_type", pa.string()),
+                        ("claim", pa.string()),  # JSON: what the answer asserts, recomputable from the labels
+                        ("labels_used", pa.list_(pa.string())),
+                        ("verdict", pa.string()),  # "verified", or why not
+                    ]
+                )
+            ),
+        ),
+        ("label_sources", pa.list_(pa.string())),
+        ("generator", pa.string()),
+        ("model_hash", pa.string()),  # empty for templates
+        ("prompt_hash", pa.string()),
+        ("seed", pa.int64()),
+    ]
+)
+
+
+def dump(turns: Sequence[tuple[str, str]], tags: Sequence[str], images: int = 1) -> str:
+    """EarthDial's JSON for (question, answer) turns; tags and `<image>` stand before the first question.
+
+    Raises:
+        ValueError: a tag is not in the registry.
+    """
+    unknown = [tag for tag in tags if tag not in TAGS]
+    if unknown:
+        raise ValueError(f"unknown tags {unknown}; known: {', '.join(TAGS)}")
+    head = " ".join([*tags, *[IMAGE] * images])
+    out = []
+    for index, (question, answer) in enumerate(turns):
+        out.append({"from": "human", "value": f"{head}\n{question}" if index == 0 else question})
+        out.append({"from": "gpt", "value": answer})
+    return json.dumps(out, ensure_ascii=False)
+
+
+def load(conversations: str) -> list[tuple[str, str]]:
+    """(question, answer) turns of EarthDial's JSON; the first question keeps its tags and `<image>`.
+
+    Raises:
+        ValueError: turns do not alternate human, gpt, or one is empty.
+    """
+    turns = json.loads(conversations)
+    speakers = [turn["from"] for turn in turns]
+    if not turns or len(turns) % 2 or speakers != ["human", "gpt"] * (len(turns) // 2):
+        raise ValueError(f"turns must alternate human and gpt, got {speakers}")
+    values = [turn["value"] for turn in turns]
+    if not all(value.strip() for value in values):
+        raise ValueError("a turn is empty")
+    return list(zip(values[::2], values[1::2], strict=True))
+
+
+def retag(conversations: str, old: str, new: str) -> str:
+    """The same conversation with another sensor tag, as when the true-colour rendering of a chip is shown."""
+    turns = json.loads(conversations)
+    turns[0]["value"] = turns[0]["value"].replace(old, new, 1)
+    return json.dumps(turns, ensure_ascii=False)

@@ -1,0 +1,74 @@
+"""Windows of one scene, worked in super-cells: large squares whose pixels are read once and cut into windows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks.earth.grid import SUPER_CELL, WindowGrid
+from tasks.earth.raster import TargetGrid
+
+
+@dataclass(frozen=True)
+class Block:
+    """Windows of one scene that are read together."""
+
+    grid: WindowGrid
+    columns: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    def target(self, gsd: float) -> TargetGrid:
+        """The pixels that cover all windows of the block at `gsd` metres."""
+        size = self.grid.size
+        width = int(self.columns.max() - self.columns.min() + 1) * size
+        height = int(self.rows.max() - self.rows.min() + 1) * size
+        return TargetGrid(
+            epsg=self.grid.epsg,
+            left=float(self.columns.min() * size),
+            top=float((self.rows.max() + 1) * size),
+            gsd=gsd,
+            width=round(width / gsd),
+            height=round(height / gsd),
+        )
+
+    def cut(self, plane: NDArray[Any]) -> NDArray[Any]:
+        """A plane [..., height, width] on `target` as windows [windows, ..., side, side], without a copy loop."""
+        side = plane.shape[-1] // int(self.columns.max() - self.columns.min() + 1)
+        *lead, height, width = plane.shape
+        tiles = plane.reshape(*lead, height // side, side, width // side, side)
+        tiles = np.moveaxis(tiles, (-4, -2), (0, 1))
+        return np.asarray(tiles[self.rows.max() - self.rows, self.columns - self.columns.min()])
+
+
+def blocks_of(windows: pl.DataFrame, window_cells: int, cell: int) -> Iterator[tuple[Block, pl.DataFrame]]:
+    """Blocks of one scene's windows, zone by zone, each with the rows of its windows in the block's order.
+
+    Args:
+        windows: has `epsg`, `column` and `row`, the place of a window on the grid of its zone.
+        window_cells: side of a window in cells of the global grid.
+        cell: side of a cell in metres.
+    """
+    for (epsg,), group in windows.group_by("epsg", maintain_order=True):
+        grid = WindowGrid(int(str(epsg)), cell * window_cells)
+        for block in blocks(grid, group["column"].to_numpy(), group["row"].to_numpy(), window_cells):
+            places = pl.DataFrame({"column": block.columns, "row": block.rows})
+            yield block, places.join(group, on=["column", "row"], how="left", maintain_order="left")
+
+
+def blocks(grid: WindowGrid, columns: NDArray[np.int64], rows: NDArray[np.int64], cells: int) -> Iterator[Block]:
+    """Group windows by super-cell, from the north-west, row of super-cells by row: the order of a COG's blocks.
+
+    Args:
+        grid: the windows' grid.
+        columns, rows: of the windows.
+        cells: side of a window in cells of the global grid.
+    """
+    key = np.stack([-(rows * cells // SUPER_CELL), columns * cells // SUPER_CELL], axis=1)
+    _, inverse = np.unique(key, axis=0, return_inverse=True)
+    inverse = inverse.ravel()
+    for index in range(inverse.max() + 1 if len(inverse) else 0):
+        members = inverse == index
+        yield Block(grid, columns[members], rows[members])

@@ -1,0 +1,137 @@
+"""Shards of chips: planned in block order, read scene by scene, each written whole or not at all."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pystac
+
+from tasks.core import tables
+from tasks.core.errors import SceneError
+from tasks.core.log import progress
+from tasks.core.stage import write_json
+from tasks.earth import chip_schema as chip_table
+from tasks.earth.blocks import Block, blocks_of
+from tasks.earth.catalog import Catalog
+from tasks.earth.chip_pixels import Pixels, assets_of, found_assets, read_block, to_geotiff
+from tasks.earth.grid import polygons_wkb
+from tasks.earth.sensors import Sensor
+
+logger = logging.getLogger(__name__)
+Rows = list[dict[str, Any]]
+COPIED = [f.name for f in chip_table.SCHEMA if f.name.endswith("_fraction")]
+
+
+class ShardWriter:
+    """Reads the windows of shards and makes their rows."""
+
+    def __init__(self, sensor: Sensor, catalog: Catalog, items: dict[str, pystac.Item]) -> None:
+        self.sensor = sensor
+        self.catalog = catalog
+        self.items = items
+
+    def shard(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> tuple[Rows, Rows]:
+        """Chips of the blocks of one shard, and quarantine rows for the windows that could not be read."""
+        rows: Rows = []
+        quarantine: Rows = []
+        for block, windows in plan:
+            item = self.items[windows["item_id"][0]]
+            try:
+                assets = assets_of(item, self.sensor)
+                pixels = read_block(assets, block, self.sensor, self.catalog)
+            except SceneError as error:
+                logger.warning("quarantined %d windows: %s", windows.height, error)
+                quarantine.append(
+                    {
+                        **tables.quarantine_row(self.sensor.name, item.id, error),
+                        "detail": f"{windows.height} windows, the first {windows['chip_id'][0]}: {error}",
+                        "windows": windows.height,
+                    }
+                )
+                continue
+            rows += self._rows(item, windows, pixels, list(assets))
+        return rows, quarantine
+
+    def versions(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> list[str | None]:
+        """What the servers say of the version of each asset that a shard is read from, in the order of their hrefs."""
+        items = sorted({windows["item_id"][0] for _, windows in plan})
+        hrefs = {found.href for item in items for found in found_assets(self.items[item], self.sensor).values()}
+        return [self.catalog.version(href) for href in sorted(hrefs)]
+
+    def _rows(self, item: pystac.Item, windows: pl.DataFrame, pixels: Pixels, bands: list[str]) -> Rows:
+        boxes = windows.select("left", "bottom", "right", "top").to_numpy()
+        epsg, gsd = int(windows["epsg"][0]), float(self.sensor.gsd)
+        properties = item.properties
+        baseline = properties.get("s2:processing_baseline") or properties.get("processing:version") or ""
+        common = {
+            "item_id": item.id,
+            "collection": item.collection_id,
+            "sensor": self.sensor.name,
+            "platform": properties.get("platform", ""),
+            "processing_baseline": str(baseline),
+            "crs": f"EPSG:{epsg}",
+            "height": pixels.shape[-2],
+            "width": pixels.shape[-1],
+            "bands": bands,
+            "unit": self.sensor.unit,
+        }
+        rows = []
+        for index, (row, geometry) in enumerate(
+            zip(windows.iter_rows(named=True), polygons_wkb(epsg, boxes), strict=True)
+        ):
+            own = {name: row[name] for name in ["chip_id", "window_id", "datetime", "mask_provenance", *COPIED]}
+            chip = pixels[index]
+            # Measured on the pixels themselves: the mask may lie on another grid.
+            own["nodata_fraction"] = round(float(np.isnan(chip).any(axis=0).mean()), 6)
+            own["transform"] = [gsd, 0.0, row["left"], 0.0, -gsd, row["top"]]
+            tiff = to_geotiff(chip, bands, epsg, row["left"], row["top"], gsd)
+            rows.append({**common, **own, "geometry": geometry, "pixels": tiff})
+        return rows
+
+
+def plan_shards(windows: pl.DataFrame, sensor: Sensor, cell: int, size: int) -> list[list[tuple[Block, pl.DataFrame]]]:
+    """Blocks of windows grouped into shards of about `size` chips, scene by scene in block order."""
+    shards: list[list[tuple[Block, pl.DataFrame]]] = [[]]
+    filled = 0
+    ordered = windows.sort("item_id", "epsg", "row", "column", descending=[False, False, True, False])
+    for _, scene in ordered.group_by("item_id", maintain_order=True):
+        for block, members in blocks_of(scene, sensor.window_cells, cell):
+            if filled >= size:
+                shards.append([])
+                filled = 0
+            shards[-1].append((block, members))
+            filled += members.height
+    return [shard for shard in shards if shard]
+
+
+def write_shards(
+    plan: Sequence[Sequence[tuple[Block, pl.DataFrame]]], writer: ShardWriter, work: Path, title: str
+) -> Iterator[Rows]:
+    """Write the shards that `work` does not hold yet; yields the quarantine rows of each.
+
+    A shard is taken from an earlier run if it is whole, nothing of it was quarantined (a scene may have been repaired
+    since) and every asset it was read from is still what it was.
+    """
+    for number, shard in enumerate(progress(plan, title)):
+        path, record = work / f"shard-{number:05d}.parquet", work / f"shard-{number:05d}.json"
+        versions = writer.versions(shard)
+        finished = json.loads(record.read_text()) if record.is_file() and tables.is_whole(path) else None
+        if finished is not None and not finished["quarantine"] and finished["assets"] == versions and all(versions):
+            yield []
+            continue
+        rows, quarantine = writer.shard(shard)
+        tables.write_rows(rows, chip_table.SCHEMA, path, geometry="geometry", group=chip_table.GROUP)
+        write_json(record, {"quarantine": quarantine, "assets": versions})
+        yield quarantine
+
+
+def publish(work: Path, folder: Path) -> None:
+    """Move finished shards to where DVC expects them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for shard in sorted(work.glob("shard-*.parquet")):
+        shutil.copyfile(shard, folder / shard.name)

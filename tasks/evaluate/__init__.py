@@ -1,1 +1,0 @@
-"""Stage `evaluate`: held-out questions answered by the trained model, always beside its controls."""

@@ -1,0 +1,74 @@
+"""HDF5 archives: So2Sat LCZ42 and QuakeSet."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py  # type: ignore[import-untyped]
+import numpy as np
+
+from tasks.core.errors import BenchmarkError
+from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.files import need
+from tasks.evaluation.datasets.images import npy
+from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
+
+
+def _open(path: Path) -> Any:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise BenchmarkError(f"{path} is not an HDF5 file, or was cut short: {error}") from error
+
+
+def _dataset(file: Any, key: str, path: Path) -> Any:
+    if key not in file:
+        raise BenchmarkError(f"{path}: no {key!r}; it has {', '.join(file)}")
+    return file[key]
+
+
+def so2sat(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+    """One question for each patch of `sen2` [N, 32, 32, 10]; `label` [N, 17] has a one for the class.
+
+    Options: `file`, patterns of the archive.
+    """
+    path = need(root, *job.option("file"))
+    with _open(path) as file:
+        pixels, labels = _dataset(file, "sen2", path), _dataset(file, "label", path)
+        if len(pixels) != len(labels) or labels.shape[1] != len(job.benchmark.classes):
+            raise BenchmarkError(f"{path}: sen2 {pixels.shape} and label {labels.shape} do not belong together")
+        for number in range(len(pixels)):
+            id = f"{path.stem}/{number:06d}"
+            hot = np.flatnonzero(labels[number])
+            if len(hot) != 1:
+                yield Rejected(id, "no_truth", f"patch {number} has {len(hot)} classes")
+                continue
+            data = npy(np.moveaxis(pixels[number], 2, 0))
+            yield job.sample(id, [job.embedded(data)], job.question(), [job.benchmark.classes[hot[0]]])
+
+
+def quakeset(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+    """For each patch of an earthquake two questions: pre against post (yes), and before against pre (no).
+
+    Groups of the archive are earthquakes with the attributes `split` and `magnitude`; each holds `x`, `y` and its
+    patches, each of which holds `pre`, `post` and mostly `before`, [512, 512, 2] of VV and VH.
+    """
+    path = need(root, *job.option("file"))
+    with _open(path) as file:
+        for key in sorted(file):
+            group = file[key]
+            if group.attrs.get("split") != job.benchmark.split:
+                continue
+            magnitude = float(group.attrs.get("magnitude", 0))
+            for name in sorted(set(group) - {"x", "y"}):
+                patch = group[name]
+                pairs = [("pre", "post", "yes")] + ([("before", "pre", "no")] if "before" in patch else [])
+                for first, second, truth in pairs:
+                    id = f"{key}/{name}/{second}"
+                    lacking = [date for date in (first, second) if date not in patch]
+                    if lacking:
+                        yield Rejected(id, "missing_image", f"{key}/{name} lacks {', '.join(lacking)}")
+                        continue
+                    images = [job.embedded(npy(np.moveaxis(patch[date][:], 2, 0))) for date in (first, second)]
+                    extra = {"magnitude": magnitude if truth == "yes" else 0.0}
+                    yield job.sample(id, images, job.question(), [truth], group=key, extra=extra)

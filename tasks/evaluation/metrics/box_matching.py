@@ -1,0 +1,182 @@
+"""Boxes of many answers at once: read, overlapped and matched one to one.
+
+Boxes are those of `tasks.dialogue.boxes`: rotated, with its one angle convention. There an answer with a wrong box is
+an error; here a wrong box is a wrong prediction, counted, and the others of its answer still count.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
+
+from tasks.dialogue import boxes as core
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+LEAST = 0.25
+"""The lowest IoU that any metric asks for."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The boxes of a column of texts."""
+
+    boxes: Array
+    """(boxes, 5) as in `tasks.dialogue.boxes`."""
+    row: Rows
+    """The row that each stands in, (boxes,), ascending."""
+    place: Rows
+    """Its place among the brackets of its row, (boxes,)."""
+    written: Rows
+    """Brackets of each row, wrong ones included, (rows,)."""
+    four: int
+    """Boxes without an angle, read as 0."""
+    cut_short: int
+    """Texts whose brackets do not match, mostly an answer that ended within its last box: that box is no prediction."""
+    beyond: int
+    """Boxes with a number below 0 or above the grid; scored as they stand."""
+
+    @property
+    def wrong(self) -> Rows:
+        """Brackets of each row that are no box, (rows,)."""
+        return self.written - np.bincount(self.row, minlength=len(self.written))
+
+
+def find(texts: Sequence[str], form: str = "earthdial") -> Found:
+    """Every box of every text. A bracket without four or five finite numbers is written, but is no box."""
+    return _find(tuple(texts), form)
+
+
+@lru_cache(maxsize=4)
+def _find(texts: tuple[str, ...], form: str) -> Found:
+    numbers: list[list[float]] = []
+    where: list[tuple[int, int]] = []
+    written = np.zeros(len(texts), dtype=np.int64)
+    four = cut_short = 0
+    for row, text in enumerate(texts):
+        inners = [inner for inner in core.INNERMOST.findall(text) if inner.strip()]
+        written[row] = len(inners)
+        cut_short += text.count("[") != text.count("]")
+        for place, inner in enumerate(inners):
+            values = _numbers(inner)
+            if values is not None:
+                four += len(values) == 4
+                numbers.append([*values, 0.0][:5])
+                where.append((row, place))
+    grid = core.form(form).grid
+    table = np.array(numbers, dtype=np.float64).reshape(-1, 5)
+    corners = table[:, :4] / grid
+    low, high = np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])
+    places = np.array(where, dtype=np.int64).reshape(-1, 2)
+    beyond = int(((corners < 0) | (corners > 1)).any(axis=1).sum())
+    boxes = core.canonical(np.column_stack([(low + high) / 2, high - low, table[:, 4]]))
+    return Found(boxes, places[:, 0], places[:, 1], written, four, cut_short, beyond)
+
+
+def _numbers(inner: str) -> list[float] | None:
+    try:
+        values = [float(part) for part in inner.replace("\N{MINUS SIGN}", "-").split(",")]
+    except ValueError:
+        return None
+    # A sum finds the NaN that a maximum can miss.
+    near = max(map(abs, values)) <= core.FARTHEST and not math.isnan(sum(values))
+    return values if len(values) in (4, 5) and near else None
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Pairs of a predicted and a true box of the same row that may overlap by `LEAST` or more."""
+
+    predicted: Rows
+    true: Rows
+    iou: Array
+
+
+def overlaps(predicted: Found, true: Found) -> Overlaps:
+    """Every pair whose IoU can reach `LEAST`; rectangles that are equal overlap fully, also without an area."""
+    first, second = _pairs(predicted.row, true.row, len(predicted.written))
+    a, b = predicted.boxes[first], true.boxes[second]
+    reach_a, reach_b = _reach(a), _reach(b)
+    low = np.maximum(a[:, :2] - reach_a, b[:, :2] - reach_b)
+    high = np.minimum(a[:, :2] + reach_a, b[:, :2] + reach_b)
+    equal = np.asarray(np.isclose(a, b, rtol=0, atol=1e-12).all(axis=1))
+    # What the upright frames of two boxes share bounds what the boxes share; for upright boxes it is that.
+    area_a, area_b = a[:, 2] * a[:, 3], b[:, 2] * b[:, 3]
+    shared = np.minimum(np.clip(high - low, 0, None).prod(axis=1), np.minimum(area_a, area_b))
+    near = np.asarray((shared >= (LEAST - 1e-6) * (area_a + area_b - shared)) & (shared > 0) | equal)
+    first, second, a, b, equal, shared = (values[near] for values in (first, second, a, b, equal, shared))
+    turned = (a[:, 4] != 0) | (b[:, 4] != 0)
+    if turned.any():
+        shared[turned] = shapely.area(shapely.intersection(core.polygons(a[turned]), core.polygons(b[turned])))
+    union = a[:, 2] * a[:, 3] + b[:, 2] * b[:, 3] - shared
+    iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    iou[equal] = 1
+    return Overlaps(first, second, iou)
+
+
+def _pairs(predicted: Rows, true: Rows, rows: int) -> tuple[Rows, Rows]:
+    """Numbers of the predicted and the true box of each pair within a row; both sides are sorted by row."""
+    counts = np.bincount(true, minlength=rows)
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    repeats = counts[predicted]
+    first = np.repeat(np.arange(len(predicted)), repeats)
+    within = np.arange(len(first)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    return first, np.repeat(starts[predicted], repeats) + within
+
+
+def _reach(boxes: Array) -> Array:
+    """Half the extent along x and y of turned boxes, (boxes, 2)."""
+    cosine, sine = np.abs(np.cos(np.deg2rad(boxes[:, 4]))), np.abs(np.sin(np.deg2rad(boxes[:, 4])))
+    width, height = boxes[:, 2], boxes[:, 3]
+    return np.column_stack([width * cosine + height * sine, width * sine + height * cosine]) / 2
+
+
+def matched(pairs: Overlaps, predicted: Found, true: Found, threshold: float) -> Rows:
+    """Most pairs with at least this IoU in which no box stands twice: how many in each row, (rows,).
+
+    The size of the largest one-to-one matching (Hopcroft and Karp); a Hungarian assignment that prefers more pairs
+    to better ones has the same number.
+    """
+    keep = pairs.iou >= threshold - 1e-9
+    shape = (max(1, len(predicted.boxes)), max(1, len(true.boxes)))
+    graph = csr_array((np.ones(keep.sum()), (pairs.predicted[keep], pairs.true[keep])), shape=shape)
+    partner = maximum_bipartite_matching(graph, perm_type="column")[: len(predicted.boxes)]
+    return np.bincount(predicted.row[partner >= 0], minlength=len(predicted.written))
+
+
+def average_precision(
+    pairs: Overlaps, predicted: Found, true: Found, confidence: Array, wrong: Array, threshold: float
+) -> float:
+    """Area under the precision-recall curve, 0 to 100: boxes by falling confidence, each takes its best free truth.
+
+    Precision is made monotonous, as COCO does, over all points.
+
+    Args:
+        pairs: of `overlaps`.
+        predicted, true: the boxes.
+        confidence: of each predicted box, (boxes,).
+        wrong: confidences of the brackets that are no box: they are false positives.
+        threshold: least IoU.
+    """
+    if not len(true.boxes):
+        return 0.0 if len(predicted.boxes) + len(wrong) else 100.0
+    keep = pairs.iou >= threshold - 1e-9
+    first, second = pairs.predicted[keep], pairs.true[keep]
+    order = np.lexsort((-pairs.iou[keep], first, -confidence[first]))
+    hit = np.zeros(len(predicted.boxes), dtype=bool)
+    taken = np.zeros(len(true.boxes), dtype=bool)
+    for box, truth in zip(first[order].tolist(), second[order].tolist(), strict=True):
+        if not hit[box] and not taken[truth]:
+            hit[box] = taken[truth] = True
+    hit = np.concatenate([hit, np.zeros(len(wrong), dtype=bool)])
+    ranked = np.argsort(-np.concatenate([confidence, wrong]), kind="stable")
+    correct = np.cumsum(hit[ranked])
+    precision = correct / np.arange(1, len(ranked) + 1)
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(100 * (best * hit[ranked]).sum() / len(true.boxes))

@@ -1,0 +1,236 @@
+"""Honest scores of answers that are a class, a set of classes, a step on a scale or a number."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.evaluation.metrics.bootstrap import Array, Tally, codes, detected, joined, ratio
+from tasks.evaluation.metrics.choices import letters
+from tasks.evaluation.metrics.predictions import Predictions, listed
+from tasks.evaluation.metrics.text_normalisation import class_name, label_set, number, plain, same
+
+MOST_CLASSES = 1000
+"""Beyond this the answers are free text: no macro-F1, no confusion."""
+SCALES = (
+    ("no damage", "minor damage", "major damage", "destroyed"),
+    ("none", "one", "two", "many"),
+    ("low", "medium", "high"),
+    ("none", "low", "medium", "high"),
+)
+"""Ordered answers: the damage levels and counts of xBD's questions, and steps of size or risk."""
+RANGES = (0, 10, 100, 1000)
+"""Upper ends of RSVQA's ranges of counts (Lobry et al., IEEE TGRS 2020): 0, 1-10, 11-100, 101-1000, more."""
+CHOICE = "choice"
+"""`answer_type` of a question among lettered options."""
+TOLERANCE = 0.05
+"""Relative error that relaxed accuracy allows a number (ChartQA, Masry et al., ACL 2022)."""
+
+
+def separator(truths: Sequence[str]) -> str:
+    """How lists of classes are separated in this file: by semicolons if any truth has one, else by commas."""
+    return ";" if any(";" in truth for truth in truths) else ","
+
+
+def classification(predictions: Predictions) -> dict[str, Tally]:
+    """Classes, or sets of them if any truth is a list."""
+    truths = predictions.frame[predictions.truth].fill_null("").unique().to_list()
+    mark = separator(truths)
+    if any(len(label_set(truth, mark)) > 1 for truth in truths):
+        return {"": multi_label(predictions, mark)}
+    single = single_label(predictions)
+    if {plain(truth) for truth in truths} - {""} == {"yes", "no"}:
+        return {"": joined(answers(predictions), single)}
+    return {"": single}
+
+
+def single_label(predictions: Predictions) -> Tally:
+    """Exact accuracy, the mean of the classes' recall, and macro-F1 over the classes that occur in the truth."""
+    index, pairs = _pairs(predictions)
+    told = [(class_name(answer), class_name(truth)) for answer, truth in pairs]
+    classes = sorted({truth for _, truth in told})
+    correct = np.array([bool(truth) and answer == truth for answer, truth in told], dtype=float)
+    if len(classes) > MOST_CLASSES:
+        return Tally.of(np.column_stack([correct, np.ones(len(told))]), index, _accuracy)
+    place = {name: number for number, name in enumerate(classes)}
+    answered, expected = np.zeros((2, len(told), len(classes)))
+    for row, (answer, truth) in enumerate(told):
+        expected[row, place[truth]] = 1
+        if answer in place:
+            answered[row, place[answer]] = 1
+    hit = answered * expected * correct[:, None]
+
+    def metrics(sums: Array) -> dict[str, Array]:
+        hits, said, are = np.moveaxis(sums[..., 2:].reshape(*sums.shape[:-1], 3, len(classes)), -2, 0)
+        return {
+            **_accuracy(sums[..., :2]),
+            "balanced_accuracy": _mean_where(ratio(hits, are), are > 0),
+            "macro_f1": _mean_where(ratio(2 * hits, said + are), are > 0),
+        }
+
+    return Tally.of(np.column_stack([correct, np.ones(len(told)), hit, answered, expected]), index, metrics)
+
+
+def multi_label(predictions: Predictions, mark: str) -> Tally:
+    """Whole sets, micro- and macro-F1, and mAP over the classes that occur in the truth.
+
+    Answers carry no confidences, so that a class's precision-recall curve is one point, and its average precision
+    is precision times recall: nothing is granted for images that the answer does not name.
+    """
+    index, pairs = _pairs(predictions)
+    told = [(label_set(answer, mark), label_set(truth, mark)) for answer, truth in pairs]
+    classes = sorted(frozenset().union(*(truth for _, truth in told)))
+    place = {name: number for number, name in enumerate(classes)}
+    answered, expected = np.zeros((2, len(told), len(classes)))
+    for row, (answer, truth) in enumerate(told):
+        expected[row, [place[name] for name in truth]] = 1
+        answered[row, [place[name] for name in answer if name in place]] = 1
+    unheard = np.array([sum(name not in place for name in answer) for answer, _ in told], dtype=float)
+    correct = np.array([bool(truth) and answer == truth for answer, truth in told], dtype=float)
+
+    def metrics(sums: Array) -> dict[str, Array]:
+        hits, said, are = np.moveaxis(sums[..., 3:].reshape(*sums.shape[:-1], 3, len(classes)), -2, 0)
+        return {
+            **_accuracy(sums[..., :2]),
+            "micro_f1": ratio(2 * hits.sum(-1), said.sum(-1) + are.sum(-1) + sums[..., 2]),
+            "macro_f1": _mean_where(ratio(2 * hits, said + are), are > 0),
+            "map": _mean_where(ratio(hits, said) * ratio(hits, are) / 100, are > 0),
+        }
+
+    columns = [correct, np.ones(len(told)), unheard, answered * expected, answered, expected]
+    return Tally.of(np.column_stack(columns), index, metrics)
+
+
+def vqa(predictions: Predictions) -> dict[str, Tally]:
+    """Exact accuracy of all questions and of each type, and what the type's truths admit besides."""
+    groups = {"": exact(predictions)}
+    column = predictions.type_column()
+    if column is None:
+        return {"": answers(predictions)}
+    for name, where in predictions.rows_of(column).items():
+        groups[f"by_type/{name or 'untyped'}"] = answers(predictions.rows(where)).placed(where)
+    return groups
+
+
+def exact(predictions: Predictions) -> Tally:
+    """Exact accuracy: as texts, as numbers, as sets where the truth is a list."""
+    index, pairs = _pairs(predictions)
+    correct = [bool(truth.strip()) and same(answer, truth) for answer, truth in pairs]
+    return Tally.of(np.column_stack([np.array(correct, float), np.ones(len(pairs))]), index, _accuracy)
+
+
+def correct(predictions: Predictions) -> NDArray[np.bool_]:
+    """Which answers are right by `exact`, (rows,)."""
+    told = exact(predictions)
+    return np.asarray(told.distinct[told.index, 0] > 0)
+
+
+def answers(predictions: Predictions) -> Tally:
+    """Exact accuracy, and for numbers, yes or no, and ordered scales what they admit besides."""
+    index, pairs = _pairs(predictions)
+    truths = {plain(truth) for _, truth in pairs} - {""}
+    if truths and all(number(truth) is not None for truth in truths):
+        return _numbers(index, pairs)
+    if truths and truths <= {"yes", "no"}:
+        return _yes_or_no(index, pairs)
+    levels = set(map(class_name, truths))
+    scale = next((scale for scale in SCALES if len(levels) > 1 and levels <= set(map(class_name, scale))), None)
+    return exact(predictions) if scale is None else _ordinal(index, pairs, scale)
+
+
+def _numbers(index: Any, pairs: list[tuple[str, str]]) -> Tally:
+    rows = []
+    for answer, truth in pairs:
+        said, true = number(answer), number(truth)
+        if said is None or true is None:
+            rows.append([0.0, 0.0, 0.0, 1.0])
+        else:
+            near, alike = abs(said - true) <= TOLERANCE * abs(true), _range(said) == _range(true)
+            rows.append([float(said == true), float(near), float(alike), 1.0])
+
+    def metrics(sums: Array) -> dict[str, Array]:
+        names = ("accuracy", "relaxed_accuracy", "range_accuracy")
+        return {name: ratio(sums[..., column], sums[..., 3]) for column, name in enumerate(names)}
+
+    return Tally.of(np.array(rows), index, metrics)
+
+
+def _range(value: float) -> tuple[bool, int]:
+    return value < 0, bisect_left(RANGES, abs(value))
+
+
+def _yes_or_no(index: Any, pairs: list[tuple[str, str]]) -> Tally:
+    rows = []
+    for answer, truth in pairs:
+        said, true = plain(answer), plain(truth)
+        yes = said == true == "yes"
+        rows.append([float(said == true != ""), 1.0, float(yes), float(said == "yes"), float(true == "yes")])
+
+    def metrics(sums: Array) -> dict[str, Array]:
+        return {**_accuracy(sums[..., :2]), **detected(sums[..., 2], sums[..., 3], sums[..., 4])}
+
+    return Tally.of(np.array(rows), index, metrics)
+
+
+def _ordinal(index: Any, pairs: list[tuple[str, str]], scale: Sequence[str]) -> Tally:
+    """Steps on a scale; an answer that is no step is as wrong as the scale is long."""
+    steps = {class_name(step): place for place, step in enumerate(scale)}
+    rows = []
+    for answer, truth in pairs:
+        true = steps.get(class_name(truth))
+        said = steps.get(class_name(answer))
+        off = abs(said - true) if said is not None and true is not None else len(scale) - 1
+        rows.append([float(off == 0), 1.0, float(off <= 1 and said is not None), 1 - off / (len(scale) - 1)])
+
+    def metrics(sums: Array) -> dict[str, Array]:
+        near = {"within_one": ratio(sums[..., 2], sums[..., 1]), "closeness": ratio(sums[..., 3], sums[..., 1])}
+        return {**_accuracy(sums[..., :2]), **near}
+
+    return Tally.of(np.array(rows), index, metrics)
+
+
+def confusion(predictions: Predictions) -> dict[str, dict[str, int]]:
+    """How often each true class was answered by each class; answers that are no class together as `(other)`."""
+    index, pairs = _pairs(predictions)
+    counts = np.bincount(index, minlength=len(pairs))
+    shown = {class_name(truth): plain(truth) for _, truth in reversed(pairs)}
+    told: dict[str, dict[str, int]] = {}
+    if len(shown) > MOST_CLASSES:
+        return told
+    for (answer, truth), count in zip(pairs, counts.tolist(), strict=True):
+        row = told.setdefault(shown[class_name(truth)], {})
+        name = shown.get(class_name(answer), "(other)")
+        row[name] = row.get(name, 0) + count
+    return {truth: dict(sorted(row.items())) for truth, row in sorted(told.items())}
+
+
+def _pairs(predictions: Predictions) -> tuple[Any, list[tuple[str, str]]]:
+    """Which distinct (answer, truth) each row is, and those pairs; choices as their letters."""
+    frame = predictions.frame
+    lettered = {"answer_type", "options"} <= set(frame.columns) and (frame["answer_type"] == CHOICE).any()
+    frame = frame.select("answer", predictions.truth, *(["answer_type", "options"] if lettered else []))
+    index, first = codes(frame)
+    rows = frame[first].fill_null("")
+    pairs = list(zip(rows["answer"], rows[predictions.truth], strict=True))
+    if lettered:
+        told = zip(pairs, rows["answer_type"], rows["options"], strict=True)
+        pairs = [_chosen(*pair, listed(options)) if kind == CHOICE else pair for pair, kind, options in told]
+    return index, pairs
+
+
+def _chosen(answer: str, truth: str, options: Sequence[str]) -> tuple[str, str]:
+    right = letters(truth, options)
+    return ", ".join(sorted(letters(answer, options))), ", ".join(sorted(right)) if right else truth
+
+
+def _accuracy(sums: Array) -> dict[str, Array]:
+    return {"accuracy": ratio(sums[..., 0], sums[..., 1])}
+
+
+def _mean_where(values: Array, where: Any) -> Array:
+    """Mean over the last axis of the values that count; 0 if none does."""
+    total = np.where(where, values, 0).sum(-1)
+    counted = where.sum(-1)
+    return np.asarray(np.divide(total, counted, out=np.zeros_like(total, dtype=np.float64), where=counted > 0))

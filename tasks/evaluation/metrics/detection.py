@@ -1,0 +1,117 @@
+"""Honest scores of boxes: one-to-one precision, recall and F1, and average precision, rotated, by size."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tasks.core.errors import PredictionsError
+from tasks.evaluation.metrics.bootstrap import Array, Tally, detected
+from tasks.evaluation.metrics.box_matching import Found, average_precision, find, matched, overlaps
+from tasks.evaluation.metrics.predictions import CONFIDENCES, Predictions, numbers
+
+STRICT = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+"""COCO's thresholds, 0.5 to 0.95."""
+THRESHOLDS = (0.25, *STRICT)
+SPAN = "0.5:0.95"
+INNERMOST_FOUR = r"\[[^\[\],]+(,[^\[\],]+){3,4}\]"
+"""A bracket of four or five parts, as a box has."""
+
+
+def detection(predictions: Predictions, form: str) -> dict[str, Tally]:
+    """All boxes, by the size group of the question, and by one or several true boxes."""
+    predicted, true = both(predictions, predictions.truth, form)
+    told = scored(predicted, true)
+    several = true.written > 1
+    groups = {"": told, "by_count/single": told.rows(true.written == 1), "by_count/multiple": told.rows(several)}
+    if "size_group" in predictions.frame.columns:
+        sizes = predictions.rows_of("size_group").items()
+        groups |= {f"by_size/{size}": told.rows(rows) for size, rows in sizes if size}
+    return {name: part for name, part in groups.items() if len(part)}
+
+
+def boxes_of(predictions: Predictions) -> str:
+    """The column of a grounding's true boxes: `obj_ids` if boxes stand there, as in the published files."""
+    told = predictions.frame.columns
+    held = "obj_ids" in told and predictions.frame["obj_ids"].str.contains(INNERMOST_FOUR).any()
+    return "obj_ids" if held else predictions.truth
+
+
+def both(predictions: Predictions, column: str, form: str) -> tuple[Found, Found]:
+    """Predicted and true boxes.
+
+    Raises:
+        PredictionsError: a true box is none, or the file has no true box at all.
+    """
+    texts = predictions.texts(column)
+    true = find(texts, form)
+    bare = [row for row, text in enumerate(texts) if not true.written[row] and text.strip(" []")]
+    if bare or not true.written.any():
+        row = bare[0] if bare else 0
+        raise PredictionsError(
+            f"{predictions.path}: '{column}' of row {row + 1} holds no box, but {texts[row][:80]!r}; "
+            f"a row without objects has an empty one, and a file has some box (is --task {predictions.task} right?)"
+        )
+    if (bad := np.flatnonzero(true.wrong)).size:
+        raise PredictionsError(
+            f"{predictions.path}: {len(bad)} rows have a true box that is not four or five numbers, first row "
+            f"{bad[0] + 1}: {texts[bad[0]][:80]!r}"
+        )
+    return find(predictions.texts("answer"), form), true
+
+
+def scored(predicted: Found, true: Found) -> Tally:
+    """Matches at each threshold, predicted boxes (wrong ones included) and true boxes of each row."""
+    pairs = overlaps(predicted, true)
+    columns = [matched(pairs, predicted, true, threshold) for threshold in THRESHOLDS]
+    return Tally.of_rows(np.column_stack([*columns, predicted.written, true.written]).astype(np.float64), _metrics)
+
+
+def _metrics(sums: Array) -> dict[str, Array]:
+    hits, said, are = sums[..., :-2], sums[..., -2, None], sums[..., -1, None]
+    found = detected(hits, said, are)
+    curves = {**found, "ap": found["precision"] * found["recall"] / 100}
+    told: dict[str, Array] = {}
+    for column, threshold in enumerate((0.25, 0.5)):
+        told |= {f"{name}@{threshold}": values[..., column] for name, values in curves.items()}
+    return told | {f"{name}@{SPAN}": values[..., 1:].mean(-1) for name, values in curves.items()}
+
+
+def ranked(predictions: Predictions, form: str) -> dict[str, float]:
+    """Average precision by the confidences that the file gives, a list for each row; empty if it gives none.
+
+    Raises:
+        PredictionsError: a row has not one confidence for each box.
+    """
+    column = next((name for name in CONFIDENCES if name in predictions.frame.columns), None)
+    if column is None:
+        return {}
+    predicted, true = both(predictions, predictions.truth, form)
+    told = [numbers(text) for text in predictions.texts(column)]
+    for row, values in enumerate(told):
+        if len(values) != predicted.written[row] or not np.isfinite(values).all():
+            raise PredictionsError(
+                f"{predictions.path}, row {row + 1}: {predicted.written[row]} boxes, but {column} has {len(values)} "
+                "numbers; give one for each box"
+            )
+    places = set(zip(predicted.row.tolist(), predicted.place.tolist(), strict=True))
+    confidence = np.array([told[row][place] for row, place in sorted(places)])
+    wrong = np.array(
+        [value for row, values in enumerate(told) for place, value in enumerate(values) if (row, place) not in places]
+    )
+    pairs = overlaps(predicted, true)
+    curve = {t: average_precision(pairs, predicted, true, confidence, wrong, t) for t in THRESHOLDS}
+    strict = float(np.mean([curve[threshold] for threshold in STRICT]))
+    return {"ap@0.25": curve[0.25], "ap@0.5": curve[0.5], f"ap@{SPAN}": strict}
+
+
+def oddities(texts: Sequence[str], form: str, kind: str) -> dict[str, Any]:
+    """Counts of what was odd about boxes."""
+    found = find(texts, form)
+    return {
+        f"{kind}_boxes": int(found.written.sum()),
+        f"{kind}_boxes_malformed": int(found.wrong.sum()),
+        f"{kind}_boxes_without_angle": found.four,
+        f"{kind}_boxes_beyond_range": found.beyond,
+        f"{kind}_boxes_cut_short": found.cut_short,
+    }

@@ -1,0 +1,47 @@
+"""The honest protocol: each task's tallies by group."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tasks.evaluation.metrics import captioning, change, classification, detection
+from tasks.evaluation.metrics.bootstrap import Tally
+from tasks.evaluation.metrics.predictions import Predictions
+from tasks.evaluation.metrics.text_normalisation import label_set, prose
+
+Scorer = Callable[[Predictions, str], dict[str, Tally]]
+
+
+def grounding(predictions: Predictions, form: str) -> dict[str, Tally]:
+    """The boxes in a description, and its text without them."""
+    column = detection.boxes_of(predictions)
+    answers, truths = predictions.texts("answer"), predictions.texts(predictions.truth)
+    text = captioning.scored([prose(text) for text in answers], [[prose(text)] for text in truths])
+    return {"": detection.scored(*detection.both(predictions, column, form)), "description": text}
+
+
+SCORERS: dict[str, Scorer] = {
+    "classification": lambda predictions, form: classification.classification(predictions),
+    "vqa": lambda predictions, form: classification.vqa(predictions),
+    "detection": detection.detection,
+    "grounding": grounding,
+    "captioning": lambda predictions, form: captioning.captioning(predictions),
+    "region_captioning": lambda predictions, form: captioning.captioning(predictions),
+    "change": change.change,
+}
+"""Each task's tallies by group, `kind/name`; the group "" is the file as a whole."""
+
+
+def besides(predictions: Predictions, form: str) -> dict[str, Any]:
+    """What is no sum over rows: the confusion of classes, ranked average precision, the published CIDEr-D."""
+    task = predictions.task
+    if task == "classification" or (task == "change" and change.kind(predictions) == "classes"):
+        truths = predictions.frame[predictions.truth].fill_null("").unique().to_list()
+        mark = classification.separator(truths)
+        if not any(len(label_set(truth, mark)) > 1 for truth in truths):
+            return {"confusion": classification.confusion(predictions)}
+    if task == "detection" and (ranked := detection.ranked(predictions, form)):
+        return {"by_confidence": ranked}
+    if task in ("captioning", "region_captioning") or (task == "change" and change.kind(predictions) == "captions"):
+        told = captioning.published_cider(predictions.texts("answer"), predictions.references())
+        return {"as_published": {"cider_d": told}}
+    return {}

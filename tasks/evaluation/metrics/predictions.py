@@ -1,0 +1,312 @@
+"""A file of predictions as a frame: JSON lines, a JSON array or Parquet.
+
+Every column comes out as text, in the order of the file. What was odd about the file is counted, never dropped in
+silence: docs/reference/metrics.md, section "Input", has the rules.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks.core.errors import PredictionsError
+from tasks.core.json_lines import read_json_lines
+from tasks.vlm.controls import CONTROLS
+
+LONGEST = 100_000
+"""Characters of an answer or a truth. A longer answer is scored as no answer, a longer truth is refused."""
+LONGEST_TEXT = 20_000
+"""The same where texts are compared word by word: METEOR's time grows with the words of one times the other's."""
+TEXTS = ("captioning", "region_captioning", "grounding", "change")
+"""Tasks whose texts are compared word by word."""
+FORMATS = "a file is JSON lines or one JSON array of objects, in UTF-8, or Parquet (.parquet, .pq)"
+TRAINING_MAJORITY = "training_majority"
+"""The commonest training answer to the same question; the file has it, for a scorer knows no training data."""
+CONTROL_COLUMNS: dict[str, tuple[str, ...]] = {
+    **{control.key: control.columns for control in CONTROLS.values()},
+    TRAINING_MAJORITY: ("majority_answer",),
+}
+"""Answers of controls that may stand in the same file, by the name of their score: columns in order of preference."""
+GROUPS = ("chip_id", "image_id", "image")
+IDS = (("id",), ("question_id",), ("sample_id", "turn"))
+TYPES = ("vqa_type", "question_type", "type")
+CONFIDENCES = ("confidence", "confidences")
+MASKS = ("mask", "answer_mask")
+KNOWN = frozenset(
+    [
+        *(name for names in CONTROL_COLUMNS.values() for name in names),
+        *(name.replace("_answer", "_correct") for names in CONTROL_COLUMNS.values() for name in names),
+        *GROUPS,
+        *(name for names in IDS for name in names),
+        *TYPES,
+        *CONFIDENCES,
+        *MASKS,
+        *["answer", "question", "annotation", "groundtruth", "gt_bbox", "references", "task_type", "size_group"],
+        *["obj_ids", "obj_location", "obj_name", "sensor", "modality", "prompt", "raw_answer", "parsed_answer"],
+        *["correct", "checkpoint", "benchmark", "split", "prompt_tokens", "stop", "model", "control", "arm"],
+        *["extracted", "parsed", "rejected", "answer_type", "options"],
+    ]
+)
+NUMBERED = re.compile(r"(caption|groundtruth)\d+")
+TRUTHS = {
+    "classification": ("annotation", "groundtruth", "caption0"),
+    "vqa": ("annotation", "groundtruth"),
+    "detection": ("gt_bbox", "groundtruth", "annotation"),
+    "grounding": ("groundtruth",),
+    "captioning": ("caption0", "references", "groundtruth0", "annotation", "groundtruth"),
+    "region_captioning": ("annotation", "groundtruth", "caption0"),
+    "change": ("caption0", "references", "groundtruth0", "annotation", "groundtruth"),
+}
+"""Where a task's truth stands, in order of preference."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One file, ready to be scored."""
+
+    path: Path
+    task: str
+    frame: pl.DataFrame
+    """A row each; `answer` is never null, the other columns are text as in the file."""
+    truth: str
+    """Name of the column that holds the truth, or the first of several references."""
+    counts: dict[str, Any] = field(default_factory=dict)
+    """What was odd about the file: the `input` of the result."""
+
+    def __len__(self) -> int:
+        """Rows of the file."""
+        return len(self.frame)
+
+    def texts(self, column: str) -> list[str]:
+        """A column as texts, empty where nothing is told."""
+        return self.frame[column].fill_null("").to_list()
+
+    def references(self) -> list[list[str]]:
+        """Every reference of each row, the empty ones included, as they stand in the file."""
+        if self.truth == "references":
+            return [listed(text) or [text] for text in self.texts("references")]
+        return [list(row) for row in zip(*(self.texts(name) for name in self.truths()), strict=True)]
+
+    def truths(self) -> list[str]:
+        """The columns that hold the truth: `caption0` and those numbered after it, else one."""
+        match = NUMBERED.fullmatch(self.truth)
+        if match is None:
+            return [self.truth]
+        names = (name for name in self.frame.columns if re.fullmatch(match[1] + r"\d+", name))
+        return sorted(names, key=lambda name: int(name.removeprefix(match[1])))
+
+    def groups(self) -> NDArray[np.int64] | None:
+        """A number for each row's chip or image, (rows,); none if the file does not name it in every row."""
+        for name in GROUPS:
+            if name in self.frame.columns and self.frame[name].str.strip_chars().replace("", None).null_count() == 0:
+                return self.frame[name].rank("dense").cast(pl.Int64).to_numpy() - 1
+        return None
+
+    def type_column(self) -> str | None:
+        """The column that tells the type of a question."""
+        return next((name for name in TYPES if name in self.frame.columns), None)
+
+    def rows_of(self, column: str) -> dict[str, NDArray[np.int64]]:
+        """The rows that have each text of a column, by text in order of the alphabet; nulls are empty texts."""
+        texts = self.frame.select(pl.col(column).fill_null("").alias("text")).with_row_index("row")
+        groups = texts.group_by("text").agg("row").sort("text").iter_rows()
+        return {text: np.array(rows, dtype=np.int64) for text, rows in groups}
+
+    def keys(self) -> pl.Series | None:
+        """A text that names each row, (rows,); none if the file has no ids."""
+        for names in IDS:
+            if set(names) <= set(self.frame.columns) and not any(self.frame[name].null_count() for name in names):
+                return self.frame.select(pl.concat_str(names, separator=" turn ").alias("key"))["key"]
+        return None
+
+    def answered(self, answers: Sequence[str] | pl.Series) -> "Predictions":
+        """The same questions with other answers: those of a control, or a constant."""
+        return replace(self, frame=self.frame.with_columns(pl.Series("answer", answers, dtype=pl.String)))
+
+    def rows(self, where: NDArray[Any]) -> "Predictions":
+        """Some of the rows, by a mask or by numbers."""
+        picked = np.flatnonzero(where) if where.dtype == np.bool_ else where
+        return replace(self, frame=self.frame[picked])
+
+
+def read(path: Path, task: str) -> Predictions:
+    """A file of predictions for one of `TRUTHS`' tasks.
+
+    Raises:
+        PredictionsError: the file cannot be read, has no row, no answers, no truth for this task, or an id twice.
+    """
+    if not path.exists():
+        raise PredictionsError(f"{path} is not there")
+    if not path.is_file():
+        raise PredictionsError(f"{path} is not a file; {FORMATS}")
+    frame = _frame(path)
+    if not len(frame):
+        raise PredictionsError(f"{path} has no row")
+    if "answer" not in frame.columns:
+        raise PredictionsError(f"{path} has no field 'answer'; its fields are {_names(frame.columns)}")
+    truth = next((name for name in TRUTHS[task] if name in frame.columns), None)
+    if truth is None:
+        raise PredictionsError(
+            f"{path} has no truth for --task {task}: one of {_names(TRUTHS[task])} is needed, "
+            f"its fields are {_names(frame.columns)}"
+        )
+    longest = LONGEST_TEXT if task in TEXTS else LONGEST
+    predictions = Predictions(path, task, *_cleaned(frame, truth, longest))
+    _refuse_doubled(predictions)
+    _refuse_truths(predictions, longest)
+    return predictions
+
+
+def _cleaned(frame: pl.DataFrame, truth: str, longest: int) -> tuple[pl.DataFrame, str, dict[str, Any]]:
+    """Answers without nulls, and the counts of what was odd."""
+    length = pl.col("answer").str.len_chars()
+    oddities = frame.select(
+        missing_answers=pl.col("answer").is_null().sum(),
+        empty_answers=(pl.col("answer").str.strip_chars() == "").sum(),
+        oversized_answers=(length > longest).sum(),
+        unicode_minus=pl.col("answer").str.contains("\N{MINUS SIGN}", literal=True).sum(),
+        empty_references=(pl.col(truth).fill_null("").str.strip_chars() == "").sum(),
+    ).row(0, named=True)
+    unknown = {
+        name: len(frame) - frame[name].null_count()
+        for name in frame.columns
+        if name not in KNOWN and not NUMBERED.fullmatch(name)
+    }
+    counts: dict[str, Any] = {name: int(count or 0) for name, count in oddities.items()}
+    if unknown:
+        counts["unknown_fields"] = unknown
+    cleaned = frame.with_columns(
+        pl.when(length > longest).then(pl.lit("")).otherwise(pl.col("answer").fill_null("")).alias("answer")
+    )
+    return cleaned, truth, counts
+
+
+def _refuse_doubled(predictions: Predictions) -> None:
+    keys = predictions.keys()
+    if keys is None or keys.n_unique() == len(keys):
+        return
+    doubled = keys.filter(keys.is_duplicated())
+    first = doubled[0]
+    rows = (keys == first).arg_true() + 1
+    raise PredictionsError(
+        f"{predictions.path}: {doubled.n_unique()} ids stand more than once, first '{first}' in rows "
+        f"{', '.join(map(str, rows.head(5).to_list()))}; keep one row of each"
+    )
+
+
+def _refuse_truths(predictions: Predictions, longest: int) -> None:
+    """A file none of whose rows has a truth is of another task; a truth beyond all measure is no truth."""
+    frame = predictions.frame.select(predictions.truths())
+    if frame.select(pl.all_horizontal(pl.all().fill_null("").str.strip_chars() == "").all()).item():
+        raise PredictionsError(
+            f"{predictions.path}: '{predictions.truth}' is empty in every row; is --task {predictions.task} right?"
+        )
+    for name in frame.columns:
+        lengths = frame[name].str.len_chars()
+        if len(rows := (lengths > longest).arg_true()):
+            raise PredictionsError(
+                f"{predictions.path}, row {rows[0] + 1}: '{name}' has {lengths[rows[0]]:,} characters, "
+                f"a truth {longest:,} at most"
+            )
+
+
+def _frame(path: Path) -> pl.DataFrame:
+    try:
+        if path.suffix in (".parquet", ".pq"):
+            return _as_text(pl.read_parquet(path))
+        with path.open("rb") as file:
+            head = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
+        if not head:
+            raise PredictionsError(f"{path} is empty")
+        if not head.startswith(b"["):
+            try:
+                frame = pl.read_ndjson(path, infer_schema_length=None)
+            except (pl.exceptions.PolarsError, RuntimeError):
+                frame = None  # read line by line, which says where it is wrong
+            if frame is not None and not any(_has_floats(*column) for column in frame.schema.items()):
+                return _as_text(frame)
+        if head.startswith(b"["):
+            return _from_rows(_array(path))
+        return _from_rows(row for _, row in read_json_lines(path, PredictionsError, FORMATS))
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        raise PredictionsError(f"{path} cannot be read: {error}; {FORMATS}") from error
+
+
+def _array(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise PredictionsError(f"{path} is not JSON: {error}; {FORMATS}") from error
+    return (_object(row, f"{path}, row {number}") for number, row in enumerate(rows, start=1))
+
+
+def _object(row: Any, where: str) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise PredictionsError(f"{where} is not an object of fields, but {type(row).__name__}")
+    return row
+
+
+def _from_rows(rows: Iterator[dict[str, Any]]) -> pl.DataFrame:
+    texts = [{name: _text(value) for name, value in row.items()} for row in rows]
+    names = list(dict.fromkeys(name for row in texts for name in row))
+    columns = {name: [row.get(name) for row in texts] for name in names}
+    return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
+
+
+def _text(value: Any) -> str | None:
+    """A value of JSON as text; null, NaN, and bytes that are no text (an image beside its question) are nothing."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return None
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _has_floats(name: str, kind: Any) -> bool:
+    """Whether a column other than confidences has fractions: polars makes a 3 beside a 2.5 a 3.0."""
+    if isinstance(kind, pl.List | pl.Array):
+        return _has_floats(name, kind.inner)
+    return name not in CONFIDENCES and (kind.is_float() or isinstance(kind, pl.Struct))
+
+
+def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    nested = [name for name, kind in frame.schema.items() if kind.is_nested() or kind in (pl.Object, pl.Binary)]
+    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
+    plain = frame.with_columns(pl.col(floats).fill_nan(None)).with_columns(pl.exclude(nested).cast(pl.String))
+    texts = [pl.Series(name, [_text(value) for value in frame[name].to_list()], dtype=pl.String) for name in nested]
+    return plain.with_columns(texts)
+
+
+def listed(text: str) -> list[str]:
+    """A text that is a JSON list of texts; empty if it is none."""
+    if not text.lstrip().startswith("["):
+        return []
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return []
+    return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else []
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def numbers(text: str) -> list[float]:
+    """A text that is a number or a JSON list of numbers; empty if it is neither."""
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return []
+    values = value if isinstance(value, list) else [value]
+    return [float(item) for item in values] if all(isinstance(item, int | float) for item in values) else []

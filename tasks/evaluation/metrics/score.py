@@ -1,0 +1,113 @@
+"""From a file of predictions to one nested table: names of metrics to numbers from 0 to 100."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.evaluation.metrics import captioning, change, detection, honest, legacy, spice
+from tasks.evaluation.metrics.bootstrap import Tally, means
+from tasks.evaluation.metrics.controls import calibration, controls
+from tasks.evaluation.metrics.predictions import Predictions, read
+from tasks.evaluation.names import BoxForm, Protocol, Task
+
+DIGITS = 4
+Scores = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ScoringSettings:
+    """How a file is scored."""
+
+    protocol: Protocol = "honest"
+    form: BoxForm = "earthdial"
+    """How boxes are written; the names are those of `tasks.dialogue.boxes.FORMS`."""
+    draws: int = 1000
+    """Resamplings behind each interval."""
+    seed: int = 0
+    spice: Path | None = None
+    """Folder of SPICE's program; captions are not scored by it without one."""
+
+
+def score_file(path: Path, task: Task, settings: ScoringSettings) -> Scores:
+    """Everything that is said about one file.
+
+    Raises:
+        PredictionsError: the file cannot be scored; docs/reference/metrics.md has the rules.
+    """
+    return score(read(path, task), settings)
+
+
+def score(predictions: Predictions, settings: ScoringSettings) -> Scores:
+    """The same for predictions already read: `n`, metrics, groups, `ci95`, `controls`, `input`."""
+    tallies = tally(predictions, settings)
+    groups = predictions.groups() if settings.protocol == "honest" else None
+    told: Scores = {"n": len(tallies[""])}
+    for name, part in tallies.items():
+        place = told
+        for step in name.split("/", 1) if name else []:
+            place = place.setdefault(step, {})
+        place |= {"n": len(part), **part.scores()}
+        if settings.protocol == "honest" and settings.draws:
+            place["ci95"] = part.intervals(groups, settings.draws, settings.seed)
+    if groups is not None:
+        told["images"] = len(np.unique(groups))
+    if settings.protocol == "legacy" and predictions.task == "vqa":
+        told["excluded"] = _excluded(predictions)
+    if settings.protocol == "honest":
+        told |= honest.besides(predictions, settings.form)
+        if "as_published" in told:
+            told["as_published"] |= _spice(predictions, settings, groups)
+        if calibrated := calibration(predictions):
+            told["calibration"] = calibrated
+    told["controls"] = controls(predictions, lambda other: tally(other, settings)[""].scores(), settings.form)
+    told["input"] = {**predictions.counts, **_boxes(predictions, settings)}
+    if predictions.task in ("captioning", "region_captioning", "change"):
+        told["input"]["references_without_words"] = captioning.empty_references(predictions.references())
+    done: Scores = rounded(told)
+    return done
+
+
+def tally(predictions: Predictions, settings: ScoringSettings) -> dict[str, Tally]:
+    """The tallies of a protocol by group."""
+    if settings.protocol == "legacy":
+        return legacy.SCORERS[predictions.task](predictions)
+    return honest.SCORERS[predictions.task](predictions, settings.form)
+
+
+def _spice(predictions: Predictions, settings: ScoringSettings, groups: NDArray[np.int64] | None) -> Scores:
+    """SPICE with its interval, or why there is none."""
+    if settings.spice is None:
+        return {"spice_not_measured": spice.ABSENT}
+    told = spice.spice(settings.spice, predictions.texts("answer"), [*map(captioning.usable, predictions.references())])
+    if told.rows is None:
+        return {"spice": 100 * told.mean, "spice_without_interval": spice.NEW}
+    tally = means({"spice": told.rows})
+    intervals = {"ci95": tally.intervals(groups, settings.draws, settings.seed)} if settings.draws else {}
+    return {**tally.scores(), **intervals}
+
+
+def _excluded(predictions: Predictions) -> dict[str, int]:
+    """Questions of types that the legacy protocol leaves out."""
+    counts = predictions.frame[predictions.type_column() or ""].fill_null("untyped").value_counts(sort=True).iter_rows()
+    return {name: count for name, count in counts if name not in legacy.VQA_TYPES}
+
+
+def _boxes(predictions: Predictions, settings: ScoringSettings) -> dict[str, Any]:
+    asked = predictions.task in ("detection", "grounding")
+    if not asked and not (predictions.task == "change" and change.kind(predictions) == "boxes"):
+        return {}
+    truth = detection.boxes_of(predictions) if predictions.task == "grounding" else predictions.truth
+    answers = detection.oddities(predictions.texts("answer"), settings.form, "predicted")
+    return {**answers, **detection.oddities(predictions.texts(truth), settings.form, "true")}
+
+
+def rounded(value: Any) -> Any:
+    """Numbers of a nested table to `DIGITS` digits."""
+    if isinstance(value, dict):
+        return {name: rounded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return round(value, DIGITS) if isinstance(value, float) else value

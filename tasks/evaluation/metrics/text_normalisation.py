@@ -1,0 +1,121 @@
+"""Texts as they are compared: tokens, numbers, sets, abstentions."""
+
+import re
+from functools import cache, lru_cache
+from math import inf, isfinite
+
+import punkt
+from nltk.stem.porter import PorterStemmer
+from nltk.tokenize import NLTKWordTokenizer
+
+from tasks.dialogue.boxes import INNERMOST
+
+WORD = re.compile(r"[a-z0-9_]+")
+SPLIT_WORDS = re.compile(r"cannot|d'ye|gimme|gonna|gotta|lemme|wanna")
+"""Words that the Treebank rules split, though they are letters only."""
+NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?")
+BRACKETS = re.compile(r"[\[\]]+")
+TAG = re.compile(r"</?(box|ref)>")
+ABSTENTIONS = frozenset(
+    [
+        *[
+            "",
+            "unknown",
+            "unanswerable",
+            "uncertain",
+            "unsure",
+            "not sure",
+            "i am not sure",
+            "i'm not sure",
+            "n/a",
+            "na",
+        ],
+        *["i do not know", "i don't know", "do not know", "don't know", "cannot tell", "can't tell", "cannot say"],
+        *["cannot be determined", "cannot determine", "not determinable", "not enough information", "no answer"],
+    ]
+)
+
+
+@cache
+def _sentences() -> punkt.PunktSentenceTokenizer:
+    return punkt.tokenizer_for("english")
+
+
+_words = NLTKWordTokenizer()
+
+
+@lru_cache(maxsize=200_000)
+def word_tokens(text: str) -> tuple[str, ...]:
+    """NLTK's `word_tokenize`: Punkt's English sentences, then the Treebank's words."""
+    sentences = _sentences().tokenize(text) if "." in text or "?" in text or "!" in text else [text]
+    return tuple(token for sentence in sentences for token in _words.tokenize(sentence))
+
+
+@lru_cache(maxsize=200_000)
+def recall_tokens(text: str) -> tuple[str, ...]:
+    """Tokens of EarthDial's recall (spec, section 5.1): stripped, lower case, spaces deleted, then `word_tokens`."""
+    packed = text.strip().lower().replace(" ", "")
+    if WORD.fullmatch(packed) and not SPLIT_WORDS.search(packed):
+        return (packed,)
+    return word_tokens(packed.strip())
+
+
+@lru_cache(maxsize=200_000)
+def plain(text: str) -> str:
+    """A text for exact comparison: case folded, single spaces, an ASCII minus, no final period or quotes around."""
+    folded = " ".join(text.casefold().replace("\N{MINUS SIGN}", "-").split())
+    return folded.strip("\"'").rstrip(".").strip()
+
+
+@lru_cache(maxsize=200_000)
+def class_name(text: str) -> str:
+    """A class's name for comparison: `plain`, without the spaces, underscores and hyphens that sets spell apart."""
+    return re.sub(r"[\s_-]+", "", plain(text))
+
+
+def label_set(text: str, separator: str = ",") -> frozenset[str]:
+    """The classes of a list, whatever their order."""
+    return frozenset(name for part in text.split(separator) if (name := class_name(part)))
+
+
+def number(text: str) -> float | None:
+    """The number that an answer is, with thousands separators or without; nothing if it is not one."""
+    bare = plain(text)
+    value = float(bare.replace(",", "")) if NUMBER.fullmatch(bare) else inf
+    return value if isfinite(value) else None
+
+
+def same(answer: str, truth: str) -> bool:
+    """Whether an answer is the truth: as texts, as numbers, or as sets where the truth is a list."""
+    if plain(answer) == plain(truth):
+        return True
+    expected = number(truth)
+    if expected is not None:
+        return number(answer) == expected
+    return "," in truth and label_set(answer) == label_set(truth)
+
+
+def prose(text: str) -> str:
+    """A description without its boxes, their brackets and the tags around them."""
+    return TAG.sub("", BRACKETS.sub("", INNERMOST.sub("", text))).strip(" ,\n\t")
+
+
+def abstains(answer: str) -> bool:
+    """Whether an answer declines to answer."""
+    return plain(answer) in ABSTENTIONS
+
+
+class Stemmer(PorterStemmer):  # type: ignore[misc]
+    """Porter's stemmer, each word once."""
+
+    @lru_cache(maxsize=200_000)  # noqa: B019 -- one stemmer a process, see `stemmer`
+    def stem(self, word: str, to_lowercase: bool = True) -> str:
+        """The stem of a word."""
+        told: str = super().stem(word, to_lowercase)
+        return told
+
+
+@cache
+def stemmer() -> Stemmer:
+    """The one stemmer of the process."""
+    return Stemmer()

@@ -1,0 +1,163 @@
+"""The demo's own held-out split as one more benchmark: every turn of a test conversation, after the true ones before.
+
+Chips are calibrated when they are made; nothing of a picture is guessed here.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tasks.core import paths, tables
+from tasks.core.errors import EmptyStageError
+from tasks.dialogue import boxes
+from tasks.earth.display_sensors import known_sensor
+from tasks.evaluation.datasets.registry import HELD_OUT
+from tasks.evaluation.runner.questions import BenchmarkQuestion, QuestionImage
+from tasks.evaluation.runner.sensor_images import Kind, Picture
+from tasks.vlm.images import ShardReader, read_geotiff
+from tasks.vlm.samples import ImageRef, bare_question, read_samples
+
+
+@dataclass(frozen=True)
+class ChipImage:
+    """A chip as a sample shows it. One of `tasks.evaluation.runner.questions.QuestionImage`."""
+
+    ref: ImageRef
+    shards: ShardReader
+
+    @property
+    def sensor(self) -> str:
+        """Name of the sensor."""
+        return self.ref.sensor
+
+    @property
+    def bands(self) -> Sequence[str]:
+        """In the order they are shown."""
+        return self.ref.bands
+
+    @property
+    def key(self) -> str:
+        """The chip and its bands."""
+        return repr((self.ref.shard, self.ref.chip_id, self.ref.bands))
+
+    @property
+    def date(self) -> datetime | None:
+        """When it was taken, in UTC."""
+        return self.ref.datetime
+
+    def kind(self) -> Kind:
+        """Its sensor and bands."""
+        return Kind(known_sensor(self.ref.sensor), self.ref.bands)
+
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.ref.width, self.ref.height
+
+    def read(self) -> Picture:
+        """Its planes.
+
+        Raises:
+            TrainingError: the shard does not hold the chip, or the chip not the bands: no question's fault.
+        """
+        planes = read_geotiff(self.shards.content(self.ref), f"chip {self.ref.chip_id} in {self.ref.shard}")
+        return Picture(self.kind(), {band: planes[band] for band in self.ref.bands if band in planes})
+
+
+class HeldOut:
+    """The questions of the last stage's test mixture. One of `tasks.evaluation.runner.questions.Source`."""
+
+    name, task, modality = HELD_OUT.name, HELD_OUT.task, HELD_OUT.modality
+    box_form = boxes.DEFAULT
+    """That of all conversations of this project's own."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Open it; `path` is the table of a mixture, None for that of the last training stage.
+
+        Raises:
+            MissingInputError: there is no such table.
+            EmptyStageError: it has no sample.
+        """
+        self.path = path or paths.mixture("3") / "test.parquet"
+        self._samples = read_samples(self.path)
+        if not len(self._samples):
+            raise EmptyStageError(
+                f"{self.path}: the mixture of stage 3 has no test sample; see data/split and split.test"
+            )
+        self._shards = ShardReader()
+        self._places = [
+            (number, turn) for number, sample in enumerate(self._samples) for turn in range(len(sample.turns))
+        ]
+        """(sample, turn) of each question."""
+        self.record: dict[str, Any] = {
+            "source": "mixture",
+            "comparable": True,
+            "digest": _digest([self.path]),
+            "rejected": {},
+        }
+
+    def __len__(self) -> int:
+        """Turns of all conversations."""
+        return len(self._places)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the table and of every shard that it names."""
+        shards = {image.shard for sample in self._samples for image in sample.images}
+        return _digest([self.path, *map(Path, sorted(shards))])
+
+    def outlines(self) -> list[tuple[str, Sequence[QuestionImage]]]:
+        """(window, images) of every question. The window is the first chip's: one place on two dates is not another."""
+        windows = self._windows()
+        return [
+            (windows[sample.chip_id], self._images(sample.images)) for sample in self._samples for _ in sample.turns
+        ]
+
+    def question(self, number: int) -> BenchmarkQuestion:
+        """A turn, after the true turns before it."""
+        place, turn = self._places[number]
+        sample = self._samples[place]
+        turns = (*sample.turns[:turn], (sample.turns[turn][0], ""))
+        return BenchmarkQuestion(number, turns, self._images(sample.images), self.box_form)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All turns, as `tasks.evaluation.runner.questions.Source` has them."""
+        return [
+            {
+                "id": f"{sample.sample_id} turn {turn}",
+                "split": HELD_OUT.split,
+                "image_id": sample.chip_id,
+                "sensor": sample.sensor,
+                "modality": sample.modality,
+                "question_type": sample.question_types[turn],
+                "size_group": "",
+                "answer_type": "text",
+                "options": [],
+                "question": bare_question(question),
+                "references": [truth],
+                "boxes": [],
+            }
+            for sample in self._samples
+            for turn, (question, truth) in enumerate(sample.turns)
+        ]
+
+    def _images(self, refs: Sequence[ImageRef]) -> tuple[ChipImage, ...]:
+        return tuple(ChipImage(ref, self._shards) for ref in refs)
+
+    def _windows(self) -> dict[str, str]:
+        """The window of each chip that a sample shows."""
+        found: dict[str, str] = {}
+        for shard in sorted({image.shard for sample in self._samples for image in sample.images}):
+            table = tables.read(Path(shard), ["chip_id", "window_id"])
+            found |= dict(zip(table["chip_id"].to_pylist(), table["window_id"].to_pylist(), strict=True))
+        return found
+
+
+def _digest(files: Sequence[Path]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(f"{path} {hashlib.file_digest(file, 'blake2b').hexdigest()}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,89 @@
+"""The report's page: everything the template shows, gathered and rendered."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from tasks.core import paths
+from tasks.pages import charts, gallery, maps, report_data, report_text, svg, world_map
+from tasks.pages.templates import environment
+from tasks.vlm.controls import CONTROLS
+
+HERE = Path(__file__).parent
+
+
+def context(
+    dataset: report_data.Dataset, chips: int, scene_maps: int, pairs: int, smoothing: float
+) -> Mapping[str, Any]:
+    """Everything the template shows.
+
+    Args:
+        dataset: all that is read of the earlier stages.
+        chips: shown of each sensor in the gallery.
+        scene_maps: scenes drawn at most.
+        pairs: question-answer pairs shown of a chip; the rest is folded away.
+        smoothing: weight of the past in the smoothed loss curves.
+    """
+    scenes = [(sensor.sensor.name, item) for sensor in dataset.sensors for item in sensor.scenes]
+    sites = world_map.sites(scenes, dataset.params.get("areas") or {})
+    by_type = sorted(dataset.scores["by_type"].items(), key=lambda row: -row[1]["n"])
+    groups = [("all", dataset.scores["overall"])]
+    for name in ("by_sensor", "by_modality"):
+        scores = dataset.scores.get(name, {})
+        groups += [(gallery.MODALITIES.get(key, key), scores[key]) for key in sorted(scores)]
+    mood, sentence = report_text.verdict(dataset.scores)
+    return {
+        "style": Markup((HERE / "style.css").read_text()),
+        "headline": report_text.headline(dataset),
+        "lead": report_text.lead(dataset),
+        "world": world_map.draw(sites),
+        "sites": maps.draw_sites(sites, dataset.sensors, scene_maps),
+        "legend": maps.legend(dataset.sensors),
+        "sensors": dataset.sensors,
+        "funnels": [(sensor, charts.funnel(sensor)) for sensor in dataset.sensors],
+        "cards": [
+            card for s in dataset.sensors for card in gallery.cards(s, dataset.predictions, dataset.parts, chips)
+        ],
+        "pairs": pairs,
+        "bands": [
+            (s, charts.spectrum(s), [charts.histogram(band, s.stats["unit"]) for band in s.stats["bands"]])
+            for s in dataset.sensors
+        ],
+        "losses": charts.losses(dataset.training, smoothing),
+        "by_type": charts.scores(by_type, "Accuracy by question type"),
+        "by_group": charts.scores(groups, "Accuracy by sensor and modality"),
+        "score_rows": [("all", dataset.scores["overall"]), *by_type],
+        "mood": mood,
+        "verdict": sentence,
+        "board": paths.report_board().name,
+        "standing": report_text.standing,
+        "controls": list(charts.bars(dataset.scores["overall"])),
+        "control_titles": charts.CONTROL_TITLES,
+        "control_marks": {
+            "majority": Markup('<span class="k majority"></span>'),
+            **{control.key: svg.key_mark(control) for control in CONTROLS.values()},
+        },
+        "certificate": dataset.certificate,
+        "origins": report_text.origins(dataset),
+        "label_sources": report_text.label_sources(dataset),
+        "provenance": report_text.provenance(dataset),
+        "versions": report_text.versions(dataset),
+        "predictions": dataset.predictions.height,
+    }
+
+
+def page(values: Mapping[str, Any]) -> str:
+    """The page as text."""
+    return environment(HERE, percent=charts.percent).get_template("page.html.j2").render(values)
+
+
+def figures(values: Mapping[str, Any]) -> Mapping[str, str]:
+    """The charts that `dvc plots` compares, as files of their own by name."""
+    found = {f"funnel-{sensor.sensor.name}": chart for sensor, chart in values["funnels"]}
+    found |= {
+        f"loss-{number}": stage["chart"] for number, stage in zip(report_data.STAGES, values["losses"], strict=True)
+    }
+    found |= {"scores-by-type": values["by_type"], "scores-by-group": values["by_group"]}
+    return {name: svg.standalone(chart, values["style"]) for name, chart in found.items()}

@@ -1,0 +1,259 @@
+"""The page's sentences and facts, made from the numbers: headline, verdict, origins, credits, versions."""
+
+import hashlib
+import json
+import struct
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pystac
+
+import tasks
+from tasks.core import paths
+from tasks.core.section import PARAMS_FILE
+from tasks.core.stage import require
+from tasks.pages.charts import CONTROL_TITLES, bars, percent
+from tasks.pages.report_data import STAGES, Dataset
+from tasks.vlm.controls import CONTROLS
+
+LABEL_CREDITS = {
+    "osm": "\u00a9 OpenStreetMap contributors, ODbL 1.0.",
+    "corine": "CORINE Land Cover, European Environment Agency; BigEarthNet.",
+    "hansen": "Forest change: Hansen/UMD/Google/USGS/NASA.",
+    "worldcover": "\u00a9 ESA WorldCover project; contains modified Copernicus Sentinel data processed "
+    "by the ESA WorldCover consortium.",
+}
+"""What must stand beside anything made from labels of a collection, by a word of its name."""
+
+
+def headline(data: Dataset) -> list[Mapping[str, str]]:
+    """The numbers a reader takes away."""
+    overall = data.scores["overall"]
+    ledger, kept = data.total("ledger"), sum(sensor.kept for sensor in data.sensors)
+    base = _rival(overall)[1]
+    asked = sum(sensor.turns["chip_id"].n_unique() for sensor in data.sensors)
+    facts = [
+        (count(data.total("scenes")), "scenes", f"{len(data.sensors)} sensors"),
+        (count(ledger), "candidate windows", "every one in the ledger"),
+        (count(kept), "kept", f"{percent(kept / ledger)} passed every filter"),
+        (count(data.pairs), "questions", f"about {count(asked)} chips, each answer recomputed"),
+        (percent(overall["accuracy"]), "right on test", f"{percent(base)} for the best control"),
+    ]
+    return [{"value": value, "name": name, "note": note} for value, name, note in facts]
+
+
+def count(value: float) -> str:
+    """A count with its thousands set apart."""
+    return f"{value:,.0f}".replace(",", "\u202f")
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a, b and c`."""
+    names = list(names)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "none"
+
+
+def lead(data: Dataset) -> str:
+    """What was done, in one paragraph."""
+    chips = pl.concat([sensor.chips.select("split") for sensor in data.sensors])["split"].to_list()
+    sides = Counter(chips)
+    windows, kept = data.total("ledger"), sum(sensor.kept for sensor in data.sensors)
+    tested = data.predictions["image_id"].n_unique()
+    sensors = listed(sensor.sensor.name for sensor in data.sensors)
+    scenes, metres = count(data.total("scenes")), count(data.certificate["required_m"])
+    return (
+        f"From the catalog \u2018{data.params['catalog']}\u2019 came {scenes} scenes of {sensors}. "
+        f"The ground they show was cut into {count(windows)} windows; {count(kept)} passed the filters for "
+        f"data, cloud, land and labels, and {count(len(chips))} became chips with all bands of their sensor. "
+        f"{count(data.pairs)} questions were asked about them, each with an answer recomputed from the "
+        f"labels before it was believed. A model was trained in three stages on the {count(sides['train'])} "
+        f"chips of the training side, and then asked about {count(tested)} of the {count(sides['test'])} "
+        f"chips of the test side, which lie at least {metres} m away."
+    )
+
+
+def verdict(scores: Mapping[str, Any]) -> tuple[str, str]:
+    """(mood, what the scores say): better, level or worse than the best control, by the 95 % interval."""
+    overall = scores["overall"]
+    mood = standing(overall)
+    rival, bar = _rival(overall)
+    words = {
+        "better": f"This beats {rival} ({percent(bar)}): the whole 95 % interval lies above it.",
+        "level": f"This is not better than {rival} ({percent(bar)}): the 95 % interval includes it.",
+        "worse": f"This is worse than {rival} ({percent(bar)}): the whole 95 % interval lies below it.",
+    }
+    low, high = overall["ci95"]
+    groups: dict[str, list[str]] = {"better": [], "level": [], "worse": []}
+    for name, score in scores["by_type"].items():
+        groups[standing(score)].append(f"\u2018{name}\u2019")
+    sentence = (
+        f"The model answers {percent(overall['accuracy'])} of {count(overall['n'])} test questions right "
+        f"(95 % interval {percent(low)} to {percent(high)}). {words[mood]} "
+    )
+    if groups["better"]:
+        sentence += f"It beats every control on {listed(groups['better'])}"
+        sentence += "; " if groups["level"] or groups["worse"] else "."
+    else:
+        sentence += "There is no question type on which it beats every control"
+        sentence += ": " if groups["level"] or groups["worse"] else "."
+    rest = [
+        f"{word} on {listed(groups[key])}"
+        for key, word in (
+            ("level", "it cannot be told apart from the best of them"),
+            ("worse", "it falls behind"),
+        )
+        if groups[key]
+    ]
+    sentence += "; ".join(rest) + ("." if rest else "")
+    blind = next((c.key for c in CONTROLS.values() if c.images == "none" and c.key in overall), None)
+    if blind is not None:
+        gain = overall["accuracy"] - overall[blind]
+        seen = "adds" if gain > 0 else "costs" if gain < 0 else "changes nothing:"
+        sentence += f" Seeing the image {seen} {abs(100 * gain):.1f} points over the same model without it."
+    return mood, sentence
+
+
+def standing(score: Mapping[str, Any]) -> str:
+    """`better`, `level` or `worse`: the 95 % interval against the best control."""
+    low, high = score["ci95"]
+    bar = _rival(score)[1]
+    return "better" if low > bar else "worse" if high < bar else "level"
+
+
+def _rival(score: Mapping[str, Any]) -> tuple[str, float]:
+    beside = bars(score)
+    best = max(beside, key=lambda name: beside[name])
+    return CONTROL_TITLES[best], beside[best]
+
+
+def origins(data: Dataset) -> list[Mapping[str, Any]]:
+    """One row a scene: what in it was derived, what was inferred, where it comes from."""
+    out: list[Mapping[str, Any]] = []
+    for sensor in data.sensors:
+        for item in sensor.scenes:
+            properties = item.properties
+            derived = [
+                f"asset \u2018{key}\u2019"
+                for key, asset in sorted(item.assets.items())
+                if "derived" in (asset.roles or [])
+            ]
+            if "derived" in str(properties.get("earthloom:cloud_cover_source", "")):
+                derived.append("cloud cover")
+            out.append(
+                {
+                    "id": item.id,
+                    "sensor": sensor.sensor.name,
+                    "derived": derived,
+                    "inferred": properties.get("earthloom:inferred", ""),
+                    "source": properties.get("earthloom:source", ""),
+                }
+            )
+    return out
+
+
+def label_sources(data: Dataset) -> list[Mapping[str, Any]]:
+    """Where labels come from: how many rows each source gave to each sensor, and whether they are derived."""
+    return [
+        {"sensor": sensor.sensor.name, "source": source, "derived": derived, "rows": rows, "chips": chips}
+        for sensor in data.sensors
+        for source, derived, rows, chips in sensor.labels.group_by("source", "derived")
+        .agg(pl.len(), chips=pl.col("chip_id").n_unique())
+        .sort("source")
+        .iter_rows()
+    ]
+
+
+def provenance(data: Dataset) -> list[Mapping[str, Any]]:
+    """One row a collection of scenes or labels: its items, their licences and the credit to keep."""
+    found: dict[str, dict[str, Any]] = {}
+    for sensor in data.sensors:
+        credits = [(item, [sensor.sensor.credit]) for item in sensor.scenes]
+        for item, credit in [*credits, *((item, _label_credits(item)) for item in sensor.label_items)]:
+            row = found.setdefault(
+                item.collection_id or "",
+                {"items": {}, "licences": set(), "providers": set(), "years": set(), "credits": credit},
+            )
+            row["items"][item.id] = item.properties.get("platform", "")
+            row["licences"].add(str(item.properties.get("license", "not stated by the item")))
+            row["providers"] |= {p["name"] for p in item.properties.get("providers", [])}
+            row["years"].add(_year(item))
+    return [
+        {
+            "collection": name,
+            "items": len(row["items"]),
+            "licences": sorted(row["licences"]),
+            "providers": sorted(row["providers"]),
+            "credit": " ".join(row["credits"]).format(years=", ".join(sorted(row["years"] - {""}))),
+        }
+        for name, row in sorted(found.items())
+    ]
+
+
+def _label_credits(item: pystac.Item) -> list[str]:
+    return [text for word, text in LABEL_CREDITS.items() if word in (item.collection_id or "")]
+
+
+def _year(item: pystac.Item) -> str:
+    when = item.datetime or item.common_metadata.start_datetime
+    return str(when.year) if when else ""
+
+
+def versions(data: Dataset) -> list[tuple[str, str, str]]:
+    """(what, its identity, what it is made of) of code, parameters, data and models."""
+    project = tomllib.loads((Path(tasks.__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    sensors = [sensor.sensor.name for sensor in data.sensors]
+    tables = [f(name, part) for name in sensors for part in data.parts for f in (paths.chips, paths.qa)]
+    generators = sorted({g for sensor in data.sensors for g in sensor.turns["generator"].to_list()})
+    rows = [
+        ("Code", f"earthloom {project['version']}", project["license"]),
+        ("Parameters", digest([PARAMS_FILE]), f"params.yaml; catalog \u2018{data.params['catalog']}\u2019"),
+        (
+            "Dataset",
+            digest([*tables, paths.split()]),
+            f"chips, conversations ({listed(generators)}) and split of {listed(sensors)}",
+        ),
+    ]
+    for stage in STAGES:
+        folder = paths.train(stage)
+        weights = sorted(folder.glob("*.safetensors"))
+        size = sum(parameters(file) for file in weights)
+        config = json.loads((folder / "config.json").read_text())
+        kind = config.get("model_type") or listed(config.get("architectures") or ["model"])
+        rows.append(
+            (
+                f"Model, stage {stage}",
+                digest([*weights, folder / "config.json"]),
+                f"{kind}, {count(size)} parameters",
+            )
+        )
+    return rows
+
+
+def digest(files: Sequence[Path]) -> str:
+    """SHA-256, first 16 digits, over the names and contents of files and folders."""
+    total = hashlib.sha256()
+    for path in files:
+        for file in sorted(path.rglob("*")) if require(path).is_dir() else [path]:
+            if file.is_file():
+                with file.open("rb") as content:
+                    total.update(file.as_posix().encode() + hashlib.file_digest(content, "sha256").digest())
+    return total.hexdigest()[:16]
+
+
+def parameters(weights: Path) -> int:
+    """How many numbers a safetensors file holds, from its header."""
+    with weights.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+    total = 0
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            size = 1
+            for side in tensor["shape"]:
+                size *= side
+            total += size
+    return total

@@ -1,0 +1,157 @@
+"""A run with its scores: the honest ones, the legacy ones, and how each single answer fared."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.core import paths
+from tasks.core.code import code
+from tasks.core.errors import PredictionsError
+from tasks.core.stage import atomic, fingerprint
+from tasks.evaluation.datasets.registry import Figure, published
+from tasks.evaluation.metrics.controls import GUESSES
+from tasks.evaluation.metrics.predictions import Predictions, read
+from tasks.evaluation.metrics.score import ScoringSettings, score, tally
+from tasks.evaluation.names import HEADLINES
+from tasks.pages.runs import Run
+from tasks.vlm.controls import CONTROLS
+
+LEGACY = {
+    "micro_f1": ("accuracy",),
+    "accuracy": ("accuracy",),
+    "f1@0.5": ("precision@0.5",),
+    "cider": ("rouge1", "rougeL"),
+    "f1": ("accuracy",),
+}
+"""The metric of EarthDial's own scorer that stands beside each."""
+TITLES = {
+    "accuracy": "exact accuracy",
+    "micro_f1": "micro-F1",
+    "f1@0.5": "F1 of boxes at IoU 0.5",
+    "cider": "CIDEr, 0 to 100",
+    "f1": "F1 of changed pixels",
+    "precision@0.5": "precision at IoU 0.5",
+    "rouge1": "ROUGE-1",
+    "rougeL": "ROUGE-L",
+}
+LEGACY_TITLES = {**TITLES, "accuracy": "token recall"}
+PUBLISHED = {
+    "accuracy": ("token recall", "token recall, all but count"),
+    "precision@0.5": ("precision at 0.5",),
+    "rouge1": ("ROUGE-1",),
+    "rougeL": ("ROUGE-L",),
+}
+"""How the registry of benchmarks calls the metrics of EarthDial's scorer."""
+CONTROL_TITLES = {**GUESSES, **{control.key: control.title for control in CONTROLS.values()}}
+"""What needs no image first, then what the model itself says when it cannot see."""
+SCORER = "tasks.evaluation.metrics.score"
+CACHE = paths.WORK / "board"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One row of the board."""
+
+    run: Run
+    predictions: Predictions
+    honest: Mapping[str, Any]
+    legacy: Mapping[str, Any]
+    """Empty where EarthDial's scorer counts no question of the file, such as multiple choice."""
+    metric: str
+    """The headline: a key of `TITLES`."""
+    fared: NDArray[np.float64]
+    """The headline metric of each single answer, 0 to 100, (rows,); NaN for rows that are not scored."""
+
+    @property
+    def value(self) -> float:
+        """The headline score."""
+        return float(self.honest[self.metric])
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Its 95 % interval."""
+        low, high = self.honest["ci95"][self.metric]
+        return float(low), float(high)
+
+    @property
+    def n(self) -> int:
+        """Answers that are scored."""
+        return int(self.honest["n"])
+
+    @property
+    def legacy_metric(self) -> str | None:
+        """The metric of EarthDial's scorer that is shown."""
+        return next((name for name in LEGACY[self.metric] if name in self.legacy), None)
+
+    @property
+    def controls(self) -> dict[str, float]:
+        """The headline metric of each control that the file admits, in the order of `CONTROL_TITLES`."""
+        scores = self.honest["controls"]
+        return {n: float(scores[n][self.metric]) for n in CONTROL_TITLES if self.metric in scores.get(n, {})}
+
+    @property
+    def legacy_n(self) -> int:
+        """Answers that EarthDial's scorer takes into account: it leaves out whole types of questions."""
+        return int(self.legacy["n"])
+
+    @property
+    def published(self) -> Figure | None:
+        """What was published for EarthDial in the metric of its own scorer, its paper first."""
+        names = PUBLISHED.get(self.legacy_metric or "", ())
+        figures = [f for f in published(self.run.benchmark) if f.model == "EarthDial" and f.metric in names]
+        return min(figures, key=lambda figure: figure.kind != "paper", default=None)
+
+    @property
+    def answers(self) -> Mapping[str, Any]:
+        """How much the answers vary, and the alarm."""
+        spread: Mapping[str, Any] = self.honest["controls"]["answers"]
+        return spread
+
+    @property
+    def standing(self) -> str:
+        """better, level or worse than the best control, by the 95 % interval; alone where there is no control."""
+        if not self.controls:
+            return "alone"
+        bar, (low, high) = max(self.controls.values()), self.interval
+        return "better" if low > bar else "worse" if high < bar else "level"
+
+
+def scored(run: Run, cache: Path = CACHE) -> Scored:
+    """Score one run; a file that has not changed is scored once, and its scores are kept in `cache`.
+
+    Raises:
+        PredictionsError: the file cannot be scored.
+    """
+    predictions = read(run.path, run.task)
+    settings = ScoringSettings(form=run.form)
+    honest, legacy = _scores(run, predictions, cache)
+    metric = next((name for name in HEADLINES if name in honest), None)
+    if metric is None:
+        raise PredictionsError(f"{run.path} has none of the scores {', '.join(HEADLINES)}, only {', '.join(honest)}")
+    whole = tally(predictions, settings)[""]
+    fared = np.full(len(predictions), np.nan)
+    fared[whole.row] = np.asarray(whole.metrics(whole.distinct)[metric])[whole.index]
+    return Scored(run, predictions, honest, legacy, metric, fared)
+
+
+def _scores(run: Run, predictions: Predictions, cache: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both protocols, from an earlier time if answers, scorer and settings are the same."""
+    kept = cache / f"{fingerprint(run.path, code(SCORER), run.task, run.form)}.json"
+    if not kept.is_file():
+        both = [score(predictions, ScoringSettings("honest", run.form)), _legacy(run, predictions)]
+        with atomic(kept) as partial:
+            partial.write_text(json.dumps(both))
+    honest, legacy = json.loads(kept.read_text())
+    return honest, legacy
+
+
+def _legacy(run: Run, predictions: Predictions) -> dict[str, Any]:
+    try:
+        return score(predictions, ScoringSettings("legacy", run.form))
+    except PredictionsError:  # the honest protocol has scored the file: it is only not of the legacy one's types
+        return {}

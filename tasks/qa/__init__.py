@@ -1,1 +1,0 @@
-"""Stage `qa`: question-answer conversations about each chip, generated from its labels, then verified against them."""

@@ -1,1 +1,0 @@
-"""Serve a checkpoint: OpenAI's chat completions with satellite images in the messages, and a page to talk on."""

@@ -1,0 +1,91 @@
+"""Images of requests: opened for the model, or for people to look at."""
+
+from typing import Any
+
+from torch import Tensor
+
+from tasks.core.data_url import png_url
+from tasks.core.errors import TrainingError
+from tasks.earth.radiometry import RadiometryError
+from tasks.serving.errors import RequestError
+from tasks.serving.request import Asked, QuicklookRequest, SentImage
+from tasks.vlm.answerer import Answerer, TooLongError
+from tasks.vlm.chat import Conversation
+from tasks.vlm.image_file import Declared, ImageFile, open_image
+from tasks.vlm.sensor_of_file import ImageError, UnknownSensorError
+
+MOST_IMAGES = 16
+QUICKLOOK = 1024
+"""Longest side of a quicklook in pixels."""
+
+
+def converse(answerer: Answerer, asked: Asked) -> Conversation:
+    """The conversation of a request, its last question open.
+
+    Raises:
+        RequestError: an image cannot be opened, or does not fit the text.
+    """
+    count = sum(len(turn.images) for turn in asked.turns)
+    if count > MOST_IMAGES:
+        message = f"{count} images; {MOST_IMAGES} at most"
+        raise RequestError(message, code="too_many_images", param="messages")
+    conversation = Conversation() if asked.system is None else Conversation(system=asked.system)
+    for turn in asked.turns:
+        images = [opened(answerer, image) for image in turn.images]
+        try:
+            conversation.ask(turn.question, images)
+        except ImageError as error:
+            raise RequestError(str(error), code="image_count_mismatch", param="messages") from error
+        if turn.answer is not None:
+            conversation.answered(turn.answer)
+    return conversation
+
+
+def prepare(answerer: Answerer, conversation: Conversation, longest: int) -> dict[str, Tensor]:
+    """What the model takes for the open question of a conversation, with room for an answer of `longest` tokens.
+
+    Raises:
+        RequestError: there is no such room, or the model cannot be shown an image.
+    """
+    try:
+        return answerer.inputs(conversation.question(answerer), longest)
+    except TooLongError as error:
+        raise RequestError(str(error), code="context_length_exceeded", param="messages") from error
+    except TrainingError as error:
+        raise RequestError(str(error), code="invalid_image", param="messages") from error
+
+
+def opened(answerer: Answerer, sent: SentImage) -> ImageFile:
+    """An image of a request, calibrated.
+
+    Raises:
+        RequestError: it cannot be opened, or its sensor is not known.
+    """
+    told = sent.told
+    declared = Declared(told.sensor, told.date, told.scale, told.offset, told.unit)
+    try:
+        return open_image(sent.content, sent.name, answerer.image_size, answerer.max_tiles, declared)
+    except UnknownSensorError as error:
+        raise RequestError(str(error), code="unknown_sensor", param=sent.where) from error
+    except (ImageError, RadiometryError) as error:
+        raise RequestError(str(error), code="invalid_image", param=sent.where) from error
+
+
+def describe(answerer: Answerer, asked: QuicklookRequest) -> dict[str, Any]:
+    """A picture of an image for people, as a data URL, and what is recognised of it.
+
+    Raises:
+        RequestError: it cannot be opened, or its sensor is not known.
+    """
+    image = opened(answerer, asked.sent)
+    return {
+        "picture": png_url(image.quicklook(QUICKLOOK)),
+        "sensor": image.sensor.name,
+        "recognised": image.recognised.by,
+        "modality": image.modality,
+        "bands": image.bands,
+        "width": image.width,
+        "height": image.height,
+        "crs": image.crs,
+        "date": image.date.isoformat() if image.date else None,
+    }

@@ -1,0 +1,211 @@
+"""Packs for training: samples one after the other in one row of tokens, the images of all of them in one flat list
+of band groups.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from models.earthdial.config import EarthDialConfig
+from models.earthdial.prompt import IGNORED, Tokenizer
+from models.parts.band_groups import CHANNELS
+from models.parts.packing import positions, sample_ends
+from tasks.earth.display_sensors import known_sensor
+from tasks.training.augment import Change
+from tasks.training.distributed import pieces_of
+from tasks.training.packing import Ints
+from tasks.training.params import AugmentParams
+from tasks.training.sample_costs import Measured, measure
+from tasks.training.schedule import Plan, Sizes
+from tasks.vlm.bands import planes
+from tasks.vlm.images import ChipReader, batch_images
+from tasks.vlm.samples import ImageRef, Sample, Samples, encode_samples
+from tasks.vlm.world import World
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One pack as arguments of the model's `forward`, and what it costs."""
+
+    inputs: dict[str, Any]
+    samples: list[int]
+    """Index of each sample."""
+    lengths: list[int]
+    """Tokens of each sample."""
+    groups: list[int]
+    """Band groups of each tile."""
+    targets: int
+    padding: int
+    counts: bool = True
+    """Whether its loss counts: False for what a process runs when no pack is left for it."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all samples, visual ones included."""
+        return sum(self.lengths)
+
+    def pin_memory(self) -> "Batch":
+        """The same in memory that a GPU copies from while it computes."""
+        pinned = {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in self.inputs.items()}
+        return replace(self, inputs=pinned)
+
+    def to(self, device: torch.device) -> dict[str, Any]:
+        """The arguments on a device."""
+        return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in self.inputs.items()}
+
+
+class Data:
+    """Samples of one split that fit into a pack, what each costs, and the images they speak of."""
+
+    def __init__(
+        self,
+        samples: Samples,
+        tokenizer: Tokenizer,
+        chips: ChipReader,
+        config: EarthDialConfig,
+        max_length: int,
+        max_groups: int,
+        folder: Path,
+        name: str,
+        world: World,
+        augment: AugmentParams | None = None,
+    ) -> None:
+        """Measure every sample; those larger than a pack are left out and named in `rejected`.
+
+        Args:
+            samples: of one split.
+            tokenizer: the model's.
+            chips: reads their images.
+            config: the model's.
+            max_length: most tokens of a sample.
+            max_groups: most band groups of a sample.
+            folder: where what was measured is kept.
+            name: of the split.
+            world: the processes that train.
+            augment: how images are varied in training.
+        """
+        self.tokenizer, self.chips, self.config = tokenizer, chips, config
+        self.max_length, self.max_groups, self.augment = max_length, max_groups, augment
+        usable, costs, self.rejected = measure(samples, self._costs, folder, name, world)
+        self.samples = samples.keep(usable)
+        self.sizes = Sizes(*costs.T)
+
+    def _costs(self, samples: Sequence[Sample]) -> Measured:
+        """What some samples cost; see `measure`."""
+        good, rejected = self._encode(samples)
+        places = {id(sample): place for place, sample in enumerate(samples)}
+        costs: list[tuple[int, ...]] = []
+        for sample, encoded in good:
+            tiles = sample.tile_counts(self.config.image_size, self.config.max_tiles)
+            groups = sum(count * groups_of(image) for count, image in zip(tiles, sample.images, strict=True))
+            if groups > self.max_groups:
+                detail = f"{groups} band groups, {self.max_groups} allowed"
+                rejected.append({"sample_id": sample.sample_id, "reason": "too-many-groups", "detail": detail})
+            else:
+                told = (len(encoded.ids), groups, encoded.targets, sum(tiles), sample.repeats)
+                costs.append((places[id(sample)], *told))
+        return costs, rejected
+
+    def _encode(self, samples: Sequence[Sample]) -> Any:
+        config = self.config
+        return encode_samples(
+            samples, self.tokenizer, config.tokens_per_tile, self.max_length, config.image_size, config.max_tiles
+        )
+
+    def pack(
+        self, indices: Sequence[int] | Ints, length: int | None = None, seed: tuple[int, ...] | None = None
+    ) -> Batch:
+        """One forward pass over some samples.
+
+        Args:
+            indices: of the samples.
+            length: tokens to fill up to with padding; None for none.
+            seed: of the variation of the images; None shows them as they are.
+        """
+        chosen = [self.samples[int(index)] for index in indices]
+        good, _ = self._encode(chosen)
+        ids = [encoded.ids for _, encoded in good]
+        labels = [encoded.labels for _, encoded in good]
+        lengths = [len(one) for one in ids]
+        padding = max(0, (length or 0) - sum(lengths))
+        if padding:
+            ids.append([self.config.filler_token_id] * padding)
+            labels.append([IGNORED] * padding)
+        rows = [len(one) for one in ids]
+        tiles = [
+            image
+            for place, sample in enumerate(chosen)
+            for image in self.chips.images(sample, self._change(sample, seed, place))
+        ]
+        images = batch_images(tiles)
+        return Batch(
+            inputs={
+                "input_ids": torch.tensor([token for one in ids for token in one])[None],
+                "labels": torch.tensor([label for one in labels for label in one])[None],
+                "position_ids": positions(rows),
+                "cu_seq_lens_q": sample_ends(rows),
+                "max_length_q": self.max_length,
+                **images,
+            },
+            samples=[int(index) for index in indices],
+            lengths=lengths,
+            groups=torch.bincount(images["tile_of_group"]).tolist(),
+            targets=sum(encoded.targets for _, encoded in good),
+            padding=padding,
+        )
+
+    def _change(self, sample: Sample, seed: tuple[int, ...] | None, place: int) -> Change | None:
+        return Change(self.augment, sample, (*seed, place)) if self.augment and seed is not None else None
+
+
+def groups_of(image: ImageRef) -> int:
+    """Groups of three bands that each tile of an image has."""
+    return -(-len(planes(known_sensor(image.sensor), image.bands)) // CHANNELS)
+
+
+class StepPacks(Dataset[Batch]):
+    """The packs one process works on, step after step."""
+
+    def __init__(self, data: Data, plan: Plan, world: World, padded: bool) -> None:
+        self.data, self.plan, self.world = data, plan, world
+        self.length = plan.max_length if padded else None
+
+    def place(self, step: int) -> int:
+        """Number of the first pack of `step`, counted from 0, among those of this process."""
+        return step * self.turns(0) if step < self.plan.steps else len(self)
+
+    def turns(self, step: int) -> int:
+        """Packs of this process in `step`."""
+        return -(-len(self.plan.packs(step)) // self.world.size)
+
+    def __len__(self) -> int:
+        """Packs of this process in the whole run."""
+        last = self.plan.steps - 1
+        return last * self.turns(0) + self.turns(last)
+
+    def __getitem__(self, place: int) -> Batch:
+        """The pack at one place."""
+        step, turn = divmod(place, self.turns(0))
+        packs = self.plan.packs(step)
+        number, counts = list(pieces_of(len(packs), self.world))[turn]
+        seed = (self.plan.seed, step, number)
+        return replace(self.data.pack(packs[number], self.length, seed), counts=counts)
+
+
+def load_from(packs: StepPacks, step: int, workers: int) -> Iterator[Batch]:
+    """The packs from `step` on, read ahead by `workers` processes, in memory that a GPU can copy from."""
+    ahead: dict[str, Any] = {"num_workers": workers, "prefetch_factor": 4} if workers else {}
+    return iter(
+        DataLoader(
+            packs,
+            batch_size=None,
+            sampler=range(packs.place(step), len(packs)),
+            pin_memory=packs.world.device.type == "cuda",
+            **ahead,
+        )
+    )

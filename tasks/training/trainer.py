@@ -1,0 +1,244 @@
+"""The loop: step after step until the end, a row of log.csv now and then, a checkpoint now and then.
+
+The loss of a step is the mean over all its target tokens, however it is cut into packs and spread over processes
+(EarthDial means over each forward pass, so that a token of a short one weighs more). What is random in a step is
+seeded by the step, so that a resumed run needs no random state.
+"""
+
+import logging
+import math
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.earthdial.model import EarthDialForConditionalGeneration
+from models.parts.packing import attend_within_samples
+from tasks.core import log
+from tasks.core.errors import TrainingError
+from tasks.training import checkpoint
+from tasks.training.checkpoint import Progress
+from tasks.training.dataloader import Batch, Data, StepPacks, load_from
+from tasks.training.distributed import Engine, pieces_of, share
+from tasks.training.optimizer import make_optimizer
+from tasks.training.packing import pack
+from tasks.training.params import RunParams, StageParams
+from tasks.training.schedule import Plan, learning_rate
+from tasks.training.throughput import Cost, Meter, synchronise
+from tasks.vlm.world import World
+
+logger = logging.getLogger(__name__)
+
+
+class StoppedError(TrainingError):
+    """The run was asked to stop (SIGTERM) and has written a checkpoint; the same command goes on from it."""
+
+    exit_code = 75
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run is made of."""
+
+    model: EarthDialForConditionalGeneration
+    train: Data
+    val: Data
+    plan: Plan
+    common: RunParams
+    stage: StageParams
+    work: Path
+    world: World
+
+
+class Run:
+    """A run under way."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Freeze, adapt, share and, if there is a checkpoint, go on from it."""
+        self.setup, self.world = setup, setup.world
+        setup.model.train_parts(list(setup.stage.trains))
+        attend_within_samples(setup.model.model.language_model)
+        if setup.common.lora is not None:
+            from tasks.training.lora import add_adapters
+
+            add_adapters(setup.model, setup.common.lora, "language" in setup.stage.trains)
+        self.engine: Engine = share(
+            setup.model,
+            setup.world,
+            precision=setup.common.precision,
+            parallel=setup.common.parallel,
+            checkpoint_every=int(setup.common.checkpointing),
+            compile=setup.common.compile,
+        )
+        self.optimizer = make_optimizer(setup.model, setup.common.weight_decay, setup.stage.vision_lr)
+        self.progress = checkpoint.resume(setup.work, setup.model, self.optimizer, setup.world)
+        if not self.progress.rows:
+            self.progress.rows.append(row(0, 0.0, self.progress, val_loss=self.validation_loss()))
+
+    def train(self) -> Progress:
+        """Train to the end.
+
+        Raises:
+            StoppedError: SIGTERM came; a checkpoint is written.
+            TrainingError: the loss is not a number.
+        """
+        setup, progress, steps = self.setup, self.progress, self.setup.plan.steps
+        packs = StepPacks(setup.train, setup.plan, setup.world, padded=setup.common.compile)
+        batches = load_from(packs, progress.step, setup.common.workers)
+        writes = self.world.is_first
+        live: Any = (setup.work / "progress.jsonl").open("a") if writes else nullcontext()
+        with stop_on_sigterm() as stopping, live as file:
+            meter = Meter(file, setup.common, setup.world, steps)
+            left: Iterable[int] = range(progress.step, steps)
+            for step in log.progress(left, "training") if writes else left:
+                stop = self.step(batches, packs.turns(step), meter, stopping)
+                if stop or progress.step % setup.common.checkpoint_every == 0:
+                    checkpoint.save(setup.work, progress, setup.model, self.optimizer, setup.world)
+                if stop:
+                    raise StoppedError(
+                        f"asked to stop after step {progress.step} of {steps}; "
+                        "a checkpoint is written, the same command goes on from it"
+                    )
+        return progress
+
+    def step(self, batches: Iterator[Batch], turns: int, meter: Meter, stopping: "_Flag") -> bool:
+        """One step of the optimizer over `turns` packs of this process; whether any process was asked to stop."""
+        began, number = time.monotonic(), self.progress.step
+        common, plan = self.setup.common, self.setup.plan
+        torch.manual_seed(int(np.random.SeedSequence([plan.seed, number, self.world.rank]).generate_state(1)[0]))
+        targets, waited = plan.targets(number), 0.0
+        seen: list[Batch] = []
+        loss = torch.zeros((), device=self.world.device)
+        for turn in range(turns):
+            asked = time.monotonic()
+            batch = next(batches)
+            waited += time.monotonic() - asked
+            with self.engine.exchange(last=turn + 1 == turns):
+                part = self.loss(batch, targets)
+                (part * self.world.size).backward()  # type: ignore[no-untyped-call]
+            loss += part.detach()
+            seen.append(batch)
+        total, stop = self.world.sum([float(loss), float(stopping.is_set)])
+        packs = plan.packs(number)
+        if not math.isfinite(total):
+            names = ", ".join(self.setup.train.samples[index].sample_id for index in packs[0][:4])
+            raise TrainingError(
+                f"the loss of step {number + 1} is {total} ({names}, ...); lower train.*.lr in params.yaml"
+            )
+        norm = nn.utils.clip_grad_norm_(self.setup.model.parameters(), common.clip)
+        rate = learning_rate(number, plan.steps, self.setup.stage.lr, common.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        synchronise(self.world.device)
+        seconds = time.monotonic() - began
+        rank = common.lora.rank if common.lora else 0
+        cost = Cost.of(seen, self.setup.model.config, self.setup.stage.trains, rank).over(self.world)
+        self.count(packs)
+        self.record(total, rate)
+        meter.tell(self.progress.step, cost, len(packs), seconds, waited, total, rate, float(norm))
+        return stop > 0
+
+    def loss(self, batch: Batch, targets: int) -> Tensor:
+        """Sum of the pack's token losses over `targets`, the tokens of the whole step."""
+        with self.engine.autocast():
+            out = self.engine.call(
+                **batch.to(self.world.device), use_cache=False, skip_logits=True, num_items_in_batch=targets
+            )
+        loss: Tensor = out.loss
+        return loss if batch.counts else loss * 0
+
+    def count(self, packs: list[Any]) -> None:
+        """Add a step to the progress."""
+        sizes, config = self.setup.train.sizes, self.setup.model.config
+        samples = np.concatenate(packs)
+        self.progress.step += 1
+        self.progress.samples += len(samples)
+        self.progress.tokens += int(sizes.lengths[samples].sum())
+        self.progress.visual_tokens += int(sizes.tiles[samples].sum()) * config.tokens_per_tile
+
+    @torch.no_grad()
+    def validation_loss(self) -> float | None:
+        """Mean loss of a target token over the first validation samples; None if there are none."""
+        val, common, model = self.setup.val, self.setup.common, self.setup.model
+        number = min(len(val.samples), common.eval_samples)
+        if not number:
+            return None
+        sizes = val.sizes
+        packs = pack(np.arange(number), sizes.lengths, sizes.groups, common.max_length, common.max_groups, (0,))
+        targets = int(sizes.targets[:number].sum())
+        modes = [(module, module.training) for module in model.modules()]
+        model.eval()  # type: ignore[no-untyped-call]
+        total = 0.0
+        for index, counts in pieces_of(len(packs), self.world):
+            batch = replace(val.pack(packs[index], common.max_length if common.compile else None), counts=counts)
+            total += float(self.loss(batch, targets))
+        for module, training in modes:
+            module.training = training
+        return self.world.sum([total])[0]
+
+    def record(self, loss: float, rate: float) -> None:
+        """A row of log.csv, when one is due: at the first and the last step, and every so many."""
+        common, step = self.setup.common, self.progress.step
+        due = step == self.setup.plan.steps or step % common.eval_every == 0
+        if step == 1 or due or step % common.log_every == 0:
+            val_loss = self.validation_loss() if due else None
+            self.progress.rows.append(row(step, self.setup.plan.epoch_at(step), self.progress, loss, rate, val_loss))
+
+
+def train(setup: Setup) -> Progress:
+    """Train to the end, from the newest checkpoint under `setup.work` if there is one.
+
+    Raises:
+        StoppedError: SIGTERM came; a checkpoint is written.
+        TrainingError: the loss is not a number.
+    """
+    return Run(setup).train()
+
+
+def row(
+    step: int,
+    epoch: float,
+    progress: Progress,
+    loss: float | None = None,
+    rate: float | None = None,
+    val_loss: float | None = None,
+) -> dict[str, Any]:
+    """One row of log.csv. No clock: the same run gives the same file."""
+    return {
+        "step": step,
+        "epoch": round(epoch, 4),
+        "loss": None if loss is None else float(f"{loss:.6g}"),
+        "val_loss": None if val_loss is None else float(f"{val_loss:.6g}"),
+        "lr": None if rate is None else float(f"{rate:.6g}"),
+        "tokens": progress.tokens,
+        "visual_tokens": progress.visual_tokens,
+    }
+
+
+class _Flag:
+    is_set = False
+
+
+@contextmanager
+def stop_on_sigterm() -> Iterator[_Flag]:
+    """A flag that SIGTERM sets, so that the step under way can end and a checkpoint be written."""
+    flag = _Flag()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        flag.is_set = True
+
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,294 @@
+"""From a chip's GeoTIFF to the groups of three bands that the model takes, normalised by the training
+statistics.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from torch import Tensor
+
+from models.parts.band_groups import CHANNELS, group_bands
+from models.parts.tiling import cut_tiles
+from tasks.core.errors import TrainingError
+from tasks.core.stage import read_json, require, write_json
+from tasks.earth import geotiff
+from tasks.earth.display_sensors import known_sensor
+from tasks.vlm.bands import planes, with_ratio
+from tasks.vlm.samples import ImageRef, Sample, tile_share
+
+NORMALISATION_FILE = "normalisation.json"
+SMALLEST_STD = 1e-6
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """One image cut into tiles of the model's size, groups of a tile side by side.
+
+    Shapes: T tiles, K groups of a tile; pixels (T * K, 3, size, size), wavelengths, mask (T * K, 3), days (T * K,).
+    """
+
+    pixels: Tensor
+    wavelengths: Tensor
+    mask: Tensor
+    days: Tensor
+    count: int
+    """Tiles, the thumbnail included."""
+
+    @property
+    def groups(self) -> int:
+        """Groups of each tile."""
+        return len(self.pixels) // self.count
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image as groups of three planes, at its own resolution.
+
+    Shapes: K groups; pixels (K, 3, H, W), wavelengths and mask (K, 3), days (K,).
+    """
+
+    pixels: Tensor
+    wavelengths: Tensor
+    mask: Tensor
+    days: Tensor
+    """Days since the first image of the question; zeros where there is one, or where dates are unknown."""
+
+    def tiled(self, size: int, max_tiles: int) -> Tiles:
+        """The image cut adaptively into at most `max_tiles` tiles of `size` pixels a side, and a thumbnail."""
+        tiles = cut_tiles(self.pixels, size, max_tiles)
+        count = len(tiles)
+        return Tiles(
+            tiles.flatten(0, 1),
+            self.wavelengths.repeat(count, 1),
+            self.mask.repeat(count, 1),
+            self.days.repeat(count),
+            count,
+        )
+
+
+def dated(images: Sequence[Image], dates: Sequence[datetime | None]) -> list[Image]:
+    """The images of one question, each told the days since the first of them was taken.
+
+    Fusion embeds them beside the wavelengths (`models.earthdial.fusion`). Where a date is unknown, none is told.
+    """
+    known = [date for date in dates if date is not None]
+    if len(known) < len(images):
+        return list(images)
+    days = [(date - known[0]).total_seconds() / 86_400 for date in known]
+    return [replace(image, days=torch.full_like(image.days, day)) for image, day in zip(images, days, strict=True)]
+
+
+class Normalisation:
+    """Mean and standard deviation of each plane of each sensor. Travels with a checkpoint, which is useless
+    without.
+    """
+
+    def __init__(self, values: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+        self.values = {sensor: {name: list(pair) for name, pair in bands.items()} for sensor, bands in values.items()}
+
+    @classmethod
+    def from_stats(cls, stats: Mapping[str, Path]) -> "Normalisation":
+        """From what stage `stats` wrote, by sensor."""
+        told = {sensor: read_json(path)["bands"] for sensor, path in stats.items()}
+        return cls({s: {band["name"]: (band["mean"], band["std"]) for band in bands} for s, bands in told.items()})
+
+    @classmethod
+    def load(cls, checkpoint: Path) -> "Normalisation":
+        """That of a checkpoint's folder."""
+        return cls(read_json(checkpoint / NORMALISATION_FILE))
+
+    def save(self, checkpoint: Path) -> None:
+        """Put it beside the weights."""
+        write_json(checkpoint / NORMALISATION_FILE, self.values)
+
+    def __call__(self, plane: NDArray[np.float32], sensor: str, name: str) -> NDArray[np.float32]:
+        """Zero mean and unit deviation over the training chips; no data becomes the mean, zero.
+
+        Raises:
+            TrainingError: the statistics do not know this plane.
+        """
+        if name not in self.values.get(sensor, {}):
+            known = ", ".join(self.values.get(sensor, {})) or "none"
+            raise TrainingError(
+                f"no training statistics for band {name} of {sensor} (known: {known}); run stage `stats`"
+            )
+        mean, std = self.values[sensor][name]
+        scaled = (plane - mean) / max(std, SMALLEST_STD)
+        finite: NDArray[np.float32] = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+        return finite
+
+
+def compose(
+    pixels: Mapping[str, NDArray[np.float32]], sensor: str, bands: Sequence[str], normalise: Normalisation
+) -> Image:
+    """Group, normalise and describe the bands of one chip.
+
+    Args:
+        pixels: (H, W) of each band, calibrated, NaN where there is no data.
+        sensor: name of the sensor.
+        bands: which to show, the true-colour composite first, as `bands_to_load` orders them.
+        normalise: the training statistics.
+
+    Raises:
+        TrainingError: a band is missing from the chip or from the statistics.
+    """
+    missing = [band for band in bands if band not in pixels]
+    if missing:
+        raise TrainingError(f"the chip has no {', '.join(missing)}, only {', '.join(pixels)}; rebuild stage `mixture`")
+    known = known_sensor(sensor)
+    stack = with_ratio(known, np.stack([pixels[band] for band in bands]), bands)
+    shown = planes(known, bands)
+    values = [normalise(plane, sensor, name) for plane, (name, _) in zip(stack, shown, strict=True)]
+    groups = group_bands(range(len(shown)), range(min(CHANNELS, len(shown))))
+    out = torch.zeros(len(groups), CHANNELS, *stack.shape[1:])
+    wavelengths = torch.ones(len(groups), CHANNELS)
+    mask = torch.zeros(len(groups), CHANNELS, dtype=torch.bool)
+    for row, group in enumerate(groups):
+        for column, index in enumerate(group):
+            out[row, column] = torch.from_numpy(values[index])
+            wavelengths[row, column] = shown[index][1]
+            mask[row, column] = True
+    return Image(out, wavelengths, mask, torch.zeros(len(groups)))
+
+
+def batch_images(images: Sequence[Tiles], blank: bool = False) -> dict[str, Tensor]:
+    """All groups of the tiles of several images, as keyword arguments of the model's `forward`.
+
+    Args:
+        images: cut into tiles of one size, each of any number of tiles and groups.
+        blank: replace every pixel by the training mean: what is left is what the question alone gives away.
+    """
+    pixel_values = torch.cat([image.pixels for image in images])
+    counts = torch.tensor([image.groups for image in images for _ in range(image.count)])
+    return {
+        "pixel_values": torch.zeros_like(pixel_values) if blank else pixel_values,
+        "tile_of_group": torch.arange(len(counts)).repeat_interleave(counts),
+        "wavelengths": torch.cat([image.wavelengths for image in images]),
+        "band_mask": torch.cat([image.mask for image in images]),
+        "days": torch.cat([image.days for image in images]),
+    }
+
+
+def read_geotiff(content: bytes, what: str) -> dict[str, NDArray[np.float32]]:
+    """(H, W) of each band by its name.
+
+    Raises:
+        TrainingError: the bytes are not a GeoTIFF whose bands have names.
+    """
+    try:
+        raster = geotiff.decode(content)
+    except RasterioError as error:
+        raise TrainingError(
+            f"{what}: its pixels are not a readable GeoTIFF ({error}); rebuild stage `chips`"
+        ) from error
+    if not all(raster.bands):
+        raise TrainingError(f"{what}: its GeoTIFF has bands without a name; rebuild stage `chips`")
+    return {name: plane.astype(np.float32) for name, plane in zip(raster.bands, raster.pixels, strict=True)}
+
+
+class Shard:
+    """Chips of one shard, read by the row group that holds them."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a shard; only the names of its chips are read."""
+        self._path = path
+        self._file = pq.ParquetFile(require(path))
+        sizes = [self._file.metadata.row_group(number).num_rows for number in range(self._file.num_row_groups)]
+        places = [(number, row) for number, size in enumerate(sizes) for row in range(size)]
+        names = self._file.read(columns=["chip_id"])["chip_id"].to_pylist()
+        self._places: dict[str, tuple[int, int]] = dict(zip(names, places, strict=True))
+
+    def place(self, chip_id: str) -> tuple[int, int]:
+        """Row group of a chip, and its row in it.
+
+        Raises:
+            TrainingError: the shard does not hold the chip.
+        """
+        if chip_id not in self._places:
+            raise TrainingError(f"chip {chip_id} is not in {self._path}; rebuild stage `mixture`")
+        return self._places[chip_id]
+
+    def pixels(self, group: int) -> list[bytes]:
+        """GeoTIFFs of all chips of a row group."""
+        content: list[bytes] = self._file.read_row_group(group, columns=["pixels"])["pixels"].to_pylist()
+        return content
+
+
+class ShardReader:
+    """GeoTIFFs of chips from their shards; some shards stay open, and the row group that was read last."""
+
+    def __init__(self, shards: int = 64) -> None:
+        self._shards: OrderedDict[str, Shard] = OrderedDict()
+        self._max_shards = shards
+        self._group: tuple[tuple[str, int], list[bytes]] = (("", 0), [])
+        """One row group of all shards: kept for each of them they would outgrow the cache."""
+
+    def content(self, image: ImageRef) -> bytes:
+        """A chip's GeoTIFF.
+
+        Raises:
+            TrainingError: the shard does not hold the chip.
+        """
+        shard = self._shard(image.shard)
+        group, row = shard.place(image.chip_id)
+        if self._group[0] != (image.shard, group):
+            self._group = ((image.shard, group), shard.pixels(group))
+        return self._group[1][row]
+
+    def _shard(self, shard: str) -> "Shard":
+        if shard not in self._shards:
+            self._shards[shard] = Shard(Path(shard))
+        self._shards.move_to_end(shard)
+        while len(self._shards) > self._max_shards:
+            self._shards.popitem(last=False)
+        return self._shards[shard]
+
+
+class ChipReader:
+    """Images of samples from the shards of their chips, cut into the model's tiles; the last used are kept, uncut."""
+
+    def __init__(
+        self, normalise: Normalisation, size: int, max_tiles: int, cache_mb: int = 1024, shards: int = 64
+    ) -> None:
+        self.normalise = normalise
+        self.size, self.max_tiles = size, max_tiles
+        self._room = cache_mb * 2**20
+        self._images: OrderedDict[str, Image] = OrderedDict()
+        self._held = 0
+        self._shards = ShardReader(shards)
+
+    def images(self, sample: Sample, change: Callable[[Image], Image] | None = None) -> list[Tiles]:
+        """One for each `<image>` of the sample, in order.
+
+        Args:
+            sample: whose images are wanted.
+            change: applied to each before it is cut.
+
+        Raises:
+            TrainingError: a shard does not hold the chip, or the chip does not hold the bands.
+        """
+        share = tile_share(self.max_tiles, len(sample.images))
+        whole = dated([self._image(image) for image in sample.images], [image.datetime for image in sample.images])
+        return [(change(image) if change else image).tiled(self.size, share) for image in whole]
+
+    def _image(self, image: ImageRef) -> Image:
+        key = json.dumps([image.chip_id, image.bands])
+        if key in self._images:
+            self._images.move_to_end(key)
+            return self._images[key]
+        pixels = read_geotiff(self._shards.content(image), f"chip {image.chip_id} in {image.shard}")
+        composed = compose(pixels, image.sensor, image.bands, self.normalise)
+        self._images[key] = composed
+        self._held += composed.pixels.nbytes
+        while self._held > self._room and len(self._images) > 1:
+            self._held -= self._images.popitem(last=False)[1].pixels.nbytes
+        return composed

@@ -1,0 +1,52 @@
+import json
+
+import pytest
+
+from tasks.commands.bench import app
+from tests.tasks.evaluation.datasets.files import picture
+
+
+def run(*words):
+    app([str(word) for word in words], result_action="return_none")
+
+
+@pytest.fixture
+def aid(tmp_path):
+    root = tmp_path / "benchmarks"
+    for label in ("Airport", "Viaduct"):
+        picture(root / f"aid/AID/{label}/{label}_1.jpg")
+    return root
+
+
+def rows(capsys):
+    return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+
+
+def test_list_tells_machines_what_is_imported_what_is_here_and_what_is_missing(aid, capsys):
+    run("list", "--root", aid, "--json")
+    before = rows(capsys)
+    assert before["aid"]["state"] == "files" and before["aid"]["source"] == "owner"
+    assert before["ucm"]["state"] == "missing" and before["ucm"]["dataset"]["homepage"].startswith("http")
+    run("import", "aid", aid / "aid", "--out", aid / "imported/aid")
+    run("list", "--root", aid, "--json")
+    after = rows(capsys)["aid"]
+    assert (after["state"], after["imported_samples"], after["comparable"]) == ("imported", 2, False)
+
+
+def test_list_shows_people_every_benchmark_once(aid, capsys):
+    run("list", "--root", aid)
+    shown = capsys.readouterr().out
+    assert shown.count("geobench-vlm-single") == 1 and "66 benchmarks over 38 data sets" in " ".join(shown.split())
+
+
+def test_show_says_how_to_get_the_files_and_where_figures_come_from(aid, capsys):
+    run("show", "starcop", "--root", aid)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "zenodo" in shown and "unknown" in shown and "73.10" in shown
+
+
+def test_import_says_what_was_left_out_and_that_scores_do_not_compare(aid, tmp_path, capsys):
+    (aid / "aid/AID/Airport/Airport_2.jpg").write_bytes(b"")
+    run("import", "aid", aid / "aid", "--out", tmp_path / "out")
+    told = " ".join(capsys.readouterr().err.split())
+    assert "Left out: 1 unreadable_image" in told and "do not stand side by side" in told and "3,000" in told
