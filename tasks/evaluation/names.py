@@ -12,7 +12,7 @@ micro-F1, since whole sets are seldom right; boxes by F1, which a model cannot r
 
 
 def side_name(path: Path) -> str:
-    """What a side of a leakage check is called: data/mixture/3/train.parquet -> mixture-3-train; a folder by its name."""
+    """What a side of a leakage check is called: data/mixture/3/train.parquet -> mixture-3-train; a folder: its name."""
     if path.is_dir() or path.name == "samples.parquet":
         return (path if path.is_dir() else path.parent).resolve().name
     return "-".join(path.resolve().with_suffix("").parts[-3:])
