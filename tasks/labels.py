@@ -76,7 +76,7 @@ def _spectral_rows(
     sensor: Sensor,
     by_rules: Mapping[str, str],
     catalog: Catalog,
-    least: float,
+    min_fraction: float,
 ) -> list[dict[str, Any]]:
     bands = {}
     for name, band in by_rules.items():
@@ -89,7 +89,7 @@ def _spectral_rows(
     found = spectral_rules.classify(bands)
     valid = np.logical_or.reduce(list(found.values()))
     return label_fractions.planes(
-        block, chip_ids, found, valid, least, source=spectral_rules.SOURCE, kind="area", derived=True
+        block, chip_ids, found, valid, min_fraction, source=spectral_rules.SOURCE, kind="area", derived=True
     )
 
 

@@ -59,10 +59,12 @@ def step_flops(
     before_language = before_projector or "projector" in trained
     tiles, groups = len(groups_of_tiles), sum(groups_of_tiles)
     linear, attention = _language(config, lengths, causal)
+    # The adapted matrices are frozen: no gradient to their weights, but one through them.
     weights = "language" in trained and not lora_rank
     learns = before_language or "language" in trained
     language = _passes(weights, learns) * linear + _passes(learns, learns) * attention
     if lora_rank:
+        # Forward, to the adapter's weights and to its inputs, which the layers below need in any case.
         language += 3 * lora_rank * _adapter_sizes(config) * 2 * sum(lengths)
     text: Any = config.text_config
     head = 2.0 * head_tokens * text.hidden_size * text.vocab_size
@@ -83,8 +85,11 @@ def _passes(weights_trained: bool, inputs_need_gradient: bool) -> int:
 def _vision(config: EarthDialConfig, groups: int, trained: bool) -> float:
     vision: Any = config.vision_config
     width, tokens = vision.hidden_size, config.patches_per_tile + 1
+    # The class token is no patch, but goes through every layer: hence one token more below.
     embed = 2 * config.patches_per_tile * CHANNELS * vision.patch_size[0] * vision.patch_size[1] * width
+    # Query, key, value and output are four square matrices; the MLP has two.
     linear = 2 * tokens * width * (4 * width + 2 * vision.intermediate_size)
+    # Two products of tokens x tokens x width: the scores, and the values they weigh.
     attention = 4 * tokens**2 * width
     layers = vision.num_hidden_layers * (linear + attention)
     return float(groups * (_passes(trained, False) * embed + _passes(trained, trained) * layers))
@@ -96,6 +101,7 @@ def _fusion(config: EarthDialConfig, groups_of_tiles: Sequence[int]) -> float:
     vision: Any = config.vision_config
     width, places = vision.hidden_size, config.patches_per_tile
     several = [groups for groups in groups_of_tiles if groups > 1]
+    # Query and output once a tile, for its first group; key and value for every group.
     per_tile = 2 * places * width * 2 * width
     per_group = 2 * places * width * 2 * width + 4 * places * width
     embedding = 2 * width * (DESCRIPTION + width)
@@ -113,6 +119,7 @@ def _language(config: EarthDialConfig, lengths: Sequence[int], causal: bool) -> 
     """(linear layers, attention) of one forward pass."""
     text: Any = config.text_config
     linear = 2 * text.num_hidden_layers * sum(out * width for out, width in _matrices(config)) * sum(lengths)
+    # Inside each sample: what a packed kernel computes, not the square of the pack.
     pairs = sum(n * (n + 1) / 2 if causal else n * n for n in lengths)
     return float(linear), 4.0 * text.num_hidden_layers * _attention_width(config) * pairs
 

@@ -51,12 +51,15 @@ class GroupEmbedding(nn.Module):
         """Description of N groups -> (N, C) in `dtype`. A wavelength of NaN is a band that is there, of unknown
         wavelength.
         """
+        # On a logarithmic scale: bands of the visible lie 0.1 micrometres apart, those of radar centimetres.
         low, high = (torch.tensor(bound).log() for bound in WAVELENGTHS)
         known = wavelengths_N3.isfinite()
+        # Replaced before the sine and zeroed after it: zero times NaN would be NaN.
         wave = torch.where(known, wavelengths_N3.float(), 1.0).clamp(*WAVELENGTHS)
         angle = self._angles((wave.log() - low) / (high - low) * torch.pi, FREQUENCIES)
         there = band_mask_N3[..., None].float()
         usable = there * known[..., None]
+        # That a band is there is described apart from its wavelength, which may be unknown.
         waves = torch.cat([angle.sin() * usable, angle.cos() * usable, there], dim=-1).flatten(1)
         phase = self._angles(days_N.float() / MAX_PERIOD * 2 * torch.pi, DATE_OCTAVES)
         description = torch.cat([waves, phase.sin(), phase.cos()], dim=-1)
@@ -114,6 +117,7 @@ class BandGroupFusion(nn.Module):
         packed_TKPC, mask_TK = gather_groups(features_NPC, tile_of_group_N)
         if self.kind == "mosaic":
             return mosaic_of_tiles(packed_TKPC, mask_TK)
+        # Padding must win no maximum, and be counted in no mean.
         mask_TK11 = mask_TK[..., None, None]
         if self.kind == "max":
             return packed_TKPC.masked_fill(~mask_TK11, -torch.inf).amax(1)
@@ -134,9 +138,11 @@ class BandGroupFusion(nn.Module):
         waves = torch.full((N, CHANNELS), torch.nan, device=device) if wavelengths_N3 is None else wavelengths_N3
         mask = torch.ones(N, CHANNELS, dtype=torch.bool, device=device) if band_mask_N3 is None else band_mask_N3
         days = torch.zeros(N, device=device) if days_N is None else days_N
+        # Indices are gathered, not features: an RGB tile beside one of twelve bands would be padded to four groups.
         order_TK1, there_TK = gather_groups(torch.arange(N, device=device)[:, None], tile_of_group_N)
         first_TPC = features_NPC[order_TK1[:, 0, 0]]
         several_T = there_TK.sum(1) > 1
+        # A single group has nothing to ask, and fusion must leave the many RGB tiles exactly as they were.
         tiles = several_T.nonzero()[:, 0] if there_TK.shape[1] > 1 else torch.zeros(1, dtype=torch.long, device=device)
         there_MK = there_TK[tiles]
         groups = order_TK1[tiles, :, 0][there_MK]
@@ -144,6 +150,7 @@ class BandGroupFusion(nn.Module):
         described_GPC = (
             described_GPC + self.embedding(waves[groups], mask[groups], days[groups], described_GPC.dtype)[:, None]
         )
+        # Times zero, not skipped, where the one tile stands in for none: it must give gradients and change nothing.
         learned = self.out(self._attend(described_GPC, there_MK)) * several_T[tiles, None, None]
         return first_TPC.index_add(0, tiles, learned.to(first_TPC.dtype))
 
@@ -151,12 +158,14 @@ class BandGroupFusion(nn.Module):
         """At each location the first group asks all groups of its tile: (G, P, C) of M tiles -> (M, P, C)."""
         _, P, C = described_GPC.shape
         key_value_GP2C = self.key_value(described_GPC)
+        # Projected while still flat, so that the padding below costs memory but no product.
         packed_MKP2C = key_value_GP2C.new_zeros(*there_MK.shape, P, 2 * C)
         packed_MKP2C = packed_MKP2C.masked_scatter(there_MK[..., None, None], key_value_GP2C)
         key, value = packed_MKP2C.chunk(2, dim=-1)
         starts = there_MK.sum(1).cumsum(0) - there_MK.sum(1)
         heads = (self.heads, C // self.heads)
         query = self.query(described_GPC[starts])[:, None]
+        # One query a location and head: a sum of products, where a kernel for many queries would sit idle.
         score_MKPh = (query * key).reshape(*key.shape[:-1], *heads).sum(-1) * heads[1] ** -0.5
         weight = score_MKPh.masked_fill(~there_MK[..., None, None], -torch.inf).softmax(1)
         attended: Tensor = (weight[..., None] * value.reshape(*value.shape[:-1], *heads)).sum(1).flatten(-2)
@@ -173,6 +182,7 @@ def mosaic(groups_TKPC: Tensor) -> Tensor:
     T, K, P, C = groups_TKPC.shape
     rows = math.ceil(math.sqrt(K))
     columns = math.ceil(K / rows)
+    # The longer parts come first, as in the released code: the order is part of what the weights have learned.
     heights, widths = share(P, rows), share(C, columns)
     picture = groups_TKPC.new_zeros(T, P, C)
     for index in range(K):
@@ -193,6 +203,7 @@ def mosaic_of_tiles(packed_TKPC: Tensor, mask_TK: Tensor) -> Tensor:
     """Tiles of different numbers of groups: (T, K, P, C) and True where a group is there -> (T, P, C)."""
     counts_T = mask_TK.sum(1)
     out = torch.empty_like(packed_TKPC[:, 0])
+    # By number of groups: the layout depends on it, and a padded group would leave a hole.
     for count in sorted(set(counts_T.tolist())):
         tiles = (counts_T == count).nonzero()[:, 0]
         out = out.index_copy(0, tiles, mosaic(packed_TKPC[tiles, :count]))

@@ -51,8 +51,11 @@ TEXT_FIELDS = (  # the first five are required
     "pad_token_id",
 )
 DEMANDED: dict[str, tuple[Any, ...]] = {
+    # v1 orders the shuffled channels otherwise: it would load without an error and answer nonsense.
     "ps_version": ("v2",),
+    # InternVL can take an earlier layer of the encoder, which transformers' class cannot.
     "select_layer": (-1,),
+    # With adapters the matrices in the file are not the ones that were trained.
     "use_backbone_lora": (0, None),
     "use_llm_lora": (0, None),
     "vision_config.qk_normalization": (False,),
@@ -84,6 +87,7 @@ class Step:
         """The tensors of `sources` -> those of `targets`, none sharing memory with another."""
         if len(self.sources) == len(self.targets) == 1:
             return {self.targets[0]: tensors[0]}
+        # Copied: parts of one tensor share its storage, and safetensors refuses to write those.
         whole = torch.cat(list(tensors))
         return {name: part.clone() for name, part in zip(self.targets, whole.chunk(len(self.targets)), strict=True)}
 
@@ -104,6 +108,7 @@ def _pairs(config: EarthDialConfig) -> Iterator[tuple[str, tuple[str, ...]]]:
         theirs = f"vision_model.encoder.layers.{number}"
         ours = f"{PARTS['vision'][0]}.encoder.layer.{number}"
         for kind in ("weight", "bias") if vision.attention_bias else ("weight",):
+            # InternViT keeps query, key and value in one matrix, transformers in three; Phi-3 keeps one in both.
             yield f"{theirs}.attn.qkv.{kind}", tuple(f"{ours}.attention.{x}_proj.{kind}" for x in "qkv")
         yield from _linear(f"{theirs}.attn.proj", f"{ours}.attention.projection_layer")
         yield from _linear(f"{theirs}.mlp.fc1", f"{ours}.mlp.fc1")
@@ -137,6 +142,7 @@ def _linear(theirs: str, ours: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def shapes(config: EarthDialConfig) -> dict[str, tuple[int, ...]]:
     """Shape of every tensor of our layout, fusion included."""
+    # No memory: the shapes of 4 billion weights are known without them.
     with torch.device("meta"):
         model = EarthDialForConditionalGeneration(config)
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -174,6 +180,7 @@ def from_published(
     """
     _check(published)
     vision, llm = published["vision_config"], published["llm_config"]
+    # The public training script says 224 and the released weights 448 (spec, section 1.2): only what agrees is read.
     side = published.get("force_image_size") or vision["image_size"]
     if side != vision["image_size"]:
         raise PublishedError(

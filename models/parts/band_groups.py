@@ -33,6 +33,7 @@ def split_bands(pixels_TBHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Tiles of equal bands -> groups (N, 3, H, W), band mask (N, 3), tile of each group (N,); padding is zero."""
     T, B, H, W = pixels_TBHW.shape
     K = -(-B // CHANNELS)
+    # Padded with zeros and masked; EarthDial repeats the last band instead (spec, section 1.6), see `fill_missing`.
     padded = pixels_TBHW.new_zeros(T, K * CHANNELS, H, W)
     padded[:, :B] = pixels_TBHW
     device = pixels_TBHW.device
@@ -65,6 +66,7 @@ def fill_missing(pixels_N3HW: Tensor, band_mask_N3: Tensor, repeat: bool) -> Ten
     if not repeat:
         return out
     places = torch.arange(CHANNELS, device=out.device)
+    # A running maximum of the places that hold a band: each channel's own, or the last before it.
     last_N3 = torch.where(band_mask_N3, places, 0).cummax(1).values
     return out[torch.arange(len(out), device=out.device)[:, None], last_N3]
 
@@ -83,6 +85,7 @@ def gather_groups(features_NPC: Tensor, tile_of_group_N: Tensor) -> tuple[Tensor
     counts_T = torch.bincount(tile_of_group_N)
     T, K = len(counts_T), int(counts_T.max())
     starts_T = counts_T.cumsum(0) - counts_T
+    # Place of each group within its tile, from its place in the list: no loop over tiles.
     place_N = torch.arange(len(features_NPC), device=features_NPC.device) - starts_T[tile_of_group_N]
     packed = features_NPC.new_zeros(T, K, *features_NPC.shape[1:])
     packed = packed.index_put((tile_of_group_N, place_N), features_NPC)

@@ -84,6 +84,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             total += nn.functional.nll_loss(log_p_RV, targets_R, reduction="sum")
             if not (hidden or weight):
                 continue
+            # Softmax less the one-hot target, written over the log-probabilities: a chunk is held once.
             grad_RV = log_p_RV.exp_()
             grad_RV[torch.arange(len(targets_R), device=targets_R.device), targets_R] -= 1
             grad_RV = grad_RV.to(weight_VC.dtype)
@@ -114,7 +115,9 @@ def supervised(labels_BS: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: there is none, which would be a loss of zero that teaches nothing.
     """
+    # A label stands at its own token, and the position before predicts it.
     next_BS = nn.functional.pad(labels_BS[:, 1:], (0, 1), value=IGNORED)
+    # Only these rows are multiplied with the vocabulary: visual tokens and questions, most of a sample, are not.
     taught_BS = next_BS != IGNORED
     targets = next_BS[taught_BS]
     if not len(targets):
@@ -128,4 +131,5 @@ def mean_loss(summed: Tensor, tokens: int, num_items_in_batch: Any = None) -> Te
     """The sum over `num_items_in_batch`, counted over all processes and micro-batches; over `tokens` if None."""
     if isinstance(num_items_in_batch, Tensor):
         num_items_in_batch = num_items_in_batch.to(summed.device)
+    # Not the mean of means: a token of a short micro-batch would weigh more than one of a long.
     return summed / (tokens if num_items_in_batch is None else num_items_in_batch)

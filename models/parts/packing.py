@@ -23,7 +23,9 @@ from models.parts.autocast import as_autocast
 PACKED = "packed"
 """Name under which transformers knows this attention."""
 CAUSAL = (-1, 0)
+"""Tokens that are seen before and after one: all, and none."""
 HALF = (torch.bfloat16, torch.float16)
+"""The only types torch's variable-length kernel takes."""
 KERNEL_SHARES_HEADS = "enable_gqa" in signature(varlen_attn).parameters
 """Whether torch's kernel lets several heads of queries share one of keys; before torch 2.13 it does not say so."""
 
@@ -84,10 +86,12 @@ def packed_attention(
             options["enable_gqa"] = True
         elif shared:
             key, value = (repeat_heads(x, query.shape[1]) for x in (key, value))
+        # The kernel takes (S, H, D): all samples in one row, separated by their ends alone.
         q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
         out = varlen_attn(q, k, v, ends, ends, most, most, **options)
         assert isinstance(out, Tensor)  # not the pair it is with `return_aux`
         return out[None], None
+    # Each slice is square from its own first token, so that the causal kernel's mask is the sample's own.
     samples = [
         nn.functional.scaled_dot_product_attention(
             query[:, :, start:end],

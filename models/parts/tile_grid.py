@@ -41,6 +41,8 @@ def choose_grid(width: int, height: int, size: int, max_tiles: int, min_tiles: i
     shape = width / height
     best, nearest = (1, 1), float("inf")
     for columns, rows in grids(max_tiles, min_tiles):
+        # As in InternVL's `dynamic_preprocess`: grids come by number of tiles, so a tie goes to the larger one only if
+        # the image has the pixels for it, more than half of its tiles' area.
         distance = abs(shape - columns / rows)
         fills = width * height > 0.5 * size * size * columns * rows
         if distance < nearest or (distance == nearest and fills):

@@ -24,10 +24,13 @@ def cut_tiles(image: Tensor, size: int, max_tiles: int, min_tiles: int = 1, thum
     """
     *lead, height, width = image.shape
     columns, rows = choose_grid(width, height, size, max_tiles, min_tiles)
+    # All bands and groups as channels of one picture: one resize for all of them.
     flat = image.reshape(1, -1, height, width)
+    # Stretched, neither padded nor cropped: the reference does not keep an image's shape (spec, section 1.2).
     fitted = _resize(flat, rows * size, columns * size).reshape(-1, rows, size, columns, size)
     tiles = fitted.permute(1, 3, 0, 2, 4).reshape(rows * columns, -1, size, size)
     if thumbnail and len(tiles) > 1:
+        # Last, where InternVL puts it and its weights expect the whole image.
         tiles = torch.cat([tiles, _resize(flat, size, size)])
     return tiles.reshape(-1, *lead, size, size)
 

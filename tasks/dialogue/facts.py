@@ -23,7 +23,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class LabelSource:
+class SourceInfo:
     """What a label source can say."""
 
     name: str
@@ -42,7 +42,7 @@ class Subject:
     chip_id: str
     sensor: str
     labels: tuple[Label, ...]
-    sources: Mapping[str, LabelSource]
+    sources: Mapping[str, SourceInfo]
 
     @cached_property
     def areas(self) -> dict[str, Label]:
@@ -61,7 +61,7 @@ class Subject:
         return {label.name: label for label in self.labels if label.kind == "change"}
 
     @cached_property
-    def used(self) -> list[LabelSource]:
+    def used(self) -> list[SourceInfo]:
         """Sources that labelled this chip."""
         return [self.sources[name] for name in sorted({label.source for label in self.labels})]
 

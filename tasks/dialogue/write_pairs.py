@@ -11,7 +11,7 @@ from tasks.core import paths, tables
 from tasks.core.log import progress
 from tasks.core.stage import read_json
 from tasks.dialogue import conversations
-from tasks.dialogue.facts import Draft, Label, LabelSource, Subject
+from tasks.dialogue.facts import Draft, Label, SourceInfo, Subject
 from tasks.dialogue.generator import PairGenerator
 from tasks.dialogue.verify import VERIFIED, verify
 from tasks.earth.sensors import SENSORS
@@ -32,7 +32,7 @@ def subjects(chip_ids: Iterable[str], sensor: str) -> Iterator[Subject]:
     """Chips with their labels, in the order of `chip_ids`."""
     folder = paths.labels(sensor)
     known = {
-        name: LabelSource(name, source["kind"], source["complete"], tuple(source["labels"]))
+        name: SourceInfo(name, source["kind"], source["complete"], tuple(source["labels"]))
         for name, source in read_json(folder / "sources.json").items()
     }
     wanted = list(chip_ids)

@@ -39,7 +39,9 @@ class Block:
         side = plane.shape[-1] // int(self.columns.max() - self.columns.min() + 1)
         *lead, height, width = plane.shape
         tiles = plane.reshape(*lead, height // side, side, width // side, side)
+        # Two axes of a grid of windows to the front; only the last step copies.
         tiles = np.moveaxis(tiles, (-4, -2), (0, 1))
+        # Rows are counted from the south, pixels from the north.
         return np.asarray(tiles[self.rows.max() - self.rows, self.columns - self.columns.min()])
 
 
@@ -66,6 +68,7 @@ def blocks(grid: WindowGrid, columns: NDArray[np.int64], rows: NDArray[np.int64]
         columns, rows: of the windows.
         cells: side of a window in cells of the global grid.
     """
+    # Ascending keys then run from north to south, as a file's blocks do.
     key = np.stack([-(rows * cells // SUPER_CELL), columns * cells // SUPER_CELL], axis=1)
     _, inverse = np.unique(key, axis=0, return_inverse=True)
     inverse = inverse.ravel()

@@ -22,6 +22,7 @@ class ChipFootprints:
         self.epsg = chips["epsg"].to_numpy()
         self.half = np.hypot(self.boxes[:, 2] - self.boxes[:, 0], self.boxes[:, 3] - self.boxes[:, 1]) / 2
         self.centres = np.zeros((len(self.boxes), 3))
+        # Earth-centred coordinates: one metric space for all zones, without a seam where they meet.
         to_earth = Transformer.from_crs(4326, 4978, always_xy=True)
         for epsg in np.unique(self.epsg):
             zone = self.epsg == epsg
@@ -49,6 +50,7 @@ class ChipFootprints:
         a, b = self.boxes[i], self.boxes[j]
         across = np.maximum(0, np.maximum(a[:, 0] - b[:, 2], b[:, 0] - a[:, 2]))
         along = np.maximum(0, np.maximum(a[:, 1] - b[:, 3], b[:, 1] - a[:, 3]))
+        # Across zones boxes cannot be compared; half diagonals off the chord can only make a gap smaller.
         bound = np.maximum(0, centre - self.half[i] - self.half[j])
         return np.asarray(np.where(self.epsg[i] == self.epsg[j], np.hypot(across, along), bound))
 
@@ -59,6 +61,7 @@ class ChipFootprints:
         centre, _ = KDTree(self.centres[b]).query(self.centres[a])
         # The pair with the smallest gap has its centres no further apart than this.
         i, j, gaps = self.near(a, b, float(centre.min()) * 1.001 + 1)
+        # Ties by index: the certificate names the same two chips on every machine.
         best = int(np.lexsort((j, i, gaps))[0])
         return float(gaps[best]), int(i[best]), int(j[best])
 

@@ -54,6 +54,7 @@ class WindowGrid:
 
     def cells_in(self, bounds: Bounds) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(columns, rows) of all windows that touch `bounds`, row by row from the north-west."""
+        # Floor, not truncation: south of the equator Landsat's northings are negative.
         columns = np.arange(np.floor(bounds.left / self.size), np.ceil(bounds.right / self.size))
         rows = np.arange(np.ceil(bounds.top / self.size) - 1, np.floor(bounds.bottom / self.size) - 1, -1)
         grid = np.meshgrid(columns, rows)
@@ -102,6 +103,7 @@ def part_of(
         parts: how many parts there are.
     """
     super_column, super_row = columns * cells // SUPER_CELL, rows * cells // SUPER_CELL
+    # One hash a super-cell, not one a window.
     keys, inverse = np.unique(np.stack([super_column, super_row], axis=1), axis=0, return_inverse=True)
     hashes = np.array([stable_hash(f"{epsg}/{column}/{row}") % parts for column, row in keys], dtype=np.int64)
     return hashes[inverse.ravel()]
@@ -109,6 +111,7 @@ def part_of(
 
 def stable_hash(text: str) -> int:
     """64-bit hash that is the same on every machine and in every run."""
+    # Python's own `hash` of a text is another in every process.
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
@@ -120,5 +123,6 @@ def polygons_wkb(epsg: int, boxes: NDArray[np.float64]) -> list[bytes]:
     x = np.stack([left, right, right, left], axis=1)
     y = np.stack([bottom, bottom, top, top], axis=1)
     longitude, latitude = to_lonlat(epsg).transform(x.ravel(), y.ravel())
+    # A tenth of a millimetre: beyond it versions of PROJ differ, and the bytes of the table with them.
     corners = np.round(np.stack([longitude, latitude], axis=1), 9).reshape(-1, 4, 2)
     return list(shapely.to_wkb(shapely.polygons(corners), byte_order=1))

@@ -59,8 +59,11 @@ def planes(
     for label, plane in found.items():
         tiles = block.cut(plane & valid).astype(np.float64)
         pixels = tiles.sum(axis=(1, 2))
+        # Of what was measured, so that a window at a scene's edge has its labels too.
         shares = np.divide(pixels, measured, out=np.zeros_like(pixels), where=measured > 0)
         side = (np.arange(tiles.shape[-1]) + 0.5) / tiles.shape[-1]
+        # Centre of mass from the sums along either axis, weighted by pixel centres: no grid of coordinates a window. A
+        # label without a pixel has some position and, below, no row.
         weight = np.maximum(pixels, 1)
         places = position(tiles.sum(axis=1) @ side / weight, tiles.sum(axis=2) @ side / weight)
         kind = columns["kind"]
@@ -106,8 +109,10 @@ def polygons(
     window, feature = window[areas > 0], feature[areas > 0]
     areas = areas[areas > 0]
     x = (centres[:, 0] - left[window]) / size
+    # Northings rise, rows fall: 0 is the north-west corner.
     y = 1 - (centres[:, 1] - bottom[window]) / size
     names, code = np.unique(labels, return_inverse=True)
+    # One number for each window and label, so that `bincount` adds up all features in one pass.
     key = window * len(names) + code[feature]
     groups, group = np.unique(key, return_inverse=True)
     total = np.bincount(group, areas, len(groups))
@@ -120,7 +125,7 @@ def polygons(
         {
             "chip_id": chip_ids[groups[i] // len(names)],
             "label": str(names[groups[i] % len(names)]),
-            "fraction": round(min(float(total[i]), 1.0), 6),
+            "fraction": round(min(float(total[i]), 1.0), 6),  # features of one label may overlap
             "count": int(counts[i]),
             "position": str(places[i]),
             **columns,
@@ -137,6 +142,7 @@ def tags(
     left, bottom = block.columns * size, block.rows * size
     boxes = shapely.box(left, bottom, left + size, bottom + size)
     feature, window = shapely.STRtree(boxes).query(features, predicate="intersects")
+    # Not all of it: a tag still describes a window of which a sliver lies outside its footprint.
     inside = shapely.area(shapely.intersection(features[feature], boxes[window])) >= 0.95 * size**2
     pairs = sorted({(int(w), str(labels[f])) for f, w in zip(feature[inside], window[inside], strict=True)})
     return [{"chip_id": chip_ids[w], "label": label, **columns} for w, label in pairs]

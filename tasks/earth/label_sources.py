@@ -53,24 +53,24 @@ class LabelSource:
     params: SourceParams
     catalog: Catalog
 
-    def measure(self, block: Block, chip_ids: Sequence[str], gsd: float, least: float) -> list[dict[str, Any]]:
-        """Rows of `measure.SCHEMA` for the windows of a block.
+    def measure(self, block: Block, chip_ids: Sequence[str], gsd: float, min_fraction: float) -> list[dict[str, Any]]:
+        """Rows of `label_fractions.SCHEMA` for the windows of a block.
 
         Raises:
             SceneError: the label asset is missing or cannot be read.
         """
         common: dict[str, Any] = {"source": self.name, "derived": False}
         if self.params.kind == "raster":
-            return self._rasters(block, chip_ids, gsd, least, common)
+            return self._rasters(block, chip_ids, gsd, min_fraction, common)
         features, labels = self._features(block)
         if not len(features):
             return []
         if self.params.kind == "tag":
             return label_fractions.tags(block, chip_ids, features, labels, kind="tag", **common)
-        return label_fractions.polygons(block, chip_ids, features, labels, least, kind="area", **common)
+        return label_fractions.polygons(block, chip_ids, features, labels, min_fraction, kind="area", **common)
 
     def _rasters(
-        self, block: Block, chip_ids: Sequence[str], gsd: float, least: float, common: dict[str, Any]
+        self, block: Block, chip_ids: Sequence[str], gsd: float, min_fraction: float, common: dict[str, Any]
     ) -> list[dict[str, Any]]:
         rows = []
         kinds = dict.fromkeys(self.params.change, "change")
@@ -81,7 +81,7 @@ class LabelSource:
             with open_asset(asset, self.catalog) as dataset:
                 values, valid = read_onto(dataset, block.target(gsd), asset.nodata)
             found = {name: (values >= low) & (values < high) for name, (low, high) in classes.items()}
-            rows += label_fractions.planes(block, chip_ids, found, valid, least, kind=kinds, **common)
+            rows += label_fractions.planes(block, chip_ids, found, valid, min_fraction, kind=kinds, **common)
         return rows
 
     def _features(self, block: Block) -> tuple[NDArray[Any], NDArray[np.str_]]:

@@ -30,8 +30,10 @@ QA_DILATED = 1
 def planes(values: NDArray[np.integer], layout: Mask) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]:
     """Boolean planes by name, and which pixels hold data at all."""
     if layout == "scl":
+        # Saturated pixels (class 1) are no measurement, though there are numbers.
         return {name: np.isin(values, classes) for name, classes in SCL.items()}, ~np.isin(values, SCL_NODATA)
     found = {name: _bit(values, bit) for name, bit in QA_PIXEL.items()}
+    # Cirrus dims the visible bands and dilation catches the edges: both are as bad in a caption as cloud.
     found["cloud"] |= _bit(values, QA_DILATED) | found["cirrus"]
     return found, ~_bit(values, QA_FILL)
 

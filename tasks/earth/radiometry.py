@@ -65,6 +65,7 @@ def to_physical(
             f"{what}: its numbers are {values.dtype}; {unit} is needed as integers with a scale, or as floats"
         )
     unscaled = (stored.scale, stored.offset) == (1.0, 0.0)
+    # In float32 throughout, as chips store it: a block in float64 would take twice the memory.
     physical = values.astype(np.float32) * np.float32(stored.scale) + np.float32(stored.offset)
     valid = valid & np.isfinite(physical)
     if unit == "reflectance":
@@ -100,12 +101,15 @@ def _decibel(
     if unit == "dB":
         return numbers, valid
     positive = valid & (numbers > 0)
+    # One in place of what has no logarithm: it is masked, and a warning for each window would say nothing.
     decibel = 10 * np.log10(np.where(positive, numbers, np.float32(1)), dtype=np.float32)
+    # Amplitude is the root of power, so 20 log10 of it.
     return np.maximum(decibel * 2 if unit == AMPLITUDE else decibel, np.float32(DARKEST)), positive
 
 
 def _recognised(numbers: NDArray[np.float32], what: str) -> str:
     """power or dB, from the range of the numbers."""
+    # dB of real ground is negative nearly everywhere, power nowhere before noise is subtracted from it.
     if not numbers.size or numbers.min() >= 0:
         return "power"
     median = float(np.median(numbers))
@@ -123,6 +127,7 @@ def check_plausible(physical: NDArray[np.float32], stored: Stored, unit: str, wh
     Raises:
         RadiometryError: the median is out of range, or a display value is none.
     """
+    # The median: clouds, glint and corner reflectors go far beyond, on any scene.
     values = physical[np.isfinite(physical)]
     if not values.size:
         return

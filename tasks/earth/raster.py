@@ -26,14 +26,17 @@ from tasks.earth.radiometry import RadiometryError, Stored, to_physical
 
 logger = logging.getLogger(__name__)
 GDAL = {
+    # No requests for a listing of the folder or for side files: object stores answer them slowly, or refuse.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_MAX_RETRY": "5",
     "GDAL_HTTP_RETRY_DELAY": "0.5",
     "GDAL_HTTP_RETRY_CODES": "429,500,502,503,504",
     "GDAL_HTTP_CONNECTTIMEOUT": "10",
     "GDAL_HTTP_TIMEOUT": "60",
+    # Blocks of one row follow one another in a COG: one request for all of them.
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_CACHEMAX": 512,
+    # Instances of a stage run side by side already.
     "GDAL_NUM_THREADS": "1",
 }
 
@@ -79,6 +82,7 @@ def find_asset(item: pystac.Item, aliases: tuple[str, ...]) -> Asset | None:
     if key is None:
         return None
     asset = item.assets[key]
+    # `raster:bands` of the raster extension, or `bands` since STAC 1.1; some catalogs write the fields flat.
     described = (asset.extra_fields.get("raster:bands") or asset.extra_fields.get("bands") or [{}])[0]
 
     def field(name: str) -> Any:
@@ -146,6 +150,7 @@ def scene_bounds(dataset: DatasetReader, epsg: int) -> Bounds:
 
 def _lonlat_bounds(dataset: DatasetReader) -> tuple[float, float, float, float]:
     if dataset.crs is None:
+        # Sentinel-1 GRD has no transform, only a grid of tie points: their extent is the scene's.
         points, crs = dataset.gcps
         xs, ys = [p.x for p in points], [p.y for p in points]
         box = (min(xs), min(ys), max(xs), max(ys))
@@ -170,6 +175,7 @@ def read_onto(
         SceneError: the bytes behind the pixels are missing or corrupt.
         UnreachableError: the server does not give them just now.
     """
+    # The file knows better than the item: catalogs are written by hand or for a whole collection.
     nodata = dataset.nodata if dataset.nodata is not None else nodata
     try:
         if dataset.crs is not None and dataset.crs.to_epsg() == target.epsg and dataset.transform.b == 0:
@@ -189,12 +195,19 @@ def _sample(dataset: DatasetReader, target: TargetGrid) -> tuple[NDArray[Any], N
         target.left, target.gsd, target.width, dataset.transform.c, dataset.transform.a, dataset.width
     )
     rows, rows_inside = _nearest(
-        -target.top, target.gsd, target.height, -dataset.transform.f, -dataset.transform.e, dataset.height
+        # Northings fall as rows rise: negated, both axes are the same sum.
+        -target.top,
+        target.gsd,
+        target.height,
+        -dataset.transform.f,
+        -dataset.transform.e,
+        dataset.height,
     )
     inside = np.outer(rows_inside, columns_inside)
     if not inside.any():
         return np.zeros(inside.shape, dtype=dataset.dtypes[0]), inside
     window = Window(columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
+    # One window around all pixels wanted, then the pixels out of it: no block is fetched twice.
     block = dataset.read(1, window=window)
     return block[np.ix_(rows - rows[0], columns - columns[0])], inside
 
@@ -204,6 +217,7 @@ def _nearest(
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Source pixel under the centre of each target pixel along one axis, and whether there is one."""
     centres = start + (np.arange(count) + 0.5) * step
+    # A centre on the border of two pixels must not fall to the one before it by rounding.
     index = np.floor((centres - source_start) / source_step + 1e-9).astype(np.int64)
     return np.clip(index, 0, source_count - 1), (index >= 0) & (index < source_count)
 
@@ -219,6 +233,7 @@ def _warp(dataset: DatasetReader, target: TargetGrid, nodata: float | None) -> t
     }
     if dataset.crs is None:
         options["src_crs"] = dataset.gcps[1]
+    # Either marks what the warp did not cover: nodata where there is one, else an alpha band.
     if nodata is not None:
         options |= {"src_nodata": nodata, "nodata": nodata, "add_alpha": False}
     with WarpedVRT(dataset, **options) as warped:

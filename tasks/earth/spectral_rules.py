@@ -36,13 +36,16 @@ def classify(bands: Mapping[str, Plane]) -> dict[str, NDArray[np.bool_]]:
     green, red, nir, swir = (bands[name] for name in BANDS)
     ndvi, ndwi, mndwi = _ratio(nir, red), _ratio(green, nir), _ratio(green, swir)
     rules = (
+        # Two indices, and dark in the short-wave infrared: one index alone also holds over many shadows and roofs.
         (mndwi > 0.10) & (ndwi > -0.05) & (swir < 0.12),
         ndvi > 0.55,
         ndvi > 0.30,
+        # Water absorbs at 1.6 micrometres, also where it stands between plants.
         (swir < 0.13) & (ndvi > 0.0),
         np.isfinite(ndvi),
     )
     valid = np.isfinite(green) & np.isfinite(red) & np.isfinite(nir) & np.isfinite(swir)
+    # Each pixel goes to the first rule that holds, so that the classes are disjoint and shares add up to one.
     out, free = {}, valid
     for name, rule in zip(CLASSES, rules, strict=True):
         out[name] = free & rule
@@ -52,4 +55,5 @@ def classify(bands: Mapping[str, Plane]) -> dict[str, NDArray[np.bool_]]:
 
 def _ratio(a: Plane, b: Plane) -> Plane:
     with np.errstate(invalid="ignore", divide="ignore"):
+        # Both bands dark: the ratio of two noises is no index.
         return np.where(np.abs(a + b) > 1e-6, (a - b) / (a + b), np.nan).astype(np.float32)

@@ -137,6 +137,7 @@ class Data:
         if padding:
             ids.append([self.config.filler_token_id] * padding)
             labels.append([IGNORED] * padding)
+        # Padding is a sample of its own: real tokens cannot attend to it, and its positions start at 0.
         rows = [len(one) for one in ids]
         tiles = [
             image
@@ -194,6 +195,7 @@ class StepPacks(Dataset[Batch]):
         step, turn = divmod(place, self.turns(0))
         packs = self.plan.packs(step)
         number, counts = list(packs_of_process(len(packs), self.world))[turn]
+        # By the pack's number in the step, not by process: any number of processes draws the same.
         seed = (self.plan.seed, step, number)
         return replace(self.data.pack(packs[number], self.length, seed), counts=counts)
 
@@ -204,7 +206,9 @@ def load_from(packs: StepPacks, step: int, workers: int) -> Iterator[Batch]:
     return iter(
         DataLoader(
             packs,
+            # A pack is a batch already.
             batch_size=None,
+            # A resumed run begins at its step and reads nothing of those before.
             sampler=range(packs.place(step), len(packs)),
             pin_memory=packs.world.device.type == "cuda",
             **ahead,

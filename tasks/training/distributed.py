@@ -63,6 +63,7 @@ def joined(common: "RunParams") -> Iterator[World]:
         torch.cuda.set_device(device)
     several = size > 1 or common.parallel == "fsdp"
     if several:
+        # One process needs no port to meet itself at; fsdp wants a group all the same.
         store = HashStore() if size == 1 else None
         backend = "nccl" if device.type == "cuda" else "gloo"
         distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
@@ -128,13 +129,16 @@ def share(
         checkpoint_activations(model, checkpoint_every)
     if compile:
         for layer in layers(model):
+            # By layer: all layers of a kind share one compilation, and a whole network would take minutes.
             layer.compile()
     if parallel == "fsdp":
         shard(model, world, dtype)
+        # fsdp casts weights and activations itself; autocast on top would cast twice.
         return Engine(model, model, world, torch.float32)
     model.to(world.device)  # type: ignore[arg-type]
     call: nn.Module = model
     if world.size > 1:
+        # Gradients are views of what is exchanged: no second copy of them.
         call = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
     return Engine(model, call, world, dtype)
 
@@ -155,6 +159,7 @@ def shard(model: EarthDialForConditionalGeneration, world: World, precision: tor
     mesh = init_device_mesh(world.device.type, (world.size,))
     # Inputs are left as they are: days and wavelengths would lose their last digits.
     mixed_precision = MixedPrecisionPolicy(param_dtype=precision, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    # Inner modules first, so that each layer's weights are gathered and freed by themselves.
     for module in (*layers(model), model):
         fully_shard(module, mesh=mesh, mp_policy=mixed_precision)
 

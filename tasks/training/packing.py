@@ -75,6 +75,7 @@ def pack(
         some = indices[start : start + window]
         pack_of, count = _best_fit(lengths[some], groups[some], max_length, max_groups)
         place = _interleaved(count, batch, random)[pack_of]
+        # Stable, so that the same seed gives the same packs whatever numpy's default sort is.
         samples.append(some[np.argsort(place, kind="stable")])
         ends.append(done + np.bincount(place, minlength=count).cumsum())
         done += len(some)
@@ -89,13 +90,16 @@ def _interleaved(count: int, strata: int, random: np.random.Generator) -> Ints:
     rank = np.empty(count, np.int64)
     rank[shuffled] = np.arange(count) - np.repeat(size.cumsum() - size, size)
     place = np.empty(count, np.int64)
+    # The quantile of a pack within its stratum: sorted by it, every run of `batch` places holds one of each stratum.
     place[np.lexsort((random.random(count), (rank + 0.5) / size[stratum]))] = np.arange(count)
     return place
 
 
 def _best_fit(lengths: Ints, groups: Ints, max_length: int, max_groups: int) -> tuple[Ints, int]:
     """(pack of each sample, number of packs) of one window."""
+    # Two limits on one scale, as shares of a pack without a division: a sample is as large as its larger share.
     weight = np.maximum(lengths * max_groups, groups * max_length)
+    # The three numbers as digits of one integer: one sort orders by weight and makes the classes.
     size = (weight * (max_length + 1) + lengths) * (max_groups + 1) + groups
     by_size = np.argsort(-size, kind="stable")
     sizes = size[by_size]
@@ -132,8 +136,10 @@ class _Rooms:
         """
         bits, room = self._bits >> tokens, tokens
         while bits:
+            # The lowest set bit is the fullest pack that still has room.
             step = (bits & -bits).bit_length() - 1
             room += step
+            # Groups run out less often than tokens: of one room in tokens there are few in groups, and a scan will do.
             left = [have for have in self._open[room] if have >= bands]
             if left:
                 return self._take(room, min(left), tokens, bands, count)
@@ -166,6 +172,7 @@ class _Rooms:
         return packs, copies
 
     def _note(self, packs: list[int], room: int, have: int) -> None:
+        # A pack that no sample of this window fits into is closed for good.
         if packs and room >= self.min[0] and have >= self.min[1]:
             self._open.setdefault(room, {}).setdefault(have, []).extend(packs)
             self._bits |= 1 << room

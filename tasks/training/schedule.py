@@ -59,6 +59,7 @@ class Plan:
 
     def _pack_epoch(self, number: int) -> Packs:
         """One epoch, shuffled by seed and number alone."""
+        # Repeated before the shuffle, so that copies of a sample lie apart.
         entries = np.repeat(np.arange(len(self.sizes.repeats)), self.sizes.repeats)
         shuffled = np.random.default_rng([self.seed, number]).permutation(entries)
         sizes = self.sizes
@@ -111,6 +112,8 @@ def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
         warmup: share of the steps, 0 to 1; EarthDial takes 0.03.
     """
     rising = math.ceil(warmup * steps)
+    # From the first step on above zero: a step at rate 0 would read its samples for nothing.
     if step < rising:
         return peak * (step + 1) / rising
+    # Warm-up and cosine as EarthDial and InternVL take them (spec, section 3.1).
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))

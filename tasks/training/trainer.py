@@ -113,6 +113,7 @@ class Trainer:
         """One step of the optimizer over `turns` packs of this process; whether any process was asked to stop."""
         began, number = time.monotonic(), self.progress.step
         common, plan = self.setup.common, self.setup.plan
+        # Dropout of adapters is all that is random here; processes draw apart, and a resumed step draws the same.
         torch.manual_seed(int(np.random.SeedSequence([plan.seed, number, self.world.rank]).generate_state(1)[0]))
         targets, waited = plan.targets(number), 0.0
         seen: list[Batch] = []
@@ -123,16 +124,21 @@ class Trainer:
             waited += time.monotonic() - asked
             with self.engine.exchange(last=turn + 1 == turns):
                 part = self.loss(batch, targets)
+                # ddp and fsdp average gradients over processes, but the loss is divided by the targets of all of them
+                # already.
                 (part * self.world.size).backward()  # type: ignore[no-untyped-call]
             loss += part.detach()
             seen.append(batch)
+        # One exchange for both: all processes stop after the same step, whichever of them was asked to.
         total, stop = self.world.sum([float(loss), float(stopping.is_set)])
         packs = plan.packs(number)
+        # Before the optimizer steps: the last checkpoint and the weights are still good.
         if not math.isfinite(total):
             names = ", ".join(self.setup.train.samples[index].sample_id for index in packs[0][:4])
             raise TrainingError(
                 f"the loss of step {number + 1} is {total} ({names}, ...); lower train.*.lr in params.yaml"
             )
+        # After the last pack: the norm is the whole step's, on every process the same.
         norm = nn.utils.clip_grad_norm_(self.setup.model.parameters(), common.clip)
         rate = learning_rate(number, plan.steps, self.setup.stage.lr, common.warmup)
         for group in self.optimizer.param_groups:
@@ -155,6 +161,7 @@ class Trainer:
                 **batch.to(self.world.device), use_cache=False, skip_logits=True, num_items_in_batch=targets
             )
         loss: Tensor = out.loss
+        # Times zero, not skipped: every process must take part in the exchange of gradients.
         return loss if batch.counts else loss * 0
 
     def count(self, packs: list[Any]) -> None:
@@ -182,6 +189,7 @@ class Trainer:
         for index, counts in packs_of_process(len(packs), self.world):
             batch = replace(val.pack(packs[index], common.max_length if common.compile else None), counts=counts)
             total += float(self.loss(batch, targets))
+        # Module by module: frozen parts were in eval mode before, and must stay so.
         for module, training in modes:
             module.training = training
         return self.world.sum([total])[0]

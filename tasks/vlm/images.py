@@ -117,6 +117,7 @@ class Normalisation:
                 f"no training statistics for band {name} of {sensor} (known: {known}); run stage `stats`"
             )
         mean, std = self.values[sensor][name]
+        # A plane that is constant in training becomes zero, not infinite.
         scaled = (plane - mean) / max(std, MIN_STD)
         finite: NDArray[np.float32] = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
         return finite
@@ -143,8 +144,11 @@ def preprocess(
     stack = with_ratio(known, np.stack([pixels[band] for band in bands]), bands)
     shown = planes(known, bands)
     values = [normalise(plane, sensor, name) for plane, (name, _) in zip(stack, shown, strict=True)]
+    # True colour in one group, the first: EarthDial groups in storage order, so that the encoder never sees it (spec,
+    # section 1.6).
     groups = group_bands(range(len(shown)), range(min(CHANNELS, len(shown))))
     out = torch.zeros(len(groups), CHANNELS, *stack.shape[1:])
+    # Any finite number for channels without a band: `mask` says that there is none.
     wavelengths = torch.ones(len(groups), CHANNELS)
     mask = torch.zeros(len(groups), CHANNELS, dtype=torch.bool)
     for row, group in enumerate(groups):
@@ -163,6 +167,7 @@ def batch_images(images: Sequence[Tiles], blank: bool = False) -> dict[str, Tens
         blank: replace every pixel by the training mean: what is left is what the question alone gives away.
     """
     pixel_values = torch.cat([image.pixels for image in images])
+    # Tiles of all images in one list, each with its own number of groups: no image is padded to another.
     counts = torch.tensor([image.groups for image in images for _ in range(image.count)])
     return {
         "pixel_values": torch.zeros_like(pixel_values) if blank else pixel_values,

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.dialogue.facts import Draft, Label, LabelSource, Subject
+from tasks.dialogue.facts import Draft, Label, SourceInfo, Subject
 from tasks.dialogue.templates import TemplateGenerator
 from tasks.dialogue.verify import VERIFIED, verify
 
-RULES = LabelSource(
+RULES = SourceInfo(
     "spectral-rules", "spectral", True, ("bare or built-up ground", "dense vegetation", "water", "wet ground")
 )
-OSM = LabelSource("osm-landuse", "polygon", False, ("forest", "meadow", "water"))
-CORINE = LabelSource("corine-bigearthnet", "tag", True, ("Pastures", "Sea and ocean"))
+OSM = SourceInfo("osm-landuse", "polygon", False, ("forest", "meadow", "water"))
+CORINE = SourceInfo("corine-bigearthnet", "tag", True, ("Pastures", "Sea and ocean"))
 
 
 def _subject(number: int = 0) -> Subject:
