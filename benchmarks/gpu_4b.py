@@ -133,7 +133,7 @@ def count(result: Result, variant: Variant, config: Any, packs: list[list[Made]]
 
 
 def attempt(variant: Variant, options: argparse.Namespace, recipe: dict[str, Any], samples: list[Made]) -> Result:
-    """Measure a variant, whatever comes."""
+    """Measure a variant; out of memory, out of time and errors are recorded as its outcome."""
     result = Result(variant.name)
     several = variant.parallel == "fsdp"
     try:

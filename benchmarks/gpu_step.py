@@ -63,7 +63,7 @@ VARIANTS = {
 
 
 def say(text: str) -> None:
-    """At once: the command may run where its output is seen only while it lasts."""
+    """Print unbuffered: where the command is run remotely, its output may be all that is left of a killed run."""
     print(text, flush=True)
 
 
@@ -175,7 +175,7 @@ def slowest_kernels(step: TrainingStep) -> list[dict[str, Any]]:
 
 
 def release(device: str) -> None:
-    """Let go of a variant's memory and of what was compiled for it."""
+    """Release a variant's memory and what was compiled for it."""
     gc.collect()
     torch.compiler.reset()
     if device == "cuda":

@@ -80,7 +80,7 @@ def images(samples: Sequence[Made]) -> dict[str, Tensor]:
     }
 
 
-def packed(samples: Sequence[Made], longest: int) -> dict[str, Any]:
+def packed(samples: Sequence[Made], max_length: int) -> dict[str, Any]:
     """One pack as arguments of the forward."""
     lengths = [len(sample.ids) for sample in samples]
     return {
@@ -88,7 +88,7 @@ def packed(samples: Sequence[Made], longest: int) -> dict[str, Any]:
         "labels": torch.cat([sample.labels for sample in samples])[None],
         "position_ids": positions(lengths),
         "cu_seq_lens_q": sample_ends(lengths),
-        "max_length_q": longest,
+        "max_length_q": max_length,
         "skip_logits": True,
         **images(samples),
     }

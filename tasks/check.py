@@ -51,7 +51,7 @@ else:
 
 
 class Params(Section):
-    """Every section; a key that is none of them is an error."""
+    """Every section; any other key is an error."""
 
     catalog: str
     catalogs: dict[str, CatalogParams]

@@ -146,8 +146,8 @@ def _together(name: str, parts: NDArray[np.float64]) -> dict[str, Any]:
     """One band of several data sets, from the (count, mean, std) of each."""
     count, mean, std = parts.T
     total = float(np.average(mean, weights=count))
-    spread = float(np.sqrt(np.average(std**2 + (mean - total) ** 2, weights=count)))
-    return {"name": name, "count": int(count.sum()), "mean": total, "std": spread}
+    deviation = float(np.sqrt(np.average(std**2 + (mean - total) ** 2, weights=count)))
+    return {"name": name, "count": int(count.sum()), "mean": total, "std": deviation}
 
 
 def write_imported_statistics(stage: str, enabled: Iterable[str]) -> None:

@@ -92,14 +92,14 @@ def check_single(tokens: Sequence[str], tokenizer: "Tokenizer") -> None:
             raise TrainingError(f"'{token}' is {len(tokenizer.encode(token).ids)} tokens, it must be one")
 
 
-def configuration(longest: int) -> dict[str, Any]:
+def configuration(max_length: int) -> dict[str, Any]:
     """`tokenizer_config.json` of transformers."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": END,
         "pad_token": PAD,
         "clean_up_tokenization_spaces": False,
-        "model_max_length": longest,
+        "model_max_length": max_length,
         "model_input_names": ["input_ids", "attention_mask"],
         "padding_side": "right",
         "chat_template": CHAT_TEMPLATE,

@@ -29,7 +29,7 @@ DESCRIPTION = CHANNELS * (2 * FREQUENCIES + 1) + 2 * DATE_OCTAVES
 
 
 class ZeroLinear(nn.Linear):
-    """A linear layer that starts at zero: what stands behind it is learned without a jolt."""
+    """A linear layer that starts at zero, so that training begins from the network without it."""
 
     def reset_parameters(self) -> None:
         """Start at zero."""

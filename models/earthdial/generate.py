@@ -62,7 +62,7 @@ def generate(
 def stream(
     model: EarthDialForConditionalGeneration, tokenizer: Any, inputs: Mapping[str, Tensor], max_new_tokens: int
 ) -> Iterator[str]:
-    """The answer to one prompt as its words come. Who stops listening stops the model too.
+    """The answer to one prompt as its words come. Closing the iterator stops generation.
 
     Args:
         model: in eval mode.

@@ -1,11 +1,11 @@
-"""What autocast does for the operations on its list, for those that are not on it."""
+"""Casts as autocast does, for operations that are not on autocast's list."""
 
 import torch
 from torch import Tensor
 
 
 def as_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors in autocast's type where it is on for their device, and as they are where it is not, or on the CPU.
+    """The tensors in autocast's dtype where it is enabled for their device; unchanged where it is not, or on the CPU.
 
     On the CPU half precision saves no time, and what the demo trains there must not depend on it.
     """

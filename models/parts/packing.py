@@ -80,7 +80,7 @@ def packed_attention(
     # the GPU idle for a third of the step.
     query, key, value = as_autocast(query, key, value)
     if query.is_cuda and query.dtype in HALF:
-        ends, most = cu_seq_lens_q, max_length_q
+        ends, longest = cu_seq_lens_q, max_length_q
         options: dict[str, Any] = {"scale": scaling, "window_size": CAUSAL}
         if shared and KERNEL_SHARES_HEADS:
             options["enable_gqa"] = True
@@ -88,7 +88,7 @@ def packed_attention(
             key, value = (repeat_heads(x, query.shape[1]) for x in (key, value))
         # The kernel takes (S, H, D): all samples in one row, separated by their ends alone.
         q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
-        out = varlen_attn(q, k, v, ends, ends, most, most, **options)
+        out = varlen_attn(q, k, v, ends, ends, longest, longest, **options)
         assert isinstance(out, Tensor)  # not the pair it is with `return_aux`
         return out[None], None
     # Each slice is square from its own first token, so that the causal kernel's mask is the sample's own.

@@ -15,7 +15,7 @@ _HEAD = re.compile(r"data:([^;,]*);base64,")
 
 
 class DataURLError(ValueError):
-    """A text that is no data URL of the kinds that are taken; `is_address` where it is none at all."""
+    """Not a data URL of an accepted type; `is_address` where it is not a data URL at all."""
 
     def __init__(self, message: str, is_address: bool) -> None:
         super().__init__(message)

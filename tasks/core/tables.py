@@ -29,7 +29,7 @@ QUARANTINE = rejection_schema("sensor", "item_id", "asset")
 
 
 def quarantine_row(sensor: str, item_id: str, error: SceneError) -> dict[str, str]:
-    """The row that tells why a scene could not be used."""
+    """The row that says why a scene could not be used."""
     return {"sensor": sensor, "item_id": item_id, "asset": "", "reason": error.reason, "detail": str(error)}
 
 

@@ -32,7 +32,7 @@ MAX_BOXES = 10_000
 DECIMALS = 7
 """Of a degree: about a centimetre."""
 MAX_COORDINATE = 1e6
-"""Larger numbers are no place in or near an image."""
+"""Larger numbers cannot be a position in or near an image."""
 
 
 class BoxError(EarthloomError, ValueError):
@@ -41,7 +41,7 @@ class BoxError(EarthloomError, ValueError):
 
 @dataclass(frozen=True)
 class ParsedBoxes:
-    """What a text holds: its boxes, and why the rest of it is none."""
+    """The boxes read from a text, and why the rest of it could not be read as boxes."""
 
     boxes: Boxes
     refused: tuple[str, ...]
@@ -71,7 +71,7 @@ def form(name: str) -> Form:
     """A form by its name.
 
     Raises:
-        BoxError: there is none of that name.
+        BoxError: no form has that name.
     """
     if name not in FORMS:
         raise BoxError(f"boxes have no form '{name}'; allowed: {', '.join(FORMS)}")
@@ -96,7 +96,7 @@ def parse(text: str, form_name: str = DEFAULT) -> Boxes:
 def find(text: str, form_name: str = DEFAULT) -> ParsedBoxes:
     """As `parse`, of a text that may be a model's: what is not a box is reported beside the boxes, to be counted.
 
-    An answer that ended at its longest has its last box cut short: of 1,601 published ones 63 have.
+    The last box of an answer that reached its maximum length is cut short: 63 of 1,601 published answers have one.
 
     Raises:
         BoxError: there is no form of that name.

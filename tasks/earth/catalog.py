@@ -120,10 +120,10 @@ class Catalog:
                 value = list(query.bbox or []) if condition == "its area" else query.datetime
                 return f"collection '{query.collection}' has items, but none within {condition} ({value})"
         clouds = [i.properties.get("eo:cloud_cover") for i in self.search(replace(query, max_cloud=None), 100)]
-        least = min((cloud for cloud in clouds if cloud is not None), default=None)
+        clearest = min((cloud for cloud in clouds if cloud is not None), default=None)
         return (
             f"collection '{query.collection}' has items there and then, but none with at most "
-            f"{query.max_cloud} % cloud (the clearest has {least} %)"
+            f"{query.max_cloud} % cloud (the clearest has {clearest} %)"
         )
 
     def href(self, href: str) -> str:

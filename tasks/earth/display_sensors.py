@@ -87,7 +87,7 @@ def known_sensor(name: str) -> Sensor:
     """A sensor of the pipeline or of an import.
 
     Raises:
-        TrainingError: there is none of that name.
+        TrainingError: no sensor has that name.
     """
     if name not in ALL:
         raise TrainingError(f"there is no sensor '{name}'; known: {', '.join(ALL)}")

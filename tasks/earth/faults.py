@@ -40,7 +40,7 @@ def fault(error: Exception, what: str, url: str) -> SceneError | UnreachableErro
 def version(url: str) -> str | None:
     """What a server says of the version of a file: its entity tag, time of change and length.
 
-    None where it says nothing, or gives no answer: then nobody can tell whether the file is as it was. Objects of a
+    None where it says nothing, or gives no answer: then whether the file has changed is unknown. Objects of a
     store that is not asked over HTTP are taken as they are named: their keys are those of finished products.
     """
     if not url.startswith("http"):

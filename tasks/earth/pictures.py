@@ -35,11 +35,11 @@ SIGNATURES: Mapping[bytes, str] = {
 DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG", "bmp": "BMP", "gif": "GIF"}
 """Format -> the one driver of GDAL it may be read with."""
 STRICT = {"GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE"}
-"""A JPEG that is damaged is otherwise filled up with grey, with a warning that nobody reads."""
+"""Otherwise the missing part of a damaged JPEG is filled with grey, and only a warning is logged."""
 _FAULTS = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError)
 """What Pillow raises over a file."""
 MAX_PIXELS = 180_000_000
-"""Of a picture other than a TIFF, as Pillow has it: a few bytes of them can stand for any number."""
+"""Of a picture other than a TIFF, as Pillow limits it: a few compressed bytes can expand to any number of pixels."""
 
 JPEG_NOISE = 8
 """Grey levels that JPEG's colour transform may put between three copies of one band."""
@@ -58,7 +58,7 @@ class DecodedImage:
     pixels: NDArray[Any]
     """(bands, H, W), in the type they are stored in."""
     converted: bool = False
-    """Whether its numbers were none of levels, as those of a palette are, and have been made so."""
+    """Whether its numbers were not levels, but those of a palette for example, and have been converted."""
 
 
 def beginning(source: Path | bytes) -> bytes:
@@ -70,7 +70,7 @@ def beginning(source: Path | bytes) -> bytes:
 
 
 def format_of(head: bytes) -> str | None:
-    """The format of a file by its first bytes; None if it is none that is known."""
+    """The format of a file by its first bytes; None if it is not a known one."""
     return next((name for signature, name in SIGNATURES.items() if head.startswith(signature)), None)
 
 
@@ -82,7 +82,7 @@ def decode(source: Path | bytes, thorough: bool = False) -> DecodedImage:
         thorough: whether to refuse a JPEG, too, whose middle is damaged, which costs a second reading of it.
 
     Raises:
-        PictureError: it is none, or cannot be read to its end.
+        PictureError: it is not a picture, or cannot be read to its end.
     """
     head = beginning(source)
     name = format_of(head)

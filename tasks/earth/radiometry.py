@@ -125,7 +125,7 @@ def check_plausible(physical: NDArray[np.float32], stored: Stored, unit: str, wh
     """Refuse what real ground cannot be: the sign of an offset applied twice, of a wrong scale or unit.
 
     Raises:
-        RadiometryError: the median is out of range, or a display value is none.
+        RadiometryError: the median is out of range, or a display value lies outside 0 to 255.
     """
     # The median: clouds, glint and corner reflectors go far beyond, on any scene.
     values = physical[np.isfinite(physical)]

@@ -147,7 +147,7 @@ class Sensor:
 
 
 WILL_DO_FOR = {"nir": "nir08"}
-"""Common name -> the one that will do where there is none: Landsat has the narrow near infrared only."""
+"""Common name -> a substitute where a sensor has no such band: Landsat has the narrow near infrared only."""
 _COPERNICUS = "Contains modified Copernicus Sentinel data {years}."
 
 SENTINEL_2 = Sensor(

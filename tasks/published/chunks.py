@@ -67,7 +67,7 @@ class ImportCounts:
     statistics: BandStatistics = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, counters ordered by name."""
+        """As JSON holds it, counters ordered by name."""
         counters = ("repaired", "rejected", "flagged")
         return vars(self) | {name: dict(sorted(vars(self)[name].items())) for name in counters}
 

@@ -182,7 +182,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise WeightsError(f"{path} is not there, and without it nobody knows what the weights are of") from error
+        raise WeightsError(f"{path} is not there, and without it the weights' architecture is unknown") from error
     except ValueError as error:
         raise WeightsError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):

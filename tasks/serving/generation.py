@@ -13,8 +13,8 @@ from transformers.cli.serving.utils import GenerateManager
 from tasks.serving.errors import BusyError, RequestError
 from tasks.vlm.answerer import Answerer
 
-PATIENCE = 0.25
-"""Seconds between two looks at whether the client is still there."""
+POLL_SECONDS = 0.25
+"""Seconds between two checks whether the client is still connected."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Generator:
         """A place in the queue.
 
         Raises:
-            BusyError: there is none.
+            BusyError: the queue is full.
         """
         if self._inside > self.waiting:
             raise BusyError(self._inside)
@@ -73,7 +73,7 @@ class Generator:
             inputs: of `Answerer.inputs`.
             sampling: how tokens are chosen.
             done: filled in with the counts and why the answer ended.
-            gone: whether nobody waits for the answer any more; generation is then given up.
+            gone: whether the client has disconnected; generation is then cancelled.
 
         Raises:
             RequestError: the model failed.
@@ -94,7 +94,7 @@ class Generator:
     async def _next(self, queue: "asyncio.Queue[Any]", gone: Callable[[], Awaitable[bool]]) -> Any:
         while True:
             try:
-                return await asyncio.wait_for(queue.get(), PATIENCE)
+                return await asyncio.wait_for(queue.get(), POLL_SECONDS)
             except TimeoutError:
                 if await gone():
                     return None

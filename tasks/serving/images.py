@@ -1,4 +1,4 @@
-"""Images of requests: opened for the model, or for people to look at."""
+"""Images of requests: opened for the model, or as quicklooks for people."""
 
 from typing import Any
 

@@ -168,8 +168,8 @@ function readable(answer) {
   });
 }
 async function ask(question) {
-  const shown = turns.flatMap((turn) => turn.images);
-  const turn = { question, images: images.filter((image) => !shown.includes(image)), answer: "", boxes: null, done: false };
+  const earlier = turns.flatMap((turn) => turn.images);
+  const turn = { question, images: images.filter((image) => !earlier.includes(image)), answer: "", boxes: null, done: false };
   const wrong = turn.images.find((image) => image.error);
   if (wrong) return complain(wrong.error.message);
   complain("");

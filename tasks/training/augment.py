@@ -1,4 +1,4 @@
-"""Images turned, mirrored and changed in brightness, so that a small data set is not learned by heart.
+"""Images turned, mirrored and changed in brightness, so that a small data set is not memorised.
 
 A view from above has no side that is up: all eight turns and mirrorings of it are as real as the one that was taken.
 Only where a conversation speaks of directions or draws boxes would they make its answers wrong; such images keep their
@@ -32,7 +32,7 @@ def is_oriented(sample: Sample) -> bool:
     return any(ORIENTED.search(text) for turn in sample.turns for text in turn)
 
 
-class Change:
+class Augmentation:
     """One drawing of turn, gain and shifts; all images of a sample are turned alike, as a question may compare them."""
 
     def __init__(self, params: AugmentParams, sample: Sample, seed: tuple[int, ...]) -> None:

@@ -16,7 +16,7 @@ from models.earthdial.prompt import IGNORED, Tokenizer
 from models.parts.band_groups import CHANNELS
 from models.parts.packing import positions, sample_ends
 from tasks.earth.display_sensors import known_sensor
-from tasks.training.augment import Change
+from tasks.training.augment import Augmentation
 from tasks.training.distributed import packs_of_process
 from tasks.training.packing import Ints
 from tasks.training.params import AugmentParams
@@ -142,7 +142,7 @@ class Data:
         tiles = [
             image
             for place, sample in enumerate(chosen)
-            for image in self.chips.images(sample, self._change(sample, seed, place))
+            for image in self.chips.images(sample, self._augmentation(sample, seed, place))
         ]
         images = batch_images(tiles)
         return Batch(
@@ -161,8 +161,8 @@ class Data:
             padding=padding,
         )
 
-    def _change(self, sample: Sample, seed: tuple[int, ...] | None, place: int) -> Change | None:
-        return Change(self.augment, sample, (*seed, place)) if self.augment and seed is not None else None
+    def _augmentation(self, sample: Sample, seed: tuple[int, ...] | None, place: int) -> Augmentation | None:
+        return Augmentation(self.augment, sample, (*seed, place)) if self.augment and seed is not None else None
 
 
 def groups_of(image: ImageRef) -> int:

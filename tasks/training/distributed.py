@@ -1,4 +1,4 @@
-"""Several processes that train one model: who they are, what they share, and how they agree.
+"""Several processes that train one model: their ranks, what is sharded or replicated, and how packs are dealt out.
 
 `torchrun` starts them; without it there is one. Each step's packs go round the processes by turns, so that the
 step is the same on any number of them. A process left without a pack runs one that counts zero, since all must
@@ -113,15 +113,15 @@ def share(
     checkpoint_every: int,
     compile: bool,
 ) -> Engine:
-    """Put a model on its device, made ready to be trained.
+    """Put a model on its device, wrapped for training.
 
     Args:
         model: the whole network, its parts trained or frozen already.
         world: who trains it.
         precision: of the forward pass, float32 or bfloat16; the weights stay float32.
         parallel: none, ddp or fsdp, as `train.common.parallel`.
-        checkpoint_every: layers of which one keeps its input only and is worked out again in the backward pass: 1 for
-            every layer, 0 for none.
+        checkpoint_every: one layer in so many keeps only its input and is recomputed in the backward pass: 1 for every
+            layer, 0 for none.
         compile: each layer by itself.
     """
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
@@ -144,7 +144,7 @@ def share(
 
 
 def checkpoint_activations(model: EarthDialForConditionalGeneration, every: int) -> None:
-    """Every so many-th layer keeps its input only, and is worked out again in the backward pass."""
+    """One layer in `every` keeps only its input and is recomputed in the backward pass."""
     # transformers 5.23 renamed the method and warns of the old name; 5.17 has the old one alone.
     network: Any = model
     name = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"

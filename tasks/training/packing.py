@@ -1,4 +1,4 @@
-"""Samples into packs: sequences filled to the brim, so that a step works on tokens and not on padding.
+"""Samples into packs: sequences filled as far as possible, so that a step works on tokens and not on padding.
 
 Best fit, the largest first, over windows of the shuffled samples. Within a window samples of one size are
 alike, and so are packs with the same room left: both are worked on as a class, not one by one, which is what

@@ -31,9 +31,9 @@ def measure_costs(
     Args:
         samples: of one split.
         cost: measures some of them.
-        folder: seen by all processes, emptied whenever samples or tokenizer are others.
+        folder: seen by all processes, emptied whenever samples or tokenizer change.
         name: of the split.
-        world: who shares the work; each process takes every so many-th chunk.
+        world: the processes that share the work; process r takes chunks r, r + size, ...
 
     Returns:
         Index of each sample that can be used, ascending; its costs (N, `COLUMNS`); the rejected ones.

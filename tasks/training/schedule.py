@@ -48,9 +48,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Pack as many epochs as the run needs."""
-        done, most = 0, math.inf if self.max_steps is None else self.max_steps * self.batch
+        done, max_packs = 0, math.inf if self.max_steps is None else self.max_steps * self.batch
         for number in range(math.ceil(self.epochs)):
-            if done >= most:
+            if done >= max_packs:
                 break
             packs = self._pack_epoch(number)
             done += min(len(packs), max(1, math.ceil(len(packs) * (self.epochs - number))))

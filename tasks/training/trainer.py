@@ -46,7 +46,7 @@ class StoppedError(TrainingError):
 
 @dataclass(frozen=True)
 class Setup:
-    """What a run is made of."""
+    """The model, data and parameters of a run."""
 
     model: EarthDialForConditionalGeneration
     train: Data
@@ -62,7 +62,7 @@ class Trainer:
     """Takes the steps of a run."""
 
     def __init__(self, setup: Setup) -> None:
-        """Freeze, adapt, share and, if there is a checkpoint, go on from it."""
+        """Freeze parts, add adapters, wrap for several processes and resume from a checkpoint if there is one."""
         self.setup, self.world = setup, setup.world
         setup.model.train_parts(list(setup.stage.trains))
         attend_within_samples(setup.model.model.language_model)

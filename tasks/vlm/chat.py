@@ -16,7 +16,7 @@ from tasks.vlm.images import dated
 from tasks.vlm.sensor_of_file import ImageError
 
 MARKED = re.compile(r"(?:<ref>(?P<ref>.*?)</ref>|(?P<before>[^<]*))\s*<box>(?P<box>.*?)</box>", re.DOTALL)
-"""A box and what it is of: `<ref>` before it, or else the words before it."""
+"""A box and its label: `<ref>` before it, or else the words before it."""
 LEADING_TAGS = re.compile(r"\s*(\[[^\]\s]+\])")
 
 

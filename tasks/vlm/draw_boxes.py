@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 OUTLINE = (255, 176, 0)
 EDGE = (20, 20, 20)
 MIN_SIDE = 512
-"""Side up to which a small picture is enlarged, pixel by pixel, so that outlines and labels can be read."""
+"""Side in pixels up to which a small picture is enlarged, so that outlines and labels can be read."""
 
 
 def draw(picture: NDArray[np.uint8], boxes: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Who one process is among those that share a run. torch is loaded only where there is somebody to speak to."""
+"""The rank of a process among those that share a run. torch is imported only where there are several."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING

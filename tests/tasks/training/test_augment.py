@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tasks.training.augment import Change, is_oriented, turned
+from tasks.training.augment import Augmentation, is_oriented, turned
 from tasks.training.params import AugmentParams
 from tasks.vlm.images import Image
 from tasks.vlm.samples import ImageRef, Sample
@@ -49,7 +49,9 @@ def test_an_image_whose_conversation_tells_of_sides_or_boxes_keeps_its_sides(que
     sample = sample_of(question, answer)
     assert is_oriented(sample)
     turns_only = AugmentParams(turns=True, gain=0, shift=0)
-    assert all(torch.equal(Change(turns_only, sample, (seed,))(image()).pixels, image().pixels) for seed in range(12))
+    assert all(
+        torch.equal(Augmentation(turns_only, sample, (seed,))(image()).pixels, image().pixels) for seed in range(12)
+    )
 
 
 @pytest.mark.parametrize("answer", ["water, forest", "yes", "between a quarter and a half", "Northumberland has 3"])
@@ -58,7 +60,7 @@ def test_other_conversations_do_not_hold_an_image_in_place(answer: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_image_and_another_seed_another() -> None:
-    first, again, other = (Change(EVERYTHING, PLAIN, seed)(image()).pixels for seed in ((1, 2), (1, 2), (1, 3)))
+    first, again, other = (Augmentation(EVERYTHING, PLAIN, seed)(image()).pixels for seed in ((1, 2), (1, 2), (1, 3)))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -66,11 +68,11 @@ def test_the_same_seed_gives_the_same_image_and_another_seed_another() -> None:
 def test_all_dates_of_a_sample_are_turned_alike() -> None:
     turns_only = AugmentParams(turns=True, gain=0, shift=0)
     for seed in range(8):
-        change = Change(turns_only, PLAIN, (seed,))
+        change = Augmentation(turns_only, PLAIN, (seed,))
         assert torch.equal(change(image()).pixels, change(image()).pixels)
 
 
 def test_planes_that_are_not_there_stay_zero() -> None:
-    changed = Change(EVERYTHING, PLAIN, (5,))(image()).pixels
+    changed = Augmentation(EVERYTHING, PLAIN, (5,))(image()).pixels
     assert not changed[-1, 2].any()
     assert changed[0].any()
