@@ -1,5 +1,6 @@
 """Code that changed between two runs: what it made is made again, what it did not make is left alone."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures import checkout
+from tests.tasks.pages import runs_on_disk
 
 RASTER = "tasks/earth/raster.py"
 CALIBRATE = '        return to_physical(values, valid, asset.stored, unit, f"scene'
@@ -143,3 +145,35 @@ def ran(root: Path) -> list[str]:
     """The stages that `dvc repro` runs."""
     lines = checkout.run(root, "dvc", "repro", "split").splitlines()
     return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+
+
+SCORES = """
+import json, sys
+from pathlib import Path
+from tasks.evaluation.metrics.score import ScoringSettings, score_file
+from tasks.pages.runs import Run
+from tasks.pages.scored_runs import scored
+
+path = Path(sys.argv[1])
+run = Run("A", "nwpu-vhr-10-refer", path, "grounding", "NWPU VHR-10", "rgb")
+shown = scored(run, path.parent / "cache").honest["f1@0.5"]
+print(json.dumps([shown, score_file(path, "grounding", ScoringSettings(form="earthdial"))["f1@0.5"]]))
+"""
+
+
+def test_the_board_shows_what_score_gives_after_the_geometry_of_boxes_has_changed(tmp_path: Path) -> None:
+    root = checkout.make(tmp_path / "checkout")
+    runs_on_disk.boxes(tmp_path)
+    path = tmp_path / "runs/A/nwpu-vhr-10-refer/predictions.parquet"
+
+    def scores() -> list[float]:
+        command = [sys.executable, "-c", SCORES, str(path)]
+        done = subprocess.run(command, cwd=root, env=checkout.environment(root), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        shown, given = json.loads(done.stdout.splitlines()[-1])
+        assert shown == given
+        return [shown]
+
+    before = scores()
+    checkout.edit(root / "tasks/dialogue/boxes.py", "    shared = shapely.area(", "    shared = 0.1 * shapely.area(")
+    assert scores() != before

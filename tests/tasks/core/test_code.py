@@ -1,5 +1,8 @@
 """What a module reaches: its imports, its data files and the versions it uses; nothing else changes the hash."""
 
+import shutil
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -145,3 +148,14 @@ def test_every_data_file_of_ours_is_reached_by_a_module_beside_or_above_it() -> 
         files = list(data_files(folder))
         asking = [path for path in folder.glob("*.py") if "__file__" in path.read_text()]
         assert not files or asking, f"{folder} holds {files[0].name}, but no module there asks for its place"
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12"])
+def test_every_supported_python_gives_the_same_hash(version: str) -> None:
+    other = shutil.which(f"python{version}")
+    if other is None or version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        pytest.skip(f"no other Python {version} on this machine")
+    script = "from tasks.core.code import closure; print(closure('tasks.core.code').hash)"
+    done = subprocess.run([other, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == closure("tasks.core.code").hash
