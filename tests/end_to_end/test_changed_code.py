@@ -155,9 +155,9 @@ from tasks.pages.runs import Run
 from tasks.pages.scored_runs import scored
 
 path = Path(sys.argv[1])
-run = Run("A", "nwpu-vhr-10-refer", path, "grounding", "NWPU VHR-10", "rgb")
+run = Run("A", "nwpu-vhr-10-refer", path, "detection", "NWPU VHR-10", "rgb")
 shown = scored(run, path.parent / "cache").honest["f1@0.5"]
-print(json.dumps([shown, score_file(path, "grounding", ScoringSettings(form="earthdial"))["f1@0.5"]]))
+print(json.dumps([shown, score_file(path, "detection", ScoringSettings(form="earthdial"))["f1@0.5"]]))
 """
 
 
