@@ -163,8 +163,10 @@ print(json.dumps([shown, score_file(path, "detection", ScoringSettings(form="ear
 
 def test_the_board_shows_what_score_gives_after_the_geometry_of_boxes_has_changed(tmp_path: Path) -> None:
     root = checkout.make(tmp_path / "checkout")
-    runs_on_disk.boxes(tmp_path)
-    path = tmp_path / "runs/A/nwpu-vhr-10-refer/predictions.parquet"
+    true = [f"[[{10 + 5 * n}, 20, {40 + 5 * n}, 60, 30]]" for n in range(6)]
+    near = [f"[[{10 + 5 * n}, 20, {40 + 5 * n}, 62, 30]]" for n in range(6)]
+    columns = {"id": [*map(str, range(6))], "question": ["[refer] ships"] * 6, "answer": near, "gt_bbox": true}
+    path = runs_on_disk.run(tmp_path, "A", "nwpu-vhr-10-refer", columns)
 
     def scores() -> list[float]:
         command = [sys.executable, "-c", SCORES, str(path)]
