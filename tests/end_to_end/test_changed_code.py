@@ -177,5 +177,5 @@ def test_the_board_shows_what_score_gives_after_the_geometry_of_boxes_has_change
         return [shown]
 
     before = scores()
-    checkout.edit(root / "tasks/dialogue/boxes.py", "    shared = shapely.area(", "    shared = 0.1 * shapely.area(")
+    checkout.edit(root / "tasks/dialogue/boxes.py", "unit * boxes[:, None, 2:4]", "unit * boxes[:, None, 2:4] ** 40")
     assert scores() != before
