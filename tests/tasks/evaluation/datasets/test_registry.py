@@ -13,7 +13,7 @@ from tasks.evaluation.datasets import registry
 from tasks.evaluation.datasets.adapters import ADAPTERS
 from tasks.evaluation.datasets.adapters.job import Job
 
-SHARED = Path(__file__).parents[2].parent / "shared"
+SHARED = Path(__file__).parents[4].parent / "shared"
 WANTED = (
     "aid", "ucm", "whu-rs19", "resisc45", "patternnet", "siri-whu", "bigearthnet", "so2sat-lcz42", "treesatai",
     "starcop", "uhi", "rsvqa-lr", "rsvqa-hr", "geochat-bench", "nwpu-vhr-10", "swimming-pool", "urban-tree-crown",

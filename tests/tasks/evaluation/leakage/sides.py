@@ -15,7 +15,7 @@ from rasterio.transform import from_origin
 
 from tasks.evaluation.datasets.samples import SCHEMA, BenchmarkSample, ImageRef
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 ASSETS = ROOT / "samples/assets"
 COLOUR = ("red", "green", "blue")
 

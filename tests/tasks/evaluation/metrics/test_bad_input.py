@@ -15,7 +15,7 @@ from tasks.evaluation.metrics.compare import compare
 from tasks.evaluation.metrics.predictions import LONGEST, LONGEST_TEXT, read
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 FAST = ScoringSettings(draws=50)
 GOOD = {"question": "?", "answer": "yes", "annotation": "yes", "vqa_type": "presence"}
 BOX = "[[0, 0, 10, 10, 0]]"

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.published_scores import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 SHARED = ROOT.parent / "shared/predictions"
 PAGE = ROOT / "docs/reference/published-scores.md"
 QUICK = ("classification/STARCOP_test", "change/LEVIR_MCI", "change/xBD_object_detection", "detection/ship_dataset_v0")

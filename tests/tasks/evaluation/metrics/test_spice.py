@@ -14,7 +14,7 @@ from tasks.core.errors import MissingInputError, SpiceError
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
 from tasks.evaluation.metrics.spice import JAR, NEW, PARSER, spice
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 needs_java = pytest.mark.skipif(
     not (shutil.which("java") and shutil.which("javac")), reason="no Java to build and run the stand-in with"
 )

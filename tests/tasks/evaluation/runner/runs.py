@@ -17,7 +17,7 @@ from tasks.evaluation.datasets.samples import SCHEMA, BenchmarkSample, ImageRef
 from tests.fixtures.tiny_checkpoint import TAUGHT, write_checkpoint
 from tests.tasks.evaluation.datasets.files import picture, write_json
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 TAUGHT_PICTURES = (
     *TAUGHT,
     ("[hr_rgb_0.5] <image>\n Is it rural? Answer the question using a single word.", "yes"),
