@@ -8,12 +8,13 @@ from typing import Literal
 import cyclopts
 from rich.markup import escape
 
-from tasks import instruct, weights
 from tasks.commands.bench import app as bench
 from tasks.commands.board import board
 from tasks.commands.evaluate import evaluate
+from tasks.commands.import_ import app as import_
 from tasks.commands.leakage import leakage
 from tasks.commands.score import score
+from tasks.commands.weights import app as weights
 from tasks.core import log, paths
 from tasks.core.errors import EarthloomError, MissingInputError
 
@@ -22,8 +23,8 @@ app = cyclopts.App(
     help="Satellite scenes in through STAC; a versioned instruction dataset, a trained model and its report out.",
     version="0.1.0",
 )
-app.command(weights.app)
-app.command(instruct.app)
+app.command(weights)
+app.command(import_)
 app.command(evaluate)
 app.command(score)
 app.command(leakage)
