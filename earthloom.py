@@ -8,7 +8,7 @@ from typing import Literal
 import cyclopts
 from rich.markup import escape
 
-from tasks import instruct, weights
+from tasks.commands import import_, weights
 from tasks.commands.bench import app as bench
 from tasks.commands.board import board
 from tasks.commands.evaluate import evaluate
@@ -23,7 +23,7 @@ app = cyclopts.App(
     version="0.1.0",
 )
 app.command(weights.app)
-app.command(instruct.app)
+app.command(import_.app)
 app.command(evaluate)
 app.command(score)
 app.command(leakage)
