@@ -120,6 +120,12 @@ def test_a_program_that_is_started_by_its_name_is_reached(tree: Path, edit: Call
     assert "tasks.core.tables" in closure("tasks.split", tree).modules
 
 
+@pytest.mark.parametrize("asked", ['find_spec("numpy")', 'files("numpy")', 'import_module("numpy.linalg")'])
+def test_a_package_that_is_found_by_its_name_is_reached(tree: Path, edit: Callable, asked: str) -> None:
+    edit("tasks/split.py", "SIZE = 4", f"SIZE = {asked}")
+    assert set(closure("tasks.split", tree).packages) == {"numpy"}
+
+
 def test_an_import_whose_name_only_the_run_would_tell_is_refused_by_its_line(tree: Path, edit: Callable) -> None:
     edit("tasks/core/raster.py", "SCALE = 2", "import importlib\nSCALE = importlib.import_module(NAME).SCALE")
     with pytest.raises(CodeError, match=r"raster\.py, line \d: `importlib\.import_module\(NAME\)`"):
