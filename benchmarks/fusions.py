@@ -40,14 +40,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--kinds", nargs="+", default=["attention", "mosaic", "mean", "max"])
     parser.add_argument("--json", type=Path, help="write the figures here too")
-    told = parser.parse_args()
-    need(told.data, "train/2/model.safetensors")
+    options = parser.parse_args()
+    need(options.data, "train/2/model.safetensors")
     console = Console()
     rows = []
-    for kind in told.kinds:
-        for seed in range(told.seeds):
+    for kind in options.kinds:
+        for seed in range(options.seeds):
             asked = trained_and_asked(
-                told.data, ("3",), partial(change, kind, seed), partial(stages_before, told.data)
+                options.data, ("3",), partial(change, kind, seed), partial(stages_before, options.data)
             )[0]
             rows.append(asked.with_columns(fusion=pl.lit(kind), seed=pl.lit(seed)))
             console.print(f"{kind}, seed {seed}: {rows[-1].filter(modality='ms')['correct'].mean():.3f}")
@@ -56,7 +56,7 @@ def main() -> None:
         "fusion", "multispectral", "95 % over chips", "sd over seeds", "no image", "majority", "same in RGB", "n"
     )
     figures = []
-    for kind in told.kinds:
+    for kind in options.kinds:
         ms = frame.filter(fusion=kind, modality="ms")
         rgb = frame.filter(fusion=kind, modality="rgb").filter(
             pl.col("image_id").is_in(ms["image_id"].unique().to_list())
@@ -72,7 +72,7 @@ def main() -> None:
             BLIND.key: ms[BLIND.mark_column].mean(),
             "majority": ms["majority_correct"].mean(),
             "rgb": rgb["correct"].mean(),
-            "questions": ms.height // told.seeds,
+            "questions": ms.height // options.seeds,
             "chips": ms["image_id"].n_unique(),
         }
         figures.append(figure)
@@ -81,11 +81,11 @@ def main() -> None:
             f"{figure['accuracy']:.3f}",
             f"{low:.3f} to {high:.3f}",
             *(f"{figure[name]:.3f}" for name in ("sd", BLIND.key, "majority", "rgb")),
-            f"{figure['questions']} on {figure['chips']} chips, {told.seeds} seeds",
+            f"{figure['questions']} on {figure['chips']} chips, {options.seeds} seeds",
         )
     console.print(table)
-    if told.json:
-        told.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

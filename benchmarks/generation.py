@@ -52,30 +52,31 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
-    told = parser.parse_args()
-    torch.set_num_threads(told.threads)
-    model = random_model(told.preset, told.device, getattr(torch, told.dtype))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    model = random_model(options.preset, options.device, getattr(torch, options.dtype))
     with torch.no_grad():
         model.lm_head.weight[[END, FILL]] = 0  # never the likeliest
-    prompts = random_prompts(model, told.questions, told.longest)
+    prompts = random_prompts(model, options.questions, options.longest)
 
-    usage = Usage(told.slots)
+    usage = Usage(options.slots)
     began = time.perf_counter()
-    together = {done.number: done.ids for done in answer_all(model, prompts, told.slots, usage)}
+    together = {done.number: done.ids for done in answer_all(model, prompts, options.slots, usage)}
     ours = time.perf_counter() - began
     began = time.perf_counter()
-    alone = [generate(model, [prompt.ids], dict(prompt.images), prompt.longest)[0] for prompt in prompts]
+    alone = [generate(model, [prompt.ids], dict(prompt.images), prompt.max_new_tokens)[0] for prompt in prompts]
     theirs = time.perf_counter() - began
 
     lengths = sorted(map(len, alone))
     quarter = len(lengths) // 4
     same = sum(together[number] == ids for number, ids in enumerate(alone))
-    print(f"preset {told.preset}, {told.dtype} on {told.device}, {told.threads} threads: {told.questions} questions")
+    where = f"{options.dtype} on {options.device}, {options.threads} threads"
+    print(f"preset {options.preset}, {where}: {options.questions} questions")
     print(f"answers of {lengths[0]} to {lengths[-1]} tokens, quartiles {lengths[quarter :: quarter or 1][:3]}")
-    print(f"{told.slots} slots busy {usage.busy:.1%}, the last questions included; {usage.steps} steps")
-    rates = f"together {told.questions / ours:.2f} questions/s, one by one {told.questions / theirs:.2f}"
+    print(f"{options.slots} slots busy {usage.busy:.1%}, the last questions included; {usage.steps} steps")
+    rates = f"together {options.questions / ours:.2f} questions/s, one by one {options.questions / theirs:.2f}"
     print(f"{rates}: {theirs / ours:.2f} x")
-    print(f"equal answers: {same} of {told.questions}")
+    print(f"equal answers: {same} of {options.questions}")
 
 
 if __name__ == "__main__":

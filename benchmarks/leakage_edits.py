@@ -94,25 +94,25 @@ def chips(data: Path) -> list[tuple[NDArray[np.float32], tuple[str, ...], Pictur
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=Path("data"))
-    told = chips(parser.parse_args().data)
-    known = perceptual_hash.frequencies(np.stack([perceptual_hash.luminance(picture) for _, _, picture in told]))
+    images = chips(parser.parse_args().data)
+    known = perceptual_hash.frequencies(np.stack([perceptual_hash.luminance(picture) for _, _, picture in images]))
     coarse, fine = perceptual_hash.perceptual(
         perceptual_hash.oriented(known).reshape(-1, perceptual_hash.FINE, perceptual_hash.FINE)
     )
-    own = np.arange(len(told))
+    own = np.arange(len(images))
 
     def report(name: str, reduced: list[NDArray[np.float32]]) -> None:
         one, other = perceptual_hash.perceptual(perceptual_hash.frequencies(np.stack(reduced)))
         near = np.bitwise_count(one[:, None] ^ coarse) <= COARSE
         near &= np.bitwise_count(other[:, None] ^ fine).sum(-1) <= FINE
-        by_image = near.reshape(len(told), len(told), -1).any(-1)
+        by_image = near.reshape(len(images), len(images), -1).any(-1)
         wrong = int(by_image.sum() - by_image[own, own].sum())
         print(f"{name:28}{100 * by_image[own, own].mean():6.1f} % found, {wrong} others taken for one")
 
-    print(f"{len(told)} chips")
-    report("reflectance to 8 bits", [perceptual_hash.luminance(pixels, bands) for pixels, bands, _ in told])
+    print(f"{len(images)} chips")
+    report("reflectance to 8 bits", [perceptual_hash.luminance(pixels, bands) for pixels, bands, _ in images])
     for name, change in CHANGES.items():
-        report(name, [perceptual_hash.luminance(change(picture)) for _, _, picture in told])
+        report(name, [perceptual_hash.luminance(change(picture)) for _, _, picture in images])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Perceptual hashes of 1,000,000 training images against 10,000 of a benchmark in eight positions each.
 
 `python -m benchmarks.leakage_search` prints the seconds of the tables, those of comparing every pair (measured on a
-share of the queries, told as such), and their ratio. With `--texts` also texts a second through the MinHash index.
+share of the queries, listed as such), and their ratio. With `--texts` also texts a second through the MinHash index.
 """
 
 import random
@@ -40,11 +40,11 @@ def images() -> None:
 def texts() -> None:
     rng = random.Random(0)
     words = [f"word{number}" for number in range(5000)]
-    told = [" ".join(rng.choices(words, k=14)) for _ in range(30_000)]
-    index = TextIndex(told[:10_000])
+    texts = [" ".join(rng.choices(words, k=14)) for _ in range(30_000)]
+    index = TextIndex(texts[:10_000])
     start = time.perf_counter()
     for at in range(10_000, 30_000, 4096):
-        index.within(told[at : at + 4096])
+        index.within(texts[at : at + 4096])
     print(f"texts: {20_000 / (time.perf_counter() - start):,.0f} a second against 10,000")
 
 

@@ -64,18 +64,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=300_000)
     parser.add_argument("--reads", type=int, default=20_000)
-    told = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mixture-") as temporary:
         table, copy = Path(temporary) / "train.parquet", Path(temporary) / "train.arrow"
-        tables.write_stream(rows(told.samples), SCHEMA, table)
+        tables.write_stream(rows(options.samples), SCHEMA, table)
         tables.mapped(table, copy)  # written once, by one process
         before = anonymous()
         mapped = read_samples(table, copy)
-        order = np.random.default_rng(1).integers(0, len(mapped), told.reads)
+        order = np.random.default_rng(1).integers(0, len(mapped), options.reads)
         began = time.perf_counter()
         for number in order:
             mapped[int(number)]
-        speed = told.reads / (time.perf_counter() - began)
+        speed = options.reads / (time.perf_counter() - began)
         ours = max(anonymous() - before, 0.1)
         before = anonymous()
         held = list(mapped)

@@ -39,16 +39,16 @@ def realistic(count: int, multispectral: float = 0.0, seed: int = 0) -> tuple[In
     return tiles * TILE_TOKENS + text, tiles * groups
 
 
-def best_fit(order: Ints, lengths: Ints, groups: Ints) -> int:
+def best_fit(indices: Ints, lengths: Ints, groups: Ints) -> int:
     """Ours; the number of packs."""
-    return len(pack(order, lengths, groups, LENGTH, GROUPS, [0]))
+    return len(pack(indices, lengths, groups, LENGTH, GROUPS, [0]))
 
 
-def knapsack(order: Ints, lengths: Ints, groups: Ints) -> int:
+def knapsack(indices: Ints, lengths: Ints, groups: Ints) -> int:
     """nanoVLM's way; the number of packs."""
     count = 0
-    for start in range(0, len(order), QUEUE):
-        queue = [(int(lengths[index]), int(groups[index]), int(index)) for index in order[start : start + QUEUE]]
+    for start in range(0, len(indices), QUEUE):
+        queue = [(int(lengths[index]), int(groups[index]), int(index)) for index in indices[start : start + QUEUE]]
         packs = int(sum(length for length, _, _ in queue) / LENGTH * SLACK)
         heap = [(0, number, 0) for number in range(max(1, packs))]
         contents: list[list[int]] = [[] for _ in heap]
@@ -64,11 +64,11 @@ def knapsack(order: Ints, lengths: Ints, groups: Ints) -> int:
     return count
 
 
-def measure(packer: Callable[[Ints, Ints, Ints], int], lengths: Ints, groups: Ints) -> tuple[float, float]:
+def time_packer(packer: Callable[[Ints, Ints, Ints], int], lengths: Ints, groups: Ints) -> tuple[float, float]:
     """(samples a second, fill)."""
-    order = np.random.default_rng(1).permutation(len(lengths))
+    indices = np.random.default_rng(1).permutation(len(lengths))
     began = time.perf_counter()
-    count = packer(order, lengths, groups)
+    count = packer(indices, lengths, groups)
     return len(lengths) / (time.perf_counter() - began), float(lengths.sum() / (count * LENGTH))
 
 
@@ -80,10 +80,10 @@ def main() -> None:
     print(f"{'12-band':>8} {'best fit':>24} {'greedy knapsack':>24} {'ratio':>6}")
     for share in (0.0, 0.3, 1.0):
         lengths, groups = realistic(count, share)
-        ours, fill = measure(best_fit, lengths, groups)
-        theirs, peer_fill = measure(knapsack, lengths, groups)
-        told = f"{ours:>13,.0f}/s {fill:.4f} {theirs:>16,.0f}/s {peer_fill:.4f} {ours / theirs:>6.1f}"
-        print(f"{share:>8.0%} {told}")
+        ours, fill = time_packer(best_fit, lengths, groups)
+        theirs, peer_fill = time_packer(knapsack, lengths, groups)
+        columns = f"{ours:>13,.0f}/s {fill:.4f} {theirs:>16,.0f}/s {peer_fill:.4f} {ours / theirs:>6.1f}"
+        print(f"{share:>8.0%} {columns}")
 
 
 if __name__ == "__main__":

@@ -86,15 +86,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
-    told = parser.parse_args()
-    need(told.data, "mixture/3/train.parquet")
-    folds = folds_of(told.data)
+    options = parser.parse_args()
+    need(options.data, "mixture/3/train.parquet")
+    folds = folds_of(options.data)
     table = Table("recipe", "accuracy", "95 % over chips", "no image", "majority", "loss of answers", "questions")
-    for name in told.recipes:
+    for name in options.recipes:
         frames, losses = [], []
-        for fold in told.folds:
+        for fold in options.folds:
             answers, loss = trained_and_asked(
-                told.data, STAGES, partial(put, RECIPES[name]), partial(deal, told.data, folds, fold)
+                options.data, STAGES, partial(put, RECIPES[name]), partial(deal, options.data, folds, fold)
             )
             frames.append(answers)
             losses.append(loss)

@@ -1,7 +1,7 @@
 """How fast answers are scored: `python -m benchmarks.scoring`.
 
 A million questions and a hundred thousand boxes, from the file on disk to the whole honest table with intervals and
-controls, on one thread. Beside each, the plain way on a part of the same rows: EarthDial's loop, which tokenises
+controls, on one thread. Beside each, the usual way on a part of the same rows: EarthDial's loop, which tokenises
 every answer, and an IoU matrix with an assignment for every image.
 """
 
@@ -32,7 +32,7 @@ QUESTIONS = 1_000_000
 BOXES = 100_000
 PER_IMAGE = 10
 PART = 20
-"""The plain way does one row of this many; its time is multiplied."""
+"""The usual way does one row of this many; its time is multiplied."""
 TYPES = {"presence": ["yes", "no"], "comp": ["yes", "no"], "rural_urban": ["rural", "urban"], "count": None}
 
 
@@ -42,8 +42,8 @@ def questions(path: Path, rng: np.random.Generator) -> None:
     marks = rng.integers(0, 2, (QUESTIONS, 2))
     with path.open("w") as file:
         for row, kind in enumerate(kinds):
-            told = TYPES[kind]
-            truth, answer = counts[row] if told is None else (told[marks[row, 0]], told[marks[row, 1]])
+            names = TYPES[kind]
+            truth, answer = counts[row] if names is None else (names[marks[row, 0]], names[marks[row, 1]])
             line = {"id": str(row), "question": f"How many or is there any? {row}", "vqa_type": str(kind)}
             file.write(json.dumps(line | {"answer": str(answer), "annotation": str(truth)}) + "\n")
 
@@ -93,12 +93,14 @@ def seconds(work: Callable[..., object], *arguments: object) -> float:
     return time.process_time() - start
 
 
-def compare(path: Path, task: Task, count: int, ours: Callable[[Path], None], plain: Callable[[Path], None]) -> None:
+def compare(
+    path: Path, task: Task, count: int, ours: Callable[[Path], None], reference: Callable[[Path], None]
+) -> None:
     for protocol in PROTOCOLS:
         took = seconds(score_file, path, task, ScoringSettings(protocol))
         print(f"{task}: {count:,} {protocol}, file to table with intervals and controls, in {took:.1f} s")
-    fast, slow = seconds(ours, path), seconds(plain, path) * PART
-    print(f"{task}: the same metrics alone {fast:.1f} s, the plain way {slow:.1f} s: {slow / fast:.1f} times as fast")
+    fast, slow = seconds(ours, path), seconds(reference, path) * PART
+    print(f"{task}: the same metrics alone {fast:.1f} s, the usual way {slow:.1f} s: {slow / fast:.1f} times as fast")
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ from tasks.vlm.samples import SCHEMA
 SPLITS = ("train", "val", "test")
 
 
-class RecipeParams(Section):
+class MixtureRecipe(Section):
     """`mixture.stage1` to `stage3`: times an epoch sees each conversation, by modality and sensor."""
 
     weights: dict[Modality, dict[str, float]] = Field(
@@ -43,7 +43,7 @@ class RecipeParams(Section):
     )
 
     @model_validator(mode="after")
-    def _names_real_sensors(self) -> "RecipeParams":
+    def _names_real_sensors(self) -> "MixtureRecipe":
         for modality, sensors in self.weights.items():
             for sensor, weight in sensors.items():
                 if sensor not in SENSORS:
@@ -58,9 +58,9 @@ class RecipeParams(Section):
 class MixtureParams(Section):
     """`mixture:` in params.yaml."""
 
-    stage1: RecipeParams
-    stage2: RecipeParams
-    stage3: RecipeParams
+    stage1: MixtureRecipe
+    stage2: MixtureRecipe
+    stage3: MixtureRecipe
 
 
 def repeats(sample_id: str, weight: float) -> int:
@@ -101,7 +101,7 @@ def rows_of(sensor: str, part: str, modalities: dict[Modality, float]) -> Iterat
             }
 
 
-def mix(recipe: RecipeParams, sensors: Iterable[str], parts: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+def mix(recipe: MixtureRecipe, sensors: Iterable[str], parts: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """Rows of each split, sorted by sample. Val and test take every conversation once, whatever its
     weight.
     """
@@ -131,14 +131,14 @@ def imported_rows(sets: Mapping[str, float]) -> Iterator[dict[str, Any]]:
 
 def imported_statistics(sets: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Statistics of every sensor of imported data sets together, in the layout of stage `stats`, by sensor."""
-    told: dict[str, dict[str, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
+    statistics: dict[str, dict[str, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
     for name in sets:
         stats = read_json(statistics_of(paths.imported(name)))
         for band in stats["bands"]:
-            told[stats["sensor"]][band["name"]].append((band["count"], band["mean"], band["std"]))
+            statistics[stats["sensor"]][band["name"]].append((band["count"], band["mean"], band["std"]))
     return {
         sensor: {"sensor": sensor, "bands": [_together(name, np.array(parts)) for name, parts in bands.items()]}
-        for sensor, bands in told.items()
+        for sensor, bands in statistics.items()
     }
 
 
@@ -163,13 +163,13 @@ def write_imported_statistics(stage: str, enabled: Iterable[str]) -> None:
 
 def run(stage: str) -> Summary:
     """Mix what one training stage sees."""
-    recipe = load(RecipeParams, f"mixture.stage{stage}")
+    recipe = load(MixtureRecipe, f"mixture.stage{stage}")
     values = read_params()
     rows = mix(recipe, values["sensors"]["enabled"], values["grid"]["parts"])
     write_imported_statistics(stage, values["sensors"]["enabled"])
-    told = {"train": chain(rows["train"], imported_rows(recipe.imported)), "val": rows["val"], "test": rows["test"]}
+    streams = {"train": chain(rows["train"], imported_rows(recipe.imported)), "val": rows["val"], "test": rows["test"]}
     out = {name: paths.mixture(stage) / f"{name}.parquet" for name in SPLITS}
-    written = {name: tables.write_stream(told[name], SCHEMA, out[name]) for name in SPLITS}
+    written = {name: tables.write_stream(streams[name], SCHEMA, out[name]) for name in SPLITS}
     if not written["train"]:
         raise EmptyStageError(
             f"stage {stage} has no training sample; its recipe asks for "

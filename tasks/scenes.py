@@ -1,7 +1,7 @@
 """Stage `scenes`: search the catalog per sensor, area, time and cloud, and freeze what was found.
 
-Later stages read the frozen list only, so that a rebuild next year sees the same scenes. Label sources that touch
-the scenes, and the scenes' thumbnails, are frozen beside them. Zero scenes is an error that names the condition
+Later stages read the recorded list only, so that a rebuild next year sees the same scenes. Label sources that touch
+the scenes, and the scenes' thumbnails, are recorded beside them. Zero scenes is an error that names the condition
 that emptied the search.
 """
 

@@ -45,7 +45,7 @@ def from_ordered_bits(bits: int) -> float:
 
 
 @dataclass
-class Moments:
+class RunningStatistics:
     """First pass over one band: count, mean, sum of squared distances, bounds, and counts of the upper 16
     bits.
     """
@@ -90,12 +90,12 @@ class Distribution:
     lower: dict[int, NDArray[np.int64]]
 
     @classmethod
-    def after(cls, moments: Moments, bins: int) -> "Distribution":
+    def after(cls, statistics: RunningStatistics, bins: int) -> "Distribution":
         """An empty one, for the bounds and percentile places that the first pass found."""
-        high = moments.high if moments.high > moments.low else moments.low + 1
-        wanted = {percent: moments.place(percent) for percent in PERCENTILES}
+        high = statistics.high if statistics.high > statistics.low else statistics.low + 1
+        wanted = {percent: statistics.place(percent) for percent in PERCENTILES}
         lower = {upper: np.zeros(1 << 16, dtype=np.int64) for upper, _ in wanted.values()}
-        return cls(np.linspace(moments.low, high, bins + 1), wanted, np.zeros(bins, dtype=np.int64), lower)
+        return cls(np.linspace(statistics.low, high, bins + 1), wanted, np.zeros(bins, dtype=np.int64), lower)
 
     def add(self, values: Plane) -> None:
         """Take in finite values."""
@@ -131,51 +131,51 @@ def planes_of(content: bytes, sensor: Sensor) -> dict[str, Plane]:
     return {name: plane[np.isfinite(plane)] for name, plane in zip(names, stack, strict=True)}
 
 
-def measure(sensor: str, bins: int) -> dict[str, Any]:
+def band_statistics(sensor: str, bins: int) -> dict[str, Any]:
     """What stage `stats` writes about one sensor.
 
     Raises:
         EmptyStageError: no chip of the sensor is on the training side, or a band has no valid pixel there.
     """
-    moments: dict[str, Moments] = {}
+    statistics: dict[str, RunningStatistics] = {}
     chips = 0
     for planes in training_chips(sensor):
         chips += 1
         for name, values in planes.items():
-            moments.setdefault(name, Moments()).add(values)
-    empty = [name for name, band in moments.items() if not band.count]
+            statistics.setdefault(name, RunningStatistics()).add(values)
+    empty = [name for name, band in statistics.items() if not band.count]
     if not chips or empty:
         what = f"no valid pixel in {', '.join(empty)}" if chips else "no chip"
         raise EmptyStageError(
             f"{sensor} has {what} on the training side of {paths.split() / 'assignment.parquet'}; "
             "add scenes, or change split.seed in params.yaml"
         )
-    spread = {name: Distribution.after(band, bins) for name, band in moments.items()}
+    distributions = {name: Distribution.after(band, bins) for name, band in statistics.items()}
     for planes in training_chips(sensor):
         for name, values in planes.items():
-            spread[name].add(values)
-    order = [name for name in SENSORS[sensor].plane_names if name in moments]
-    bands = [describe(name, moments[name], spread[name]) for name in order]
+            distributions[name].add(values)
+    names = [name for name in SENSORS[sensor].plane_names if name in statistics]
+    bands = [describe(name, statistics[name], distributions[name]) for name in names]
     return {"sensor": sensor, "unit": SENSORS[sensor].unit, "split": "train", "chips": chips, "bands": bands}
 
 
-def describe(name: str, moments: Moments, spread: Distribution) -> dict[str, Any]:
+def describe(name: str, statistics: RunningStatistics, distribution: Distribution) -> dict[str, Any]:
     """One band as it stands in the JSON; values in the unit of the sensor."""
     return {
         "name": name,
-        "count": moments.count,
-        "mean": moments.mean,
-        "std": float(np.sqrt(moments.squares / moments.count)),
-        "min": moments.low,
-        "max": moments.high,
-        **{f"p{percent:02d}": spread.percentile(percent) for percent in PERCENTILES},
-        "histogram": {"edges": spread.edges.tolist(), "counts": spread.counts.tolist()},
+        "count": statistics.count,
+        "mean": statistics.mean,
+        "std": float(np.sqrt(statistics.squares / statistics.count)),
+        "min": statistics.low,
+        "max": statistics.high,
+        **{f"p{percent:02d}": distribution.percentile(percent) for percent in PERCENTILES},
+        "histogram": {"edges": distribution.edges.tolist(), "counts": distribution.counts.tolist()},
     }
 
 
 def run(sensor: str) -> Summary:
     """Measure the training chips of one sensor."""
-    stats = measure(sensor, load(StatsParams, "stats").bins)
+    stats = band_statistics(sensor, load(StatsParams, "stats").bins)
     write_json(paths.stats(sensor), stats)
     return {"chips": stats["chips"], "bands": len(stats["bands"])}
 

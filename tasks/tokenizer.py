@@ -61,8 +61,8 @@ def train(texts: Iterable[str], params: TokenizerParams) -> "Tokenizer":
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    told = list(texts)
-    if not told:
+    corpus = list(texts)
+    if not corpus:
         raise EmptyStageError("no conversation is about a training chip; see data/qa and data/split")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -78,7 +78,7 @@ def train(texts: Iterable[str], params: TokenizerParams) -> "Tokenizer":
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([SYSTEM, SYSTEM, *told], trainer)
+    tokenizer.train_from_iterator([SYSTEM, SYSTEM, *corpus], trainer)
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in words])
     check_single([*CONTROL_TOKENS, *words], tokenizer)
     return tokenizer

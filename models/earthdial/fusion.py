@@ -8,10 +8,11 @@ learns is added to it.
 Shapes:  N groups of all tiles, T tiles, K groups of the largest tile, P patches of a tile, C channels, h heads
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from models.earthdial.mosaic import mosaic_of_tiles
 from models.parts.band_groups import CHANNELS, gather_groups
 
 KINDS = ("attention", "mosaic", "mean", "max")
@@ -21,7 +22,7 @@ WAVELENGTHS = (0.4, 100_000.0)
 radar.
 """
 DATE_OCTAVES = 12
-LONGEST_PERIOD = 16 * 365.25
+MAX_PERIOD = 16 * 365.25
 """Days. The periods halve from here to three days, so that one of them is the year."""
 DESCRIPTION = CHANNELS * (2 * FREQUENCIES + 1) + 2 * DATE_OCTAVES
 """Numbers that describe a group: sines and cosines of each wavelength, whether the band is there, and the date."""
@@ -55,9 +56,9 @@ class GroupEmbedding(nn.Module):
         wave = torch.where(known, wavelengths_N3.float(), 1.0).clamp(*WAVELENGTHS)
         angle = self._angles((wave.log() - low) / (high - low) * torch.pi, FREQUENCIES)
         there = band_mask_N3[..., None].float()
-        told = there * known[..., None]
-        waves = torch.cat([angle.sin() * told, angle.cos() * told, there], dim=-1).flatten(1)
-        phase = self._angles(days_N.float() / LONGEST_PERIOD * 2 * torch.pi, DATE_OCTAVES)
+        usable = there * known[..., None]
+        waves = torch.cat([angle.sin() * usable, angle.cos() * usable, there], dim=-1).flatten(1)
+        phase = self._angles(days_N.float() / MAX_PERIOD * 2 * torch.pi, DATE_OCTAVES)
         description = torch.cat([waves, phase.sin(), phase.cos()], dim=-1)
         embedding: Tensor = self.out(nn.functional.gelu(self.up(description.to(dtype))))
         return embedding
@@ -139,22 +140,60 @@ class BandGroupFusion(nn.Module):
         tiles = several_T.nonzero()[:, 0] if there_TK.shape[1] > 1 else torch.zeros(1, dtype=torch.long, device=device)
         there_MK = there_TK[tiles]
         groups = order_TK1[tiles, :, 0][there_MK]
-        told = self.norm(features_NPC[groups])
-        told = told + self.embedding(waves[groups], mask[groups], days[groups], told.dtype)[:, None]
-        learned = self.out(self._attend(told, there_MK)) * several_T[tiles, None, None]
+        described_GPC = self.norm(features_NPC[groups])
+        described_GPC = (
+            described_GPC + self.embedding(waves[groups], mask[groups], days[groups], described_GPC.dtype)[:, None]
+        )
+        learned = self.out(self._attend(described_GPC, there_MK)) * several_T[tiles, None, None]
         return first_TPC.index_add(0, tiles, learned.to(first_TPC.dtype))
 
-    def _attend(self, told_GPC: Tensor, there_MK: Tensor) -> Tensor:
+    def _attend(self, described_GPC: Tensor, there_MK: Tensor) -> Tensor:
         """At each location the first group asks all groups of its tile: (G, P, C) of M tiles -> (M, P, C)."""
-        _, P, C = told_GPC.shape
-        key_value_GP2C = self.key_value(told_GPC)
+        _, P, C = described_GPC.shape
+        key_value_GP2C = self.key_value(described_GPC)
         packed_MKP2C = key_value_GP2C.new_zeros(*there_MK.shape, P, 2 * C)
         packed_MKP2C = packed_MKP2C.masked_scatter(there_MK[..., None, None], key_value_GP2C)
         key, value = packed_MKP2C.chunk(2, dim=-1)
         starts = there_MK.sum(1).cumsum(0) - there_MK.sum(1)
         heads = (self.heads, C // self.heads)
-        query = self.query(told_GPC[starts])[:, None]
+        query = self.query(described_GPC[starts])[:, None]
         score_MKPh = (query * key).reshape(*key.shape[:-1], *heads).sum(-1) * heads[1] ** -0.5
         weight = score_MKPh.masked_fill(~there_MK[..., None, None], -torch.inf).softmax(1)
         attended: Tensor = (weight[..., None] * value.reshape(*value.shape[:-1], *heads)).sum(1).flatten(-2)
         return attended
+
+
+def mosaic(groups_TKPC: Tensor) -> Tensor:
+    """The fusion that the published weights were trained with: (T, K, P, C) -> (T, P, C); one group passes unchanged.
+
+    EarthDial takes the P x C matrix of tokens and features of each group for a picture, shrinks it bilinearly and lays
+    the groups out in ceil(sqrt(K)) rows (spec, section 1.6). Places and channels are mixed by that, and where the last
+    row is short, a part of the picture stays zero. It is here for the published weights and to be compared with.
+    """
+    T, K, P, C = groups_TKPC.shape
+    rows = math.ceil(math.sqrt(K))
+    columns = math.ceil(K / rows)
+    heights, widths = share(P, rows), share(C, columns)
+    picture = groups_TKPC.new_zeros(T, P, C)
+    for index in range(K):
+        row, column = divmod(index, columns)
+        size = (heights[row], widths[column])
+        top, left = sum(heights[:row]), sum(widths[:column])
+        small = nn.functional.interpolate(groups_TKPC[:, index, None], size=size, mode="bilinear", align_corners=False)
+        picture[:, top : top + size[0], left : left + size[1]] = small[:, 0]
+    return picture
+
+
+def share(length: int, parts: int) -> list[int]:
+    """`length` cut into `parts`; the first ones are longer by one where it does not divide."""
+    return [length // parts + (part < length % parts) for part in range(parts)]
+
+
+def mosaic_of_tiles(packed_TKPC: Tensor, mask_TK: Tensor) -> Tensor:
+    """Tiles of different numbers of groups: (T, K, P, C) and True where a group is there -> (T, P, C)."""
+    counts_T = mask_TK.sum(1)
+    out = torch.empty_like(packed_TKPC[:, 0])
+    for count in sorted(set(counts_T.tolist())):
+        tiles = (counts_T == count).nonzero()[:, 0]
+        out = out.index_copy(0, tiles, mosaic(packed_TKPC[tiles, :count]))
+    return out

@@ -1,5 +1,5 @@
 """Greedy answers: for a batch of prompts, each padded on its left so that all answers begin at one place; or one
-answer piece by piece.
+answer, streamed as text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,7 +70,7 @@ def stream(
         inputs: input_ids (1, L), attention_mask (1, L) and the image arguments of the model's `forward`.
         max_new_tokens: longest answer.
     """
-    pieces = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+    streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
     left = Event()
     failed: list[Exception] = []
     transformers_model: Any = model
@@ -86,17 +86,17 @@ def stream(
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 use_cache=True,
-                streamer=pieces,
+                streamer=streamer,
                 stopping_criteria=StoppingCriteriaList([stop]),
             )
         except Exception as error:
             failed.append(error)
-            pieces.end()  # type: ignore[no-untyped-call]
+            streamer.end()  # type: ignore[no-untyped-call]
 
     thread = Thread(target=run, daemon=True)
     thread.start()
     try:
-        yield from (piece for piece in pieces if piece)
+        yield from (text for text in streamer if text)
     finally:
         left.set()
         thread.join()

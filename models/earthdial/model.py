@@ -248,7 +248,7 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
             # With a cache, transformers does not look for packed samples, and they would see each other.
             kwargs["use_cache"] = False
         if not mm_encoder_outputs and past_key_values is None:
-            self._refuse_empty_slots(input_ids)
+            self._refuse_unfilled_placeholders(input_ids)
         outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -278,7 +278,7 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
             image_hidden_states=outputs.image_hidden_states,
         )
 
-    def _refuse_empty_slots(self, input_ids: Tensor | None) -> None:
+    def _refuse_unfilled_placeholders(self, input_ids: Tensor | None) -> None:
         """Without an image, no `<IMG_CONTEXT>` may wait for one: its embedding means nothing."""
         if input_ids is not None and (places := int((input_ids == self.config.image_token_id).sum())):
             raise ValueError(f"{places} <IMG_CONTEXT> in input_ids do not match 0 visual tokens: no image was given")

@@ -1,6 +1,6 @@
 """The text the model sees, token by token: the same function for training, evaluation and chat.
 
-Phi-3's chat layout (spec of EarthDial, section 1.3), with our own system prompt. Every piece between two
+Phi-3's chat layout (spec of EarthDial, section 1.3), with our own system prompt. Every span between two
 special tokens is tokenised by itself, so which tokens are the assistant's is known exactly and not guessed
 from offsets.
 """
@@ -53,7 +53,7 @@ class Encoded:
         return sum(label != IGNORED for label in self.labels)
 
 
-def pieces(turns: Turns, system: str = SYSTEM) -> list[tuple[str, bool]]:
+def spans(turns: Turns, system: str = SYSTEM) -> list[tuple[str, bool]]:
     """(text, whether a loss is taken on it) of a conversation. An empty last answer leaves it open, to be
     generated.
     """
@@ -69,26 +69,26 @@ def pieces(turns: Turns, system: str = SYSTEM) -> list[tuple[str, bool]]:
 
 def render(turns: Turns, system: str = SYSTEM) -> str:
     """The conversation as one text, images as `<image>`; open for an answer if the last one is empty."""
-    return "".join(text for text, _ in pieces(turns, system))
+    return "".join(text for text, _ in spans(turns, system))
 
 
 def show_images(turns: Turns, tokens_per_image: Sequence[int]) -> list[tuple[str, str]]:
-    """Turns with each `<image>` written out as `<img>`, its `<IMG_CONTEXT>` slots, `</img>`.
+    """Turns with each `<image>` written out as `<img>`, its `<IMG_CONTEXT>` tokens, `</img>`.
 
     One image that no turn mentions is put before the first question, as EarthDial does.
 
     Raises:
-        PromptError: slots and images differ in number, or a text holds one of `CONTROL_TOKENS`: it would end its own
-            turn, speak for the assistant, or ask for an image that is not there.
+        PromptError: placeholders and images differ in number, or a text holds one of `CONTROL_TOKENS`: it would end its
+            own turn, speak for the assistant, or ask for an image that is not there.
     """
     for token, text in itertools.product(CONTROL_TOKENS, itertools.chain.from_iterable(turns)):
         if token in text:
             raise PromptError(f"a text holds {token}, which steers the model and is no text: {text[:60]!r}")
-    slots = sum(question.count(IMAGE) for question, _ in turns)
-    if slots == 0 and len(tokens_per_image) == 1:
-        turns, slots = [(f"{IMAGE}\n{turns[0][0]}", turns[0][1]), *turns[1:]], 1
-    if slots != len(tokens_per_image):
-        raise PromptError(f"{slots} {IMAGE} in the text, but {len(tokens_per_image)} images are given")
+    placeholders = sum(question.count(IMAGE) for question, _ in turns)
+    if placeholders == 0 and len(tokens_per_image) == 1:
+        turns, placeholders = [(f"{IMAGE}\n{turns[0][0]}", turns[0][1]), *turns[1:]], 1
+    if placeholders != len(tokens_per_image):
+        raise PromptError(f"{placeholders} {IMAGE} in the text, but {len(tokens_per_image)} images are given")
     waiting = iter(tokens_per_image)
     shown = []
     for question, answer in turns:
@@ -111,12 +111,12 @@ def encode(tokenizer: Tokenizer, turns: Turns, tokens_per_image: Sequence[int], 
         system: the system prompt.
 
     Raises:
-        PromptError: images and slots differ in number, a text holds a control token, or a complete conversation has
-            nothing to learn.
+        PromptError: images and placeholders differ in number, a text holds a control token, or a complete conversation
+            has nothing to learn.
     """
     ids: list[int] = []
     labels: list[int] = []
-    for text, learned in pieces(show_images(turns, tokens_per_image), system):
+    for text, learned in spans(show_images(turns, tokens_per_image), system):
         new = tokenizer.encode(text, add_special_tokens=False)
         ids += new
         labels += new if learned else [IGNORED] * len(new)

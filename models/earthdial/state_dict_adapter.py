@@ -18,7 +18,7 @@ from models.earthdial.config import EarthDialConfig
 from models.earthdial.model import PARTS, EarthDialForConditionalGeneration
 
 FUSION_PREFIX = f"{PARTS['fusion'][0]}."
-VISION_FIELDS = {  # the first six must be told
+VISION_FIELDS = {  # the first six are required
     "hidden_size": "hidden_size",
     "num_hidden_layers": "num_hidden_layers",
     "num_attention_heads": "num_attention_heads",
@@ -32,7 +32,7 @@ VISION_FIELDS = {  # the first six must be told
     "dropout": "hidden_dropout_prob",
 }
 """Published name of a field -> ours. `drop_path_rate` has no counterpart: it is noise while training only."""
-TEXT_FIELDS = (  # the first five must be told
+TEXT_FIELDS = (  # the first five are required
     "vocab_size",
     "hidden_size",
     "intermediate_size",
@@ -185,8 +185,8 @@ def from_published(
     if llm.get("rope_scaling"):
         # transformers knows "su" by its later name, and looks for the trained length here.
         trained = llm.get("original_max_position_embeddings", 4096)
-        told = {**llm["rope_scaling"], "original_max_position_embeddings": trained}
-        text["rope_scaling"] = {name: value for name, value in told.items() if name != "type"} | {
+        scaling = {**llm["rope_scaling"], "original_max_position_embeddings": trained}
+        text["rope_scaling"] = {name: value for name, value in scaling.items() if name != "type"} | {
             "rope_type": "longrope"
         }
     window, longest = llm.get("sliding_window"), llm.get("max_position_embeddings", 0)
@@ -214,9 +214,9 @@ def _check(published: Mapping[str, Any]) -> None:
     wrong = [f"{name} is missing" for name in wrong]
     for path, allowed in DEMANDED.items():
         *section, name = path.split(".")
-        told = published.get(section[0], {}) if section else published
-        if name in told and told[name] not in allowed:
-            wrong.append(f"{path} is {told[name]!r}, but only {' or '.join(map(repr, allowed))} can be read")
+        found = published.get(section[0], {}) if section else published
+        if name in found and found[name] not in allowed:
+            wrong.append(f"{path} is {found[name]!r}, but only {' or '.join(map(repr, allowed))} can be read")
     scaling = published.get("llm_config", {}).get("rope_scaling") or {}
     if scaling and scaling.get("type", scaling.get("rope_type")) not in ("su", "longrope"):
         wrong.append(f"llm_config.rope_scaling is {scaling.get('type')!r}, but only 'su' can be read")
@@ -247,10 +247,10 @@ def to_published(config: EarthDialConfig, base: Mapping[str, Any] | None = None)
         out["vision_config"] |= sizes
         out["llm_config"] |= words
         return out
-    told = from_published(out, image_token_id=config.image_token_id)
-    theirs: Any = told.text_config
+    reread = from_published(out, image_token_id=config.image_token_id)
+    theirs: Any = reread.text_config
     theirs.vocab_size = text.vocab_size  # tokens may have been added since
-    if published_shapes(told) != published_shapes(config):
+    if published_shapes(reread) != published_shapes(config):
         raise PublishedError("the published configuration kept beside these weights is that of another network")
     out["llm_config"]["vocab_size"] = text.vocab_size
     return out

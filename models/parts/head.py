@@ -20,7 +20,7 @@ CHUNK_ROWS_ELSEWHERE = 1024
 
 
 class LanguageHead(nn.Linear):
-    """A linear layer without bias that gives logits or, if it is told the targets, their cross-entropy.
+    """A linear layer without bias that gives logits or, if it is given the targets, their cross-entropy.
 
     The loss is taken inside of this module's own `forward`, so that the weight may be sharded or adapted.
     """

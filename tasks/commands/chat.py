@@ -13,7 +13,7 @@ from tasks.core.stage import atomic, write_json
 from tasks.vlm.answerer import Answerer
 from tasks.vlm.chat import Conversation
 from tasks.vlm.draw_boxes import draw
-from tasks.vlm.image_file import Declared, ImageFile, open_image
+from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
 
 QUICKLOOK = 1024
 HELP = "Ask a question; /image FILE shows another image, /new begins again, /quit or Ctrl-D leaves."
@@ -31,7 +31,7 @@ class Chat:
     """Questions about images, answered as they are typed."""
 
     def __init__(
-        self, answerer: Answerer, images: Sequence[ImageFile], declared: Declared, outputs: Outputs, most: int
+        self, answerer: Answerer, images: Sequence[ImageFile], declared: DeclaredMetadata, outputs: Outputs, most: int
     ) -> None:
         self.answerer = answerer
         self.declared = declared
@@ -55,12 +55,12 @@ class Chat:
         before = self.conversation.copy()
         try:
             self.conversation.ask(question, self.waiting)
-            pieces = []
-            for piece in self.answerer.stream(self.conversation.question(self.answerer), self.most):
-                pieces.append(piece)
-                self.console.print(piece, end="", markup=False)
+            texts = []
+            for text in self.answerer.stream(self.conversation.question(self.answerer), self.most):
+                texts.append(text)
+                self.console.print(text, end="", markup=False)
             self.console.print()
-            answer = "".join(pieces).strip()
+            answer = "".join(texts).strip()
             if not answer:
                 raise EarthloomError("the model gave an empty answer; ask in another way")
         except BaseException:
@@ -113,7 +113,7 @@ class Chat:
             self.console.print(f"drawn in {self.outputs.picture}", style="dim")
 
 
-def open_all(paths: Sequence[Path], answerer: Answerer, declared: Declared) -> list[ImageFile]:
+def open_all(paths: Sequence[Path], answerer: Answerer, declared: DeclaredMetadata) -> list[ImageFile]:
     """Image files, opened for a model, in the order given.
 
     Raises:
@@ -134,7 +134,7 @@ def chat(
     *,
     checkpoint: Path,
     questions: Sequence[str],
-    declared: Declared,
+    declared: DeclaredMetadata,
     outputs: Outputs,
     device: str,
     max_tiles: int | None,

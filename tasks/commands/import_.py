@@ -10,7 +10,7 @@ import cyclopts
 from tasks.core import log, paths
 
 if TYPE_CHECKING:
-    from tasks.published.importer import Outcome
+    from tasks.published.importer import ImportResult
 
 app = cyclopts.App(name="import", help="Bring in data sets of others, checked row by row.", result_action="return_none")
 
@@ -41,7 +41,7 @@ def earthdial_instruct(
     strict
         Refuse the rows that would be repaired.
     jobs
-        Pieces worked on at a time.
+        Chunks worked on at a time.
     """
     from tasks.published.importer import import_all
 
@@ -51,7 +51,7 @@ def earthdial_instruct(
         sys.exit(1)
 
 
-def show(outcomes: "list[Outcome]") -> None:
+def show(outcomes: "list[ImportResult]") -> None:
     """Print what became of every data set."""
     from rich.table import Table
 
@@ -64,12 +64,12 @@ def show(outcomes: "list[Outcome]") -> None:
         table.add_column(heading)
     table.add_column("rows/s", justify="right")
     for outcome in outcomes:
-        tally = outcome.tally
+        counts = outcome.counts
         table.add_row(
             outcome.name,
             outcome.entry.name if outcome.entry else "-",
-            *(f"{number:,}" for number in (tally.rows, tally.kept, tally.pairs)),
-            *(_counts(counter) for counter in (tally.repaired, tally.rejected, tally.flagged)),
+            *(f"{number:,}" for number in (counts.rows, counts.kept, counts.pairs)),
+            *(_counts(counter) for counter in (counts.repaired, counts.rejected, counts.flagged)),
             f"{outcome.made / outcome.seconds:,.0f}" if outcome.made else "kept",
         )
     log.console.print(table)

@@ -14,7 +14,7 @@ class ParamsError(EarthloomError):
 
 
 class CodeError(EarthloomError):
-    """What a module reaches cannot be known, so nothing it made can be told from what other code made."""
+    """What a module reaches cannot be known, so nothing it made can be distinguished from what other code made."""
 
 
 class CatalogError(EarthloomError):

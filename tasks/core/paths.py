@@ -13,7 +13,7 @@ def code(stage: str) -> Path:
 
 
 def scenes(sensor: str) -> Path:
-    """Folder of the frozen STAC items: items.parquet, labels.parquet, thumbnails/."""
+    """Folder of the recorded STAC items: items.parquet, labels.parquet, thumbnails/."""
     return DATA / "scenes" / sensor
 
 

@@ -1,4 +1,4 @@
-"""Sections of params.yaml: frozen, typed, closed. An unknown key is an error that lists the known ones."""
+"""Sections of params.yaml: immutable, typed, closed. An unknown key is an error that lists the known ones."""
 
 import difflib
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def _read(path: Path, modified: int) -> dict[str, Any]:
 
 
 def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """All of params.yaml as plain values.
+    """All of params.yaml as YAML reads it.
 
     Raises:
         ParamsError: the file is missing or not a YAML mapping.

@@ -15,7 +15,7 @@ from tasks.core.stage import atomic, require
 
 
 def rejection_schema(*where: str | pa.Field) -> pa.Schema:
-    """What is told of everything that could not be used: `where` it stands, a code to group by, and a sentence.
+    """The columns kept for everything that could not be used: `where` it stands, a code to group by, and a sentence.
 
     Args:
         where: columns that name the item; texts, unless a field says otherwise.

@@ -27,11 +27,11 @@ from tasks.core.errors import EarthloomError
 
 Boxes = NDArray[np.float64]
 INNERMOST = re.compile(r"\[([^\[\]]*)\]")
-MOST = 10_000
+MAX_BOXES = 10_000
 """Boxes of one text; more is not an answer."""
 DECIMALS = 7
 """Of a degree: about a centimetre."""
-FARTHEST = 1e6
+MAX_COORDINATE = 1e6
 """Larger numbers are no place in or near an image."""
 
 
@@ -40,12 +40,12 @@ class BoxError(EarthloomError, ValueError):
 
 
 @dataclass(frozen=True)
-class Found:
+class ParsedBoxes:
     """What a text holds: its boxes, and why the rest of it is none."""
 
     boxes: Boxes
     refused: tuple[str, ...]
-    """One reason for each piece that is not a box."""
+    """One reason for each bracket that is not a box."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def parse(text: str, form_name: str = DEFAULT) -> Boxes:
     Numbers beyond the grid are kept, for `outside` to find: published truths go up to 131 of 100.
 
     Raises:
-        BoxError: there is no box, or a piece in brackets is not four or five numbers, or is cut short.
+        BoxError: there is no box, or a bracket in brackets is not four or five numbers, or is cut short.
     """
     found = find(text, form_name)
     if found.refused:
@@ -93,8 +93,8 @@ def parse(text: str, form_name: str = DEFAULT) -> Boxes:
     return found.boxes
 
 
-def find(text: str, form_name: str = DEFAULT) -> Found:
-    """As `parse`, of a text that may be a model's: what is not a box is told beside the boxes, to be counted.
+def find(text: str, form_name: str = DEFAULT) -> ParsedBoxes:
+    """As `parse`, of a text that may be a model's: what is not a box is reported beside the boxes, to be counted.
 
     An answer that ended at its longest has its last box cut short: of 1,601 published ones 63 have.
 
@@ -102,38 +102,38 @@ def find(text: str, form_name: str = DEFAULT) -> Found:
         BoxError: there is no form of that name.
     """
     grid = form(form_name).grid
-    pieces = INNERMOST.findall(text)
-    if len(pieces) > MOST:
-        return Found(np.empty((0, 5)), (f"{len(pieces)} boxes in one text, {MOST} at most",))
+    brackets = INNERMOST.findall(text)
+    if len(brackets) > MAX_BOXES:
+        return ParsedBoxes(np.empty((0, 5)), (f"{len(brackets)} boxes in one text, {MAX_BOXES} at most",))
     rows, refused = [], []
-    for piece in pieces:
+    for bracket in brackets:
         try:
-            rows.append(_numbers(piece))
+            rows.append(_numbers(bracket))
         except BoxError as error:
             refused.append(str(error))
     if text.count("[") != text.count("]"):
         refused.append(f"{_short(text, end=True)} ends within a box, or its brackets do not match")
-    elif not pieces:
+    elif not brackets:
         refused.append(f"no box in {_short(text)}; a box is [[x1, y1, x2, y2]]")
     table = np.array(rows).reshape(-1, 5)
     edges, angle = table[:, :4] / grid, table[:, 4]
     low, high = np.minimum(edges[:, :2], edges[:, 2:]), np.maximum(edges[:, :2], edges[:, 2:])
-    return Found(canonical(np.column_stack([(low + high) / 2, high - low, angle])), tuple(refused))
+    return ParsedBoxes(canonical(np.column_stack([(low + high) / 2, high - low, angle])), tuple(refused))
 
 
-def _numbers(piece: str) -> list[float]:
+def _numbers(bracket: str) -> list[float]:
     """x1, y1, x2, y2 and the angle."""
-    parts = piece.replace("\N{MINUS SIGN}", "-").split(",")
+    parts = bracket.replace("\N{MINUS SIGN}", "-").split(",")
     try:
         values = [float(part) for part in parts]
     except ValueError:
-        raise BoxError(f"[{_short(piece)}] is not a box of numbers") from None
+        raise BoxError(f"[{_short(bracket)}] is not a box of numbers") from None
     if len(values) not in (4, 5):
-        raise BoxError(f"[{_short(piece)}] has {len(values)} numbers; a box has 4, or 5 with its angle")
+        raise BoxError(f"[{_short(bracket)}] has {len(values)} numbers; a box has 4, or 5 with its angle")
     if not np.isfinite(values).all():
-        raise BoxError(f"[{_short(piece)}] has a number that is none")
-    if max(map(abs, values)) > FARTHEST:
-        raise BoxError(f"[{_short(piece)}] has a number that is no place in an image")
+        raise BoxError(f"[{_short(bracket)}] has a number that is none")
+    if max(map(abs, values)) > MAX_COORDINATE:
+        raise BoxError(f"[{_short(bracket)}] has a number that is no place in an image")
     return values if len(values) == 5 else [*values, 0.0]
 
 

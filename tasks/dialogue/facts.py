@@ -23,7 +23,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Source:
+class LabelSource:
     """What a label source can say."""
 
     name: str
@@ -42,7 +42,7 @@ class Subject:
     chip_id: str
     sensor: str
     labels: tuple[Label, ...]
-    sources: Mapping[str, Source]
+    sources: Mapping[str, LabelSource]
 
     @cached_property
     def areas(self) -> dict[str, Label]:
@@ -61,7 +61,7 @@ class Subject:
         return {label.name: label for label in self.labels if label.kind == "change"}
 
     @cached_property
-    def used(self) -> list[Source]:
+    def used(self) -> list[LabelSource]:
         """Sources that labelled this chip."""
         return [self.sources[name] for name in sorted({label.source for label in self.labels})]
 

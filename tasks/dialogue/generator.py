@@ -6,7 +6,7 @@ from typing import Protocol
 from tasks.dialogue.facts import Draft, Subject
 
 
-class Generator(Protocol):
+class PairGenerator(Protocol):
     """Writes pairs about chips. What it writes is believed only after `verify`."""
 
     name: str

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tasks.dialogue.facts import SHARES, Draft, Subject
 
 VERIFIED = "verified"
-LEAST_LISTED = 0.06
+MIN_LISTED = 0.06
 """Share from which a label belongs in a list of what the image shows."""
 
 
@@ -95,7 +95,7 @@ def _change(draft: Draft, subject: Subject) -> str:
 
 def _list(draft: Draft, subject: Subject) -> str:
     shares = _shares(subject)
-    names = sorted((n for n, f in shares.items() if f >= LEAST_LISTED), key=lambda n: (-shares[n], n))
+    names = sorted((n for n, f in shares.items() if f >= MIN_LISTED), key=lambda n: (-shares[n], n))
     return ", ".join(names)
 
 

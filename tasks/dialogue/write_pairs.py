@@ -11,8 +11,8 @@ from tasks.core import paths, tables
 from tasks.core.log import progress
 from tasks.core.stage import read_json
 from tasks.dialogue import conversations
-from tasks.dialogue.facts import Draft, Label, Source, Subject
-from tasks.dialogue.generator import Generator
+from tasks.dialogue.facts import Draft, Label, LabelSource, Subject
+from tasks.dialogue.generator import PairGenerator
 from tasks.dialogue.verify import VERIFIED, verify
 from tasks.earth.sensors import SENSORS
 
@@ -32,8 +32,8 @@ def subjects(chip_ids: Iterable[str], sensor: str) -> Iterator[Subject]:
     """Chips with their labels, in the order of `chip_ids`."""
     folder = paths.labels(sensor)
     known = {
-        name: Source(name, told["kind"], told["complete"], tuple(told["labels"]))
-        for name, told in read_json(folder / "sources.json").items()
+        name: LabelSource(name, source["kind"], source["complete"], tuple(source["labels"]))
+        for name, source in read_json(folder / "sources.json").items()
     }
     wanted = list(chip_ids)
     rows = defaultdict(list)
@@ -47,7 +47,7 @@ def subjects(chip_ids: Iterable[str], sensor: str) -> Iterator[Subject]:
 
 
 def converse(
-    subject: Subject, pairs: Sequence[Draft], writer: Generator, turns: int, seed: int
+    subject: Subject, pairs: Sequence[Draft], writer: PairGenerator, turns: int, seed: int
 ) -> list[dict[str, Any]]:
     """Rows of conversations of `turns` pairs each, tagged for all bands of the sensor."""
     rows = []
@@ -87,7 +87,7 @@ def converse(
 
 
 def ask(
-    asked: Sequence[Subject], writer: Generator, turns: int, min_pairs: int, seed: int
+    asked: Sequence[Subject], writer: PairGenerator, turns: int, min_pairs: int, seed: int
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Conversations about every chip, and what was rejected with its reason.
 

@@ -1,4 +1,4 @@
-"""A STAC catalog: search it, freeze what was found, and reach the assets of frozen items when they are read."""
+"""A STAC catalog: search it, record what was found, and find the assets of recorded items when they are read."""
 
 import logging
 import time
@@ -127,7 +127,7 @@ class Catalog:
         )
 
     def href(self, href: str) -> str:
-        """The URL that answers for a frozen href now: resolved or signed, so ask just before the read."""
+        """The URL that answers for a recorded href now: resolved or signed, so ask just before the read."""
         if href.startswith(sample_catalog.SCHEME):
             if self._endpoints is None:
                 raise CatalogError(f"{href} belongs to the embedded catalog, but '{self.name}' is the one in use")
@@ -139,7 +139,7 @@ class Catalog:
         return href
 
     def version(self, href: str) -> str | None:
-        """What the server says of the version of a frozen href's file, asked once a run; see `reach.version`."""
+        """What the server says of the version of a recorded href's file, asked once a run; see `faults.version`."""
         if href not in self._versions:
             self._versions[href] = faults.version(self.href(href))
         return self._versions[href]
@@ -187,15 +187,15 @@ class Catalog:
 
     def _freeze(self, item: pystac.Item) -> pystac.Item:
         """A copy without links and with hrefs that stay true after this run."""
-        frozen = item.clone()
-        frozen.clear_links()
-        for asset in frozen.assets.values():
+        recorded = item.clone()
+        recorded.clear_links()
+        for asset in recorded.assets.values():
             alternate = asset.extra_fields.get("alternate", {}).get("s3", {}).get("href")
             if self._endpoints:
                 asset.href = sample_catalog.freeze(asset.href, self._endpoints)
             elif self.params.sign == "s3" and alternate:
                 asset.href = alternate
-        return frozen
+        return recorded
 
 
 @contextmanager

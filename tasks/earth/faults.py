@@ -48,8 +48,8 @@ def version(url: str) -> str | None:
     try:
         with requests.get(url, headers={"Range": "bytes=0-0"}, timeout=10, stream=True) as answer:
             length = answer.headers.get("Content-Range") or answer.headers.get("Content-Length")
-            told = [answer.headers.get("ETag"), answer.headers.get("Last-Modified"), length]
-            return " ".join(filter(None, told)) if answer.ok and any(told[:2]) else None
+            validators = [answer.headers.get("ETag"), answer.headers.get("Last-Modified"), length]
+            return " ".join(filter(None, validators)) if answer.ok and any(validators[:2]) else None
     except requests.RequestException:
         return None
 

@@ -79,7 +79,7 @@ class WindowGrid:
 
 
 def utm_epsg(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> NDArray[np.int64]:
-    """EPSG code of the plain UTM zone of each place (no exceptions for Norway and Svalbard)."""
+    """EPSG code of the regular UTM zone of each place (no exceptions for Norway and Svalbard)."""
     zone = np.floor((np.asarray(longitude) + 180) / 6).astype(np.int64) % 60 + 1
     return np.where(np.asarray(latitude) >= 0, 32600, 32700) + zone
 

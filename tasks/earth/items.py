@@ -1,4 +1,4 @@
-"""The frozen lists of STAC items that `scenes` leaves, read back."""
+"""The lists of STAC items that `scenes` leaves, read back."""
 
 from collections.abc import Mapping
 from pathlib import Path

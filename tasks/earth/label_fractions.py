@@ -41,7 +41,7 @@ def planes(
     chip_ids: Sequence[str],
     found: Mapping[str, NDArray[np.bool_]],
     valid: NDArray[np.bool_],
-    least: float,
+    min_fraction: float,
     **columns: Any,
 ) -> list[dict[str, Any]]:
     """Rows for boolean planes [height, width] on the block's target, by label.
@@ -51,7 +51,7 @@ def planes(
         chip_ids: of the block's windows, in its order.
         found: plane of each label.
         valid: which pixels were measured.
-        least: share under which a label is not there.
+        min_fraction: share under which a label is not there.
         columns: values of the other columns; `kind` may map labels to kinds.
     """
     rows: list[dict[str, Any]] = []
@@ -61,10 +61,10 @@ def planes(
         pixels = tiles.sum(axis=(1, 2))
         shares = np.divide(pixels, measured, out=np.zeros_like(pixels), where=measured > 0)
         side = (np.arange(tiles.shape[-1]) + 0.5) / tiles.shape[-1]
-        heavy = np.maximum(pixels, 1)
-        places = position(tiles.sum(axis=1) @ side / heavy, tiles.sum(axis=2) @ side / heavy)
+        weight = np.maximum(pixels, 1)
+        places = position(tiles.sum(axis=1) @ side / weight, tiles.sum(axis=2) @ side / weight)
         kind = columns["kind"]
-        for index in np.flatnonzero(shares >= least).tolist():
+        for index in np.flatnonzero(shares >= min_fraction).tolist():
             rows.append(
                 {
                     "chip_id": chip_ids[index],
@@ -83,7 +83,7 @@ def polygons(
     chip_ids: Sequence[str],
     features: NDArray[Any],
     labels: NDArray[np.str_],
-    least: float,
+    min_fraction: float,
     **columns: Any,
 ) -> list[dict[str, Any]]:
     """Rows for polygon features, exact by their geometry.
@@ -93,16 +93,16 @@ def polygons(
         chip_ids: of the block's windows, in its order.
         features: shapely polygons in the metres of the block's zone.
         labels: label of each feature.
-        least: share under which a label is not there.
+        min_fraction: share under which a label is not there.
         columns: values of the other columns.
     """
     size = float(block.grid.size)
     left, bottom = block.columns * size, block.rows * size
     boxes = shapely.box(left, bottom, left + size, bottom + size)
     feature, window = shapely.STRtree(boxes).query(features, predicate="intersects")
-    pieces = shapely.intersection(features[feature], boxes[window])
-    areas = shapely.area(pieces) / size**2
-    centres = shapely.get_coordinates(shapely.centroid(pieces[areas > 0]))
+    overlaps = shapely.intersection(features[feature], boxes[window])
+    areas = shapely.area(overlaps) / size**2
+    centres = shapely.get_coordinates(shapely.centroid(overlaps[areas > 0]))
     window, feature = window[areas > 0], feature[areas > 0]
     areas = areas[areas > 0]
     x = (centres[:, 0] - left[window]) / size
@@ -112,7 +112,7 @@ def polygons(
     groups, group = np.unique(key, return_inverse=True)
     total = np.bincount(group, areas, len(groups))
     # A sliver of a feature that lies in the next window is not a feature of this one.
-    counts = np.bincount(group, areas >= least / 4, len(groups))
+    counts = np.bincount(group, areas >= min_fraction / 4, len(groups))
     places = position(
         np.bincount(group, areas * x, len(groups)) / total, np.bincount(group, areas * y, len(groups)) / total
     )
@@ -125,7 +125,7 @@ def polygons(
             "position": str(places[i]),
             **columns,
         }
-        for i in np.flatnonzero(total >= least).tolist()
+        for i in np.flatnonzero(total >= min_fraction).tolist()
     ]
 
 

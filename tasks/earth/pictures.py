@@ -52,7 +52,7 @@ class PictureError(ValueError):
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """A decoded picture."""
 
     pixels: NDArray[Any]
@@ -74,7 +74,7 @@ def format_of(head: bytes) -> str | None:
     return next((name for signature, name in SIGNATURES.items() if head.startswith(signature)), None)
 
 
-def decode(source: Path | bytes, thorough: bool = False) -> Picture:
+def decode(source: Path | bytes, thorough: bool = False) -> DecodedImage:
     """A whole picture; the first page or frame of several.
 
     Args:
@@ -110,17 +110,17 @@ def check_png(source: Path | bytes) -> None:
         raise PictureError(str(error).partition(" <_io")[0]) from error
 
 
-def _jpeg(source: Path | bytes) -> Picture:
+def _jpeg(source: Path | bytes) -> DecodedImage:
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=["JPEG"]) as picture:
             converted = picture.mode not in ("L", "RGB")  # CMYK
             array = np.asarray(picture.convert("RGB") if converted else picture)
     except _FAULTS as error:
         raise PictureError(str(error).partition(" <_io")[0]) from error
-    return Picture(array[None] if array.ndim == 2 else np.ascontiguousarray(np.moveaxis(array, 2, 0)), converted)
+    return DecodedImage(array[None] if array.ndim == 2 else np.ascontiguousarray(np.moveaxis(array, 2, 0)), converted)
 
 
-def _by_gdal(source: Path | bytes, name: str) -> Picture:
+def _by_gdal(source: Path | bytes, name: str) -> DecodedImage:
     try:
         with warnings.catch_warnings(), rasterio.Env(**STRICT):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -133,23 +133,23 @@ def _by_gdal(source: Path | bytes, name: str) -> Picture:
         raise PictureError(str(error.__cause__ or error)) from error
 
 
-def _read(dataset: DatasetReader) -> Picture:
+def _read(dataset: DatasetReader) -> DecodedImage:
     if dataset.driver != DRIVERS["tiff"] and dataset.width * dataset.height > MAX_PIXELS:
         raise PictureError(f"{dataset.width} x {dataset.height} pixels, {MAX_PIXELS:,} at most")
     pixels = dataset.read()
     if dataset.count > 1:
-        return Picture(pixels)
+        return DecodedImage(pixels)
     if dataset.colorinterp[0] == ColorInterp.palette:
         # Numbers of colours are no grey levels.
         colours = np.zeros((256, 3), dtype=np.uint8)
         for number, colour in dataset.colormap(1).items():
             colours[number] = colour[:3]
-        return Picture(np.moveaxis(colours[pixels[0]], 2, 0), converted=True)
+        return DecodedImage(np.moveaxis(colours[pixels[0]], 2, 0), converted=True)
     bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
     if dataset.driver == DRIVERS["png"] and bits < 8:
         # Two to sixteen levels of grey are shown from black to white.
-        return Picture(pixels * np.uint8(255 // (2**bits - 1)), converted=True)
-    return Picture(pixels)
+        return DecodedImage(pixels * np.uint8(255 // (2**bits - 1)), converted=True)
+    return DecodedImage(pixels)
 
 
 def is_grey(pixels: NDArray[Any]) -> bool:

@@ -64,12 +64,12 @@ def to_physical(
         raise RadiometryError(
             f"{what}: its numbers are {values.dtype}; {unit} is needed as integers with a scale, or as floats"
         )
-    plain = (stored.scale, stored.offset) == (1.0, 0.0)
+    unscaled = (stored.scale, stored.offset) == (1.0, 0.0)
     physical = values.astype(np.float32) * np.float32(stored.scale) + np.float32(stored.offset)
     valid = valid & np.isfinite(physical)
     if unit == "reflectance":
         _refuse_radar_units(stored, what)
-        if values.dtype.kind != "f" and plain:
+        if values.dtype.kind != "f" and unscaled:
             raise RadiometryError(
                 f"{what}: {_found(values, valid)} without a scale; declare what a step is as reflectance {HOW}: 0.0001 "
                 "for most products of Sentinel-2"

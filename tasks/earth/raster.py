@@ -82,8 +82,8 @@ def find_asset(item: pystac.Item, aliases: tuple[str, ...]) -> Asset | None:
     described = (asset.extra_fields.get("raster:bands") or asset.extra_fields.get("bands") or [{}])[0]
 
     def field(name: str) -> Any:
-        plain = described.get(name, asset.extra_fields.get(name))
-        return described.get(f"raster:{name}", asset.extra_fields.get(f"raster:{name}")) if plain is None else plain
+        value = described.get(name, asset.extra_fields.get(name))
+        return described.get(f"raster:{name}", asset.extra_fields.get(f"raster:{name}")) if value is None else value
 
     offset = float(field("offset") or 0.0)
     if offset and item.properties.get("earthsearch:boa_offset_applied") is True:
@@ -129,7 +129,7 @@ def _driver(href: str) -> str:
 def scene_epsg(dataset: DatasetReader) -> int:
     """The UTM zone a scene is worked in: the zone its centre lies in, as its own CRS writes that zone.
 
-    A scene gridded in a neighbouring zone, as pieces of tiles at a zone's edge are, is warped into the right one.
+    A scene gridded in a neighbouring zone, as parts of tiles at a zone's edge are, is warped into the right one.
     """
     west, south, east, north = _lonlat_bounds(dataset)
     right = int(utm_epsg(np.array((west + east) / 2), np.array((south + north) / 2)))

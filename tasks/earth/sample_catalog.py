@@ -1,6 +1,6 @@
 """The embedded catalog, as its users see it: served on loopback for as long as a context lasts.
 
-The frozen list of items must not depend on the port that happened to be free, so an href of this catalog is kept
+The recorded list of items must not depend on the port that happened to be free, so an href of this catalog is kept
 as `embedded:<path>` and resolved just before a read, as a token of another catalog would be signed on.
 """
 

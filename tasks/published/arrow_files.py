@@ -12,7 +12,7 @@ class SourceError(EarthloomError):
 
 
 @dataclass(frozen=True)
-class Shard:
+class ArrowShard:
     """One Arrow file: its number in the data set, its rows, the columns it holds."""
 
     path: Path
@@ -31,7 +31,7 @@ class Folder:
     """What the registry is asked for: the set's name, and its split's if it is one of several."""
     below: tuple[str, ...]
     """The way to it from the folder that is imported."""
-    shards: list[Shard] = field(default_factory=list)
+    shards: list[ArrowShard] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
@@ -60,7 +60,7 @@ def find_folders(root: Path) -> list[Folder]:
 
 
 def _unique(folders: list[Folder]) -> list[Folder]:
-    """Folders of the same name in different places are told apart by the whole way to them."""
+    """Folders of the same name in different places are distinguished by their whole path."""
     names = [folder.name for folder in folders]
     for folder in folders:
         if names.count(folder.name) > 1:
@@ -79,5 +79,5 @@ def inspect(folder: Folder) -> Folder:
         except ShardError as error:
             folder.unreadable[name] = str(error)
         else:
-            folder.shards.append(Shard(path, number, rows, columns))
+            folder.shards.append(ArrowShard(path, number, rows, columns))
     return folder

@@ -1,7 +1,7 @@
-"""Import in pieces: a range of rows of one source file makes one shard of chips, one of conversations, one of rejects.
+"""Import in chunks: a range of rows of one source file makes one shard of chips, one of conversations, one of rejects.
 
-A piece depends on its rows alone and is written whole; its record comes last, so that a killed import goes on after
-the last whole piece, and the same source gives the same bytes.
+A chunk depends on its rows alone and is written whole; its record comes last, so that a killed import goes on after
+the last whole chunk, and the same source gives the same bytes.
 """
 
 import json
@@ -18,30 +18,30 @@ from tasks.core.arrow_shards import read_rows
 from tasks.core.code import code
 from tasks.core.stage import fingerprint, write_json
 from tasks.earth import chip_schema as chip_table
-from tasks.published.arrow_files import Shard
-from tasks.published.band_statistics import Moments, add_image
+from tasks.published.arrow_files import ArrowShard
+from tasks.published.band_statistics import BandStatistics, add_image
 from tasks.published.repairs import Notes, RowError
 from tasks.published.rows import CONVERSATIONS, REJECTS, Converter
 
-PIECE_BYTES = 64 * 2**20
-"""Source bytes of a piece, about: what is held in memory at once."""
-MOST_ROWS = 1024
-RECORDS = ".pieces"
-"""Folder of the records of finished pieces, inside a data set's folder."""
+CHUNK_BYTES = 64 * 2**20
+"""Source bytes of a chunk, about: what is held in memory at once."""
+MAX_ROWS = 1024
+RECORDS = ".chunks"
+"""Folder of the records of finished chunks, inside a data set's folder."""
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Rows `start` up to `stop` of one source file."""
 
-    shard: Shard
+    shard: ArrowShard
     start: int
     stop: int
     number: int
 
     @property
     def name(self) -> str:
-        """Number of the source file, number of the piece within it."""
+        """Number of the source file, number of the chunk within it."""
         return f"{self.shard.number:05d}-{self.number:04d}"
 
     def outputs(self, folder: Path) -> dict[str, Path]:
@@ -54,8 +54,8 @@ class Piece:
 
 
 @dataclass
-class Tally:
-    """What became of some rows."""
+class ImportCounts:
+    """What became of some rows: how many, and why not the others."""
 
     rows: int = 0
     kept: int = 0
@@ -64,7 +64,7 @@ class Tally:
     repaired: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     flagged: Counter[str] = field(default_factory=Counter)
-    moments: Moments = field(default_factory=dict)
+    statistics: BandStatistics = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, counters ordered by name."""
@@ -72,81 +72,81 @@ class Tally:
         return vars(self) | {name: dict(sorted(vars(self)[name].items())) for name in counters}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Tally":
+    def from_json(cls, value: dict[str, Any]) -> "ImportCounts":
         """What `as_json` gave."""
         counters = {name: Counter(value[name]) for name in ("repaired", "rejected", "flagged")}
         return cls(**(value | counters))
 
 
-def plan(shards: list[Shard]) -> list[Piece]:
-    """All pieces of a data set, in order."""
-    return [piece for shard in shards for piece in _pieces(shard)]
+def plan(shards: list[ArrowShard]) -> list[Chunk]:
+    """All chunks of a data set, in order."""
+    return [chunk for shard in shards for chunk in _chunks(shard)]
 
 
-def _pieces(shard: Shard) -> Iterator[Piece]:
+def _chunks(shard: ArrowShard) -> Iterator[Chunk]:
     per_row = shard.path.stat().st_size / max(1, shard.rows)
-    step = max(1, min(MOST_ROWS, int(PIECE_BYTES / per_row)))
+    step = max(1, min(MAX_ROWS, int(CHUNK_BYTES / per_row)))
     for number, start in enumerate(range(0, shard.rows, step)):
-        yield Piece(shard, start, min(shard.rows, start + step), number)
+        yield Chunk(shard, start, min(shard.rows, start + step), number)
 
 
-def identity(piece: Piece, converter: Converter, strict: bool) -> str:
-    """What a piece is made from: its source file as it lies there, its rows, the registry, the policy, this code."""
-    stat = piece.shard.path.stat()
-    source = [piece.shard.path.name, stat.st_size, stat.st_mtime_ns, piece.start, piece.stop]
+def identity(chunk: Chunk, converter: Converter, strict: bool) -> str:
+    """What a chunk is made from: its source file as it lies there, its rows, the registry, `strict`, this code."""
+    stat = chunk.shard.path.stat()
+    source = [chunk.shard.path.name, stat.st_size, stat.st_mtime_ns, chunk.start, chunk.stop]
     return fingerprint(
         source, converter.dataset, repr(converter.entry), repr(converter.columns), strict, code(__name__)
     )
 
 
-def finished(piece: Piece, folder: Path, made_from: str) -> Tally | None:
-    """The tally of a piece that is already there, made from the same source; None if it is not."""
-    record = folder / RECORDS / f"{piece.name}.json"
+def finished(chunk: Chunk, folder: Path, made_from: str) -> ImportCounts | None:
+    """The counts of a chunk that is already there, made from the same source; None if it is not."""
+    record = folder / RECORDS / f"{chunk.name}.json"
     if not record.is_file():
         return None
     value = json.loads(record.read_text())
-    whole = all(path.is_file() for path in piece.outputs(folder).values())
-    return Tally.from_json(value["tally"]) if value["made_from"] == made_from and whole else None
+    whole = all(path.is_file() for path in chunk.outputs(folder).values())
+    return ImportCounts.from_json(value["counts"]) if value["made_from"] == made_from and whole else None
 
 
-def make(piece: Piece, converter: Converter, folder: Path, strict: bool, made_from: str) -> Tally:
-    """Import the rows of one piece.
+def make(chunk: Chunk, converter: Converter, folder: Path, strict: bool, made_from: str) -> ImportCounts:
+    """Import the rows of one chunk.
 
     Raises:
-        ShardError: the source file is damaged within the piece.
+        ShardError: the source file is damaged within the chunk.
     """
-    tally = Tally()
+    counts = ImportCounts()
     chips: list[dict[str, Any]] = []
     talks: list[dict[str, Any]] = []
     rejects: list[dict[str, Any]] = []
-    position = piece.start
-    for batch in read_rows(piece.shard.path, piece.start, piece.stop, converter.columns.all):
+    position = chunk.start
+    for batch in read_rows(chunk.shard.path, chunk.start, chunk.stop, converter.columns.all):
         for cells in zip(*batch.columns, strict=True):
             row = dict(zip(batch.schema.names, cells, strict=True))
             notes = Notes(strict)
-            name = f"{converter.dataset}-{piece.shard.number:05d}-{position:07d}"
-            source = f"{piece.shard.path.name}#{position}"
+            name = f"{converter.dataset}-{chunk.shard.number:05d}-{position:07d}"
+            source = f"{chunk.shard.path.name}#{position}"
             try:
                 converted = converter.convert(row, name, source, notes)
             except RowError as error:
-                rejects.append(_reject(row, converter, position, piece.shard.path.name, error))
-                tally.rejected[error.reason] += 1
+                rejects.append(_reject(row, converter, position, chunk.shard.path.name, error))
+                counts.rejected[error.reason] += 1
             else:
                 chips += converted.chips
                 talks.append(converted.conversation)
-                tally.repaired.update(notes.repairs)
-                tally.flagged.update(notes.flags)
+                counts.repaired.update(notes.repairs)
+                counts.flagged.update(notes.flags)
                 for image in converted.images:
-                    add_image(tally.moments, image, converter.sensor)
+                    add_image(counts.statistics, image, converter.sensor)
             position += 1
-    tally.rows, tally.kept, tally.chips = position - piece.start, len(talks), len(chips)
-    tally.pairs = sum(len(talk["turns"]) for talk in talks)
-    outputs = piece.outputs(folder)
+    counts.rows, counts.kept, counts.chips = position - chunk.start, len(talks), len(chips)
+    counts.pairs = sum(len(talk["turns"]) for talk in talks)
+    outputs = chunk.outputs(folder)
     tables.write_rows(chips, chip_table.SCHEMA, outputs["chips"], group=chip_table.GROUP)
     tables.write_rows(talks, CONVERSATIONS, outputs["conversations"])
     tables.write_rows(rejects, REJECTS, outputs["rejects"])
-    write_json(folder / RECORDS / f"{piece.name}.json", {"made_from": made_from, "tally": tally.as_json()})
-    return tally
+    write_json(folder / RECORDS / f"{chunk.name}.json", {"made_from": made_from, "counts": counts.as_json()})
+    return counts
 
 
 def _reject(
@@ -162,9 +162,9 @@ def _reject(
     }
 
 
-def remove_stale(folder: Path, pieces: list[Piece]) -> None:
-    """Remove the pieces of an earlier import that the source does not have any more."""
-    wanted = {path for piece in pieces for path in piece.outputs(folder).values()}
+def remove_stale(folder: Path, chunks: list[Chunk]) -> None:
+    """Remove the chunks of an earlier import that the source does not have any more."""
+    wanted = {path for chunk in chunks for path in chunk.outputs(folder).values()}
     for kind in ("chips", "conversations", "rejects"):
         for path in (folder / kind).glob("*.parquet"):
             if path not in wanted:

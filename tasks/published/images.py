@@ -129,7 +129,7 @@ def _channels_first(array: Pixels, count: int, channels_last: bool, notes: Notes
     return np.moveaxis(array, 2, 0) if use_last else array
 
 
-def _levels(picture: pictures.Picture, count: int, notes: Notes) -> Pixels:
+def _levels(picture: pictures.DecodedImage, count: int, notes: Notes) -> Pixels:
     """(count, H, W) of a picture: without an alpha channel that says nothing, grey where it is grey in three copies."""
     pixels = picture.pixels
     opaque = len(pixels) == 4 and int(pixels[3].min()) == np.iinfo(pixels.dtype).max

@@ -18,7 +18,7 @@ from tasks.core.stage import storage_errors, write_json
 from tasks.earth.display_sensors import known_sensor
 from tasks.published.arrow_files import Folder, SourceError, find_folders, inspect
 from tasks.published.band_statistics import described, merge
-from tasks.published.chunks import Piece, Tally, finished, identity, make, plan, remove_stale
+from tasks.published.chunks import Chunk, ImportCounts, finished, identity, make, plan, remove_stale
 from tasks.published.registry import PUBLISHED, Published, by_name, find
 from tasks.published.rows import Converter, find_columns
 from tasks.published.samples import STATS, SUMMARY
@@ -27,27 +27,29 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Outcome:
+class ImportResult:
     """What became of one data set."""
 
     name: str
     entry: Published | None
-    tally: Tally = field(default_factory=Tally)
+    counts: ImportCounts = field(default_factory=ImportCounts)
     unreadable: dict[str, str] = field(default_factory=dict)
     """What could not be read at all, by file; the empty name stands for the whole data set."""
     seconds: float = 0.0
-    """Spent on pieces that were not there yet."""
+    """Spent on chunks that were not there yet."""
     made: int = 0
-    """Rows of these pieces."""
+    """Rows of these chunks."""
 
     def as_json(self) -> dict[str, Any]:
         """Counts only: the same source gives the same bytes."""
-        counted = self.tally.as_json()
-        counted.pop("moments")
+        counted = self.counts.as_json()
+        counted.pop("statistics")
         return {"entry": self.entry.name if self.entry else None, **counted, "unreadable": self.unreadable}
 
 
-def import_all(root: Path, out: Path, chosen: Sequence[str] = (), strict: bool = False, jobs: int = 1) -> list[Outcome]:
+def import_all(
+    root: Path, out: Path, chosen: Sequence[str] = (), strict: bool = False, jobs: int = 1
+) -> list[ImportResult]:
     """Import every data set under `root` into a folder of its own under `out`.
 
     Args:
@@ -56,7 +58,7 @@ def import_all(root: Path, out: Path, chosen: Sequence[str] = (), strict: bool =
         chosen: names of data sets to import, all if empty; `NAME=ENTRY` reads a folder that the registry does not
             know by its name as one of its entries.
         strict: refuse rows that would be repaired.
-        jobs: pieces worked on at a time.
+        jobs: chunks worked on at a time.
 
     Raises:
         SourceError: there is no data set, or none of a chosen name, or no such entry.
@@ -70,8 +72,8 @@ def import_all(root: Path, out: Path, chosen: Sequence[str] = (), strict: bool =
 
 def _choose(folders: list[Folder], chosen: Sequence[str]) -> tuple[list[Folder], dict[str, Published]]:
     """The folders to import, and the registry's entry of each that has one."""
-    told = dict(item.partition("=")[::2] for item in chosen)
-    missing = [name for name in told if name not in {folder.name for folder in folders}]
+    entry_names = dict(item.partition("=")[::2] for item in chosen)
+    missing = [name for name in entry_names if name not in {folder.name for folder in folders}]
     if missing:
         raise SourceError(
             f"there is no data set '{missing[0]}'; there are: {', '.join(folder.name for folder in folders)}"
@@ -81,13 +83,13 @@ def _choose(folders: list[Folder], chosen: Sequence[str]) -> tuple[list[Folder],
         raise SourceError(f"{' and '.join(same[0])} would be imported into one folder; rename one of them")
     entries = {}
     for folder in folders:
-        named = told.get(folder.name)
+        named = entry_names.get(folder.name)
         entry = by_name(named) if named else find(folder.names)
         if named and entry is None:
             raise SourceError(f"'{named}' is no entry; known: {', '.join(entry.name for entry in PUBLISHED)}")
         if entry:
             entries[folder.name] = entry
-    return [folder for folder in folders if not told or folder.name in told], entries
+    return [folder for folder in folders if not entry_names or folder.name in entry_names], entries
 
 
 def _by_target(folders: list[Folder]) -> dict[str, list[str]]:
@@ -97,8 +99,8 @@ def _by_target(folders: list[Folder]) -> dict[str, list[str]]:
     return found
 
 
-def _import(folder: Folder, entry: Published | None, out: Path, strict: bool, jobs: int) -> Outcome:
-    outcome = Outcome(folder.name, entry)
+def _import(folder: Folder, entry: Published | None, out: Path, strict: bool, jobs: int) -> ImportResult:
+    outcome = ImportResult(folder.name, entry)
     if entry is None:
         outcome.unreadable[""] = (
             f"no published set is named like this; --dataset {folder.name}=ENTRY reads it as one of: "
@@ -110,7 +112,7 @@ def _import(folder: Folder, entry: Published | None, out: Path, strict: bool, jo
     # A folder of ours is named in small letters, whatever the source's is.
     target = out / dataset_name(folder.name)
     converters: dict[tuple[str, ...], Converter] = {}
-    pieces = []
+    chunks = []
     for shard in folder.shards:
         try:
             columns = find_columns(entry, shard.columns)
@@ -118,17 +120,17 @@ def _import(folder: Folder, entry: Published | None, out: Path, strict: bool, jo
             outcome.unreadable[shard.path.name] = str(error)
             continue
         converters.setdefault(shard.columns, Converter(target.name, entry, columns))
-        pieces += plan([shard])
-    remove_stale(target, pieces)
+        chunks += plan([shard])
+    remove_stale(target, chunks)
     begun = time.monotonic()
-    tallies = _make_all(pieces, converters, target, strict, jobs, outcome)
+    counts_of = _make_all(chunks, converters, target, strict, jobs, outcome)
     outcome.seconds = time.monotonic() - begun
-    for piece in pieces:
-        if piece.name in tallies:
-            _add(outcome.tally, tallies[piece.name])
-    if pieces:
+    for chunk in chunks:
+        if chunk.name in counts_of:
+            _add(outcome.counts, counts_of[chunk.name])
+    if chunks:
         write_json(target / SUMMARY, outcome.as_json())
-        write_json(target / STATS, described(outcome.tally.moments, known_sensor(entry.sensor)))
+        write_json(target / STATS, described(outcome.counts.statistics, known_sensor(entry.sensor)))
     return outcome
 
 
@@ -138,37 +140,37 @@ def dataset_name(name: str) -> str:
 
 
 def _make_all(
-    pieces: list[Piece],
+    chunks: list[Chunk],
     converters: dict[tuple[str, ...], Converter],
     folder: Path,
     strict: bool,
     jobs: int,
-    outcome: Outcome,
-) -> dict[str, Tally]:
-    """The tally of each piece that could be read, by its name."""
+    outcome: ImportResult,
+) -> dict[str, ImportCounts]:
+    """The counts of each chunk that could be read, by its name."""
 
-    def work(piece: Piece) -> tuple[Piece, Tally, bool]:
-        converter = converters[piece.shard.columns]
-        made_from = identity(piece, converter, strict)
-        tally = finished(piece, folder, made_from)
-        if tally is not None:
-            return piece, tally, False
+    def work(chunk: Chunk) -> tuple[Chunk, ImportCounts, bool]:
+        converter = converters[chunk.shard.columns]
+        made_from = identity(chunk, converter, strict)
+        counts = finished(chunk, folder, made_from)
+        if counts is not None:
+            return chunk, counts, False
         with storage_errors():
-            return piece, make(piece, converter, folder, strict, made_from), True
+            return chunk, make(chunk, converter, folder, strict, made_from), True
 
-    tallies = {}
+    counts_of = {}
     with _threads(jobs) as pool:
-        waiting = {pool.submit(work, piece): piece for piece in pieces}
-        for done in progress(as_completed(waiting), f"import of {outcome.name}", len(pieces)):
+        waiting = {pool.submit(work, chunk): chunk for chunk in chunks}
+        for done in progress(as_completed(waiting), f"import of {outcome.name}", len(chunks)):
             try:
-                piece, tally, new = done.result()
+                chunk, counts, new = done.result()
             except ShardError as error:
                 outcome.unreadable[waiting[done].shard.path.name] = str(error)
                 logger.error("%s, %s: %s", outcome.name, waiting[done].shard.path.name, error)
             else:
-                tallies[piece.name] = tally
-                outcome.made += tally.rows if new else 0
-    return tallies
+                counts_of[chunk.name] = counts
+                outcome.made += counts.rows if new else 0
+    return counts_of
 
 
 @contextmanager
@@ -181,12 +183,12 @@ def _threads(jobs: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _add(total: Tally, tally: Tally) -> None:
-    total.rows += tally.rows
-    total.kept += tally.kept
-    total.pairs += tally.pairs
-    total.chips += tally.chips
-    total.repaired.update(tally.repaired)
-    total.rejected.update(tally.rejected)
-    total.flagged.update(tally.flagged)
-    merge(total.moments, tally.moments)
+def _add(total: ImportCounts, counts: ImportCounts) -> None:
+    total.rows += counts.rows
+    total.kept += counts.kept
+    total.pairs += counts.pairs
+    total.chips += counts.chips
+    total.repaired.update(counts.repaired)
+    total.rejected.update(counts.rejected)
+    total.flagged.update(counts.flagged)
+    merge(total.statistics, counts.statistics)

@@ -122,7 +122,7 @@ PUBLISHED = (
 )  # fmt: skip
 
 
-def plain(name: str) -> str:
+def normalised_name(name: str) -> str:
     """A folder's name without case, hyphens, underscores and spaces."""
     return re.sub(r"[-_\s]", "", name).lower()
 
@@ -131,10 +131,10 @@ def find(names: Iterable[str]) -> Published | None:
     """The set whose prefix is the longest that begins one of `names`, the last of which counts most."""
     for name in reversed(list(names)):
         fitting = [
-            (len(plain(prefix)), entry)
+            (len(normalised_name(prefix)), entry)
             for entry in PUBLISHED
             for prefix in entry.prefixes
-            if plain(name).startswith(plain(prefix))
+            if normalised_name(name).startswith(normalised_name(prefix))
         ]
         if fitting:
             return max(fitting, key=lambda pair: pair[0])[1]

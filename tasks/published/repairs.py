@@ -1,4 +1,4 @@
-"""What is repaired, what is refused, what is only counted: the whole policy, one line each.
+"""What is repaired, what is refused and what is only counted when published rows are read: one line each.
 
 A repair is made where the registry or the row itself leaves one reading only. Everything else refuses the row.
 """

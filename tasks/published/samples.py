@@ -16,7 +16,7 @@ CHIP_COLUMNS = ("chip_id", "sensor", "bands", "width", "height", "datetime")
 
 
 def samples_of(folder: Path) -> Iterator[dict[str, Any]]:
-    """Every conversation of one imported data set, in its order; one piece is in memory at a time.
+    """Every conversation of one imported data set, in its order; one chunk is in memory at a time.
 
     Yields `sample_id`, `images` (for each: shard, chip_id, sensor, modality, bands in the order they are shown, width,
     height, datetime), `conversations` and `question_types`, with the `sensor`, `modality` and `chip_id` of the first

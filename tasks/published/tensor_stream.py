@@ -15,7 +15,7 @@ from tasks.core.errors import WeightsError
 from tasks.core.stage import write_json
 from tasks.published.weight_files import INDEX, SINGLE, Held
 
-LARGEST_FILE = 2**30
+MAX_FILE_BYTES = 2**30
 """Bytes of a file that is written, unless the largest one that is read is smaller still. A tensor may exceed it."""
 
 
@@ -59,7 +59,7 @@ def _groups(steps: Sequence[Step], held: Mapping[str, Held]) -> list[list[Step]]
     sizes: dict[Path, int] = {}
     for there in held.values():
         sizes[there.file] = sizes.get(there.file, 0) + there.nbytes
-    limit = min(LARGEST_FILE, max(sizes.values()))
+    limit = min(MAX_FILE_BYTES, max(sizes.values()))
     groups: list[list[Step]] = [[]]
     filled = 0
     for step in sorted(steps, key=lambda step: held[step.sources[0]].file):

@@ -14,7 +14,7 @@ from tasks.earth.display_sensors import SENSOR_TAGS
 from tasks.published.registry import Published
 from tasks.published.repairs import Notes, RowError
 
-DEEPEST = 8
+MAX_NESTING = 8
 """JSON strings inside JSON that are opened; the published data has two."""
 SPEAKERS = {"human": "human", "gpt": "gpt", "user": "human", "assistant": "gpt"}
 TAG = re.compile(r"\[[A-Za-z][A-Za-z0-9_.]*\]")
@@ -31,7 +31,7 @@ def open_conversation(raw: Any, entry: Published, notes: Notes) -> list[Any]:
         RowError: missing-text, not-json, not-a-conversation or empty-conversation.
     """
     value, strings, unwrapped = raw, 0, False
-    for _ in range(DEEPEST):
+    for _ in range(MAX_NESTING):
         if isinstance(value, str):
             strings += 1
             value = _parse(value, notes)
@@ -154,13 +154,13 @@ def _split_head(question: str) -> tuple[list[str], str]:
 def _check_slots(questions: list[str], answers: list[str], images: int, notes: Notes) -> None:
     if any(IMAGE in answer for answer in answers):
         raise RowError("image-in-answer", f"an answer holds {IMAGE}")
-    first, slots = questions[0].count(IMAGE), sum(question.count(IMAGE) for question in questions)
-    if images == 1 and slots == 0:
+    first, placeholders = questions[0].count(IMAGE), sum(question.count(IMAGE) for question in questions)
+    if images == 1 and placeholders == 0:
         notes.repair("image-slot-added")
-    elif images == 1 and slots == 1 and first == 0:
+    elif images == 1 and placeholders == 1 and first == 0:
         notes.repair("image-slot-moved")
-    elif slots != images:
-        raise RowError("image-slots", f"{slots} {IMAGE} in the questions, but {images} images in the row")
+    elif placeholders != images:
+        raise RowError("image-slots", f"{placeholders} {IMAGE} in the questions, but {images} images in the row")
 
 
 def _right_tags(tags: list[str], entry: Published, notes: Notes) -> list[str]:

@@ -180,11 +180,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG
     try:
-        told = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is not there, and without it nobody knows what the weights are of") from error
     except ValueError as error:
         raise WeightsError(f"{path} is not JSON: {error}") from error
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         raise WeightsError(f"{path} is not a JSON object")
-    return told
+    return content

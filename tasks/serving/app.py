@@ -31,7 +31,7 @@ class Talk:
     """An answer that has begun."""
 
     conversation: Conversation
-    pieces: AsyncIterator[str]
+    deltas: AsyncIterator[str]
     done: Generated
 
 
@@ -54,7 +54,7 @@ class Server:
             first = await anext(lines)  # what is wrong with the request shows here, while a status can still be sent
             return StreamingResponse(_joined(first, lines), media_type="text/event-stream")
         async with self._begun(asked, request) as talk:
-            answer = "".join([piece async for piece in talk.pieces]).strip()
+            answer = "".join([delta async for delta in talk.deltas]).strip()
         return JSONResponse(
             completion(
                 _name(), self.name, answer, talk.done, talk.conversation.boxes(answer, self.generator.answerer.box_form)
@@ -67,10 +67,10 @@ class Server:
         async with self.generator.place():
             answerer = self.generator.answerer
             conversation = await run_in_threadpool(converse, answerer, read_turns(asked))
-            longest = min(asked.longest or self.max_new_tokens, self.max_new_tokens)
-            inputs = await run_in_threadpool(prepare, answerer, conversation, longest)
+            max_new_tokens = min(asked.max_answer_tokens or self.max_new_tokens, self.max_new_tokens)
+            inputs = await run_in_threadpool(prepare, answerer, conversation, max_new_tokens)
             done = Generated(prompt_tokens=inputs["input_ids"].shape[1])
-            sampling = Sampling(longest, asked.temperature, asked.top_p)
+            sampling = Sampling(max_new_tokens, asked.temperature, asked.top_p)
             yield Talk(conversation, self.generator.answer(inputs, sampling, done, request.is_disconnected), done)
 
     async def _lines(self, asked: ChatRequest, request: Request) -> AsyncIterator[str]:
@@ -79,9 +79,9 @@ class Server:
         async with self._begun(asked, request) as talk:
             yield _line(chunk(name, self.name, role="assistant", content=""))
             try:
-                async for piece in talk.pieces:
-                    answer += piece
-                    yield _line(chunk(name, self.name, content=piece))
+                async for delta in talk.deltas:
+                    answer += delta
+                    yield _line(chunk(name, self.name, content=delta))
             except RequestError as error:
                 yield _line(errors.body(str(error), code=error.code, status=error.status))
                 return
@@ -109,15 +109,15 @@ class Server:
         return {"status": "ok", "model": self.name, "inside": self.generator.inside, "waiting": self.generator.waiting}
 
 
-def make_app(server: Server, most_bytes: int) -> FastAPI:
+def make_app(server: Server, max_bytes: int) -> FastAPI:
     """The application.
 
     Args:
         server: what answers.
-        most_bytes: largest body of a request.
+        max_bytes: largest body of a request.
     """
     app = FastAPI(title="Earthloom", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(LimitBody, most=most_bytes)
+    app.add_middleware(LimitBody, max_bytes=max_bytes)
     app.add_api_route("/v1/chat/completions", server.chat, methods=["POST"], response_model=None)
     app.add_api_route("/v1/models", server.models, methods=["GET"])
     app.add_api_route("/quicklook", server.quicklook, methods=["POST"])
@@ -132,7 +132,7 @@ def make_app(server: Server, most_bytes: int) -> FastAPI:
 
 def _page() -> HTMLResponse:
     headers = {
-        "Content-Security-Policy": page.policy(),
+        "Content-Security-Policy": page.content_security_policy(),
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
     }

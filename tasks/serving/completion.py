@@ -43,7 +43,7 @@ def chunk(
     done: Generated | None = None,
     boxes: Boxes | None = None,
 ) -> dict[str, Any]:
-    """A piece of an answer, as `chat.completion.chunk`; the one with `done` ends it and carries the boxes."""
+    """A part of an answer, as `chat.completion.chunk`; the one with `done` ends it and carries the boxes."""
     delta = {key: value for key, value in (("role", role), ("content", content)) if value is not None}
     body = ChatCompletionChunk.model_validate(
         {
@@ -58,7 +58,7 @@ def chunk(
 
 
 def usage_chunk(name: str, model: str, done: Generated) -> dict[str, Any]:
-    """What `stream_options.include_usage` asks for: a last piece without a choice."""
+    """What `stream_options.include_usage` asks for: a last chunk without a choice."""
     return ChatCompletionChunk.model_validate(
         {
             "id": name,

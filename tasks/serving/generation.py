@@ -67,12 +67,12 @@ class Generator:
     async def answer(
         self, inputs: dict[str, Tensor], sampling: Sampling, done: Generated, gone: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[str]:
-        """The pieces of an answer as they come; `done` is filled in with the last.
+        """The text of an answer as it is generated; `done` is filled in with the last of it.
 
         Args:
             inputs: of `Answerer.inputs`.
             sampling: how tokens are chosen.
-            done: told the counts and why the answer ended.
+            done: filled in with the counts and why the answer ended.
             gone: whether nobody waits for the answer any more; generation is then given up.
 
         Raises:
@@ -82,10 +82,10 @@ class Generator:
             self.answerer.model, self.answerer.tokenizer, inputs, self._config(sampling), request_id=""
         )
         try:
-            while (piece := await self._next(queue, gone)) is not None:
-                if not isinstance(piece, str):
-                    raise RequestError(f"the model failed: {piece.msg}", code="generation_failed", status=500)
-                yield piece
+            while (delta := await self._next(queue, gone)) is not None:
+                if not isinstance(delta, str):
+                    raise RequestError(f"the model failed: {delta.msg}", code="generation_failed", status=500)
+                yield delta
         finally:
             streamer.cancel()
         done.answer_tokens = streamer.total_tokens

@@ -8,26 +8,26 @@ from tasks.core.data_url import png_url
 from tasks.core.errors import TrainingError
 from tasks.earth.radiometry import RadiometryError
 from tasks.serving.errors import RequestError
-from tasks.serving.request import Asked, QuicklookRequest, SentImage
+from tasks.serving.request import ParsedChat, QuicklookRequest, SentImage
 from tasks.vlm.answerer import Answerer, TooLongError
 from tasks.vlm.chat import Conversation
-from tasks.vlm.image_file import Declared, ImageFile, open_image
+from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
 from tasks.vlm.sensor_of_file import ImageError, UnknownSensorError
 
-MOST_IMAGES = 16
+MAX_IMAGES = 16
 QUICKLOOK = 1024
 """Longest side of a quicklook in pixels."""
 
 
-def converse(answerer: Answerer, asked: Asked) -> Conversation:
+def converse(answerer: Answerer, asked: ParsedChat) -> Conversation:
     """The conversation of a request, its last question open.
 
     Raises:
         RequestError: an image cannot be opened, or does not fit the text.
     """
     count = sum(len(turn.images) for turn in asked.turns)
-    if count > MOST_IMAGES:
-        message = f"{count} images; {MOST_IMAGES} at most"
+    if count > MAX_IMAGES:
+        message = f"{count} images; {MAX_IMAGES} at most"
         raise RequestError(message, code="too_many_images", param="messages")
     conversation = Conversation() if asked.system is None else Conversation(system=asked.system)
     for turn in asked.turns:
@@ -41,14 +41,14 @@ def converse(answerer: Answerer, asked: Asked) -> Conversation:
     return conversation
 
 
-def prepare(answerer: Answerer, conversation: Conversation, longest: int) -> dict[str, Tensor]:
-    """What the model takes for the open question of a conversation, with room for an answer of `longest` tokens.
+def prepare(answerer: Answerer, conversation: Conversation, max_new_tokens: int) -> dict[str, Tensor]:
+    """What the model takes for the open question of a conversation, with room for an answer of `max_new_tokens` tokens.
 
     Raises:
         RequestError: there is no such room, or the model cannot be shown an image.
     """
     try:
-        return answerer.inputs(conversation.question(answerer), longest)
+        return answerer.inputs(conversation.question(answerer), max_new_tokens)
     except TooLongError as error:
         raise RequestError(str(error), code="context_length_exceeded", param="messages") from error
     except TrainingError as error:
@@ -61,8 +61,8 @@ def opened(answerer: Answerer, sent: SentImage) -> ImageFile:
     Raises:
         RequestError: it cannot be opened, or its sensor is not known.
     """
-    told = sent.told
-    declared = Declared(told.sensor, told.date, told.scale, told.offset, told.unit)
+    url = sent.image_url
+    declared = DeclaredMetadata(url.sensor, url.date, url.scale, url.offset, url.unit)
     try:
         return open_image(sent.content, sent.name, answerer.image_size, answerer.max_tiles, declared)
     except UnknownSensorError as error:

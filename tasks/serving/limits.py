@@ -11,11 +11,11 @@ class _TooLargeError(Exception):
 
 
 class LimitBody:
-    """ASGI middleware: a body of more than `most` bytes is refused, whether its length was declared or not."""
+    """ASGI middleware: a body of more than `max_bytes` bytes is refused, whether its length was declared or not."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self.app = app
-        self.most = most
+        self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counting what comes."""
@@ -28,7 +28,7 @@ class LimitBody:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self.most and not answering:
+            if read > self.max_bytes and not answering:
                 raise _TooLargeError
             return message
 
@@ -38,10 +38,10 @@ class LimitBody:
             await send(message)
 
         try:
-            if declared.isdigit() and int(declared) > self.most:
+            if declared.isdigit() and int(declared) > self.max_bytes:
                 raise _TooLargeError
             await self.app(scope, counted, watched)
         except _TooLargeError:
-            message = f"the request is larger than {self.most / 2**20:.0f} MiB; send a smaller piece of the image"
+            message = f"the request is larger than {self.max_bytes / 2**20:.0f} MiB; send a smaller piece of the image"
             response = JSONResponse(body(message, code="request_too_large", status=413), status_code=413)
             await response(scope, receive, send)

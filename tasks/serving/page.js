@@ -8,8 +8,8 @@ let sensors = [], model = "", images = [], turns = [], shown = null, running = n
 async function answerOf(response) {
   const body = await response.json().catch(() => null);
   if (!response.ok) {
-    const told = body && body.error ? body.error : { message: `The server answered ${response.status}.`, code: "" };
-    throw Object.assign(new Error(told.message), { code: told.code });
+    const error = body && body.error ? body.error : { message: `The server answered ${response.status}.`, code: "" };
+    throw Object.assign(new Error(error.message), { code: error.code });
   }
   return body;
 }
@@ -59,8 +59,8 @@ async function look(image) {
   $("reading").textContent = `Reading ${image.name}`;
   $("reading").hidden = false;
   try {
-    const told = { url: image.url, sensor: image.sensor || null };
-    image.info = await answerOf(await post("/quicklook", { name: image.name, image: told }));
+    const sent = { url: image.url, sensor: image.sensor || null };
+    image.info = await answerOf(await post("/quicklook", { name: image.name, image: sent }));
   } catch (error) {
     image.info = null;
     image.error = error;
@@ -168,8 +168,8 @@ function readable(answer) {
   });
 }
 async function ask(question) {
-  const told = turns.flatMap((turn) => turn.images);
-  const turn = { question, images: images.filter((image) => !told.includes(image)), answer: "", boxes: null, done: false };
+  const shown = turns.flatMap((turn) => turn.images);
+  const turn = { question, images: images.filter((image) => !shown.includes(image)), answer: "", boxes: null, done: false };
   const wrong = turn.images.find((image) => image.error);
   if (wrong) return complain(wrong.error.message);
   complain("");
@@ -210,7 +210,7 @@ async function ask(question) {
     const count = turn.boxes.features.length;
     if (turn.boxes.unread) complain(`The answer holds boxes that cannot be read: ${turn.boxes.unread.join("; ")}`);
     const button = element("button", { type: "button", className: "plain", onclick: () => save(turn.boxes) }, "Download GeoJSON");
-    if (count) $("talk").append(element("div", { className: "after" }, element("span", { className: "chip told" }, `${count} box${count === 1 ? "" : "es"}`), button));
+    if (count) $("talk").append(element("div", { className: "after" }, element("span", { className: "chip count" }, `${count} box${count === 1 ? "" : "es"}`), button));
     if (count) shown = turns.flatMap((one) => one.images)[turn.boxes.features[0].properties.image];
     drawImages();
   }

@@ -17,7 +17,7 @@ def document() -> str:
 
 
 @cache
-def policy() -> str:
+def content_security_policy() -> str:
     """Content security policy: this style, this script, this server, and pictures that are in the page itself."""
     style, script = (_hash((FOLDER / name).read_text()) for name in ("page.css", "page.js"))
     return (

@@ -89,7 +89,7 @@ class ChatRequest(_Strict):
     user: str | None = None
 
     @property
-    def longest(self) -> int | None:
+    def max_answer_tokens(self) -> int | None:
         """Most tokens the answer may have, if the request says so."""
         return self.max_completion_tokens or self.max_tokens
 
@@ -99,7 +99,7 @@ class SentImage:
     """An image of a request: its bytes, and what the request says of it."""
 
     content: bytes
-    told: ImageUrl
+    image_url: ImageUrl
     name: str
     """What to call it in errors; a name may tell the sensor too."""
     where: str
@@ -107,7 +107,7 @@ class SentImage:
 
 
 @dataclass(frozen=True)
-class Turn:
+class ChatTurn:
     """A user's message with its images, and the answer that was given to it; None for the one to answer."""
 
     question: str
@@ -116,10 +116,10 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ParsedChat:
     """A request, understood."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[ChatTurn, ...]
     system: str | None
 
 
@@ -154,7 +154,7 @@ def _validate(model: type[T], body: Any) -> T:
         raise RequestError(f"{param}: {first['msg']}", code="invalid_value", param=param) from error
 
 
-def read_turns(request: ChatRequest) -> Asked:
+def read_turns(request: ChatRequest) -> ParsedChat:
     """The conversation of a request, the last question open.
 
     Raises:
@@ -181,8 +181,8 @@ def read_turns(request: ChatRequest) -> Asked:
         if place + 1 < len(messages):
             answered, message = messages[place + 1]
             answer = _text(message, f"messages.{answered}")
-        turns.append(Turn(_text(asked, f"messages.{number}"), _images(asked, f"messages.{number}"), answer))
-    return Asked(tuple(turns), system)
+        turns.append(ChatTurn(_text(asked, f"messages.{number}"), _images(asked, f"messages.{number}"), answer))
+    return ParsedChat(tuple(turns), system)
 
 
 def _text(message: Message, where: str) -> str:
@@ -201,9 +201,9 @@ def _images(message: Message, where: str) -> tuple[SentImage, ...]:
     for number, part in enumerate(message.content):
         if isinstance(part, ImagePart):
             place = f"{where}.content.{number}"
-            told = part.image_url
-            content = decode_data_url(told.url, place)
-            images.append(SentImage(content, told, told.name or place, place))
+            image_url = part.image_url
+            content = decode_data_url(image_url.url, place)
+            images.append(SentImage(content, image_url, image_url.name or place, place))
     return tuple(images)
 
 

@@ -46,15 +46,15 @@ class Progress:
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor]:
     """Every tensor of a model by name, on the CPU; empty on all processes but the first."""
-    told: dict[str, Any] = get_model_state_dict(model, options=WHOLE)
-    return {name: tensor.contiguous() for name, tensor in told.items()}
+    weights: dict[str, Any] = get_model_state_dict(model, options=WHOLE)
+    return {name: tensor.contiguous() for name, tensor in weights.items()}
 
 
 def save(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> Path:
     """Write the checkpoint of `progress.step` under `folder`; all but the last two are removed."""
     place = folder / f"step-{progress.step:08d}"
     weights = whole_weights(model)
-    told: dict[str, Any] = get_optimizer_state_dict(model, optimizer, options=WHOLE)
+    optimizer_state: dict[str, Any] = get_optimizer_state_dict(model, optimizer, options=WHOLE)
     if world.is_first:
         partial = folder / f".{place.name}.{os.getpid()}"
         shutil.rmtree(partial, ignore_errors=True)
@@ -62,7 +62,7 @@ def save(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.op
         save_file(weights, partial / "model.safetensors")
         state = {
             f"{name}:{key}": value.contiguous()
-            for name, values in told["state"].items()
+            for name, values in optimizer_state["state"].items()
             for key, value in values.items()
         }
         save_file(state, partial / "optimizer.safetensors")
@@ -101,8 +101,8 @@ def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, wor
             parameter, key = name.rsplit(":", 1)
             state.setdefault(parameter, {})[key] = tensor
         groups = get_optimizer_state_dict(model, optimizer, options=StateDictOptions())["param_groups"]
-        told: dict[str, Any] = {"state": state, "param_groups": groups}
-        set_optimizer_state_dict(model, optimizer, told, options=WHOLE)
+        optimizer_state: dict[str, Any] = {"state": state, "param_groups": groups}
+        set_optimizer_state_dict(model, optimizer, optimizer_state, options=WHOLE)
     except (RuntimeError, ValueError, KeyError) as error:
         raise TrainingError(
             f"{found[-1]} does not fit the model ({error}); remove {folder} to train from the beginning"

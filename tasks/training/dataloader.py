@@ -17,13 +17,14 @@ from models.parts.band_groups import CHANNELS
 from models.parts.packing import positions, sample_ends
 from tasks.earth.display_sensors import known_sensor
 from tasks.training.augment import Change
-from tasks.training.distributed import pieces_of
+from tasks.training.distributed import packs_of_process
 from tasks.training.packing import Ints
 from tasks.training.params import AugmentParams
-from tasks.training.sample_costs import Measured, measure
+from tasks.training.sample_costs import SampleCosts, measure_costs
 from tasks.training.schedule import Plan, Sizes
 from tasks.vlm.bands import planes
-from tasks.vlm.images import ChipReader, batch_images
+from tasks.vlm.chip_reader import ChipReader
+from tasks.vlm.images import batch_images
 from tasks.vlm.samples import ImageRef, Sample, Samples, encode_samples
 from tasks.vlm.world import World
 
@@ -91,12 +92,12 @@ class Data:
         """
         self.tokenizer, self.chips, self.config = tokenizer, chips, config
         self.max_length, self.max_groups, self.augment = max_length, max_groups, augment
-        usable, costs, self.rejected = measure(samples, self._costs, folder, name, world)
+        usable, costs, self.rejected = measure_costs(samples, self._costs, folder, name, world)
         self.samples = samples.keep(usable)
         self.sizes = Sizes(*costs.T)
 
-    def _costs(self, samples: Sequence[Sample]) -> Measured:
-        """What some samples cost; see `measure`."""
+    def _costs(self, samples: Sequence[Sample]) -> SampleCosts:
+        """What some samples cost; see `measure_costs`."""
         good, rejected = self._encode(samples)
         places = {id(sample): place for place, sample in enumerate(samples)}
         costs: list[tuple[int, ...]] = []
@@ -107,8 +108,8 @@ class Data:
                 detail = f"{groups} band groups, {self.max_groups} allowed"
                 rejected.append({"sample_id": sample.sample_id, "reason": "too-many-groups", "detail": detail})
             else:
-                told = (len(encoded.ids), groups, encoded.targets, sum(tiles), sample.repeats)
-                costs.append((places[id(sample)], *told))
+                cost = (len(encoded.ids), groups, encoded.targets, sum(tiles), sample.repeats)
+                costs.append((places[id(sample)], *cost))
         return costs, rejected
 
     def _encode(self, samples: Sequence[Sample]) -> Any:
@@ -192,7 +193,7 @@ class StepPacks(Dataset[Batch]):
         """The pack at one place."""
         step, turn = divmod(place, self.turns(0))
         packs = self.plan.packs(step)
-        number, counts = list(pieces_of(len(packs), self.world))[turn]
+        number, counts = list(packs_of_process(len(packs), self.world))[turn]
         seed = (self.plan.seed, step, number)
         return replace(self.data.pack(packs[number], self.length, seed), counts=counts)
 

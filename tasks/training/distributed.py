@@ -154,12 +154,12 @@ def shard(model: EarthDialForConditionalGeneration, world: World, precision: tor
 
     mesh = init_device_mesh(world.device.type, (world.size,))
     # Inputs are left as they are: days and wavelengths would lose their last digits.
-    policy = MixedPrecisionPolicy(param_dtype=precision, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    mixed_precision = MixedPrecisionPolicy(param_dtype=precision, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for module in (*layers(model), model):
-        fully_shard(module, mesh=mesh, mp_policy=policy)
+        fully_shard(module, mesh=mesh, mp_policy=mixed_precision)
 
 
-def pieces_of(count: int, world: World) -> Iterator[tuple[int, bool]]:
+def packs_of_process(count: int, world: World) -> Iterator[tuple[int, bool]]:
     """(number, whether it counts) of the packs of one step that this process works on; as many on each process."""
     for turn in range(-(-count // world.size)):
         number = turn * world.size + world.rank

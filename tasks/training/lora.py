@@ -35,7 +35,7 @@ def add_adapters(model: EarthDialForConditionalGeneration, params: LoraParams, l
 
 
 def merged(weights: dict[str, Tensor], params: LoraParams) -> dict[str, Tensor]:
-    """Weights of an adapted model as those of a plain one: each adapter added to what it adapts."""
+    """Weights of an adapted model as those of one without adapters: each adapter added to what it adapts."""
     out = {}
     for name, tensor in weights.items():
         if name.endswith(BASE):

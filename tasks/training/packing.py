@@ -34,7 +34,7 @@ class Packs:
 
 
 def pack(
-    order: Ints,
+    indices: Ints,
     lengths: Ints,
     groups: Ints,
     max_length: int,
@@ -43,36 +43,36 @@ def pack(
     batch: int = 1,
     window: int = 4096,
 ) -> Packs:
-    """Every entry of `order` in exactly one pack; the packs of a window in random order, every kind in every step.
+    """Every entry of `indices` in exactly one pack; the packs of a window in random order, every kind in every step.
 
     Samples of one size tend to lie in packs of one kind: many short ones here, two long ones there. So that a step
     of `batch` packs is like the whole, it takes them from as many strata between the longest and the shortest.
 
     Args:
-        order: indices of samples, shuffled; one that is to be seen twice stands there twice.
+        indices: of samples, shuffled; one that is to be seen twice stands there twice.
         lengths: tokens of each sample.
         groups: band groups of each sample, over all its tiles.
         max_length: tokens of a pack.
         max_groups: band groups of a pack.
         seed: of the order of the packs; the same seed gives the same packs.
         batch: packs of a step.
-        window: entries of `order` that are packed together. Larger ones are packed faster and a little fuller, but
+        window: entries of `indices` that are packed together. Larger ones are packed faster and a little fuller, but
             mix less: a sample shares its pack with some of its window, whichever sizes fit.
 
     Raises:
         TrainingError: a sample is larger than a pack.
     """
-    too_large = np.flatnonzero((lengths[order] > max_length) | (groups[order] > max_groups))
+    too_large = np.flatnonzero((lengths[indices] > max_length) | (groups[indices] > max_groups))
     if len(too_large):
-        first = order[too_large[0]]
+        first = indices[too_large[0]]
         raise TrainingError(
             f"sample {first} has {lengths[first]} tokens and {groups[first]} band groups; a pack holds "
             f"{max_length} and {max_groups}. Raise train.*.max_length or max_groups"
         )
     random = np.random.default_rng(list(seed))
     samples, ends, done = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
-    for start in range(0, len(order), window):
-        some = order[start : start + window]
+    for start in range(0, len(indices), window):
+        some = indices[start : start + window]
         pack_of, count = _best_fit(lengths[some], groups[some], max_length, max_groups)
         place = _interleaved(count, batch, random)[pack_of]
         samples.append(some[np.argsort(place, kind="stable")])
@@ -118,9 +118,9 @@ def _best_fit(lengths: Ints, groups: Ints, max_length: int, max_groups: int) -> 
 class _Rooms:
     """Open packs by the room left in them, the tokens that are left as bits of one integer."""
 
-    def __init__(self, max_length: int, max_groups: int, least_tokens: int, least_bands: int) -> None:
+    def __init__(self, max_length: int, max_groups: int, min_tokens: int, min_bands: int) -> None:
         self.max = (max_length, max_groups)
-        self.least = (least_tokens, least_bands)
+        self.min = (min_tokens, min_bands)
         self.count = 0
         self._bits = 0
         self._open: dict[int, dict[int, list[int]]] = {}
@@ -166,7 +166,7 @@ class _Rooms:
         return packs, copies
 
     def _note(self, packs: list[int], room: int, have: int) -> None:
-        if packs and room >= self.least[0] and have >= self.least[1]:
+        if packs and room >= self.min[0] and have >= self.min[1]:
             self._open.setdefault(room, {}).setdefault(have, []).extend(packs)
             self._bits |= 1 << room
 

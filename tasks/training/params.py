@@ -90,7 +90,7 @@ class StageParams(Section):
 Values = dict[str, Any]
 
 
-class RecipeParams(Section):
+class PresetParams(Section):
     """`train.presets.*`: what a larger preset does otherwise; each key replaces the one of `train`."""
 
     common: Values = Field(default_factory=dict, description="in place of keys of train.common")
@@ -106,7 +106,7 @@ class TrainParams(Section):
     stage1: StageParams
     stage2: StageParams
     stage3: StageParams
-    presets: dict[Preset, RecipeParams] = Field(default_factory=dict)
+    presets: dict[Preset, PresetParams] = Field(default_factory=dict)
 
     def recipe(self, preset: Preset) -> Self:
         """These parameters with the keys of a preset put in.
@@ -114,9 +114,9 @@ class TrainParams(Section):
         Raises:
             ParamsError: a key or a value of the preset is not allowed there.
         """
-        told = self.presets.get(preset, RecipeParams()).model_dump()
+        overrides = self.presets.get(preset, PresetParams()).model_dump()
         values = self.model_dump(exclude={"presets"})
-        merged = {name: section | told.get(name, {}) for name, section in values.items()}
+        merged = {name: section | overrides.get(name, {}) for name, section in values.items()}
         return parse(type(self), merged, f"train.presets.{preset}")
 
     def stage(self, name: str) -> StageParams:

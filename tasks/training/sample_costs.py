@@ -17,14 +17,14 @@ from tasks.vlm.world import World
 CHUNK = 4096
 """Samples in memory at a time."""
 COLUMNS = 5
-"""Tokens, band groups, targets, tiles and repeats, as `order.Sizes` has them."""
+"""Tokens, band groups, targets, tiles and repeats, in the order of `schedule.Sizes`."""
 Rejected = list[dict[str, str]]
-Measured = tuple[list[tuple[int, ...]], Rejected]
+SampleCosts = tuple[list[tuple[int, ...]], Rejected]
 """For each sample that can be used its place among those asked about and `COLUMNS` numbers; the others, with why."""
 
 
-def measure(
-    samples: Samples, cost: Callable[[Sequence[Sample]], Measured], folder: Path, name: str, world: World
+def measure_costs(
+    samples: Samples, cost: Callable[[Sequence[Sample]], SampleCosts], folder: Path, name: str, world: World
 ) -> tuple[Ints, Ints, Rejected]:
     """Measure all samples, or take what was found before.
 
@@ -51,7 +51,7 @@ def measure(
     return whole[:, 0], whole[:, 1:], [row for part in parts for row in read_json(part.with_suffix(".json"))]
 
 
-def _share(samples: Samples, cost: Callable[[Sequence[Sample]], Measured], world: World) -> tuple[Ints, Rejected]:
+def _share(samples: Samples, cost: Callable[[Sequence[Sample]], SampleCosts], world: World) -> tuple[Ints, Rejected]:
     """(N, 1 + COLUMNS) of this process's chunks."""
     rows: list[tuple[int, ...]] = []
     rejected: Rejected = []

@@ -60,10 +60,10 @@ class Plan:
     def _pack_epoch(self, number: int) -> Packs:
         """One epoch, shuffled by seed and number alone."""
         entries = np.repeat(np.arange(len(self.sizes.repeats)), self.sizes.repeats)
-        order = np.random.default_rng([self.seed, number]).permutation(entries)
+        shuffled = np.random.default_rng([self.seed, number]).permutation(entries)
         sizes = self.sizes
         limits = (self.max_length, self.max_groups)
-        return pack(order, sizes.lengths, sizes.groups, *limits, (self.seed, number), self.batch, self.window)
+        return pack(shuffled, sizes.lengths, sizes.groups, *limits, (self.seed, number), self.batch, self.window)
 
     @property
     def steps(self) -> int:

@@ -120,17 +120,18 @@ def read_data(
         EmptyStageError: no training sample is left.
     """
     from tasks.training.dataloader import Data
-    from tasks.vlm.images import ChipReader, Normalisation
+    from tasks.vlm.chip_reader import ChipReader
+    from tasks.vlm.images import Normalisation
     from tasks.vlm.samples import read_samples
 
     work = paths.work(address("train", stage))
-    told = {name: paths.mixture(stage) / f"{name}.parquet" for name in ("train", "val")}
+    mixtures = {name: paths.mixture(stage) / f"{name}.parquet" for name in ("train", "val")}
     if not world.is_first:
         world.wait()  # for the Arrow files that the first process makes
-    samples = {name: read_samples(path, work / f"{name}.arrow") for name, path in told.items()}
+    samples = {name: read_samples(path, work / f"{name}.arrow") for name, path in mixtures.items()}
     if world.is_first:
         world.wait()
-    sensors = sorted({sensor for path in told.values() for sensor in sensors_of(path)})
+    sensors = sorted({sensor for path in mixtures.values() for sensor in sensors_of(path)})
     imported = {sensor: paths.imported_stats(stage, sensor) for sensor in sensors}
     normalise = Normalisation.from_stats(
         {sensor: path if path.is_file() else paths.stats(sensor) for sensor, path in imported.items()}
@@ -188,8 +189,8 @@ def write_checkpoint(
 
     folder.mkdir(parents=True)
     with torch.device("meta"):
-        plain = type(model)(model.config)
-    plain.save_pretrained(folder, state_dict=weights)
+        skeleton = type(model)(model.config)
+    skeleton.save_pretrained(folder, state_dict=weights)
     write_tokenizer(folder)
     normalise.save(folder)
     tables.write_rows(rejected, REJECTED, folder / "rejected.parquet")

@@ -46,12 +46,12 @@ def peak_flops(device: torch.device, precision: str, peak_tflops: float | None =
     known = next((peak for part, peak in TFLOPS.items() if part in name.replace("-", " ").split()), None)
     if known is not None and precision == "bfloat16":
         return known * 1e12
-    measured = measure(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    measured = measure_peak(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)
     logger.info("peak of %s measured: %.3f TFLOP/s", name, measured / 1e12)
     return measured
 
 
-def measure(device: torch.device, dtype: torch.dtype, side: int = 1024, rounds: int = 5) -> float:
+def measure_peak(device: torch.device, dtype: torch.dtype, side: int = 1024, rounds: int = 5) -> float:
     """Operations a second of the best of some products of two matrices."""
     side *= 8 if device.type == "cuda" else 1
     a = torch.ones(side, side, dtype=dtype, device=device)
@@ -98,14 +98,14 @@ class Cost:
         return Cost(*world.sum([self.samples, self.tokens, self.padding, self.flops, self.digest]))
 
 
-class Meter:
+class StepLog:
     """Writes a line a step. Only the first process has a file; all take part in the sums."""
 
     def __init__(self, live: TextIO | None, common: "RunParams", world: World, steps: int) -> None:
         self.live, self.common, self.world, self.steps = live, common, world, steps
         self.peak = peak_flops(world.device, common.precision, common.peak_tflops) * world.size
 
-    def tell(
+    def write(
         self, step: int, cost: Cost, packs: int, seconds: float, waited: float, loss: float, rate: float, norm: float
     ) -> None:
         """Log one step.

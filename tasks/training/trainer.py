@@ -27,12 +27,12 @@ from tasks.core.errors import TrainingError
 from tasks.training import checkpoint
 from tasks.training.checkpoint import Progress
 from tasks.training.dataloader import Batch, Data, StepPacks, load_from
-from tasks.training.distributed import Engine, pieces_of, share
+from tasks.training.distributed import Engine, packs_of_process, share
 from tasks.training.optimizer import make_optimizer
 from tasks.training.packing import pack
 from tasks.training.params import RunParams, StageParams
 from tasks.training.schedule import Plan, learning_rate
-from tasks.training.throughput import Cost, Meter, synchronise
+from tasks.training.throughput import Cost, StepLog, synchronise
 from tasks.vlm.world import World
 
 logger = logging.getLogger(__name__)
@@ -58,8 +58,8 @@ class Setup:
     world: World
 
 
-class Run:
-    """A run under way."""
+class Trainer:
+    """Takes the steps of a run."""
 
     def __init__(self, setup: Setup) -> None:
         """Freeze, adapt, share and, if there is a checkpoint, go on from it."""
@@ -96,10 +96,10 @@ class Run:
         writes = self.world.is_first
         live: Any = (setup.work / "progress.jsonl").open("a") if writes else nullcontext()
         with stop_on_sigterm() as stopping, live as file:
-            meter = Meter(file, setup.common, setup.world, steps)
+            step_log = StepLog(file, setup.common, setup.world, steps)
             left: Iterable[int] = range(progress.step, steps)
             for step in log.progress(left, "training") if writes else left:
-                stop = self.step(batches, packs.turns(step), meter, stopping)
+                stop = self.step(batches, packs.turns(step), step_log, stopping)
                 if stop or progress.step % setup.common.checkpoint_every == 0:
                     checkpoint.save(setup.work, progress, setup.model, self.optimizer, setup.world)
                 if stop:
@@ -109,7 +109,7 @@ class Run:
                     )
         return progress
 
-    def step(self, batches: Iterator[Batch], turns: int, meter: Meter, stopping: "_Flag") -> bool:
+    def step(self, batches: Iterator[Batch], turns: int, step_log: StepLog, stopping: "_Flag") -> bool:
         """One step of the optimizer over `turns` packs of this process; whether any process was asked to stop."""
         began, number = time.monotonic(), self.progress.step
         common, plan = self.setup.common, self.setup.plan
@@ -145,7 +145,7 @@ class Run:
         cost = Cost.of(seen, self.setup.model.config, self.setup.stage.trains, rank).over(self.world)
         self.count(packs)
         self.record(total, rate)
-        meter.tell(self.progress.step, cost, len(packs), seconds, waited, total, rate, float(norm))
+        step_log.write(self.progress.step, cost, len(packs), seconds, waited, total, rate, float(norm))
         return stop > 0
 
     def loss(self, batch: Batch, targets: int) -> Tensor:
@@ -179,7 +179,7 @@ class Run:
         modes = [(module, module.training) for module in model.modules()]
         model.eval()  # type: ignore[no-untyped-call]
         total = 0.0
-        for index, counts in pieces_of(len(packs), self.world):
+        for index, counts in packs_of_process(len(packs), self.world):
             batch = replace(val.pack(packs[index], common.max_length if common.compile else None), counts=counts)
             total += float(self.loss(batch, targets))
         for module, training in modes:
@@ -202,7 +202,7 @@ def train(setup: Setup) -> Progress:
         StoppedError: SIGTERM came; a checkpoint is written.
         TrainingError: the loss is not a number.
     """
-    return Run(setup).train()
+    return Trainer(setup).train()
 
 
 def row(

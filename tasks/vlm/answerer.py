@@ -114,7 +114,7 @@ class Answerer:
         return {name: tensor.to(self.model.device) for name, tensor in tensors.items()}
 
     def stream(self, question: Question, max_new_tokens: int) -> Iterator[str]:
-        """The answer piece by piece, by greedy decoding.
+        """The answer as it is generated, by greedy decoding.
 
         Raises:
             TrainingError: the question cannot be asked as it stands.
@@ -170,8 +170,12 @@ def load_model(folder: Path) -> EarthDialForConditionalGeneration:
         TrainingError: a weight is missing, unknown or of another shape; each is named.
     """
     network: Any = EarthDialForConditionalGeneration  # its `from_pretrained` is typed without what it loaded
-    loaded, told = network.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
-    wrong = {"missing": told["missing_keys"], "unknown": told["unexpected_keys"], "mis-shaped": told["mismatched_keys"]}
+    loaded, report = network.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
+    wrong = {
+        "missing": report["missing_keys"],
+        "unknown": report["unexpected_keys"],
+        "mis-shaped": report["mismatched_keys"],
+    }
     named = "; ".join(f"{kind}: {', '.join(sorted(map(str, keys)))}" for kind, keys in wrong.items() if keys)
     if named:
         raise TrainingError(

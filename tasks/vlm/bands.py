@@ -1,4 +1,4 @@
-"""Which bands of a sensor an image shows, in which order, and what each is called once composed. No torch
+"""Which bands of a sensor an image shows, in which order, and what each is called then. No torch
 here.
 """
 

@@ -43,14 +43,15 @@ class Conversation:
             raise ImageError("the question is empty; ask something")
         if not self.images and not images:
             raise ImageError(f"no image is given, and the question {question!r} is about one")
-        slots = question.count(IMAGE)
-        if slots and slots != len(images):
+        placeholders = question.count(IMAGE)
+        if placeholders and placeholders != len(images):
             raise ImageError(
-                f"the question has {slots} {IMAGE}, but {len(images)} image{'s are' if len(images) != 1 else ' is'} "
-                "given with it; give one for each, or leave them out of the text"
+                f"the question has {placeholders} {IMAGE}, but {len(images)} "
+                f"image{'s are' if len(images) != 1 else ' is'} given with it; "
+                "give one for each, or leave them out of the text"
             )
         self.images.extend(images)
-        self.turns.append((question if slots or not images else headed(question, images), ""))
+        self.turns.append((question if placeholders or not images else headed(question, images), ""))
 
     def copy(self) -> "Conversation":
         """The same conversation, to go on with or to go back to."""
@@ -93,7 +94,7 @@ def headed(question: str, images: Sequence[ImageFile]) -> str:
 
 
 def boxes_on(image: ImageFile, number: int, answer: str, form: str) -> dict[str, Any]:
-    """The boxes of an answer that lie on one image; what cannot be read as a box is told in `unread`."""
+    """The boxes of an answer that lie on one image; what cannot be read as a box is listed in `unread`."""
     features: list[dict[str, Any]] = []
     unread = []
     for match in MARKED.finditer(answer):
@@ -110,7 +111,7 @@ def boxes_on(image: ImageFile, number: int, answer: str, form: str) -> dict[str,
             )
             on_earth = [feature["geometry"] for feature in collection["features"]]
         for geometry, corners in zip(on_earth, box_text.corners(found, 1, 1), strict=True):
-            told = {"image": number, "label": label, "corners": np.round(corners, 6).tolist()}
-            features.append({"type": "Feature", "geometry": geometry, "properties": told})
+            properties = {"image": number, "label": label, "corners": np.round(corners, 6).tolist()}
+            features.append({"type": "Feature", "geometry": geometry, "properties": properties})
     collection = {"type": "FeatureCollection", "features": features}
     return collection | ({"unread": unread} if unread else {})

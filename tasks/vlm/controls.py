@@ -33,7 +33,7 @@ class Control:
     """What becomes of the planes of each image, the normalised bands of a checkpoint's or the colours of a picture;
     None where they stay. An image of one plane has nothing to mix, and no such control."""
     mark: str
-    """Its shape in a chart, an SVG path from its middle: told apart without colour."""
+    """Its shape in a chart, an SVG path from its middle: distinct without colour."""
     colour: str
     """A colour of tasks/pages/style.css."""
     filled: bool = False

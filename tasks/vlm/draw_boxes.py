@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 OUTLINE = (255, 176, 0)
 EDGE = (20, 20, 20)
-SMALLEST = 512
+MIN_SIDE = 512
 """Side up to which a small picture is enlarged, pixel by pixel, so that outlines and labels can be read."""
 
 
@@ -23,18 +23,20 @@ def draw(picture: NDArray[np.uint8], boxes: Mapping[str, Any]) -> bytes:
     from PIL import Image, ImageDraw
 
     image = Image.fromarray(picture)
-    times = max(1, SMALLEST // max(image.size))
+    times = max(1, MIN_SIDE // max(image.size))
     image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(image)
     width = max(2, round(max(image.size) / 300))
     for feature in boxes["features"]:
-        told = feature["properties"]
-        corners = [(x * image.width, y * image.height) for x, y in told["corners"]]
+        properties = feature["properties"]
+        corners = [(x * image.width, y * image.height) for x, y in properties["corners"]]
         pen.line([*corners, corners[0]], fill=EDGE, width=width + 2, joint="curve")
         pen.line([*corners, corners[0]], fill=OUTLINE, width=width, joint="curve")
-        if told["label"]:
+        if properties["label"]:
             left, top = min(corners, key=lambda corner: (corner[1], corner[0]))
-            pen.text((left + width, max(0, top - 14)), told["label"], fill=OUTLINE, stroke_width=1, stroke_fill=EDGE)
+            pen.text(
+                (left + width, max(0, top - 14)), properties["label"], fill=OUTLINE, stroke_width=1, stroke_fill=EDGE
+            )
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()

@@ -25,16 +25,16 @@ from tasks.earth.radiometry import Stored, check_plausible, to_physical
 from tasks.earth.raster import GDAL
 from tasks.earth.sensors import Sensor
 from tasks.vlm.bands import Modality, bands_to_load, modality_tag
-from tasks.vlm.images import Image, Normalisation, compose
+from tasks.vlm.images import Image, Normalisation, preprocess
 from tasks.vlm.sensor_of_file import FileMetadata, ImageError, Recognised, acquired, read_date, recognise
 
 FORMATS = ("tiff", "png", "jpeg", "jp2")
-MOST_BANDS = 64
+MAX_BANDS = 64
 METRES_PER_DEGREE = 111_320.0
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredMetadata:
     """What the user says of an image that its file may not say."""
 
     sensor: str | None = None
@@ -91,8 +91,8 @@ class ImageFile:
         return modality_tag(self.sensor, self.modality)
 
     def image(self, normalise: Normalisation) -> Image:
-        """The groups of three that the model takes, composed as in training."""
-        return compose(self.planes, self.sensor.name, self.bands, normalise)
+        """The groups of three that the model takes, preprocessed as in training."""
+        return preprocess(self.planes, self.sensor.name, self.bands, normalise)
 
     def quicklook(self, side: int) -> NDArray[np.uint8]:
         """A picture for people, (rows, columns, 3), no longer than `side`: true colour, or radar with its mean."""
@@ -106,7 +106,7 @@ class ImageFile:
 
 
 def open_image(
-    source: Path | bytes, name: str, size: int, max_tiles: int, declared: Declared | None = None
+    source: Path | bytes, name: str, size: int, max_tiles: int, declared: DeclaredMetadata | None = None
 ) -> ImageFile:
     """Open an image, say which sensor took it, and calibrate its pixels.
 
@@ -121,10 +121,10 @@ def open_image(
         ImageError: it cannot be read, or its sensor is not known.
         RadiometryError: its numbers cannot be reflectance or dB.
     """
-    declared = declared or Declared()
+    declared = declared or DeclaredMetadata()
     with _opened(source, name) as dataset:
-        if dataset.count > MOST_BANDS:
-            raise ImageError(f"{name}: {dataset.count} bands, {MOST_BANDS} at most; write the ones to show to a file")
+        if dataset.count > MAX_BANDS:
+            raise ImageError(f"{name}: {dataset.count} bands, {MAX_BANDS} at most; write the ones to show to a file")
         if dataset.colorinterp[0] == ColorInterp.palette:
             raise ImageError(f"{name}: its numbers are those of a palette; `gdal_translate -expand rgb` writes colours")
         file = _metadata(dataset, name)
@@ -205,7 +205,7 @@ def _read(
     name: str,
     recognised: Recognised,
     shape: tuple[int, int],
-    declared: Declared,
+    declared: DeclaredMetadata,
 ) -> dict[str, NDArray[np.float32]]:
     """Calibrated planes by band; of `levels` where the file has been decoded already.
 

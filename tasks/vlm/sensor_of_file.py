@@ -64,15 +64,15 @@ def recognise(file: FileMetadata, sensor: str | None = None) -> Recognised:
 
     Raises:
         UnknownSensorError: there is no such sensor, or none or several fit.
-        ImageError: the bands cannot be told apart.
+        ImageError: the bands cannot be distinguished.
     """
     if sensor is not None:
         if sensor not in ALL:
             raise UnknownSensorError(f"there is no sensor '{sensor}'; known: {', '.join(ALL)}")
         return Recognised(ALL[sensor], _bands(file, ALL[sensor]), "as given")
-    told = sorted({name for text in _texts(file) for name, pattern in PLATFORMS.items() if pattern.search(text)})
-    if len(told) == 1:
-        return Recognised(SENSORS[told[0]], _bands(file, SENSORS[told[0]]), "by its metadata")
+    named = sorted({name for text in _texts(file) for name, pattern in PLATFORMS.items() if pattern.search(text)})
+    if len(named) == 1:
+        return Recognised(SENSORS[named[0]], _bands(file, SENSORS[named[0]]), "by its metadata")
     fitting = [known for known in SENSORS.values() if all(_by_names(file.bands, known))]
     if len(fitting) > 1 and file.gsd is not None:
         fitting = [known for known in fitting if abs(file.gsd - known.gsd) < known.gsd / 4]
@@ -81,11 +81,11 @@ def recognise(file: FileMetadata, sensor: str | None = None) -> Recognised:
     counted = [known for known in SENSORS.values() if known.known_by_count and _by_count(len(file.bands), known)]
     if not any(file.bands) and len(counted) == 1:
         return Recognised(counted[0], _bands(file, counted[0]), f"by its {len(file.bands)} bands")
-    named = ", ".join(filter(None, file.bands)) or "without names"
-    candidates = told or [known.name for known in fitting]
+    described = ", ".join(filter(None, file.bands)) or "without names"
+    candidates = named or [known.name for known in fitting]
     either = f"it could be of {' or '.join(candidates)}" if candidates else "nothing says so"
     raise UnknownSensorError(
-        f"{file.name}: its sensor is not known, {either} ({len(file.bands)} bands: {named}). Say which it is "
+        f"{file.name}: its sensor is not known, {either} ({len(file.bands)} bands: {described}). Say which it is "
         f"(`--sensor`, or `sensor` beside the image's `url`): {', '.join(SENSORS)}"
     )
 

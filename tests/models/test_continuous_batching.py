@@ -10,7 +10,7 @@ from models.earthdial.presets import make_config
 
 torch.set_num_threads(1)
 SLOT, END, FILL = 7, 1, 0
-LONGEST = 24
+MAX_NEW_TOKENS = 24
 
 
 def model_of(**text) -> EarthDialForConditionalGeneration:
@@ -41,23 +41,23 @@ def questions(model, count=14, longest=40):
             "band_mask": torch.ones(tiles * groups, 3, dtype=torch.bool),
             "days": torch.zeros(tiles * groups),
         }
-        made.append(Prompt(ids, LONGEST, images if tiles else {}))
+        made.append(Prompt(ids, MAX_NEW_TOKENS, images if tiles else {}))
     return made
 
 
 def alone(model, prompt):
-    return generate(model, [prompt.ids], dict(prompt.images), LONGEST)[0]
+    return generate(model, [prompt.ids], dict(prompt.images), MAX_NEW_TOKENS)[0]
 
 
-@pytest.mark.parametrize("slots", [1, 3, 8])
-def test_answers_in_slots_are_those_that_each_question_gets_alone(slots):
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_answers_in_a_batch_are_those_that_each_question_gets_alone(batch_size):
     model = model_of()
     asked = questions(model)
-    told = {done.number: done for done in answer_all(model, asked, slots)}
+    answers = {done.number: done for done in answer_all(model, asked, batch_size)}
     expected = [alone(model, prompt) for prompt in asked]
-    assert [told[number].ids for number in range(len(asked))] == expected
+    assert [answers[number].ids for number in range(len(asked))] == expected
     assert len({len(answer) for answer in expected}) > 3
-    assert [told[number].whole for number in range(len(asked))] == [len(ids) < LONGEST for ids in expected]
+    assert [answers[number].ended for number in range(len(asked))] == [len(ids) < MAX_NEW_TOKENS for ids in expected]
 
 
 def test_a_freed_slot_takes_the_next_question_at_once():
@@ -71,25 +71,25 @@ def test_a_freed_slot_takes_the_next_question_at_once():
             yield prompt
 
     for ended, _ in enumerate(answer_all(model, watched(), 4, usage), start=1):
-        assert len(taken) <= ended + 5  # those in slots, and the one that waits at the door
-    # Whoever gives a freed slot away at once is done within the work shared by all slots and one longest answer.
-    assert usage.answering <= usage.steps * 4 and usage.steps <= usage.answering / 4 + LONGEST
+        assert len(taken) <= ended + 5  # those in the batch, and the one that waits at the door
+    # Whoever gives a freed row away at once is done within the work shared by all rows and one longest answer.
+    assert usage.decoded <= usage.steps * 4 and usage.steps <= usage.decoded / 4 + MAX_NEW_TOKENS
 
 
 def test_a_window_of_attention_hides_what_it_hides_alone():
     model = model_of(sliding_window=9)
     asked = questions(model, 6)
-    told = {done.number: done.ids for done in answer_all(model, asked, 3)}
-    assert [told[number] for number in range(6)] == [alone(model, prompt) for prompt in asked]
+    answers = {done.number: done.ids for done in answer_all(model, asked, 3)}
+    assert [answers[number] for number in range(6)] == [alone(model, prompt) for prompt in asked]
 
 
 def test_a_question_beyond_the_trained_positions_is_answered_alone_and_leaves_the_others_as_they_are():
     factors = {"short_factor": [1.0] * 16, "long_factor": [3.0] * 16}
-    told = {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 60, **factors}
-    model = model_of(rope_parameters=told)
+    rope = {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 60, **factors}
+    model = model_of(rope_parameters=rope)
     assert model.model.language_model.rotary_emb.rope_type == "longrope"
     asked = questions(model, 8)
     answers = {done.number: done.ids for done in answer_all(model, asked, 4)}
-    assert any(len(prompt.ids) + LONGEST > 60 for prompt in asked)
-    assert any(len(prompt.ids) + LONGEST <= 60 for prompt in asked)
+    assert any(len(prompt.ids) + MAX_NEW_TOKENS > 60 for prompt in asked)
+    assert any(len(prompt.ids) + MAX_NEW_TOKENS <= 60 for prompt in asked)
     assert [answers[number] for number in range(8)] == [alone(model, prompt) for prompt in asked]

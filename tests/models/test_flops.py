@@ -49,11 +49,11 @@ def fuse(model: EarthDialForConditionalGeneration, encoded: torch.Tensor, groups
     if groups[0] == 1:
         return encoded
     fusion, tiles, each = model.model.band_fusion, len(groups), groups[0]
-    told = fusion.norm(encoded)
+    described = fusion.norm(encoded)
     description = torch.zeros(len(encoded), fusion.embedding.up.in_features)
-    told = told + fusion.embedding.out(fusion.embedding.up(description))[:, None]
-    key, value = fusion.key_value(told).chunk(2, dim=-1)
-    query = fusion.query(told[::each])
+    described = described + fusion.embedding.out(fusion.embedding.up(description))[:, None]
+    key, value = fusion.key_value(described).chunk(2, dim=-1)
+    query = fusion.query(described[::each])
     attended = (query.repeat_interleave(each, 0) * key * value).unflatten(0, (tiles, each)).sum(1)
     fused: torch.Tensor = encoded[::each] + fusion.out(attended)
     return fused

@@ -12,9 +12,9 @@ from models.earthdial.prompt import (
     IMAGE_CONTEXT,
     PromptError,
     encode,
-    pieces,
     render,
     show_images,
+    spans,
 )
 
 GOLDEN = Path(__file__).parents[3] / "shared/golden/earthdial-tiny/conversation.json"
@@ -83,7 +83,7 @@ def test_a_wrong_number_of_images_is_an_error_and_no_silent_zero(images: list[in
 
 def test_a_conversation_without_an_answer_in_between_is_refused() -> None:
     with pytest.raises(PromptError, match="answer 1 of 2"):
-        pieces([("a", ""), ("b", "c")])
+        spans([("a", ""), ("b", "c")])
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -87,12 +87,12 @@ def test_the_scores_are_those_that_the_score_command_gives_the_same_answers(tmp_
     truths = ["yes", "yes", "forest, water", "no", "3.0"] * 6
     kinds = ["presence", "presence", "list", "presence", "count"] * 6
     rows = [row(n // 3, t, a, "yes", k, n) for n, (t, a, k) in enumerate(zip(truths, answers, kinds, strict=True))]
-    told = marked(rows)
-    pl.DataFrame(told.rows()).write_parquet(tmp_path / "predictions.parquet")
+    outcomes = marked(rows)
+    pl.DataFrame(outcomes.rows()).write_parquet(tmp_path / "predictions.parquet")
     same = score_file(
         tmp_path / "predictions.parquet", "vqa", ScoringSettings(draws=PARAMS.bootstrap, seed=PARAMS.seed)
     )
-    scores = told.scores()["overall"]
+    scores = outcomes.scores()["overall"]
     assert scores["accuracy"] == pytest.approx(same["accuracy"] / 100)
     assert scores["ci95"] == pytest.approx([edge / 100 for edge in same["ci95"]["accuracy"]], abs=1e-4)
     for ours, theirs in (("no_image", "no_image"), ("majority", "training_majority")):
@@ -117,19 +117,19 @@ def test_the_interval_is_wider_when_a_chip_s_questions_stand_and_fall_together()
 
 def test_a_control_that_cannot_be_asked_is_wrong_and_counted_and_absent_where_no_row_has_it() -> None:
     rows = [row(0, "yes", "yes", "yes"), row(1, "yes", "yes", None), row(2, "a", "a", None, "share")]
-    told = marked(rows)
-    assert told.not_asked()["no_image"] == 2
-    assert [one["no_image_correct"] for one in told.rows()] == [True, False, False]
-    assert told.scores()["by_type"]["presence"]["no_image"] == 0.5
-    assert "no_image" not in told.scores()["by_type"]["share"]
+    outcomes = marked(rows)
+    assert outcomes.not_asked()["no_image"] == 2
+    assert [one["no_image_correct"] for one in outcomes.rows()] == [True, False, False]
+    assert outcomes.scores()["by_type"]["presence"]["no_image"] == 0.5
+    assert "no_image" not in outcomes.scores()["by_type"]["share"]
 
 
 def test_the_flat_table_has_one_row_a_group_and_a_column_for_each_control(tmp_path: Path) -> None:
-    told = marked([row(0, "yes", "yes"), row(1, "a", "b", kind="share")])
-    scores = told.scores()
+    outcomes = marked([row(0, "yes", "yes"), row(1, "a", "b", kind="share")])
+    scores = outcomes.scores()
     assert set(scores) == {"overall", "by_type", "by_modality", "by_sensor"}
     assert set(scores["by_type"]) == {"presence", "share"}
-    write_csv(scores, told.columns, tmp_path / "scores.csv")
+    write_csv(scores, outcomes.columns, tmp_path / "scores.csv")
     with (tmp_path / "scores.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert list(table[0]) == [
@@ -140,17 +140,19 @@ def test_the_flat_table_has_one_row_a_group_and_a_column_for_each_control(tmp_pa
 
 def test_without_controls_the_majority_alone_stands_beside_the_score() -> None:
     params = PARAMS.model_copy(update={"controls": []})
-    told = marked([row(0, "yes", "yes")], params)
-    assert list(told.columns) == ["accuracy", "majority"]
-    assert {"accuracy", "majority"} < set(told.scores()["overall"]) and "no_image" not in told.scores()["overall"]
+    outcomes = marked([row(0, "yes", "yes")], params)
+    assert list(outcomes.columns) == ["accuracy", "majority"]
+    assert {"accuracy", "majority"} < set(outcomes.scores()["overall"]) and "no_image" not in outcomes.scores()[
+        "overall"
+    ]
 
 
 @pytest.mark.parametrize(
-    ("controls", "told"), [(["no-image", "no-picture"], "no-picture"), (["greyed", "greyed"], "more than once")]
+    ("controls", "message"), [(["no-image", "no-picture"], "no-picture"), (["greyed", "greyed"], "more than once")]
 )
-def test_a_control_that_there_is_not_or_twice_is_refused(tmp_path: Path, controls: list[str], told: str) -> None:
+def test_a_control_that_there_is_not_or_twice_is_refused(tmp_path: Path, controls: list[str], message: str) -> None:
     write_params(tmp_path, ["sentinel-2"], evaluate={"controls": controls})
-    with pytest.raises(ParamsError, match=told):
+    with pytest.raises(ParamsError, match=message):
         load(EvaluateParams, "evaluate", tmp_path / "params.yaml")
 
 

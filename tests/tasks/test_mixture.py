@@ -75,7 +75,7 @@ def test_the_same_inputs_give_the_same_bytes(folder: Path) -> None:
 
 def test_a_modality_that_a_sensor_does_not_have_is_a_wrong_parameter() -> None:
     with pytest.raises(ParamsError, match="sentinel-1 cannot be shown as rgb"):
-        parse(mixture.RecipeParams, {"weights": {"rgb": {"sentinel-1": 1}}})
+        parse(mixture.MixtureRecipe, {"weights": {"rgb": {"sentinel-1": 1}}})
 
 
 def test_a_recipe_that_leaves_nothing_is_an_error(tmp_path: Path) -> None:
@@ -92,7 +92,8 @@ def test_the_project_s_recipe_is_valid() -> None:
 def test_imported_data_sets_join_a_stage_with_statistics_of_their_own_sensors(tmp_path: Path) -> None:
     pytest.importorskip("datasets")
     from tasks.published.importer import import_all
-    from tasks.vlm.images import ChipReader, Normalisation
+    from tasks.vlm.chip_reader import ChipReader
+    from tasks.vlm.images import Normalisation
     from tests.fixtures import earthdial_instruct as published
 
     source = tmp_path / "source"
@@ -101,15 +102,15 @@ def test_imported_data_sets_join_a_stage_with_statistics_of_their_own_sensors(tm
     published.change(source, 4, "Change_MUDS")
     write_dataset(tmp_path, 8, ("sentinel-1",))
     with contextlib.chdir(tmp_path):
-        names = [outcome.name for outcome in import_all(source, paths.imported("")) if outcome.tally.kept]
+        names = [outcome.name for outcome in import_all(source, paths.imported("")) if outcome.counts.kept]
         folders = sorted(path.parent.name for path in paths.imported("").glob("*/summary.json"))
         weights = {name: 2 if name == "change-muds" else 1 for name in folders}
         write_params(tmp_path, ["sentinel-1"], mixture={"stage3": {"imported": weights}})
         mixture.run("3")
         samples = read_samples(paths.mixture("3") / "train.parquet")
         sensors = {image.sensor for sample in samples for image in sample.images} - {"sentinel-1"}
-        told = {sensor: paths.imported_stats("3", sensor) for sensor in sensors}
-        reader = ChipReader(Normalisation.from_stats(told), 28, 4)
+        stats = {sensor: paths.imported_stats("3", sensor) for sensor in sensors}
+        reader = ChipReader(Normalisation.from_stats(stats), 28, 4)
         foreign = [sample for sample in samples if sample.sensor != "sentinel-1"]
         assert len(names) == len(folders) == 4 and {"hr-rgb8", "sentinel-2"} <= sensors
         assert {sample.repeats for sample in foreign if len(sample.images) == 4} == {2}

@@ -164,9 +164,9 @@ def test_the_funnel_reconciles_for_every_sensor(reported: Path, page: Reader) ->
     sums = re.findall(r"(\d+) candidates = (\d+) kept ((?:\+ \d+ \w+ )*)reconciles", page.text)
     assert len(sums) == len(SENSORS)
     for sensor, (candidates, kept, rest) in zip(SENSORS, sums, strict=True):
-        told = json.loads((reported / f"data/summary/select@{sensor}.json").read_text())
+        summary = json.loads((reported / f"data/summary/select@{sensor}.json").read_text())
         dropped = {name: int(number) for number, name in re.findall(r"\+ (\d+) (\w+)", rest)}
-        assert (int(candidates), int(kept), dropped) == (told["candidates"], told["kept"], told["dropped"])
+        assert (int(candidates), int(kept), dropped) == (summary["candidates"], summary["kept"], summary["dropped"])
         assert int(candidates) == int(kept) + sum(dropped.values())
 
 
@@ -256,8 +256,8 @@ def test_a_missing_input_is_named(dataset: Path, tmp_path: Path, path: str) -> N
 def test_a_ledger_of_another_run_is_refused(dataset: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(dataset, tmp_path / "root"))
     path = root / "data/summary/select@landsat.json"
-    told = json.loads(path.read_text())
-    path.write_text(json.dumps(told | {"kept": told["kept"] + 1}))
+    summary = json.loads(path.read_text())
+    path.write_text(json.dumps(summary | {"kept": summary["kept"] + 1}))
     done = report(root)
     assert done.returncode == 1
     assert "they are of different runs" in done.stderr

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from tasks.core.errors import LeakageError
-from tasks.split import Places, SplitParams, assign, certify, set_apart
+from tasks.earth.geographic_split import ChipFootprints, certify, set_apart
+from tasks.split import SplitParams, assign
 
 PARAMS = SplitParams(seed=1, block_cells=4, val=0.12, test=0.22, buffer=640)
 
@@ -29,7 +30,7 @@ def _chips(side: int = 40, size: float = 640.0, epsg: int = 32618, sensor: str =
 
 
 def _split(chips: pl.DataFrame) -> pl.DataFrame:
-    sides = set_apart(assign(chips, 2560, PARAMS), Places(chips), PARAMS.buffer)
+    sides = set_apart(assign(chips, 2560, PARAMS), ChipFootprints(chips), PARAMS.buffer)
     return chips.with_columns(split=pl.Series(sides))
 
 

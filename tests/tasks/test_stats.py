@@ -18,10 +18,10 @@ def test_numbers_are_those_of_all_training_values_at_once(tmp_path: Path) -> Non
     with contextlib.chdir(tmp_path):
         for sensor in ("sentinel-2", "sentinel-1"):
             stats.run(sensor)
-            told = read_json(paths.stats(sensor))
+            written = read_json(paths.stats(sensor))
             chips = list(stats.training_chips(sensor))
-            assert told["chips"] == len(chips) == 10
-            for band in told["bands"]:
+            assert written["chips"] == len(chips) == 10
+            for band in written["bands"]:
                 values = np.concatenate([chip[band["name"]] for chip in chips if band["name"] in chip])
                 wide = values.astype(np.float64)
                 assert band["count"] == len(values) == sum(band["histogram"]["counts"])
@@ -36,7 +36,7 @@ def test_numbers_are_those_of_all_training_values_at_once(tmp_path: Path) -> Non
 def test_the_ratio_of_polarisations_is_a_band_of_its_own(tmp_path: Path) -> None:
     write_dataset(tmp_path, 8, ("sentinel-1",))
     with contextlib.chdir(tmp_path):
-        bands = {band["name"]: band for band in stats.measure("sentinel-1", 8)["bands"]}
+        bands = {band["name"]: band for band in stats.band_statistics("sentinel-1", 8)["bands"]}
     assert list(bands) == ["VV", "VH", "VV-VH"]
     assert bands["VV-VH"]["mean"] == pytest.approx(bands["VV"]["mean"] - bands["VH"]["mean"], abs=1e-5)
 
@@ -44,7 +44,7 @@ def test_the_ratio_of_polarisations_is_a_band_of_its_own(tmp_path: Path) -> None
 def test_an_optional_band_counts_only_the_chips_that_have_it(tmp_path: Path) -> None:
     write_dataset(tmp_path, 16, ("sentinel-2",))
     with contextlib.chdir(tmp_path):
-        bands = {band["name"]: band for band in stats.measure("sentinel-2", 8)["bands"]}
+        bands = {band["name"]: band for band in stats.band_statistics("sentinel-2", 8)["bands"]}
     assert 0 < bands["B10"]["count"] < bands["B04"]["count"]
 
 

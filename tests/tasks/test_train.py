@@ -68,9 +68,9 @@ def test_killed_in_the_middle_the_same_command_goes_on_to_the_very_same_weights(
     assert killed.wait() == -signal.SIGKILL
     assert not (tmp_path / "killed" / paths.train("1")).exists()
     again = command("1", tmp_path / "killed")
-    _, told = again.communicate()
+    _, errors = again.communicate()
     assert (again.returncode, calm.wait()) == (0, 0)
-    assert "going on after step" in told
+    assert "going on after step" in errors
     assert outputs(tmp_path / "killed") == outputs(tmp_path / "calm")
 
 

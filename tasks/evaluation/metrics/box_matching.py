@@ -85,7 +85,7 @@ def _numbers(inner: str) -> list[float] | None:
     except ValueError:
         return None
     # A sum finds the NaN that a maximum can miss.
-    near = max(map(abs, values)) <= core.FARTHEST and not math.isnan(sum(values))
+    near = max(map(abs, values)) <= core.MAX_COORDINATE and not math.isnan(sum(values))
     return values if len(values) in (4, 5) and near else None
 
 

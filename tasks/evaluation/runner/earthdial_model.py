@@ -21,7 +21,7 @@ from tasks.published.normalisation import published_statistics
 from tasks.vlm.answerer import Answerer
 from tasks.vlm.bands import planes
 from tasks.vlm.controls import CONTROLS, Mix
-from tasks.vlm.images import NORMALISATION_FILE, Image, Normalisation, Tiles, batch_images, compose, dated
+from tasks.vlm.images import NORMALISATION_FILE, Image, Normalisation, Tiles, batch_images, dated, preprocess
 from tasks.vlm.samples import tile_share
 
 PUBLISHED = "published"
@@ -182,7 +182,7 @@ class Checkpoint:
         for done in answer_all(self.answerer.model, prompts(), self.settings.slots, self.usage):
             yield from ready
             ready.clear()
-            one, stop = waiting[done.number], "end" if done.whole else "length"
+            one, stop = waiting[done.number], "end" if done.ended else "length"
             one.answer = Answer(one.numbers[0], one.prompt, self.answerer.decode(done.ids), stop, one.tokens)
             yield from (replace(one.answer, number=number) for number in one.numbers)
         yield from ready
@@ -204,7 +204,7 @@ class Checkpoint:
         if key not in self._images:
             picture = image.read()
             bands = list(picture.planes)
-            self._images[key] = compose(picture.planes, picture.kind.sensor.name, bands, self.answerer.normalise)
+            self._images[key] = preprocess(picture.planes, picture.kind.sensor.name, bands, self.answerer.normalise)
             while len(self._images) > 1 and sum(one.pixels.nbytes for one in self._images.values()) > KEPT_MB * 2**20:
                 self._images.popitem(last=False)
         self._images.move_to_end(key)

@@ -17,7 +17,7 @@ from tasks.earth.display_sensors import known_sensor
 from tasks.evaluation.datasets.registry import HELD_OUT
 from tasks.evaluation.runner.questions import BenchmarkQuestion, QuestionImage
 from tasks.evaluation.runner.sensor_images import Kind, Picture
-from tasks.vlm.images import ShardReader, read_geotiff
+from tasks.vlm.chip_reader import ShardReader, read_geotiff
 from tasks.vlm.samples import ImageRef, bare_question, read_samples
 
 

@@ -21,7 +21,7 @@ from tasks.core.errors import EarthloomError
 from tasks.earth.sensors import SENSORS
 from tasks.vlm.answerer import Answerer, Question, load_tokenizer
 from tasks.vlm.chat import Conversation, headed
-from tasks.vlm.image_file import Declared, ImageFile, open_image
+from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
 from tasks.vlm.images import batch_images
 from tasks.vlm.samples import read_samples, tile_share
 from tests.fixtures.image_files import L2A, decibel, reflectance, write
@@ -43,7 +43,7 @@ def scene(tmp_path: Path) -> Path:
 
 def opened(path: Path, **declared: str) -> ImageFile:
     """The image of a file, for the tiny model."""
-    return open_image(path, path.name, 112, 6, Declared(**declared))  # type: ignore[arg-type]
+    return open_image(path, path.name, 112, 6, DeclaredMetadata(**declared))  # type: ignore[arg-type]
 
 
 def chat(folder: Path, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:

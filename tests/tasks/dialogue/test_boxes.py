@@ -117,8 +117,8 @@ def test_overlap_is_that_of_the_turned_rectangles() -> None:
 def test_geojson_lies_where_the_pixels_do_and_its_rings_run_counter_clockwise() -> None:
     # Ten metres a pixel from the corner of a UTM zone's central meridian on the equator.
     transform = Affine(10, 0, 500_000, 0, -10, 10_000)
-    told = to_geojson(parse("[[0, 0, 500, 1000]]"), transform, "EPSG:32631", 1000, 1000, ["west half"])
-    (feature,) = told["features"]
+    geojson = to_geojson(parse("[[0, 0, 500, 1000]]"), transform, "EPSG:32631", 1000, 1000, ["west half"])
+    (feature,) = geojson["features"]
     ring = shapely.geometry.shape(feature["geometry"]).exterior
     assert ring.is_ccw and feature["properties"] == {"label": "west half"}
     west, south, east, north = ring.bounds
@@ -130,7 +130,7 @@ def test_geojson_lies_where_the_pixels_do_and_its_rings_run_counter_clockwise() 
 
 def test_a_box_across_the_antimeridian_is_two_polygons() -> None:
     transform = Affine(0.01, 0, 179, 0, -0.01, 1)
-    told = to_geojson(parse("[[0, 0, 1000, 1000]]"), transform, "EPSG:4326", 200, 100)
-    shape = shapely.geometry.shape(told["features"][0]["geometry"])
+    geojson = to_geojson(parse("[[0, 0, 1000, 1000]]"), transform, "EPSG:4326", 200, 100)
+    shape = shapely.geometry.shape(geojson["features"][0]["geometry"])
     assert shape.geom_type == "MultiPolygon" and shape.bounds == (-180, 0, 180, 1)
     assert shape.area == pytest.approx(2) and all(part.exterior.is_ccw for part in shape.geoms)

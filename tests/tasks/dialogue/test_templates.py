@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.dialogue.facts import Draft, Label, Source, Subject
+from tasks.dialogue.facts import Draft, Label, LabelSource, Subject
 from tasks.dialogue.templates import TemplateGenerator
 from tasks.dialogue.verify import VERIFIED, verify
 
-RULES = Source(
+RULES = LabelSource(
     "spectral-rules", "spectral", True, ("bare or built-up ground", "dense vegetation", "water", "wet ground")
 )
-OSM = Source("osm-landuse", "polygon", False, ("forest", "meadow", "water"))
-CORINE = Source("corine-bigearthnet", "tag", True, ("Pastures", "Sea and ocean"))
+OSM = LabelSource("osm-landuse", "polygon", False, ("forest", "meadow", "water"))
+CORINE = LabelSource("corine-bigearthnet", "tag", True, ("Pastures", "Sea and ocean"))
 
 
 def _subject(number: int = 0) -> Subject:

@@ -1,4 +1,4 @@
-"""Faults of the servers, injected into the real ones: what passes is survived, what does not is told truly."""
+"""Faults of the servers, injected into the real ones: what passes is survived, what does not is reported truly."""
 
 import threading
 import time
@@ -33,9 +33,9 @@ def read(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
         scenes = Catalog("sample", load(CatalogParams, "catalogs.sample"), endpoints).search(QUERY, 10)
     scene = next(scene for scene in scenes if scene.id in BAND)
 
-    def read_with(fault: str, **told: str) -> float:
+    def read_with(fault: str, **settings: str) -> float:
         monkeypatch.setenv("FAULT_PATH", BAND)
-        for name, value in told.items():
+        for name, value in settings.items():
             monkeypatch.setenv(f"FAULT_{name.upper()}", value)
         monkeypatch.setenv("FAULT", fault)
         with sample_catalog.serve(ROOT / "samples", search=False, program="tests.fixtures.faulty_catalog") as endpoints:

@@ -14,7 +14,7 @@ from tasks.evaluation.datasets.samples import ImageRef
 from tasks.published.images import read_images
 from tasks.published.registry import by_name
 from tasks.published.repairs import Notes
-from tasks.vlm.image_file import Declared, open_image
+from tasks.vlm.image_file import DeclaredMetadata, open_image
 from tasks.vlm.sensor_of_file import ImageError
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -33,7 +33,7 @@ def test_training_a_benchmark_and_a_chat_see_the_same_pixels_of_one_picture(kind
     assert entry is not None
     [trained] = read_images([pa.scalar({"bytes": content})], entry, Notes(strict=False))
     benchmark = images.decode(ImageRef(data=content))
-    chat = open_image(content, "picture", 112, 6, Declared(sensor="hr-rgb8"))
+    chat = open_image(content, "picture", 112, 6, DeclaredMetadata(sensor="hr-rgb8"))
     assert (trained.pixels == benchmark).all()
     assert (np.stack([chat.planes[name] for name in "RGB"]) == benchmark).all()
 
@@ -48,7 +48,7 @@ def test_numbers_of_a_palette_are_colours_and_few_levels_of_grey_reach_from_blac
     black_and_white = decode(written(Image.fromarray(drawn[..., 0] > 0), "PNG"))
     assert black_and_white.converted and set(np.unique(black_and_white.pixels)) == {0, 255}
     with pytest.raises(ImageError, match="those of a palette"):
-        open_image(written(palette, "PNG"), "map", 112, 6, Declared(sensor="hr-rgb8"))
+        open_image(written(palette, "PNG"), "map", 112, 6, DeclaredMetadata(sensor="hr-rgb8"))
 
 
 def test_sixteen_bits_and_transparency_stay_as_they_are() -> None:
@@ -64,7 +64,7 @@ def test_a_picture_cut_short_is_refused(kind: str, tmp_path: Path) -> None:
         with pytest.raises(PictureError):
             decode(source)
         with pytest.raises(ImageError, match=r"it cannot be read, it may be cut short|neither GeoTIFF"):
-            open_image(source, "cut", 112, 6, Declared(sensor="hr-rgb8"))
+            open_image(source, "cut", 112, 6, DeclaredMetadata(sensor="hr-rgb8"))
         (tmp_path / "cut").write_bytes(source)
         with pytest.raises(PictureError):
             decode(tmp_path / "cut")

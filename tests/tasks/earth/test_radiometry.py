@@ -14,9 +14,9 @@ DECIBELS = RNG.normal(-15, 4, (64, 64)).astype(np.float32)
 REFLECTANCE = RNG.uniform(0.02, 0.5, (64, 64)).astype(np.float32)
 
 
-def read(values: np.ndarray[Any, Any], sensor_unit: str, **told: Any) -> np.ndarray[Any, Any]:
-    """Of a band about which only `told` is declared."""
-    stored, valid = Stored(**told), np.ones(values.shape, bool)
+def read(values: np.ndarray[Any, Any], sensor_unit: str, **declared: Any) -> np.ndarray[Any, Any]:
+    """A band of which no more is known than `declared`."""
+    stored, valid = Stored(**declared), np.ones(values.shape, bool)
     physical = to_physical(values, valid, stored, sensor_unit, "it")
     check_plausible(physical, stored, sensor_unit, "it")
     return physical
@@ -81,7 +81,7 @@ def test_traces_of_power_at_an_edge_are_clipped_and_no_power_is_no_data() -> Non
 
 
 @pytest.mark.parametrize(
-    ("values", "sensor_unit", "told", "said"),
+    ("values", "sensor_unit", "declared", "said"),
     [
         (RNG.integers(0, 255, (8, 8)).astype(np.uint8), "dB", {}, r"8-bit numbers \(uint8\) from .* unit dB, scale"),
         (RNG.integers(0, 900, (8, 8)).astype(np.uint16), "dB", {}, "are not known to be dB, power or amplitude"),
@@ -100,10 +100,10 @@ def test_traces_of_power_at_an_edge_are_clipped_and_no_power_is_no_data() -> Non
     ids=lambda value: value if isinstance(value, str) and len(value) < 12 else "",
 )
 def test_numbers_that_cannot_be_what_they_should_be_are_refused(
-    values: np.ndarray[Any, Any], sensor_unit: str, told: dict[str, Any], said: str
+    values: np.ndarray[Any, Any], sensor_unit: str, declared: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(RadiometryError, match=said) as caught:
-        read(values, sensor_unit, **told)
+        read(values, sensor_unit, **declared)
     assert str(caught.value).startswith("it: ")
 
 

@@ -21,7 +21,8 @@ from tasks.earth import chip_schema as chip_table
 from tasks.published.arrow_files import SourceError
 from tasks.published.importer import import_all
 from tasks.published.samples import samples_of, statistics_of
-from tasks.vlm.images import ChipReader, Normalisation, read_geotiff
+from tasks.vlm.chip_reader import ChipReader, read_geotiff
+from tasks.vlm.images import Normalisation
 from tasks.vlm.samples import SCHEMA, read_samples
 from tests.conftest import ROOT
 
@@ -49,7 +50,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".pieces" not in path.parts
+        if path.is_file() and ".chunks" not in path.parts
     }
 
 
@@ -147,8 +148,8 @@ def test_a_list_of_references_stored_as_text_is_opened(imported: Path) -> None:
 def test_statistics_are_those_of_all_imported_pixels(imported: Path) -> None:
     chips = tables.read_shards(imported / "satlas-s2/chips")["pixels"].to_pylist()
     red = np.concatenate([read_geotiff(chip, "chip")["B04"].ravel() for chip in chips])
-    told = json.loads(statistics_of(imported / "satlas-s2").read_text())
-    band = told["bands"][0]
+    statistics = json.loads(statistics_of(imported / "satlas-s2").read_text())
+    band = statistics["bands"][0]
     assert (band["name"], band["count"]) == ("B04", red.size)
     assert (band["mean"], band["std"]) == pytest.approx((red.mean(), red.std()), rel=1e-5)
     assert [b["name"] for b in json.loads(statistics_of(imported / "quakeset").read_text())["bands"]] == [
@@ -189,7 +190,7 @@ def test_the_same_command_again_makes_nothing_and_changes_nothing(tmp_path: Path
     [first] = import_all(tmp_path / "in", tmp_path / "out", jobs=2)
     before = contents(tmp_path / "out")
     [second] = import_all(tmp_path / "in", tmp_path / "out")
-    assert (first.made, second.made) == (4, 0) and second.tally == first.tally
+    assert (first.made, second.made) == (4, 0) and second.counts == first.counts
     import_all(tmp_path / "in", tmp_path / "other")
     assert contents(tmp_path / "out") == before == contents(tmp_path / "other")
 
@@ -197,7 +198,7 @@ def test_the_same_command_again_makes_nothing_and_changes_nothing(tmp_path: Path
 def test_strict_refuses_what_would_be_repaired(tmp_path: Path) -> None:
     published.satlas(tmp_path / "in", [TEXT, TEXT.replace("\\\\n", "")])
     [outcome] = import_all(tmp_path / "in", tmp_path / "out", strict=True)
-    assert outcome.tally.kept == 1 and outcome.tally.rejected == {"escaped-newline": 1}
+    assert outcome.counts.kept == 1 and outcome.counts.rejected == {"escaped-newline": 1}
 
 
 def test_bytes_that_are_no_picture_are_refused_and_a_pickle_is_never_opened(tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ def test_a_missing_file_is_known_from_the_names_when_the_list_is_missing_too(tmp
     (source / "state.json").unlink()
     (source / "data-00000-of-00002.arrow").unlink()
     [outcome] = import_all(tmp_path / "in", tmp_path / "out")
-    assert outcome.tally.kept == 2 and list(outcome.unreadable) == ["data-00000-of-00002.arrow"]
+    assert outcome.counts.kept == 2 and list(outcome.unreadable) == ["data-00000-of-00002.arrow"]
 
 
 def test_garbage_that_ends_like_a_stream_is_named_damaged(tmp_path: Path) -> None:
@@ -254,8 +255,8 @@ def test_a_folder_of_no_known_name_is_named_and_can_be_told_what_it_is(tmp_path:
     published.satlas(tmp_path / "in", [TEXT], name="my_lakes")
     [unknown] = import_all(tmp_path / "in", tmp_path / "out")
     assert "--dataset my_lakes=ENTRY" in unknown.unreadable[""]
-    [told] = import_all(tmp_path / "in", tmp_path / "out", ["my_lakes=satlas-s2"])
-    assert told.tally.kept == 1 and not told.unreadable
+    [outcome] = import_all(tmp_path / "in", tmp_path / "out", ["my_lakes=satlas-s2"])
+    assert outcome.counts.kept == 1 and not outcome.unreadable
     with pytest.raises(SourceError, match="'satlas' is no entry"):
         import_all(tmp_path / "in", tmp_path / "out", ["my_lakes=satlas"])
     with pytest.raises(SourceError, match="there is no data set 'lakes'; there are: my_lakes"):
@@ -281,7 +282,7 @@ def test_a_split_of_a_dictionary_of_sets_is_told_apart(tmp_path: Path) -> None:
     made.rename(tmp_path / "in/Satlas_S2/train")
     (tmp_path / "in/Satlas_S2/dataset_dict.json").write_text('{"splits": ["train"]}')
     [outcome] = import_all(tmp_path / "in", tmp_path / "out")
-    assert outcome.name == "Satlas_S2-train" and outcome.tally.kept == 1
+    assert outcome.name == "Satlas_S2-train" and outcome.counts.kept == 1
 
 
 @pytest.mark.slow
@@ -291,7 +292,7 @@ def test_an_import_that_was_killed_goes_on_and_ends_with_the_same_bytes(tmp_path
     process = subprocess.Popen(
         [*COMMAND, str(tmp_path / "in"), "--out", str(tmp_path / "torn")], env=ENVIRONMENT, stderr=subprocess.DEVNULL
     )
-    records = tmp_path / "torn/satlas-s2/.pieces"
+    records = tmp_path / "torn/satlas-s2/.chunks"
     deadline = time.monotonic() + 60
     while len(list(records.glob("[0-9]*.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.005)

@@ -91,12 +91,12 @@ def test_every_missing_extra_and_misshaped_tensor_is_named_with_its_shape(publis
     tensors["vision_model.embeddings.class_embedding"] = torch.zeros(1, 1, 31)
     save_file(tensors, path)
     index = published / "model.safetensors.index.json"
-    told = json.loads(index.read_text())
+    content = json.loads(index.read_text())
     with pytest.raises(WeightsError, match=r"disagree about .*layers\.0\.ls1, .*ls3"):
         import_weights(str(published), tmp_path / "ours")
-    told["weight_map"]["vision_model.encoder.layers.0.ls3"] = path.name
-    del told["weight_map"]["vision_model.encoder.layers.0.ls1"]
-    index.write_text(json.dumps(told))
+    content["weight_map"]["vision_model.encoder.layers.0.ls3"] = path.name
+    del content["weight_map"]["vision_model.encoder.layers.0.ls1"]
+    index.write_text(json.dumps(content))
     with pytest.raises(WeightsError) as caught:
         import_weights(str(published), tmp_path / "ours")
     assert str(caught.value).splitlines()[1:] == [
@@ -138,7 +138,7 @@ def test_a_pickle_by_the_name_of_safetensors_is_refused(published: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"ps_version": "v1"}, "ps_version is 'v1'"),
         ({"select_layer": -4}, "select_layer is -4"),
@@ -148,11 +148,11 @@ def test_a_pickle_by_the_name_of_safetensors_is_refused(published: Path, tmp_pat
     ],
 )
 def test_a_configuration_that_is_not_this_network_is_refused(
-    change: dict[str, object], told: str, published: Path, tmp_path: Path
+    change: dict[str, object], message: str, published: Path, tmp_path: Path
 ) -> None:
     path = published / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(WeightsError, match=told):
+    with pytest.raises(WeightsError, match=message):
         import_weights(str(published), tmp_path / "ours")
 
 
@@ -270,12 +270,12 @@ def test_the_statistics_that_published_weights_were_trained_with_are_those_of_ou
     from tasks.earth.display_sensors import known_sensor
     from tasks.published.normalisation import published_statistics
 
-    told = published_statistics()
-    for name, planes in told.items():
+    statistics = published_statistics()
+    for name, planes in statistics.items():
         assert set(planes) <= set(known_sensor(name).band_names)
         assert all(std > 0 for _, std in planes.values())
-    assert told["sentinel-2"]["B04"] == [0.13076, 0.13752] and "B10" not in told["sentinel-2"]
-    assert told["hr-rgb8"]["R"] == pytest.approx([0.485 * 255, 0.229 * 255])
+    assert statistics["sentinel-2"]["B04"] == [0.13076, 0.13752] and "B10" not in statistics["sentinel-2"]
+    assert statistics["hr-rgb8"]["R"] == pytest.approx([0.485 * 255, 0.229 * 255])
     # An 8-bit radar picture is taken for dB, as in the reference: all of it within 0.17 deviations (spec, section 0).
-    (mean, std) = told["s1-vh8"]["VH"]
+    (mean, std) = statistics["s1-vh8"]["VH"]
     assert [(value - mean) / std for value in (0, 255)] == pytest.approx([3.428, 3.597], abs=1e-3)

@@ -45,10 +45,10 @@ def scene(folder: Path) -> dict[str, Any]:
     return part(write(folder / "scene.tif", reflectance(12), L2A))
 
 
-def part(path: Path, mime: str = "image/tiff", **told: str) -> dict[str, Any]:
+def part(path: Path, mime: str = "image/tiff", **fields: str) -> dict[str, Any]:
     """An image as a part of a message."""
     data = base64.b64encode(path.read_bytes()).decode()
-    return {"type": "image_url", "image_url": {"url": f"data:{mime};base64,{data}", **told}}
+    return {"type": "image_url", "image_url": {"url": f"data:{mime};base64,{data}", **fields}}
 
 
 def user(text: str, *images: dict[str, Any]) -> dict[str, Any]:
@@ -173,10 +173,15 @@ def test_true_colour_and_radar_are_shown_as_what_they_are(client: openai.OpenAI,
 
 def test_a_quicklook_shows_the_picture_and_what_was_recognised(url: str, scene: dict[str, Any]) -> None:
     asked = {"name": "S2A_20170613.tif", "image": scene["image_url"]}
-    told = httpx.post(f"{url}/quicklook", json=asked, trust_env=False, timeout=60).json()
-    assert told["picture"].startswith("data:image/png;base64,iVBOR")
-    assert (told["sensor"], told["modality"], told["width"], told["crs"]) == ("sentinel-2", "ms", 64, "EPSG:32633")
-    assert told["date"] == "2017-06-13T00:00:00+00:00"
+    quicklook = httpx.post(f"{url}/quicklook", json=asked, trust_env=False, timeout=60).json()
+    assert quicklook["picture"].startswith("data:image/png;base64,iVBOR")
+    assert (quicklook["sensor"], quicklook["modality"], quicklook["width"], quicklook["crs"]) == (
+        "sentinel-2",
+        "ms",
+        64,
+        "EPSG:32633",
+    )
+    assert quicklook["date"] == "2017-06-13T00:00:00+00:00"
 
 
 def test_a_request_that_is_too_large_is_refused_before_it_is_read(url: str) -> None:
@@ -206,8 +211,8 @@ def test_beyond_those_that_may_wait_one_is_told_to_come_again(client: openai.Ope
         return 200
 
     with ThreadPoolExecutor(10) as pool:
-        told = list(pool.map(ask, range(10)))
-    assert told.count(200) >= 3 and 429 in told
+        statuses = list(pool.map(ask, range(10)))
+    assert statuses.count(200) >= 3 and 429 in statuses
     assert ask(0) == 200
 
 

@@ -15,7 +15,7 @@ PLAIN = Sample("s", "chip", "sentinel-2", "ms", (CHIP,), (("<image>\nIs there an
 EVERYTHING = AugmentParams(turns=True, gain=0.2, shift=0.3)
 
 
-def told(question: str, answer: str) -> Sample:
+def sample_of(question: str, answer: str) -> Sample:
     return replace(PLAIN, turns=((question, answer),))
 
 
@@ -46,7 +46,7 @@ def test_the_eight_turns_are_all_different_and_move_pixels_without_changing_them
     ],
 )
 def test_an_image_whose_conversation_tells_of_sides_or_boxes_keeps_its_sides(question: str, answer: str) -> None:
-    sample = told(question, answer)
+    sample = sample_of(question, answer)
     assert is_oriented(sample)
     turns_only = AugmentParams(turns=True, gain=0, shift=0)
     assert all(torch.equal(Change(turns_only, sample, (seed,))(image()).pixels, image().pixels) for seed in range(12))
@@ -54,7 +54,7 @@ def test_an_image_whose_conversation_tells_of_sides_or_boxes_keeps_its_sides(que
 
 @pytest.mark.parametrize("answer", ["water, forest", "yes", "between a quarter and a half", "Northumberland has 3"])
 def test_other_conversations_do_not_hold_an_image_in_place(answer: str) -> None:
-    assert not is_oriented(told("[classify] [s2_ms_10] <image>\nWhat is here?", answer))
+    assert not is_oriented(sample_of("[classify] [s2_ms_10] <image>\nWhat is here?", answer))
 
 
 def test_the_same_seed_gives_the_same_image_and_another_seed_another() -> None:

@@ -15,7 +15,7 @@ from models.parts.packing import attend_within_samples, packed_attention, positi
 from tasks import mixture, stats, tokenizer, train
 from tasks.training.dataloader import Batch, Data
 from tasks.training.params import AugmentParams, load_recipe
-from tasks.training.sample_costs import Measured, measure
+from tasks.training.sample_costs import SampleCosts, measure_costs
 from tasks.vlm.samples import Sample
 from tasks.vlm.world import World
 from tests.fixtures.small_dataset import write_dataset
@@ -145,9 +145,9 @@ def test_heads_that_are_repeated_attend_as_heads_that_are_shared() -> None:
     random = torch.Generator().manual_seed(0)
     query = torch.randn(1, 6, 20, 8, generator=random)
     key, value = (torch.randn(1, 2, 20, 8, generator=random) for _ in range(2))
-    told: Any = {"attention_mask": None, "cu_seq_lens_q": sample_ends([13, 7]), "max_length_q": 20}
-    shared, _ = packed_attention(nn.Identity(), query, key, value, **told)
-    repeated, _ = packed_attention(nn.Identity(), query, *(repeat_heads(x, 6) for x in (key, value)), **told)
+    arguments: Any = {"attention_mask": None, "cu_seq_lens_q": sample_ends([13, 7]), "max_length_q": 20}
+    shared, _ = packed_attention(nn.Identity(), query, key, value, **arguments)
+    repeated, _ = packed_attention(nn.Identity(), query, *(repeat_heads(x, 6) for x in (key, value)), **arguments)
     assert float((shared - repeated).abs().max()) <= 1e-6
 
 
@@ -177,7 +177,7 @@ def test_what_was_measured_by_several_processes_is_what_one_measures_and_is_kept
     _, data = parts
     calls: list[int] = []
 
-    def cost(some: Sequence[Sample]) -> Measured:
+    def cost(some: Sequence[Sample]) -> SampleCosts:
         calls.append(len(some))
         return [(place, len(sample.turns[0][0]), 1, 1, 1, 1) for place, sample in enumerate(some)][1:], []
 
@@ -188,13 +188,13 @@ def test_what_was_measured_by_several_processes_is_what_one_measures_and_is_kept
     number = len(data.samples)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tasks.training.sample_costs.CHUNK", 7)
-        usable, costs, _ = measure(data.samples, cost, tmp_path, "one", ALONE)
+        usable, costs, _ = measure_costs(data.samples, cost, tmp_path, "one", ALONE)
         for rank in (1, 0):
             with contextlib.suppress(FileNotFoundError):
-                shared = measure(data.samples, cost, tmp_path, "two", Alone(rank, 2))
+                shared = measure_costs(data.samples, cost, tmp_path, "two", Alone(rank, 2))
     assert len(usable) == number - -(-number // 7)
     assert costs[:, 0].tolist() == [len(data.samples[int(index)].turns[0][0]) for index in usable]
     assert (shared[0] == usable).all() and (shared[1] == costs).all()
     before = len(calls)
-    again = measure(data.samples, cost, tmp_path, "one", ALONE)
+    again = measure_costs(data.samples, cost, tmp_path, "one", ALONE)
     assert len(calls) == before and (again[1] == costs).all()

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.packing import realistic
 from tasks.core.errors import TrainingError
-from tasks.training.distributed import pieces_of
+from tasks.training.distributed import packs_of_process
 from tasks.training.packing import Packs, pack
 from tasks.training.schedule import Plan, Sizes, learning_rate
 from tasks.vlm.world import World
@@ -77,14 +77,14 @@ def plan(repeats: list[int], batch: int = 3, epochs: float = 1, seed: int = 5, m
     return Plan(Sizes(lengths, ones, ones, ones, np.array(repeats)), 100, 50, batch, epochs, seed, max_steps)
 
 
-def seen(told: Plan) -> list[int]:
+def seen(schedule: Plan) -> list[int]:
     """Samples of all steps, in order."""
-    return [int(index) for step in range(told.steps) for indices in told.packs(step) for index in indices]
+    return [int(index) for step in range(schedule.steps) for indices in schedule.packs(step) for index in indices]
 
 
 def test_every_sample_is_seen_as_often_as_it_repeats_in_every_epoch() -> None:
-    told = plan([1, 2, 0, 3, 1], epochs=3)
-    order = seen(told)
+    schedule = plan([1, 2, 0, 3, 1], epochs=3)
+    order = seen(schedule)
     for epoch in range(3):
         assert Counter(order[epoch * 7 : epoch * 7 + 7]) == {0: 1, 1: 2, 3: 3, 4: 1}
     assert len(order) == 21
@@ -93,25 +93,25 @@ def test_every_sample_is_seen_as_often_as_it_repeats_in_every_epoch() -> None:
 @pytest.mark.parametrize("size", [1, 2, 8])
 def test_processes_that_share_a_step_see_every_sample_once_an_epoch(size: int) -> None:
 
-    told = plan([1] * 200, batch=7)
+    schedule = plan([1] * 200, batch=7)
     shared = []
     for rank in range(size):
-        for step in range(told.steps):
-            packs = told.packs(step)
-            turns = list(pieces_of(len(packs), World(rank, size)))
+        for step in range(schedule.steps):
+            packs = schedule.packs(step)
+            turns = list(packs_of_process(len(packs), World(rank, size)))
             assert len(turns) == -(-len(packs) // size)
             shared += [int(i) for number, counts in turns if counts for i in packs[number]]
-    assert sorted(shared) == list(range(200)) == sorted(seen(told))
+    assert sorted(shared) == list(range(200)) == sorted(seen(schedule))
 
 
 def test_epochs_differ_and_the_packs_are_a_function_of_the_step_alone() -> None:
-    told, other = plan([1] * 40, epochs=2, seed=1), plan([1] * 40, epochs=2, seed=2)
-    order = seen(told)
+    schedule, other = plan([1] * 40, epochs=2, seed=1), plan([1] * 40, epochs=2, seed=2)
+    order = seen(schedule)
     assert order[:40] != order[40:]
     assert order == seen(plan([1] * 40, epochs=2, seed=1)) != seen(other)
-    middle = told.steps // 2
+    middle = schedule.steps // 2
     assert [p.tolist() for p in plan([1] * 40, epochs=2, seed=1).packs(middle)] == [
-        p.tolist() for p in told.packs(middle)
+        p.tolist() for p in schedule.packs(middle)
     ]
 
 

@@ -64,13 +64,13 @@ def launch(folder: Path, processes: int) -> "subprocess.Popen[str]":
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-addr", "127.0.0.1"]
     command = [sys.executable, *torchrun, "--master-port", str(port), "-m", "tasks.train", "--stage", "3"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    told = (folder / "told").open("a")
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=told, stderr=told, text=True)
+    output = (folder / "output").open("a")
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output, text=True)
 
 
 def finish(run: "subprocess.Popen[str]", folder: Path) -> None:
     """Wait for the end of a run, which must be a good one."""
-    assert run.wait() == 0, (folder / "told").read_text()[-3000:]
+    assert run.wait() == 0, (folder / "output").read_text()[-3000:]
 
 
 def kill_after(run: "subprocess.Popen[str]", checkpoint: Path) -> None:
@@ -92,8 +92,8 @@ def seen(folder: Path) -> dict[int, tuple[int, int]]:
 
 def rows(folder: Path) -> list[dict[str, float]]:
     """log.csv, numbers only."""
-    told = csv.DictReader((folder / paths.train("3") / "log.csv").open())
-    return [{key: float(value) for key, value in row.items() if value} for row in told]
+    log = csv.DictReader((folder / paths.train("3") / "log.csv").open())
+    return [{key: float(value) for key, value in row.items() if value} for row in log]
 
 
 def assert_alike(folder: Path, other: Path) -> None:
@@ -122,6 +122,6 @@ def test_killed_and_resumed_on_another_number_of_processes_no_sample_is_lost_or_
     kill_after(launch(folder, 2), folder / WORK / "step-00000003")
     kill_after(launch(folder, 1), folder / WORK / "step-00000009")
     finish(launch(folder, 2), folder)
-    told = (folder / "told").read_text()
-    assert told.count("going on after step") >= 3  # once alone, then on both processes
+    output = (folder / "output").read_text()
+    assert output.count("going on after step") >= 3  # once alone, then on both processes
     assert_alike(folder, prepared)

@@ -12,7 +12,8 @@ from models.earthdial.prompt import Encoded
 from tasks.core.errors import TrainingError
 from tasks.earth.sensors import LANDSAT, SENSORS, SENTINEL_1, SENTINEL_2
 from tasks.vlm.bands import bands_to_load, modality_tag
-from tasks.vlm.images import ChipReader, Image, Normalisation, batch_images, compose, dated, read_geotiff
+from tasks.vlm.chip_reader import ChipReader, read_geotiff
+from tasks.vlm.images import Image, Normalisation, batch_images, dated, preprocess
 from tasks.vlm.samples import ImageRef, Sample, bare_question, encode_samples
 from tests.fixtures.small_dataset import geotiff, write_dataset
 
@@ -26,7 +27,7 @@ def constant(values: dict[str, float]) -> dict[str, np.ndarray]:
 
 def test_a_multispectral_image_is_true_colour_then_the_rest_and_the_last_group_is_masked() -> None:
     bands = bands_to_load(SENTINEL_2, "ms", SENTINEL_2.band_names)
-    image = compose(constant({name: n for n, name in enumerate(SENTINEL_2.band_names)}), "sentinel-2", bands, UNIT)
+    image = preprocess(constant({name: n for n, name in enumerate(SENTINEL_2.band_names)}), "sentinel-2", bands, UNIT)
     assert image.pixels[0, :, 0, 0].tolist() == [3, 2, 1]
     assert image.wavelengths[0].tolist() == pytest.approx([0.665, 0.560, 0.490])
     assert image.mask.sum(1).tolist() == [3, 3, 3, 3, 1]
@@ -35,13 +36,13 @@ def test_a_multispectral_image_is_true_colour_then_the_rest_and_the_last_group_i
 
 def test_the_true_colour_rendering_is_the_first_group_of_all_bands() -> None:
     pixels = constant({name: n for n, name in enumerate(LANDSAT.band_names)})
-    rgb = compose(pixels, "landsat", bands_to_load(LANDSAT, "rgb", list(pixels)), UNIT)
-    full = compose(pixels, "landsat", bands_to_load(LANDSAT, "ms", list(pixels)), UNIT)
+    rgb = preprocess(pixels, "landsat", bands_to_load(LANDSAT, "rgb", list(pixels)), UNIT)
+    full = preprocess(pixels, "landsat", bands_to_load(LANDSAT, "ms", list(pixels)), UNIT)
     assert len(rgb.pixels) == 1 and torch.equal(rgb.pixels[0], full.pixels[0])
 
 
 def test_radar_is_both_polarisations_and_their_ratio() -> None:
-    image = compose(constant({"VV": -10, "VH": -17}), "sentinel-1", ["VV", "VH"], UNIT)
+    image = preprocess(constant({"VV": -10, "VH": -17}), "sentinel-1", ["VV", "VH"], UNIT)
     assert image.pixels[0, :, 0, 0].tolist() == [-10, -17, 7]
     assert (image.wavelengths > 50_000).all()
 
@@ -50,7 +51,7 @@ def test_pixels_are_scaled_by_the_training_chips_and_no_data_becomes_their_mean(
     normalise = Normalisation({"sentinel-1": {"VV": (-12, 4), "VH": (-18, 4), "VV-VH": (6, 2)}})
     pixels = constant({"VV": -10, "VH": -18})
     pixels["VV"][0, 0] = np.nan
-    image = compose(pixels, "sentinel-1", ["VV", "VH"], normalise)
+    image = preprocess(pixels, "sentinel-1", ["VV", "VH"], normalise)
     assert image.pixels[0, :, 1, 1].tolist() == [0.5, 0, 1]
     assert image.pixels[0, :, 0, 0].tolist() == [0, 0, 0]
 
@@ -58,7 +59,7 @@ def test_pixels_are_scaled_by_the_training_chips_and_no_data_becomes_their_mean(
 @pytest.mark.parametrize("value", [np.nan, -12.0, np.inf, -np.inf])
 def test_a_chip_without_data_or_contrast_is_a_defined_image_and_never_nan(value: float) -> None:
     normalise = Normalisation({"sentinel-1": {"VV": (-12, 4), "VH": (-18, 0), "VV-VH": (6, 2)}})
-    image = compose(constant({"VV": value, "VH": value}), "sentinel-1", ["VV", "VH"], normalise).tiled(28, 6)
+    image = preprocess(constant({"VV": value, "VH": value}), "sentinel-1", ["VV", "VH"], normalise).tiled(28, 6)
     assert bool(image.pixels.isfinite().all())
     if not np.isfinite(value):
         assert image.pixels.abs().sum() == 0
@@ -66,9 +67,9 @@ def test_a_chip_without_data_or_contrast_is_a_defined_image_and_never_nan(value:
 
 def test_a_band_without_statistics_or_pixels_is_named() -> None:
     with pytest.raises(TrainingError, match="no training statistics for band VV"):
-        compose(constant({"VV": 0, "VH": 0}), "sentinel-1", ["VV", "VH"], Normalisation({}))
+        preprocess(constant({"VV": 0, "VH": 0}), "sentinel-1", ["VV", "VH"], Normalisation({}))
     with pytest.raises(TrainingError, match="the chip has no VH"):
-        compose(constant({"VV": 0}), "sentinel-1", ["VV", "VH"], UNIT)
+        preprocess(constant({"VV": 0}), "sentinel-1", ["VV", "VH"], UNIT)
 
 
 def test_a_sensor_cannot_be_shown_as_what_it_is_not() -> None:

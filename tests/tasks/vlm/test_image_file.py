@@ -11,8 +11,9 @@ from tasks.core.errors import EarthloomError
 from tasks.earth.radiometry import RadiometryError
 from tasks.earth.sensors import LANDSAT, SENSORS, SENTINEL_2
 from tasks.vlm.bands import bands_to_load
-from tasks.vlm.image_file import Declared, ImageFile, open_image
-from tasks.vlm.images import Normalisation, compose, read_geotiff
+from tasks.vlm.chip_reader import read_geotiff
+from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
+from tasks.vlm.images import Normalisation, preprocess
 from tasks.vlm.sensor_of_file import FileMetadata, ImageError, UnknownSensorError, recognise
 from tests.fixtures.image_files import L2A, decibel, reflectance, write
 from tests.fixtures.small_dataset import chip
@@ -23,7 +24,7 @@ NORMALISE = Normalisation(UNIT)
 
 def opened(path: Path, **declared: object) -> ImageFile:
     """The image of a file, for tiles of 112 pixels."""
-    return open_image(path, path.name, 112, 6, Declared(**declared))  # type: ignore[arg-type]
+    return open_image(path, path.name, 112, 6, DeclaredMetadata(**declared))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", SENSORS)
@@ -33,7 +34,7 @@ def test_a_chip_opened_as_a_file_is_to_the_bit_what_training_sees_of_it(tmp_path
     image = opened(tmp_path / "chip.tif", sensor=name)
     modality = "sar" if name == "sentinel-1" else "ms"
     shown = bands_to_load(SENSORS[name], modality, bands)
-    trained = compose(read_geotiff(content, "chip"), name, shown, NORMALISE)
+    trained = preprocess(read_geotiff(content, "chip"), name, shown, NORMALISE)
     assert image.modality == modality and image.bands == shown
     assert torch.equal(image.image(NORMALISE).pixels, trained.pixels)
     assert torch.equal(image.image(NORMALISE).wavelengths, trained.wavelengths)
@@ -144,14 +145,14 @@ def test_pixels_that_are_no_numbers_never_reach_the_model(tmp_path: Path) -> Non
 
 def test_radar_in_decibel_and_in_power_are_one(tmp_path: Path) -> None:
     pixels = decibel()
-    told = opened(write(tmp_path / "db.tif", pixels, ["VV", "VH"]))
+    image = opened(write(tmp_path / "db.tif", pixels, ["VV", "VH"]))
     power = opened(write(tmp_path / "power.tif", (10 ** (pixels / 10)).astype(np.float32), ["VV", "VH"]))
-    assert np.allclose(told.planes["VV"], power.planes["VV"], atol=1e-4)
-    assert told.tag == "[s1_vh_10]" and told.quicklook(32).shape == (32, 32, 3)
+    assert np.allclose(image.planes["VV"], power.planes["VV"], atol=1e-4)
+    assert image.tag == "[s1_vh_10]" and image.quicklook(32).shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize(
-    ("pixels", "bands", "declared", "told"),
+    ("pixels", "bands", "declared", "message"),
     [
         (reflectance(1), ["B04"], {"sensor": "sentinel-2"}, "no B03, B02"),
         (np.full((12, 16, 16), np.nan, np.float32), L2A, {}, "no pixel has data"),
@@ -162,9 +163,9 @@ def test_radar_in_decibel_and_in_power_are_one(tmp_path: Path) -> None:
     ],
 )
 def test_numbers_that_cannot_be_what_they_should_be_are_refused(
-    tmp_path: Path, pixels: np.ndarray, bands: list[str], declared: dict[str, str], told: str
+    tmp_path: Path, pixels: np.ndarray, bands: list[str], declared: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(EarthloomError, match=told):
+    with pytest.raises(EarthloomError, match=message):
         opened(write(tmp_path / "x.tif", pixels, bands), **declared).image(NORMALISE)
 
 

@@ -92,16 +92,16 @@ def test_every_sample_is_shown_the_image_of_another_group_of_its_kind_each_once(
 
 
 def test_bands_are_permuted_or_greyed_and_what_is_said_of_them_stays():
-    from tasks.vlm.images import Normalisation, compose
+    from tasks.vlm.images import Normalisation, preprocess
 
     planes = {name: np.full((4, 4), float(number), np.float32) for number, name in enumerate("RGB")}
     normalise = Normalisation({"hr-rgb8": dict.fromkeys("RGB", (0.0, 1.0)), "sar8": {"AMP": (0.0, 1.0)}})
-    image = compose(planes, "hr-rgb8", list("RGB"), normalise)
+    image = preprocess(planes, "hr-rgb8", list("RGB"), normalise)
     shuffled, greyed = (CONTROLS[name].mix for name in ("shuffled-bands", "greyed"))
     assert mixed(image, shuffled).pixels[0, :, 0, 0].tolist() == [2, 0, 1]
     assert mixed(image, greyed).pixels[0, :, 0, 0].tolist() == [1, 1, 1]
     assert (mixed(image, greyed).wavelengths == image.wavelengths).all()
-    one = compose({"AMP": planes["G"]}, "sar8", ["AMP"], normalise)
+    one = preprocess({"AMP": planes["G"]}, "sar8", ["AMP"], normalise)
     with pytest.raises(UnaskableError, match="one band"):
         mixed(one, greyed)
 
