@@ -57,8 +57,9 @@ class Commands:
             relay = Relay(logger)
             try:
                 assert process.stdout is not None
-                for text in process.stdout:
-                    relay(text.rstrip("\n"))
+                with process.stdout as lines:
+                    for text in lines:
+                        relay(text.rstrip("\n"))
                 returncode = process.wait()
             finally:
                 self._forget(instance.address)

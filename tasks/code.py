@@ -15,10 +15,8 @@ FIRST = "code"
 
 
 def stages(root: Path = ROOT) -> list[str]:
-    """Names of the stages: the modules and the packages with a `__main__` right under `tasks`."""
-    found = {path.stem for path in (root / "tasks").glob("[!_]*.py")}
-    found |= {path.parent.name for path in (root / "tasks").glob("*/__main__.py")}
-    return sorted(found - {FIRST})
+    """Names of the stages: the modules right under `tasks`."""
+    return sorted({path.stem for path in (root / "tasks").glob("[!_]*.py")} - {FIRST})
 
 
 def reached(stage: str, root: Path = ROOT) -> Code:

@@ -1,186 +1,81 @@
 """`earthloom chat`: talk about image files in a terminal, or ask what is wanted and leave."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-
-from tasks.core.errors import EarthloomError
-from tasks.core.stage import atomic, write_json
-from tasks.vlm.answerer import Answerer
-from tasks.vlm.chat import Conversation
-from tasks.vlm.draw_boxes import draw
-from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
-
-QUICKLOOK = 1024
-HELP = "Ask a question; /image FILE shows another image, /new begins again, /quit or Ctrl-D leaves."
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Files that the boxes of the answers are written to; None for not."""
-
-    geojson: Path | None = None
-    picture: Path | None = None
-
-
-class Chat:
-    """Questions about images, answered as they are typed."""
-
-    def __init__(
-        self, answerer: Answerer, images: Sequence[ImageFile], declared: DeclaredMetadata, outputs: Outputs, most: int
-    ) -> None:
-        self.answerer = answerer
-        self.declared = declared
-        self.outputs = outputs
-        self.most = most
-        self.given = list(images)
-        self.console = Console(highlight=False, soft_wrap=True)
-        self._begin()
-
-    def _begin(self) -> None:
-        self.conversation = Conversation()
-        self.waiting = list(self.given)
-        self.features: list[dict[str, Any]] = []
-
-    def ask(self, question: str) -> str:
-        """Ask one question; the answer is shown as it comes, its boxes are written where they are wanted.
-
-        Raises:
-            EarthloomError: the question cannot be asked as it stands; the conversation is as it was before.
-        """
-        before = self.conversation.copy()
-        try:
-            self.conversation.ask(question, self.waiting)
-            texts = []
-            for text in self.answerer.stream(self.conversation.question(self.answerer), self.most):
-                texts.append(text)
-                self.console.print(text, end="", markup=False)
-            self.console.print()
-            answer = "".join(texts).strip()
-            if not answer:
-                raise EarthloomError("the model gave an empty answer; ask in another way")
-        except BaseException:
-            self.conversation = before
-            raise
-        self.waiting = []
-        self.conversation.answered(answer)
-        self._keep_boxes(answer)
-        return answer
-
-    def show(self, path: Path) -> None:
-        """Open one more image, for the next question."""
-        for image in open_all([path], self.answerer, self.declared):
-            self.waiting.append(image)
-            self.console.print(described(image), style="dim")
-
-    def talk(self, lines: Iterator[str]) -> None:
-        """Answer one line after another. What is wrong with a line is said, and the next one read."""
-        for line in lines:
-            command, _, rest = line.strip().partition(" ")
-            try:
-                if command == "/quit":
-                    return
-                elif command == "/new":
-                    self._begin()
-                elif command == "/image":
-                    self.show(Path(rest.strip()))
-                elif command.startswith("/"):
-                    self.console.print(HELP, style="dim")
-                elif command:
-                    self.ask(line.strip())
-            except EarthloomError as error:
-                self.console.print(f"[red]{type(error).__name__.removesuffix('Error')}:[/red] ", end="")
-                self.console.print(str(error), markup=False)
-
-    def _keep_boxes(self, answer: str) -> None:
-        found = self.conversation.boxes(answer, self.answerer.box_form)
-        if found is None:
-            return
-        self.features += found["features"]
-        everything = {"type": "FeatureCollection", "features": self.features}
-        if self.outputs.geojson:
-            write_json(self.outputs.geojson, everything)
-            self.console.print(f"{len(self.features)} boxes in {self.outputs.geojson}", style="dim")
-        if self.outputs.picture:
-            last = len(self.conversation.images) - 1
-            on_last = {"features": [one for one in self.features if one["properties"]["image"] == last]}
-            with atomic(self.outputs.picture) as partial:
-                partial.write_bytes(draw(self.conversation.images[last].quicklook(QUICKLOOK), on_last))
-            self.console.print(f"drawn in {self.outputs.picture}", style="dim")
-
-
-def open_all(paths: Sequence[Path], answerer: Answerer, declared: DeclaredMetadata) -> list[ImageFile]:
-    """Image files, opened for a model, in the order given.
-
-    Raises:
-        ImageError: one cannot be.
-    """
-    return [open_image(path, path.name, answerer.image_size, answerer.max_tiles, declared) for path in paths]
-
-
-def described(image: ImageFile) -> str:
-    """One line about an image: its sensor and how it was recognised, size and date."""
-    date = f", {image.date:%Y-%m-%d}" if image.date else ""
-    size = f"{image.width} x {image.height}"
-    return f"{image.name}: {image.sensor.name} ({image.recognised.by}), {len(image.bands)} bands, {size}{date}"
+from typing import Literal
 
 
 def chat(
-    images: Sequence[Path],
-    *,
-    checkpoint: Path,
-    questions: Sequence[str],
-    declared: DeclaredMetadata,
-    outputs: Outputs,
-    device: str,
-    max_tiles: int | None,
-    max_new_tokens: int,
-    threads: int,
+    *images: Path,
+    model: Path = Path("data/train/3"),
+    question: list[str] | None = None,
+    sensor: str | None = None,
+    date: str | None = None,
+    scale: float | None = None,
+    offset: float | None = None,
+    unit: str | None = None,
+    boxes_out: Path | None = None,
+    draw: Path | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    max_tiles: int | None = None,
+    max_new_tokens: int = 128,
+    threads: int = 0,
 ) -> None:
-    """Talk about images until the input ends, or answer the questions given.
+    """Talk about satellite images with a trained model.
 
-    Args:
-        images: GeoTIFF, JPEG 2000, PNG or JPEG; several for several dates or sensors.
-        checkpoint: folder of weights, tokenizer and statistics.
-        questions: asked one after the other, as turns of one conversation; none to read them as they are typed.
-        declared: what the images' metadata does not say.
-        outputs: where boxes go.
-        device: cpu or cuda.
-        max_tiles: most tiles of a question's images; None for what it was trained with.
-        max_new_tokens: longest answer.
-        threads: CPU threads, 0 for all.
-
-    Raises:
-        EarthloomError: the folder is not a checkpoint, an image cannot be shown, or a given question cannot be asked.
+    Parameters
+    ----------
+    images
+        GeoTIFF, JPEG 2000, PNG or JPEG; several for several dates or sensors.
+    model
+        Folder of a checkpoint: weights, tokenizer and statistics.
+    question
+        Asked and answered at once, one after the other; without it, questions are read as they are typed.
+    sensor
+        Which sensor took the images, where they do not say so themselves.
+    date
+        When they were taken, such as 2017-02-16, where they do not say so themselves.
+    scale
+        Reflectance, dB or power of one step of the stored numbers, where the images do not say so themselves.
+    offset
+        Reflectance, dB or power of a stored zero, where the images do not say so themselves.
+    unit
+        What the numbers of a radar are once scaled: dB, power or amplitude.
+    boxes_out
+        GeoJSON file for the boxes of the answers.
+    draw
+        PNG file for the last image with the boxes drawn on it.
+    device
+        Where the model runs.
+    max_tiles
+        Most tiles of the images together; as in training if not given.
+    max_new_tokens
+        Longest answer.
+    threads
+        CPU threads, 0 for all.
     """
     import torch
+    from rich.console import Console
+
+    from tasks.vlm.answerer import Answerer
+    from tasks.vlm.image_file import DeclaredMetadata
+    from tasks.vlm.terminal import HELP, Chat, Outputs, described, open_all, typed
 
     if threads:
         torch.set_num_threads(threads)
-    answerer = Answerer(checkpoint, device, max_tiles)
-    talk = Chat(answerer, open_all(images, answerer, declared), declared, outputs, max_new_tokens)
-    told = Console(stderr=True, highlight=False, soft_wrap=True)
-    for image in talk.given:
-        told.print(described(image), style="dim", markup=False)
-    if questions:
-        for question in questions:
-            told.print(f"> {question}", style="bold", markup=False)
-            talk.ask(question)
+    answerer = Answerer(model, device, max_tiles)
+    declared = DeclaredMetadata(sensor=sensor, date=date, scale=scale, offset=offset, unit=unit)
+    given = open_all(images, answerer, declared)
+    session = Chat(answerer, given, declared, Outputs(boxes_out, draw), max_new_tokens)
+    notes = Console(stderr=True, highlight=False, soft_wrap=True)
+    for image in given:
+        notes.print(described(image), style="dim", markup=False)
+    if question:
+        for one in question:
+            notes.print(f"> {one}", style="bold", markup=False)
+            session.ask(one)
     elif sys.stdin.isatty():
-        told.print(HELP, style="dim", markup=False)
-        talk.talk(_typed(talk.console))
+        notes.print(HELP, style="dim", markup=False)
+        session.talk(typed(session.console))
     else:
-        talk.talk(iter(sys.stdin))
-
-
-def _typed(console: Console) -> Iterator[str]:
-    """Lines as they are typed, with a prompt before each, until Ctrl-D."""
-    while True:
-        try:
-            yield console.input("[bold green]> [/bold green]")
-        except EOFError:
-            return
+        session.talk(iter(sys.stdin))

@@ -13,14 +13,13 @@ from rich.table import Table
 
 from tasks.core import log
 from tasks.core.errors import EarthloomError
-from tasks.earth.catalog import selected
 
 Finding = tuple[bool, str]
 """Whether it is as needed, and what was found or how to get it."""
 
 
-def examine() -> int:
-    """Print every check; returns the exit code: 1 if something needed is missing."""
+def doctor() -> None:
+    """Say what is missing on this machine, and how to get it; ends with 1 if something needed is."""
     checks: dict[str, Callable[[], Finding]] = {
         "Python": python,
         "Packages": packages,
@@ -40,7 +39,8 @@ def examine() -> int:
         healthy &= good
         table.add_row(name, "[green]ok[/green]" if good else "[red]missing[/red]", told)
     log.console.print(table)
-    return 0 if healthy else 1
+    if not healthy:
+        sys.exit(1)
 
 
 def python() -> Finding:
@@ -105,6 +105,8 @@ def parameters() -> Finding:
 
 def samples() -> Finding:
     """The folder of the embedded catalog, if that is the one chosen."""
+    from tasks.earth.catalog import selected
+
     try:
         name, params = selected()
     except EarthloomError as error:

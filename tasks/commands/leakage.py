@@ -11,7 +11,6 @@ from rich.table import Table
 from tasks.core import log, paths
 from tasks.core.errors import LeakageError
 from tasks.core.stage import write_json
-from tasks.evaluation.datasets.registry import HELD_OUT
 from tasks.evaluation.names import side_name
 
 IMPORTED = Path("data/benchmarks/imported")
@@ -68,6 +67,8 @@ def locate(given: str) -> Path:
     Raises:
         LeakageError: neither a name nor a path leads to files.
     """
+    from tasks.evaluation.datasets.registry import HELD_OUT
+
     if given == HELD_OUT.name:
         return paths.mixture("3") / "test.parquet"
     imported = IMPORTED / given

@@ -2,56 +2,64 @@
 
 import socket
 from pathlib import Path
-
-import torch
+from typing import Literal
 
 from tasks.core import log
 from tasks.core.errors import EarthloomError
-from tasks.serving.app import Server, make_app
-from tasks.serving.generation import Generator
-from tasks.vlm.answerer import Answerer
 
 
 class ListenError(EarthloomError):
-    """The server cannot listen where it was told to."""
+    """The server cannot listen at the address it was given."""
 
 
 def serve(
-    checkpoint: Path,
     *,
-    host: str,
-    port: int,
-    name: str,
-    device: str,
-    max_tiles: int | None,
-    max_new_tokens: int,
-    waiting: int,
-    most_mb: int,
-    threads: int,
+    model: Path = Path("data/train/3"),
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    name: str = "earthdial",
+    device: Literal["cpu", "cuda"] = "cpu",
+    max_tiles: int | None = None,
+    max_new_tokens: int = 256,
+    waiting: int = 8,
+    most_mb: int = 64,
+    threads: int = 0,
 ) -> None:
-    """Serve a checkpoint until Ctrl-C.
+    """Serve a trained model: an OpenAI-compatible endpoint, and a page to drop an image on and talk.
 
-    Args:
-        checkpoint: folder of weights, tokenizer and statistics.
-        host: address to listen on.
-        port: 0 for a free one.
-        name: what the model is called in requests.
-        device: cpu or cuda.
-        max_tiles: most tiles of a question's images; None for what it was trained with.
-        max_new_tokens: longest answer.
-        waiting: questions that may wait while one is answered.
-        most_mb: largest request in MiB.
-        threads: CPU threads, 0 for all.
-
-    Raises:
-        ListenError: the address is taken, or not this machine's.
-        EarthloomError: the folder is not a checkpoint.
+    Parameters
+    ----------
+    model
+        Folder of a checkpoint: weights, tokenizer and statistics.
+    host
+        Address to listen on. There is no authentication: put a proxy before it that has some, if it is not loopback.
+    port
+        Port to listen on; 0 for a free one.
+    name
+        What requests call the model.
+    device
+        Where the model runs.
+    max_tiles
+        Most tiles of a question's images together; as in training if not given.
+    max_new_tokens
+        Longest answer.
+    waiting
+        Questions that may wait while one is answered; further ones are refused with 429.
+    most_mb
+        Largest request in MiB.
+    threads
+        CPU threads, 0 for all.
     """
+    import torch
     import uvicorn
+
+    from tasks.serving.app import Server, make_app
+    from tasks.serving.generation import Generator
+    from tasks.vlm.answerer import Answerer
 
     if threads:
         torch.set_num_threads(threads)
-    answerer = Answerer(checkpoint, device, max_tiles)
+    answerer = Answerer(model, device, max_tiles)
     app = make_app(Server(Generator(answerer, waiting), name, max_new_tokens), most_mb * 2**20)
     try:
         listener = socket.create_server((host, port))
@@ -59,6 +67,6 @@ def serve(
         raise ListenError(f"cannot listen on {host}, port {port}: {error}; choose another with --port") from error
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
-    log.console.print(f"Page:   {url}/\nOpenAI: {url}/v1\nModel:  {name} ({checkpoint})\nCtrl-C stops.", soft_wrap=True)
+    log.console.print(f"Page:   {url}/\nOpenAI: {url}/v1\nModel:  {name} ({model})\nCtrl-C stops.", soft_wrap=True)
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
     uvicorn.Server(config).run(sockets=[listener])

@@ -149,7 +149,7 @@ def _read(file: Path, name: str, root: Path, modified: int) -> _Source:
         tree = ast.parse(file.read_bytes(), str(file))
     except SyntaxError as error:
         raise CodeError(f"{file}, line {error.lineno}: {error.msg}") from error
-    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    parent = name if file.name == "__init__.py" else name.rpartition(".")[0]
     names: set[str] = set()
     places: set[str] = set()
     for node in _running(tree):
@@ -157,13 +157,15 @@ def _read(file: Path, name: str, root: Path, modified: int) -> _Source:
             case ast.Import():
                 names |= {alias.name for alias in node.names}
             case ast.ImportFrom():
-                above = package.rsplit(".", node.level - 1)[0] if node.level else ""
+                above = parent.rsplit(".", node.level - 1)[0] if node.level else ""
                 base = ".".join(filter(None, [above, node.module]))
                 names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
             case ast.Call() if _last_name(node.func) in IMPORTERS:
                 names.add(_given(node, file))
-            case ast.Call() if _last_name(node.func) == "files":  # importlib.resources
-                places.add(_given(node, file) if isinstance(node.args[0], ast.Constant) else name)
+            case ast.Call(args=[argument, *_]) if _last_name(node.func) == "files":  # importlib.resources
+                package = _given(node, file) if isinstance(argument, ast.Constant) else name
+                places.add(package)
+                names.add(package)
             case ast.Constant(value=str(text)) if DOTTED.fullmatch(text) and _file(text, root):
                 names.add(text)  # `python -m tasks.some.module`, in a command, runs it too
             case ast.Name(id="__file__"):

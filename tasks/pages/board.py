@@ -89,7 +89,7 @@ def page(places: Places | None = None, against: tuple[str, str] | None = None, b
         "code": lambda text: Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text)))),
     }
     values = {**context(places or Places(), against), "back": back}
-    return environment(HERE, **filters).get_template("page.html.j2").render(values)
+    return environment(HERE, **filters).get_template("board_page.html.j2").render(values)
 
 
 def context(places: Places, against: tuple[str, str] | None) -> dict[str, Any]:

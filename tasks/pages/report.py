@@ -76,7 +76,7 @@ def context(
 
 def page(values: Mapping[str, Any]) -> str:
     """The page as text."""
-    return environment(HERE, percent=charts.percent).get_template("page.html.j2").render(values)
+    return environment(HERE, percent=charts.percent).get_template("report.html.j2").render(values)
 
 
 def figures(values: Mapping[str, Any]) -> Mapping[str, str]:

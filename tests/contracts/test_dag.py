@@ -21,7 +21,7 @@ def test_every_stage_is_a_module_and_depends_on_the_file_with_its_code() -> None
         assert _body(stage)["cmd"].split()[:3] == ["python", "-m", f"tasks.{stage}"]
         if stage != code.FIRST:
             assert f"data/code/{stage}.json" in _body(stage)["deps"]
-    assert set(STAGES) - {code.FIRST} <= set(code.stages())
+    assert set(STAGES) - {code.FIRST} == set(code.stages()), "`ls tasks/*.py` is `dvc stage list`"
 
 
 def test_no_code_is_listed_by_hand_but_the_folders_that_the_stage_code_reads() -> None:

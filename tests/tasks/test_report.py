@@ -15,10 +15,10 @@ import pytest
 from tasks.pages.charts import percent, smooth, thin
 from tasks.pages.report_text import count, standing, verdict
 from tasks.pages.svg import ticks
+from tests.conftest import ROOT
 from tests.fixtures import report_dataset
 from tests.tasks.pages.runs_on_disk import run
 
-ROOT = Path(__file__).parents[2]
 SENSORS = ("sentinel-2", "sentinel-1", "landsat")
 FETCHED = {"src", "href", "srcset", "data", "poster", "action", "xlink:href", "background"}
 

@@ -1,5 +1,7 @@
 """What a module reaches: its imports, its data files and the versions it uses; nothing else changes the hash."""
 
+import shutil
+import subprocess
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +25,7 @@ FILES = {
         """,
     "tasks/split.py": "import json\n\nSIZE = 4\n",
     "tasks/core/__init__.py": "",
-    "tasks/earth/raster.py": """
+    "tasks/core/raster.py": """
         import numpy as np
         from tasks.core.tables import read
 
@@ -68,7 +70,7 @@ def edit(tree: Path) -> Callable[[str, str, str], None]:
 def test_a_module_reaches_what_it_imports_anywhere_and_what_that_reads_and_uses(tree: Path) -> None:
     found = closure("tasks.chips", tree)
     assert set(found.modules) == {
-        "tasks", "tasks.chips", "tasks.core", "tasks.earth.raster", "tasks.core.tables", "models", "models.net",
+        "tasks", "tasks.chips", "tasks.core", "tasks.core.raster", "tasks.core.tables", "models", "models.net",
     }  # fmt: skip
     assert set(found.data) == {"tasks/core/rows/bands.toml"}
     assert set(found.packages) == {"numpy"}
@@ -78,7 +80,7 @@ def test_a_module_reaches_what_it_imports_anywhere_and_what_that_reads_and_uses(
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("tasks/earth/raster.py", "SCALE = 2", "SCALE = 1"),
+        ("tasks/core/raster.py", "SCALE = 2", "SCALE = 1"),
         ("tasks/core/rows/bands.toml", "red = 1", "red = 2"),
         ("models/net.py", "8", "16"),
         ("requirements.lock", "numpy==2.4.6", "numpy==2.4.7"),
@@ -97,7 +99,7 @@ def test_a_change_of_what_is_reached_changes_the_hash_and_leaves_other_modules_a
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("tasks/earth/raster.py", "SCALE = 2", "# what a step is worth\n\nSCALE = 2  # of 1"),
+        ("tasks/core/raster.py", "SCALE = 2", "# what a step is worth\n\nSCALE = 2  # of 1"),
         ("tasks/chips.py", '"""Make chips."""', '"""Make the chips of a sensor."""'),
         ("tasks/core/rows/bands.toml", "red = 1", "# of Sentinel-2\nred = 1"),
         ("tasks/chips.py", "def run", "if TYPE_CHECKING:\n    from tasks import split\n\ndef run"),
@@ -114,18 +116,24 @@ def test_comments_docstrings_types_and_what_is_not_reached_change_nothing(
 
 
 def test_a_program_that_is_started_by_its_name_is_reached(tree: Path, edit: Callable) -> None:
-    edit("tasks/split.py", "SIZE = 4", 'COMMAND = ["python", "-m", "tasks.earth.raster"]')
+    edit("tasks/split.py", "SIZE = 4", 'COMMAND = ["python", "-m", "tasks.core.raster"]')
     assert "tasks.core.tables" in closure("tasks.split", tree).modules
 
 
+@pytest.mark.parametrize("asked", ['find_spec("numpy")', 'files("numpy")', 'import_module("numpy.linalg")'])
+def test_a_package_that_is_found_by_its_name_is_reached(tree: Path, edit: Callable, asked: str) -> None:
+    edit("tasks/split.py", "SIZE = 4", f"SIZE = {asked}")
+    assert set(closure("tasks.split", tree).packages) == {"numpy"}
+
+
 def test_an_import_whose_name_only_the_run_would_tell_is_refused_by_its_line(tree: Path, edit: Callable) -> None:
-    edit("tasks/earth/raster.py", "SCALE = 2", "import importlib\nSCALE = importlib.import_module(NAME).SCALE")
+    edit("tasks/core/raster.py", "SCALE = 2", "import importlib\nSCALE = importlib.import_module(NAME).SCALE")
     with pytest.raises(CodeError, match=r"raster\.py, line \d: `importlib\.import_module\(NAME\)`"):
         code("tasks.chips", tree)
 
 
 def test_a_package_that_the_lock_does_not_name_is_refused(tree: Path, edit: Callable) -> None:
-    edit("tasks/earth/raster.py", "import numpy as np", "import numpy as np\nimport rasterio")
+    edit("tasks/core/raster.py", "import numpy as np", "import numpy as np\nimport rasterio")
     with pytest.raises(CodeError, match=r"tasks\.core\.raster imports rasterio, which .*requirements\.lock"):
         code("tasks.chips", tree)
 
@@ -145,3 +153,15 @@ def test_every_data_file_of_ours_is_reached_by_a_module_beside_or_above_it() -> 
         files = list(data_files(folder))
         asking = [path for path in folder.glob("*.py") if "__file__" in path.read_text()]
         assert not files or asking, f"{folder} holds {files[0].name}, but no module there asks for its place"
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12"])
+def test_every_supported_python_gives_the_same_hash(version: str) -> None:
+    script = "from tasks.core.code import closure; print(closure('tasks.core.code').hash)"
+    other = shutil.which(f"python{version}")
+    # A shim of a version manager may be there without the version.
+    if other is None or subprocess.run([other, "--version"], capture_output=True).returncode:
+        pytest.skip(f"no Python {version} on this machine")
+    done = subprocess.run([other, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == closure("tasks.core.code").hash

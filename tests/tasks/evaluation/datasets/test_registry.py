@@ -1,7 +1,6 @@
 import json
 import re
 from collections import Counter
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -12,8 +11,9 @@ from tasks.evaluation import names as scoring
 from tasks.evaluation.datasets import registry
 from tasks.evaluation.datasets.adapters import ADAPTERS
 from tasks.evaluation.datasets.adapters.job import Job
+from tests.conftest import ROOT
 
-SHARED = Path(__file__).parents[2].parent / "shared"
+SHARED = ROOT.parent / "shared"
 WANTED = (
     "aid", "ucm", "whu-rs19", "resisc45", "patternnet", "siri-whu", "bigearthnet", "so2sat-lcz42", "treesatai",
     "starcop", "uhi", "rsvqa-lr", "rsvqa-hr", "geochat-bench", "nwpu-vhr-10", "swimming-pool", "urban-tree-crown",

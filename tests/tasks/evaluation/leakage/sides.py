@@ -14,8 +14,8 @@ from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
 from tasks.evaluation.datasets.samples import SCHEMA, BenchmarkSample, ImageRef
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 ASSETS = ROOT / "samples/assets"
 COLOUR = ("red", "green", "blue")
 

@@ -14,8 +14,8 @@ from tasks.core.errors import PredictionsError
 from tasks.evaluation.metrics.compare import compare
 from tasks.evaluation.metrics.predictions import LONGEST, LONGEST_TEXT, read
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 FAST = ScoringSettings(draws=50)
 GOOD = {"question": "?", "answer": "yes", "annotation": "yes", "vqa_type": "presence"}
 BOX = "[[0, 0, 10, 10, 0]]"

@@ -11,8 +11,9 @@ from tasks.evaluation.metrics.legacy import recall
 from tasks.evaluation.metrics.predictions import read
 from tasks.evaluation.metrics.score import ScoringSettings, score, score_file
 from tasks.evaluation.metrics.text_normalisation import recall_tokens, word_tokens
+from tests.conftest import ROOT
 
-SHARED = Path(__file__).parents[2].parent / "shared/predictions"
+SHARED = ROOT.parent / "shared/predictions"
 LEGACY = ScoringSettings("legacy")
 SHIPPED = [known for known in PUBLISHED if known.name != UHI]
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the published answers are not beside the checkout")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.published_scores import main
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared/predictions"
 PAGE = ROOT / "docs/reference/published-scores.md"
 QUICK = ("classification/STARCOP_test", "change/LEVIR_MCI", "change/xBD_object_detection", "detection/ship_dataset_v0")

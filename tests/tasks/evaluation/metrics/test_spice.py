@@ -13,14 +13,15 @@ import pytest
 from tasks.core.errors import MissingInputError, SpiceError
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
 from tasks.evaluation.metrics.spice import JAR, NEW, PARSER, spice
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 needs_java = pytest.mark.skipif(
     not (shutil.which("java") and shutil.which("javac")), reason="no Java to build and run the stand-in with"
 )
 PROGRAM = """
 import java.nio.file.*;
 import java.util.regex.*;
+from tests.conftest import ROOT
 
 /** Scores a caption 1 if it is its first reference, else 0.25; some captions make it misbehave. */
 public class StandIn {

@@ -14,10 +14,10 @@ from tasks.core import tables
 from tasks.evaluation.datasets import importer, registry
 from tasks.evaluation.datasets.images import decode, format_of
 from tasks.evaluation.datasets.samples import SCHEMA, BenchmarkSample, ImageRef
+from tests.conftest import ROOT
 from tests.fixtures.tiny_checkpoint import TAUGHT, write_checkpoint
 from tests.tasks.evaluation.datasets.files import picture, write_json
 
-ROOT = Path(__file__).resolve().parents[2]
 TAUGHT_PICTURES = (
     *TAUGHT,
     ("[hr_rgb_0.5] <image>\n Is it rural? Answer the question using a single word.", "yes"),

@@ -1,0 +1,85 @@
+"""The subcommands of `earthloom` that walk the graph: demo, run, flow and status."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+from tasks.commands.check import check
+from tasks.commands.report import report
+from tasks.core import log
+
+
+def demo() -> None:
+    """Run the whole pipeline on the embedded sample scenes and print where the report lies.
+
+    A second run does nothing: DVC sees that nothing has changed. Independent instances run side by side, by the
+    same flow that `earthloom flow` runs; `dvc repro` gives the same result one after the other.
+    """
+    check()
+    if _dvc("status", "--quiet", leave=False):
+        flow("build")
+    else:
+        log.console.print("Nothing has changed since the last run.")
+    report()
+
+
+def run(stage: str, *, force: bool = False) -> None:
+    """Run one stage and all that it needs, as `dvc repro STAGE` does.
+
+    Parameters
+    ----------
+    stage
+        Name of a stage (`chips`) or of one instance (`chips@landsat-a`); `earthloom status` lists them.
+    force
+        Run it even if nothing has changed.
+    """
+    check()
+    _dvc("repro", *(["--force", "--single-item"] if force else []), stage)
+
+
+def flow(
+    name: Literal["build", "rebuild", "retrain"] = "build",
+    *,
+    jobs: int | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Run the pipeline as a Prefect flow: independent instances side by side, with retries and artifacts.
+
+    Parameters
+    ----------
+    name
+        build: everything; rebuild: scenes to split; retrain: mixture, training, evaluation.
+    jobs
+        Instances at a time; one for each core if not given.
+    dry_run
+        Only show what would run.
+    """
+    from flows.command_line import call
+
+    chosen = getattr(importlib.import_module(f"flows.{name}"), name)
+    options = {} if jobs is None else {"jobs": jobs}
+    code = call(chosen, dry_run=dry_run, **options)
+    if code:
+        sys.exit(code)
+
+
+def status() -> None:
+    """Show which instances are up to date, and why the others would run."""
+    from flows import status as instances
+
+    count, changed = instances.status(Path.cwd())
+    log.console.print(instances.table(count, changed) if changed else f"All {count} instances are up to date.")
+
+
+def _dvc(*arguments: str, leave: bool = True) -> int:
+    """Run DVC with this environment's own programs first on the path; its exit code, with which `leave` exits."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    finished = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], env=os.environ | {"PATH": programs}, check=False
+    )
+    if leave and finished.returncode:
+        sys.exit(finished.returncode)
+    return finished.returncode
