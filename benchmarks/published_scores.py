@@ -19,9 +19,10 @@ from typing import Any, get_args
 import polars as pl
 
 from benchmarks.published_figures import PUBLISHED, UHI, UHI_ROWS, WITHOUT_FILES, Figures, Published, tolerance
-from tasks.evaluation.metrics.controls import constants, shown, spread
+from tasks.evaluation.metrics.answer_variety import answer_variety, shown
+from tasks.evaluation.metrics.controls import constants
 from tasks.evaluation.metrics.predictions import Predictions, read
-from tasks.evaluation.metrics.score import Scores, ScoringSettings, score, tally
+from tasks.evaluation.metrics.score import Scores, ScoringSettings, metric_sums, score
 from tasks.evaluation.names import Task
 
 LEGACY, HONEST = ScoringSettings("legacy"), ScoringSettings("honest")
@@ -162,7 +163,7 @@ def interval(value: float, edges: list[float] | None) -> str:
 
 def constant_rows(one: Scored) -> Iterator[list[str]]:
     """The file with its commonest answer to every question, and with each constant that it admits."""
-    alarm = yes(spread(one.predictions)["constant_answer_alarm"])
+    alarm = yes(answer_variety(one.predictions)["constant_answer_alarm"])
     yield [one.name, "its own answers", *[""] * 5, alarm]
     answers = one.predictions.frame["answer"]
     offered = {"commonest answer": answers.mode().sort()[0], **constants(one.predictions, HONEST.form)}
@@ -171,11 +172,11 @@ def constant_rows(one: Scored) -> Iterator[list[str]]:
         constant = one.predictions.answered(pl.repeat(answer, len(answers), dtype=pl.String, eager=True))
         metrics, figures = [], []
         for settings, mine in ((LEGACY, one.legacy), (HONEST, one.honest)):
-            told = tally(constant, settings)[""].scores()
+            told = metric_sums(constant, settings)[""].scores()
             metric = next(name for name in (*one.known.rerun.get("", {}), *HEADLINE) if name in told)
             metrics.append(metric)
             figures += [f"{told[metric]:.2f}", f"{mine[metric]:.2f}"]
-        alarm = yes(spread(constant)["constant_answer_alarm"])
+        alarm = yes(answer_variety(constant)["constant_answer_alarm"])
         metric = " / ".join(dict.fromkeys(metrics))
         yield [one.name, f"{kind}: `{shown(answer)[:48]}`", metric, *figures, alarm]
 

@@ -31,12 +31,12 @@ class Chat:
     """Questions about images, answered as they are typed."""
 
     def __init__(
-        self, answerer: Answerer, images: Sequence[ImageFile], declared: Declared, outputs: Outputs, most: int
+        self, answerer: Answerer, images: Sequence[ImageFile], declared: Declared, outputs: Outputs, max_new_tokens: int
     ) -> None:
         self.answerer = answerer
         self.declared = declared
         self.outputs = outputs
-        self.most = most
+        self.max_new_tokens = max_new_tokens
         self.given = list(images)
         self.console = Console(highlight=False, soft_wrap=True)
         self._begin()
@@ -55,12 +55,12 @@ class Chat:
         before = self.conversation.copy()
         try:
             self.conversation.ask(question, self.waiting)
-            pieces = []
-            for piece in self.answerer.stream(self.conversation.question(self.answerer), self.most):
-                pieces.append(piece)
-                self.console.print(piece, end="", markup=False)
+            chunks = []
+            for chunk in self.answerer.stream(self.conversation.question(self.answerer), self.max_new_tokens):
+                chunks.append(chunk)
+                self.console.print(chunk, end="", markup=False)
             self.console.print()
-            answer = "".join(pieces).strip()
+            answer = "".join(chunks).strip()
             if not answer:
                 raise EarthloomError("the model gave an empty answer; ask in another way")
         except BaseException:
@@ -163,15 +163,15 @@ def chat(
         torch.set_num_threads(threads)
     answerer = Answerer(checkpoint, device, max_tiles)
     talk = Chat(answerer, open_all(images, answerer, declared), declared, outputs, max_new_tokens)
-    told = Console(stderr=True, highlight=False, soft_wrap=True)
+    notices = Console(stderr=True, highlight=False, soft_wrap=True)
     for image in talk.given:
-        told.print(described(image), style="dim", markup=False)
+        notices.print(described(image), style="dim", markup=False)
     if questions:
         for question in questions:
-            told.print(f"> {question}", style="bold", markup=False)
+            notices.print(f"> {question}", style="bold", markup=False)
             talk.ask(question)
     elif sys.stdin.isatty():
-        told.print(HELP, style="dim", markup=False)
+        notices.print(HELP, style="dim", markup=False)
         talk.talk(_typed(talk.console))
     else:
         talk.talk(iter(sys.stdin))

@@ -36,9 +36,9 @@ def examine() -> int:
     table = Table("check", "", "found, or how to get it", title="earthloom doctor")
     healthy = True
     for name, check in checks.items():
-        good, told = check()
+        good, finding = check()
         healthy &= good
-        table.add_row(name, "[green]ok[/green]" if good else "[red]missing[/red]", told)
+        table.add_row(name, "[green]ok[/green]" if good else "[red]missing[/red]", finding)
     log.console.print(table)
     return 0 if healthy else 1
 

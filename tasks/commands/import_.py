@@ -41,7 +41,7 @@ def earthdial_instruct(
     strict
         Refuse the rows that would be repaired.
     jobs
-        Pieces worked on at a time.
+        Chunks worked on at a time.
     """
     from tasks.published.importer import import_all
 

@@ -13,7 +13,7 @@ from tasks.vlm.answerer import Answerer
 
 
 class ListenError(EarthloomError):
-    """The server cannot listen where it was told to."""
+    """The server cannot listen at the address it was given."""
 
 
 def serve(

@@ -22,7 +22,7 @@ FINE = 16
 COARSE = 8
 ORIENTATIONS = 8
 FLAT = 1e-3
-"""Spread of the reduced luminance, as a share of its mean level, under which an image has nothing to recognise."""
+"""Standard deviation of the reduced luminance, as a share of its mean, under which there is nothing to recognise."""
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """ITU-R BT.601, red, green, blue."""
 

@@ -20,9 +20,9 @@ from tasks.core.errors import PredictionsError
 from tasks.core.json_lines import read_json_lines
 from tasks.vlm.controls import CONTROLS
 
-LONGEST = 100_000
+MAX_CHARACTERS = 100_000
 """Characters of an answer or a truth. A longer answer is scored as no answer, a longer truth is refused."""
-LONGEST_TEXT = 20_000
+MAX_TEXT_CHARACTERS = 20_000
 """The same where texts are compared word by word: METEOR's time grows with the words of one times the other's."""
 TEXTS = ("captioning", "region_captioning", "grounding", "change")
 """Tasks whose texts are compared word by word."""
@@ -85,7 +85,7 @@ class Predictions:
         return len(self.frame)
 
     def texts(self, column: str) -> list[str]:
-        """A column as texts, empty where nothing is told."""
+        """A column as texts, empty where the file has nothing."""
         return self.frame[column].fill_null("").to_list()
 
     def references(self) -> list[list[str]]:
@@ -110,7 +110,7 @@ class Predictions:
         return None
 
     def type_column(self) -> str | None:
-        """The column that tells the type of a question."""
+        """The column with the type of each question."""
         return next((name for name in TYPES if name in self.frame.columns), None)
 
     def rows_of(self, column: str) -> dict[str, NDArray[np.int64]]:
@@ -157,7 +157,7 @@ def read(path: Path, task: str) -> Predictions:
             f"{path} has no truth for --task {task}: one of {_names(TRUTHS[task])} is needed, "
             f"its fields are {_names(frame.columns)}"
         )
-    longest = LONGEST_TEXT if task in TEXTS else LONGEST
+    longest = MAX_TEXT_CHARACTERS if task in TEXTS else MAX_CHARACTERS
     predictions = Predictions(path, task, *_cleaned(frame, truth, longest))
     _refuse_doubled(predictions)
     _refuse_truths(predictions, longest)
@@ -202,7 +202,7 @@ def _refuse_doubled(predictions: Predictions) -> None:
 
 
 def _refuse_truths(predictions: Predictions, longest: int) -> None:
-    """A file none of whose rows has a truth is of another task; a truth beyond all measure is no truth."""
+    """A file none of whose rows has a truth is of another task; an overlong truth is no truth."""
     frame = predictions.frame.select(predictions.truths())
     if frame.select(pl.all_horizontal(pl.all().fill_null("").str.strip_chars() == "").all()).item():
         raise PredictionsError(
@@ -282,9 +282,9 @@ def _has_floats(name: str, kind: Any) -> bool:
 def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
     nested = [name for name, kind in frame.schema.items() if kind.is_nested() or kind in (pl.Object, pl.Binary)]
     floats = [name for name, kind in frame.schema.items() if kind.is_float()]
-    plain = frame.with_columns(pl.col(floats).fill_nan(None)).with_columns(pl.exclude(nested).cast(pl.String))
+    flat = frame.with_columns(pl.col(floats).fill_nan(None)).with_columns(pl.exclude(nested).cast(pl.String))
     texts = [pl.Series(name, [_text(value) for value in frame[name].to_list()], dtype=pl.String) for name in nested]
-    return plain.with_columns(texts)
+    return flat.with_columns(texts)
 
 
 def listed(text: str) -> list[str]:
