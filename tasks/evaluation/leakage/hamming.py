@@ -73,6 +73,7 @@ class HashIndex:
                 queried = np.repeat(query[some], length[some])
                 near = np.bitwise_count(queries[queried] ^ self.hashes[entry]) <= radius
                 keys.append(queried[near] * len(self.hashes) + entry[near])
+        # Two hashes that agree in several quarters are found once for each; the combined key makes them one.
         pairs = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
         query, entry = np.divmod(pairs, max(1, len(self.hashes)))
         return query, entry, np.bitwise_count(queries[query] ^ self.hashes[entry]).astype(np.int64)

@@ -95,13 +95,16 @@ class TextIndex:
         if len(self._known) + len(new) > MAX_REMEMBERED:
             self._known.clear()
             new = list(dict.fromkeys(texts))
+        # All signatures in one call: the permutations are then made once.
         queried = [shingles(text) for text in new]
         for text, own, signature in zip(new, queried, _signatures(queried), strict=True):
+            # LSH gives candidates, some of them false: the true Jaccard similarity decides.
             close = ((number, jaccard(own, self._shingles[number])) for number in sorted(self._lsh.query(signature)))
             self._known[text] = tuple((number, similarity) for number, similarity in close if similarity >= MIN_JACCARD)
         return [self._known[text] for text in texts]
 
 
 def _signatures(sets: Iterable[Shingles]) -> Iterator[MinHash]:
+    # A fixed seed: the same texts are candidates in every run, or a check could not be repeated.
     encoded = ([shingle.encode() for shingle in sorted(one)] for one in sets)
     yield from MinHash.generator(encoded, num_perm=BANDS * ROWS, seed=1)

@@ -36,6 +36,8 @@ def bleu_counts(answer: Sequence[str], references: Sequence[Sequence[str]]) -> l
     """Matched n-grams of orders 1 to 4, all n-grams of the same, the answer's length, the closest reference's."""
     matched, total = [], []
     for order in range(1, MAX_ORDER + 1):
+        # Clipped counts (Papineni et al., ACL 2002): an n-gram counts at most as often as one reference has it, so
+        # that repeating a word of the reference gains nothing.
         candidate = grams(answer, order)
         allowed: Counter[Gram] = Counter()
         for reference in references:
@@ -43,6 +45,7 @@ def bleu_counts(answer: Sequence[str], references: Sequence[Sequence[str]]) -> l
         matched.append(float((candidate & allowed).total()))
         total.append(float(candidate.total()))
     length = len(answer)
+    # Of two references equally close in length the shorter is taken, as sacrebleu does.
     lengths = [len(reference) for reference in references]
     closest = min(lengths, key=lambda other: (abs(other - length), other), default=length)
     return [*matched, *total, float(length), float(closest)]
@@ -58,6 +61,7 @@ def bleu(sums: Array) -> dict[str, Array]:
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.where(total > 0, np.log(matched / np.where(total > 0, total, 1)), 0.0)
         brevity = np.where(length >= closest, 1.0, np.exp(1 - closest / length))
+    # An order without any match has log 0 = -inf, and exp makes that BLEU 0: nothing is smoothed.
     used = np.cumsum(total > 0, axis=-1)
     mean = np.cumsum(logs, axis=-1) / np.maximum(used, 1)
     scores = np.where((length > 0)[..., None], 100 * np.asarray(brevity)[..., None] * np.exp(mean), 0.0)
@@ -99,6 +103,7 @@ class Cider:
                 )
             else:
                 cosines.append(0.0)
+        # pycocoevalcap measures length in bigrams, n - 1 words; kept, or figures would differ from published ones.
         difference = max(len(answer) - 1, 0) - max(len(reference) - 1, 0)
         penalty = math.exp(-(difference**2) / (2 * LENGTH_SIGMA**2))
         return penalty * sum(cosines) / len(cosines) if cosines else 0.0
@@ -113,4 +118,5 @@ class Cider:
         return vector, math.sqrt(sum(value * value for value in vector.values()))
 
     def _weight(self, gram: Gram) -> float:
+        # An n-gram that no reference has would be log 0; with a frequency of 1 it has the highest weight, as published.
         return math.log(self._images) - math.log(max(1, self._frequency[gram]))

@@ -76,15 +76,19 @@ class MetricSums:
 
     def resampled(self, groups: NDArray[np.int64] | None, draws: int, seed: int) -> dict[str, Array]:
         """Every metric of `draws` resamples, (draws,)."""
+        # Questions about one image are right or wrong together: resampling rows would give intervals that are too
+        # narrow. So whole images are drawn, each with the sums of its rows.
         if groups is None:
             units, which = distinct_rows(self.distinct)
             counts = np.bincount(which[self.index], minlength=len(units))
         else:
             units, which = distinct_rows(self._sums(groups[self.row]))
             counts = np.bincount(which, minlength=len(units))
+        # A selection of rows keeps the table of distinct statistics whole; unused ones would only cost memory.
         present = counts > 0
         units, counts = units[present], counts[present]
         rng = np.random.default_rng(seed)
+        # Block by block, from one generator: how large a block is changes the memory and no draw.
         block = max(1, MAX_CELLS // max(1, len(units)))
         sums = np.concatenate(
             [
@@ -105,6 +109,7 @@ class MetricSums:
 def joined(first: MetricSums, second: MetricSums) -> MetricSums:
     """The statistics of two metrics of the same rows as one; where names agree, the second's are taken."""
     width = first.distinct.shape[1]
+    # One number for each pair of codes, so that only the pairs that occur are kept, not the product of both tables.
     pairs, index = np.unique(first.index * len(second.distinct) + second.index, return_inverse=True)
     one, other = np.divmod(pairs, len(second.distinct))
 
@@ -137,6 +142,7 @@ def codes(frame: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def ratio(part: Any, whole: Any, empty: float = 0.0) -> Array:
     """part / whole in percent; `empty` where the whole is 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64))
+    # np.divide with `where` and not a test afterwards: 0 / 0 would warn.
     return np.asarray(100 * np.divide(part, whole, out=np.full(whole.shape, empty / 100), where=whole != 0))
 
 

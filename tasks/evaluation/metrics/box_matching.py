@@ -69,6 +69,7 @@ def _find(texts: tuple[str, ...], form: str) -> BoxTable:
                 four += len(values) == 4
                 numbers.append([*values, 0.0][:5])
                 where.append((row, place))
+    # Fractions of the image, whatever grid the form writes in: IoU of both forms is then one computation.
     grid = core.form(form).grid
     table = np.array(numbers, dtype=np.float64).reshape(-1, 5)
     corners = table[:, :4] / grid
@@ -111,9 +112,11 @@ def overlaps(predicted: BoxTable, true: BoxTable) -> Overlaps:
     shared = np.minimum(np.clip(high - low, 0, None).prod(axis=1), np.minimum(area_a, area_b))
     near = np.asarray((shared >= (MIN_IOU - 1e-6) * (area_a + area_b - shared)) & (shared > 0) | equal)
     first, second, a, b, equal, shared = (values[near] for values in (first, second, a, b, equal, shared))
+    # Polygons are intersected only where a box is turned: for upright boxes `shared` is exact already.
     turned = (a[:, 4] != 0) | (b[:, 4] != 0)
     if turned.any():
         shared[turned] = shapely.area(shapely.intersection(core.polygons(a[turned]), core.polygons(b[turned])))
+    # Equal rectangles without area have 0 / 0; a true point that is answered exactly is right.
     union = a[:, 2] * a[:, 3] + b[:, 2] * b[:, 3] - shared
     iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     iou[equal] = 1
@@ -143,6 +146,7 @@ def matched(pairs: Overlaps, predicted: BoxTable, true: BoxTable, threshold: flo
     The size of the largest one-to-one matching (Hopcroft and Karp); a Hungarian assignment that prefers more pairs
     to better ones has the same number.
     """
+    # Coordinates are whole numbers of a grid, so an IoU of exactly 0.5 is common: rounding must not decide it.
     keep = pairs.iou >= threshold - 1e-9
     shape = (max(1, len(predicted.boxes)), max(1, len(true.boxes)))
     graph = csr_array((np.ones(keep.sum()), (pairs.predicted[keep], pairs.true[keep])), shape=shape)
@@ -168,12 +172,14 @@ def average_precision(
         return 0.0 if len(predicted.boxes) + len(wrong) else 100.0
     keep = pairs.iou >= threshold - 1e-9
     first, second = pairs.predicted[keep], pairs.true[keep]
+    # The most confident box chooses first, and of its candidates the one with the highest IoU, as in COCO.
     ranking = np.lexsort((-pairs.iou[keep], first, -confidence[first]))
     hit = np.zeros(len(predicted.boxes), dtype=bool)
     taken = np.zeros(len(true.boxes), dtype=bool)
     for box, truth in zip(first[ranking].tolist(), second[ranking].tolist(), strict=True):
         if not hit[box] and not taken[truth]:
             hit[box] = taken[truth] = True
+    # Brackets that are no box count as false positives, or malformed answers would raise the precision.
     hit = np.concatenate([hit, np.zeros(len(wrong), dtype=bool)])
     ranked = np.argsort(-np.concatenate([confidence, wrong]), kind="stable")
     correct = np.cumsum(hit[ranked])

@@ -50,6 +50,7 @@ def scored(answers: Sequence[str], references: Sequence[Sequence[str]]) -> Metri
     rows = np.zeros((len(answers), BLEU + len(NAMES) + 1))
     known: dict[tuple[str, tuple[str, ...]], list[float]] = {}
     for row, (answer, texts, split) in enumerate(zip(answers, usable_texts, tokens, strict=True)):
+        # Change data sets repeat the sentence for no change many times, and METEOR is slow.
         key = (answer, tuple(texts))
         if key not in known:
             known[key] = _row(answer, texts, split, cider)

@@ -120,6 +120,8 @@ def _answer(
                     good.append((job.model.length(one), one))
                 except UnaskableError as error:
                     refused.append(Answer.refused(number, error))
+            # Like lengths side by side waste the least padding; sorted in a chunk only, so that a chunk is complete and
+            # written early, and a killed run loses little.
             yield from (one for _, one in sorted(good, key=lambda pair: (pair[0], pair[1].number)))
 
     def keep(answer: Answer) -> None:
