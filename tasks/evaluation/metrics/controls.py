@@ -10,7 +10,8 @@ import polars as pl
 from tasks.core.errors import PredictionsError
 from tasks.evaluation.metrics import change, classification
 from tasks.evaluation.metrics.answer_variety import answer_variety, shown
-from tasks.evaluation.metrics.predictions import CONFIDENCES, CONTROL_COLUMNS, TRAINING_MAJORITY, Predictions, numbers
+from tasks.evaluation.metrics.prediction_files import CONFIDENCES
+from tasks.evaluation.metrics.predictions import CONTROL_COLUMNS, TRAINING_MAJORITY, Predictions, numbers
 from tasks.evaluation.metrics.text_normalisation import abstains, class_name
 
 Score = Callable[[Predictions], dict[str, float]]

@@ -8,7 +8,8 @@ import numpy as np
 from tasks.core.errors import PredictionsError
 from tasks.evaluation.metrics.bootstrap import Array, MetricSums, detected
 from tasks.evaluation.metrics.box_matching import BoxTable, average_precision, find, matched, overlaps
-from tasks.evaluation.metrics.predictions import CONFIDENCES, Predictions, numbers
+from tasks.evaluation.metrics.prediction_files import CONFIDENCES
+from tasks.evaluation.metrics.predictions import Predictions, numbers
 
 STRICT = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """COCO's thresholds, 0.5 to 0.95."""
