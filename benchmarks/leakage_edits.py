@@ -21,11 +21,11 @@ from tasks.earth.display_sensors import TRUE_COLOURS
 from tasks.evaluation.leakage import perceptual_hash
 from tasks.evaluation.leakage.check import COARSE, FINE
 
-Picture = NDArray[np.uint8]
+SideImage = NDArray[np.uint8]
 
 
-def jpeg(quality: int) -> Callable[[Picture], Picture]:
-    def change(picture: Picture) -> Picture:
+def jpeg(quality: int) -> Callable[[SideImage], SideImage]:
+    def change(picture: SideImage) -> SideImage:
         buffer = io.BytesIO()
         pil(picture).save(buffer, "JPEG", quality=quality)
         return array(Image.open(buffer))
@@ -33,31 +33,31 @@ def jpeg(quality: int) -> Callable[[Picture], Picture]:
     return change
 
 
-def pil(picture: Picture) -> Image.Image:
+def pil(picture: SideImage) -> Image.Image:
     return Image.fromarray(picture.transpose(1, 2, 0) if len(picture) == 3 else picture[0])
 
 
-def array(image: Image.Image) -> Picture:
+def array(image: Image.Image) -> SideImage:
     return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
 
 
-def scaled(factor: float) -> Callable[[Picture], Picture]:
-    def change(picture: Picture) -> Picture:
+def scaled(factor: float) -> Callable[[SideImage], SideImage]:
+    def change(picture: SideImage) -> SideImage:
         height, width = (round(side * factor) for side in picture.shape[1:])
         return array(pil(picture).resize((width, height), Image.Resampling.BICUBIC))
 
     return change
 
 
-def cut(share: float) -> Callable[[Picture], Picture]:
+def cut(share: float) -> Callable[[SideImage], SideImage]:
     return lambda picture: picture[:, round(picture.shape[1] * share) :, round(picture.shape[2] * share) :]
 
 
-def levels(change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Callable[[Picture], Picture]:
+def levels(change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Callable[[SideImage], SideImage]:
     return lambda picture: np.clip(change(picture.astype(float)), 0, 255).astype(np.uint8)
 
 
-CHANGES: dict[str, Callable[[Picture], Picture]] = {
+CHANGES: dict[str, Callable[[SideImage], SideImage]] = {
     **{f"JPEG, quality {quality}": jpeg(quality) for quality in (95, 75, 50, 30, 10)},
     "half size": scaled(0.5),
     "double size": scaled(2),
@@ -76,7 +76,7 @@ CHANGES: dict[str, Callable[[Picture], Picture]] = {
 }
 
 
-def chips(data: Path) -> list[tuple[NDArray[np.float32], tuple[str, ...], Picture]]:
+def chips(data: Path) -> list[tuple[NDArray[np.float32], tuple[str, ...], SideImage]]:
     """Pixels as stored, names of bands, and the rendering, of every second chip."""
     found = []
     for shard in sorted(data.glob("chips/*/*/shard-*.parquet")):

@@ -19,9 +19,10 @@ from typing import Any, get_args
 import polars as pl
 
 from benchmarks.published_figures import PUBLISHED, UHI, UHI_ROWS, WITHOUT_FILES, Figures, Published, tolerance
-from tasks.evaluation.metrics.controls import constants, shown, spread
+from tasks.evaluation.metrics.answer_variety import answer_variety, shown
+from tasks.evaluation.metrics.controls import constants
 from tasks.evaluation.metrics.predictions import Predictions, read
-from tasks.evaluation.metrics.score import Scores, ScoringSettings, score, tally
+from tasks.evaluation.metrics.score import Scores, ScoringSettings, metric_sums, score
 from tasks.evaluation.names import Task
 
 LEGACY, HONEST = ScoringSettings("legacy"), ScoringSettings("honest")
@@ -51,20 +52,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bootstrap", type=int, default=HONEST.draws, help="resamplings behind each interval")
-    options = parser.parse_args(arguments)
-    files = [file for task in get_args(Task) for file in sorted((options.folder / task).glob("*.json*"))]
+    told = parser.parse_args(arguments)
+    files = [file for task in get_args(Task) for file in sorted((told.folder / task).glob("*.json*"))]
     if not files:
-        parser.error(f"{options.folder} has no folder of a task ({', '.join(get_args(Task))}) with JSON files in it")
-    scored = [_scored(file, options.bootstrap) for file in files]
+        parser.error(f"{told.folder} has no folder of a task ({', '.join(get_args(Task))}) with JSON files in it")
+    scored = [_scored(file, told.bootstrap) for file in files]
     if UHI not in [one.name for one in scored]:
-        scored.append(_retyped(options.bootstrap))
+        scored.append(_retyped(told.bootstrap))
     rows = [row for one in scored for row in legacy_rows(one)]
     off = sum(row[-1] == "**no**" for row in rows)
     print("## Legacy: EarthDial's own definitions\n")
     print(table(("file", "group", "n", "metric", "rerun", "ours", "difference", "paper", "equal"), rows))
     print(f"\nNo files at hand for these rows of the rerun: {WITHOUT_FILES}.")
     print("\n## Honest: the same files\n")
-    print(f"In brackets the 95 % interval of {options.bootstrap} bootstrap resamples.\n")
+    print(f"In brackets the 95 % interval of {told.bootstrap} bootstrap resamples.\n")
     print("\n\n".join(honest_tables(scored)))
     print("\nHonest figures that the rerun states too:\n")
     print(table(("file", "group", "metric", "rerun", "ours", "difference"), map_rows(scored, stated_rows)))
@@ -141,10 +142,10 @@ def honest_tables(scored: Iterable[Scored]) -> Iterator[str]:
     found: dict[tuple[str, ...], list[list[str]]] = defaultdict(list)
     for one in scored:
         for group, metrics in groups(one.honest):
-            scores = at(one.honest, group)
+            told = at(one.honest, group)
             for names in by_threshold(metrics):
-                cells = [interval(scores[name], scores.get("ci95", {}).get(name)) for name in names]
-                found[names].append([one.name, group or "all", str(scores["n"]), *cells])
+                cells = [interval(told[name], told.get("ci95", {}).get(name)) for name in names]
+                found[names].append([one.name, group or "all", str(told["n"]), *cells])
     for names, rows in found.items():
         yield table(("file", "group", "n", *names), rows)
 
@@ -162,26 +163,26 @@ def interval(value: float, edges: list[float] | None) -> str:
 
 def constant_rows(one: Scored) -> Iterator[list[str]]:
     """The file with its commonest answer to every question, and with each constant that it admits."""
-    alarm = yes(spread(one.predictions)["constant_answer_alarm"])
+    alarm = yes(answer_variety(one.predictions)["constant_answer_alarm"])
     yield [one.name, "its own answers", *[""] * 5, alarm]
     answers = one.predictions.frame["answer"]
     offered = {"commonest answer": answers.mode().sort()[0], **constants(one.predictions, HONEST.form)}
     kinds = {answer: kind for kind, answer in reversed(offered.items())}
-    for answer, kind in sorted(kinds.items(), key=lambda item: list(offered).index(item[1])):
+    for answer, kind in sorted(kinds.items(), key=lambda told: list(offered).index(told[1])):
         constant = one.predictions.answered(pl.repeat(answer, len(answers), dtype=pl.String, eager=True))
         metrics, figures = [], []
         for settings, mine in ((LEGACY, one.legacy), (HONEST, one.honest)):
-            scores = tally(constant, settings)[""].scores()
+            scores = metric_sums(constant, settings)[""].scores()
             metric = next(name for name in (*one.known.rerun.get("", {}), *HEADLINE) if name in scores)
             metrics.append(metric)
             figures += [f"{scores[metric]:.2f}", f"{mine[metric]:.2f}"]
-        alarm = yes(spread(constant)["constant_answer_alarm"])
+        alarm = yes(answer_variety(constant)["constant_answer_alarm"])
         metric = " / ".join(dict.fromkeys(metrics))
         yield [one.name, f"{kind}: `{shown(answer)[:48]}`", metric, *figures, alarm]
 
 
-def yes(fires: bool) -> str:
-    return "**fires**" if fires else "silent"
+def yes(told: bool) -> str:
+    return "**fires**" if told else "silent"
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from rich.table import Table
 from rich.text import Text
 
-from flows.outcome import Outcome
+from flows.outcome import InstanceOutcome
 from tasks.core import paths
 from tasks.core.log import console
 from tasks.core.stage import read_json
@@ -18,20 +18,20 @@ COLOURS = {"ran": "green", "restored": "cyan", "failed": "red", "skipped": "yell
 Row = Mapping[str, str]
 
 
-def headline(outcomes: Sequence[Outcome]) -> str:
+def headline(outcomes: Sequence[InstanceOutcome]) -> str:
     """`31 instances: 3 ran, 28 cached`."""
     counts = Counter(outcome.state for outcome in outcomes)
     return f"{len(outcomes)} instances: " + ", ".join(f"{number} {state}" for state, number in counts.items())
 
 
-def publish(outcomes: Sequence[Outcome], workspace: Path) -> None:
+def publish(outcomes: Sequence[InstanceOutcome], workspace: Path) -> None:
     """Make the artifacts of the current flow run."""
     title = headline(outcomes)
     create_table_artifact([dict(row) for row in stages(outcomes)], key="stages", description=title)
     create_markdown_artifact(markdown(title, _tables(outcomes, workspace)), key="summary", description=title)
 
 
-def show(outcomes: Sequence[Outcome], workspace: Path) -> None:
+def show(outcomes: Sequence[InstanceOutcome], workspace: Path) -> None:
     """Print the tables for people."""
     for title, rows in _tables(outcomes, workspace).items():
         if rows:
@@ -39,11 +39,11 @@ def show(outcomes: Sequence[Outcome], workspace: Path) -> None:
     console.print(headline(outcomes))
 
 
-def _tables(outcomes: Sequence[Outcome], workspace: Path) -> dict[str, Sequence[Row]]:
+def _tables(outcomes: Sequence[InstanceOutcome], workspace: Path) -> dict[str, Sequence[Row]]:
     return {"Stages": stages(outcomes), "Filter funnel": funnel(workspace), "Scores": scores(workspace)}
 
 
-def stages(outcomes: Sequence[Outcome]) -> list[Row]:
+def stages(outcomes: Sequence[InstanceOutcome]) -> list[Row]:
     """One row an instance."""
     return [
         {"instance": o.address, "state": o.state, "seconds": f"{o.seconds:.1f}", "reason": o.reason} for o in outcomes

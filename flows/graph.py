@@ -1,4 +1,4 @@
-"""dvc.yaml as frozen values: what the stage instances are, what each needs, and where it should run."""
+"""dvc.yaml as immutable values: what the stage instances are, what each needs, and where it should run."""
 
 import difflib
 from collections.abc import Mapping, Sequence

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Outcome:
+class InstanceOutcome:
     """`state` is ran, restored, cached, failed or skipped; in a dry run: to run, may run or cached."""
 
     address: str

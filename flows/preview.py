@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from flows.graph import Graph, Instance
-from flows.outcome import Outcome
+from flows.outcome import InstanceOutcome
 from flows.recorder import Recorder
 from tasks import code
 from tasks.core import paths
@@ -59,10 +59,10 @@ def _differences(old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping
     return found
 
 
-def preview(recorder: Recorder, plan: Graph, forced: frozenset[str] = frozenset()) -> list[Outcome]:
+def preview(recorder: Recorder, plan: Graph, forced: frozenset[str] = frozenset()) -> list[InstanceOutcome]:
     """What a walk would do. After an instance that changes, others may turn out to be fresh: `may run`."""
     ahead = CodeAhead(recorder)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, InstanceOutcome] = {}
     for instance in ordered(plan):
         reason = ", ".join(ahead.changes(instance))
         if instance.address in forced or reason or recorder.changed(instance.address, without=list(ahead.files)):
@@ -71,7 +71,7 @@ def preview(recorder: Recorder, plan: Graph, forced: frozenset[str] = frozenset(
             unsure = [name for name in instance.upstream if name != code.FIRST]
             moved = any(outcomes[upstream].state != "cached" for upstream in unsure)
             state = "may run" if moved else "cached"
-        outcomes[instance.address] = Outcome(instance.address, state, 0.0, reason)
+        outcomes[instance.address] = InstanceOutcome(instance.address, state, 0.0, reason)
     return [outcomes[instance.address] for instance in plan.instances]
 
 

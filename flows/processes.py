@@ -24,7 +24,7 @@ GRACE = 30.0
 """Seconds between the request to stop (training writes a checkpoint) and the kill."""
 
 RESCHEDULED = 75
-"""Exit code of a command that was told to stop, kept what it had, and wants to be run again."""
+"""Exit code of a command that was asked to stop, kept what it had, and wants to be run again."""
 
 
 class CommandError(FlowError):

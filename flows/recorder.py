@@ -200,7 +200,7 @@ def _held_by(workspace: Path) -> str:
 
 @contextmanager
 def _errors(subject: str) -> Iterator[None]:
-    """Turn DVC's errors into ours; the lock's is told apart by its caller."""
+    """Turn DVC's errors into ours; the caller handles the lock's."""
     try:
         yield
     except LockError:

@@ -15,7 +15,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows import artifacts
 from flows.graph import Graph
 from flows.instance import Walk, run_instance, walking
-from flows.outcome import Outcome
+from flows.outcome import InstanceOutcome
 from flows.preview import preview
 from flows.processes import Commands
 from flows.recorder import Recorder, open_workspace
@@ -31,7 +31,7 @@ def walk(
     jobs: int | None = None,
     dry_run: bool = False,
     force: Sequence[str] = (),
-) -> list[Outcome]:
+) -> list[InstanceOutcome]:
     """Bring `targets` and all they depend on up to date, as `dvc repro` would.
 
     For a Prefect flow to call; a dry run needs none.
@@ -65,8 +65,8 @@ def walk(
     return outcomes
 
 
-def _walk(plan: Graph, commands: Commands, jobs: int) -> list[Outcome]:
-    outcomes: dict[str, Outcome] = {}
+def _walk(plan: Graph, commands: Commands, jobs: int) -> list[InstanceOutcome]:
+    outcomes: dict[str, InstanceOutcome] = {}
     futures: dict[str, PrefectFuture[Any]] = {}
     running: dict[str, float] = {}
     finished: SimpleQueue[str] = SimpleQueue()
@@ -88,7 +88,7 @@ def _walk(plan: Graph, commands: Commands, jobs: int) -> list[Outcome]:
                 outcomes[address] = _outcome(address, futures[address], time.monotonic() - running.pop(address))
                 if outcomes[address].state == "failed":
                     for skipped in plan.downstream(address):
-                        outcomes.setdefault(skipped, Outcome(skipped, "skipped", 0.0, f"needs {address}"))
+                        outcomes.setdefault(skipped, InstanceOutcome(skipped, "skipped", 0.0, f"needs {address}"))
         except BaseException:
             commands.stop()
             raise
@@ -99,15 +99,15 @@ def _report(finished: "SimpleQueue[str]", address: str, _: PrefectFuture[Any]) -
     finished.put(address)
 
 
-def _outcome(address: str, future: PrefectFuture[Any], seconds: float) -> Outcome:
+def _outcome(address: str, future: PrefectFuture[Any], seconds: float) -> InstanceOutcome:
     future.wait()
     state = future.state
     if state.is_completed():
-        return Outcome(address, STATES[str(state.name)], seconds)
-    return Outcome(address, "failed", seconds, str(state.message))
+        return InstanceOutcome(address, STATES[str(state.name)], seconds)
+    return InstanceOutcome(address, "failed", seconds, str(state.message))
 
 
-def _raise_failed(outcomes: Sequence[Outcome]) -> None:
+def _raise_failed(outcomes: Sequence[InstanceOutcome]) -> None:
     failed = [o for o in outcomes if o.state == "failed"]
     if not failed:
         return

@@ -42,12 +42,12 @@ def run() -> Summary:
     import torch
 
     from tasks.evaluation.datasets.registry import HELD_OUT
-    from tasks.evaluation.metrics.held_out import Majority, Marked, above_controls, write_csv
+    from tasks.evaluation.metrics.held_out import Majority, MarkedAnswers, above_controls, write_csv
     from tasks.evaluation.names import side_name
     from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
     from tasks.evaluation.runner.held_out import HeldOut
     from tasks.evaluation.runner.predictions import rows_of
-    from tasks.evaluation.runner.questions import Job
+    from tasks.evaluation.runner.questions import EvaluationJob
     from tasks.evaluation.runner.run import answers_of, check, write
     from tasks.vlm.world import World
 
@@ -62,11 +62,11 @@ def run() -> Summary:
     )
     settings = CheckpointSettings(params.batch, params.max_new_tokens)
     model = Checkpoint(paths.train("3"), settings, params.device)
-    job = Job(model, HELD_OUT.model, source, params.controls, side_name(training))
+    job = EvaluationJob(model, HELD_OUT.model, source, params.controls, side_name(training))
     check(job)
     answers = answers_of(job, paths.work("evaluate"), World())
     assert answers is not None  # of one process alone
-    marked = Marked(rows_of(job, answers), majority, params.controls, params.bootstrap, params.seed)
+    marked = MarkedAnswers(rows_of(job, answers), majority, params.controls, params.bootstrap, params.seed)
     scores = marked.scores()
     folder = paths.evaluate()
     record = write(job, folder, answers, marked.rows())

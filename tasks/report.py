@@ -20,7 +20,7 @@ def run() -> Summary:
     """Make the pages."""
     # Here, for the parameters of this module are read often, and its pages bring every scorer with them.
     from tasks.pages import report_data
-    from tasks.pages.board import Places
+    from tasks.pages.board import BoardInputs
     from tasks.pages.board import page as board_page
     from tasks.pages.report import context, figures, page
 
@@ -28,7 +28,7 @@ def run() -> Summary:
     dataset = report_data.read()
     values = context(dataset, params.gallery, params.scene_maps, params.pairs, params.smoothing)
     # The board takes what is declared of this stage, not the runs that may lie beside it.
-    board = board_page(Places(runs=None, leakage=None), back=paths.report().name)
+    board = board_page(BoardInputs(runs=None, leakage=None), back=paths.report().name)
     for path, text in ((paths.report(), page(values)), (paths.report_board(), board)):
         with atomic(path) as partial:
             partial.write_text(text, encoding="utf-8")

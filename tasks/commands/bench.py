@@ -15,7 +15,7 @@ from tasks.core import log
 
 if TYPE_CHECKING:
     from tasks.evaluation.datasets.registry import Benchmark
-    from tasks.evaluation.datasets.status import Standing
+    from tasks.evaluation.datasets.status import BenchmarkStatus
 
 app = cyclopts.App(name="bench", help="Benchmarks: what there is, what of it is here, and how to get the rest.")
 ROOT = Path("data/benchmarks")
@@ -44,12 +44,12 @@ def list_(
     as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="for machines")] = False,
 ) -> None:
     """Every benchmark: imported, its files here, or missing. Nothing is downloaded."""
-    from tasks.evaluation.datasets.status import standing
+    from tasks.evaluation.datasets.status import statuses
 
-    rows = standing(root)
+    rows = statuses(root)
     # What was asked for goes to stdout, so that it can be piped; logs and errors go to stderr.
     if as_json:
-        Console().print_json(json.dumps([row.told() for row in rows]))
+        Console().print_json(json.dumps([row.as_dict() for row in rows]))
         return
     console = Console()
     console.print(_table(rows, wide=console.width >= WIDE))
@@ -63,7 +63,7 @@ def list_(
     )
 
 
-def _table(rows: list["Standing"], wide: bool) -> Table:
+def _table(rows: list["BenchmarkStatus"], wide: bool) -> Table:
     """One table, a section a task, so that the columns stand under each other; less of it on a narrow terminal."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("benchmark", no_wrap=True, min_width=max(len(row.benchmark.name) for row in rows) + 2)
@@ -81,7 +81,7 @@ def _table(rows: list["Standing"], wide: bool) -> Table:
     return table
 
 
-def _cells(row: "Standing", wide: bool) -> list[str | Text]:
+def _cells(row: "BenchmarkStatus", wide: bool) -> list[str | Text]:
     from tasks.evaluation.datasets import registry
 
     benchmark = row.benchmark
@@ -114,13 +114,13 @@ def show(
 ) -> None:
     """One benchmark: whose it is, how to get it, what is asked, and what was published on it."""
     from tasks.evaluation.datasets import registry
-    from tasks.evaluation.datasets.status import folder_of, standing
+    from tasks.evaluation.datasets.status import folder_of, statuses
 
     benchmark = registry.get(name)
-    row = next(row for row in standing(root) if row.benchmark.name == name)
+    row = next(row for row in statuses(root) if row.benchmark.name == name)
     console = Console()
     if as_json:
-        console.print_json(json.dumps(row.told()))
+        console.print_json(json.dumps(row.as_dict()))
         return
     dataset = registry.datasets()[benchmark.dataset]
     counted = f"{benchmark.samples:,} ({benchmark.samples_from})" if benchmark.samples else "number not known"
@@ -207,8 +207,10 @@ def import_(
         f"[bold]{done.samples:,}[/bold] questions about {done.images:,} images from source {done.source} -> {folder}"
     )
     if done.rejected:
-        told = ", ".join(f"{count:,} {reason}" for reason, count in done.rejected.items())
-        log.console.print(f"[yellow]Left out: {told}[/yellow]; each with its reason in {folder / 'quarantine.parquet'}")
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in done.rejected.items())
+        log.console.print(
+            f"[yellow]Left out: {reasons}[/yellow]; each with its reason in {folder / 'quarantine.parquet'}"
+        )
     if done.published_samples and done.published_samples != done.samples:
         log.console.print(
             f"[yellow]{done.published_samples:,} questions are in the published split ({benchmark.samples_from}); "

@@ -25,10 +25,10 @@ def board(
     The demo's own held-out questions stand on it as benchmark `demo`, once `earthloom demo` has run.
     """
     from tasks.core.stage import atomic
-    from tasks.pages.board import Places, page
+    from tasks.pages.board import BoardInputs, page
 
     with log.console.status("Scoring"):
-        text = page(Places(runs=runs), against)
+        text = page(BoardInputs(runs=runs), against)
     with atomic(out) as partial:
         partial.write_text(text, encoding="utf-8")
     log.console.print(f"Board: [bold]{out.resolve().as_uri()}[/bold]", soft_wrap=True)

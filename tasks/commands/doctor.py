@@ -35,9 +35,9 @@ def doctor() -> None:
     table = Table("check", "", "found, or how to get it", title="earthloom doctor")
     healthy = True
     for name, check in checks.items():
-        good, told = check()
+        good, finding = check()
         healthy &= good
-        table.add_row(name, "[green]ok[/green]" if good else "[red]missing[/red]", told)
+        table.add_row(name, "[green]ok[/green]" if good else "[red]missing[/red]", finding)
     log.console.print(table)
     if not healthy:
         sys.exit(1)

@@ -16,7 +16,7 @@ from tasks.evaluation.names import HEADLINES, side_name
 from tasks.vlm.controls import CONTROLS, ControlName
 
 if TYPE_CHECKING:
-    from tasks.evaluation.runner.questions import Model, Source
+    from tasks.evaluation.runner.questions import Model, QuestionSource
 
 ROOT = Path("data/benchmarks")
 OUT = Path("data/benchmarks-runs")
@@ -165,11 +165,11 @@ def _training_of(checkpoint: Path) -> str | None:
 
 def _chosen(names: Sequence[str] | None, root: Path) -> list[str]:
     from tasks.evaluation.datasets import registry
-    from tasks.evaluation.datasets.status import standing
+    from tasks.evaluation.datasets.status import statuses
 
     if names:
         return [registry.known(name).name for name in dict.fromkeys(names)]
-    here = [row.benchmark.name for row in standing(root) if row.state == "imported"]
+    here = [row.benchmark.name for row in statuses(root) if row.state == "imported"]
     if not here:
         raise EvaluateError(f"no benchmark is imported in {root}; `earthloom bench list` says what there is")
     return here
@@ -186,13 +186,13 @@ def _run_all(
     world: Any,
 ) -> list[tuple[dict[str, Any], Path]]:
     """(run.json, its folder) of each benchmark; of the first process only."""
-    from tasks.evaluation.runner.questions import Job
+    from tasks.evaluation.runner.questions import EvaluationJob
     from tasks.evaluation.runner.run import check, run
 
     # What is missing, of files or of the model, shows before any work.
     sources = [_source(name, root) for name in names]
     model = make(world.local_rank)
-    jobs = [Job(model, called, source, controls, trained_on) for source in sources]
+    jobs = [EvaluationJob(model, called, source, controls, trained_on) for source in sources]
     for job in jobs:
         check(job)
     ran = []
@@ -205,15 +205,15 @@ def _run_all(
     return ran
 
 
-def _source(name: str, root: Path) -> "Source":
+def _source(name: str, root: Path) -> "QuestionSource":
     from tasks.evaluation.datasets.registry import HELD_OUT
     from tasks.evaluation.datasets.status import imported_folder
     from tasks.evaluation.runner.held_out import HeldOut
-    from tasks.evaluation.runner.imported import Imported
+    from tasks.evaluation.runner.imported import ImportedBenchmark
 
     if name == HELD_OUT.name:
         return HeldOut()
-    return Imported(name, imported_folder(name, root))
+    return ImportedBenchmark(name, imported_folder(name, root))
 
 
 def _progress(stack: ExitStack, job: Any, world: Any) -> "Callable[[Any, int], None]":

@@ -90,18 +90,18 @@ def table(training: str, summaries: list[dict[str, Any]]) -> Table:
     for column in ("benchmark", "n", "same image", "near image", "text", "place", "any of these", "same question"):
         first = column == "benchmark"
         shown.add_column(column, justify="left" if first else "right", no_wrap=first)
-    for told in summaries:
-        cells = [_cell(told, kind) for kind in ("exact-image", "near-image", "text", "place", "any", "question")]
-        shown.add_row(told["benchmark"], f"{told['samples']:,}", *cells)
+    for summary in summaries:
+        cells = [_cell(summary, kind) for kind in ("exact-image", "near-image", "text", "place", "any", "question")]
+        shown.add_row(summary["benchmark"], f"{summary['samples']:,}", *cells)
     return shown
 
 
-def _cell(told: dict[str, Any], kind: str) -> str:
-    """Count and share; a kind that the files do not admit is told as such, not as none found."""
-    if kind == "place" and not told["checked"]["places"]:
+def _cell(summary: dict[str, Any], kind: str) -> str:
+    """Count and share; a kind that the files do not allow to check says so, instead of 0."""
+    if kind == "place" and not summary["checked"]["places"]:
         return "[dim]not known[/dim]"
-    if kind in ("text", "question") and not told["checked"]["samples_with_words"]:
+    if kind in ("text", "question") and not summary["checked"]["samples_with_words"]:
         return "[dim]too short[/dim]"
-    leaked = told["leaked"][kind]
+    leaked = summary["leaked"][kind]
     text = f"{leaked['n']:,} ({100 * leaked['share']:.1f} %)"
     return f"[bold red]{text}[/bold red]" if leaked["n"] and kind != "question" else text

@@ -67,24 +67,24 @@ def score(
         raise PredictionsError(f"{file}: the run.json beside it has boxes as {form!r}; give --boxes")
     settings = ScoringSettings(protocol, form, bootstrap, seed, spice)
     predictions = read(file, asked)
-    told = scored(predictions, settings)
+    scores = scored(predictions, settings)
     if against is not None:
-        told["against"] = compare(predictions, read(against, asked), settings)
+        scores["against"] = compare(predictions, read(against, asked), settings)
     if json_:
-        print(json.dumps(told, allow_nan=False))  # in ASCII: whatever the terminal's encoding
+        print(json.dumps(scores, allow_nan=False))  # in ASCII: whatever the terminal's encoding
     else:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show an answer's letter shows a mark
-        Console().print(table(told, f"{file.name}: {asked}, {protocol}"))
+        Console().print(table(scores, f"{file.name}: {asked}, {protocol}"))
 
 
 def _run_of(file: Path) -> dict[str, Any]:
     """The run.json beside a file of predictions, as `earthloom evaluate` leaves it; empty if there is none."""
     try:
-        told = json.loads(file.with_name("run.json").read_text())
+        record = json.loads(file.with_name("run.json").read_text())
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
 def table(scores: dict[str, Any], title: str) -> Table:

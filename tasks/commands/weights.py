@@ -106,9 +106,9 @@ def export_weights(source: Path, out: Path, *, drop_fusion: bool = False) -> Non
 
     _refuse_existing(out)
     folder = locate(str(source), None)
-    told = read_config(folder)
-    if told.get("model_type") != EarthDialConfig.model_type:
-        raise WeightsError(f"{source} is not a checkpoint of ours: its model_type is {told.get('model_type')!r}")
+    found = read_config(folder)
+    if found.get("model_type") != EarthDialConfig.model_type:
+        raise WeightsError(f"{source} is not a checkpoint of ours: its model_type is {found.get('model_type')!r}")
     config = EarthDialConfig.from_pretrained(folder)
     expected = shapes(config)
     held = read_headers(folder)
@@ -163,10 +163,10 @@ def _save_config(config: "EarthDialConfig", held: "dict[str, Held]", out: Path) 
     from tasks.published.weight_files import DTYPES
 
     types = {there.dtype for there in held.values()}
-    told = {**config.to_dict(), "architectures": ["EarthDialForConditionalGeneration"]}
+    content = {**config.to_dict(), "architectures": ["EarthDialForConditionalGeneration"]}
     if len(types) == 1:
-        told["dtype"] = DTYPES[types.pop()]
-    write_json(out / "config.json", told)
+        content["dtype"] = DTYPES[types.pop()]
+    write_json(out / "config.json", content)
     text: Any = config.text_config
     generation: Any = GenerationConfig
     generation(do_sample=False, eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id).save_pretrained(out)

@@ -11,10 +11,10 @@ from markupsafe import Markup, escape
 from tasks.evaluation.datasets import registry
 from tasks.pages import score_bars
 from tasks.pages.board_text import Row, facts, verdict
-from tasks.pages.comparison import versus
+from tasks.pages.comparison import compare_models
 from tasks.pages.examples import Example, choose, examples
 from tasks.pages.leak_marks import LEAKAGE, leak
-from tasks.pages.runs import RUNS, Run, find
+from tasks.pages.runs import RUNS, ModelRun, find
 from tasks.pages.scored_runs import CACHE, CONTROL_TITLES, LEGACY_TITLES, TITLES, Scored, scored
 from tasks.pages.svg import key_mark
 from tasks.pages.templates import environment
@@ -58,7 +58,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Places:
+class BoardInputs:
     """Where the board's inputs lie."""
 
     runs: Path | None = RUNS
@@ -72,12 +72,12 @@ class Places:
     """Of scores."""
 
 
-def page(places: Places | None = None, against: tuple[str, str] | None = None, back: str | None = None) -> str:
+def page(places: BoardInputs | None = None, against: tuple[str, str] | None = None, back: str | None = None) -> str:
     """The board as a page with nothing outside it; the same inputs give the same bytes.
 
     Args:
         places: where its inputs lie.
-        against: two models, the second of which is held against the first.
+        against: two models, the second of which is compared with the first.
         back: address of the page that leads here, if there is one.
 
     Raises:
@@ -88,14 +88,14 @@ def page(places: Places | None = None, against: tuple[str, str] | None = None, b
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "code": lambda text: Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text)))),
     }
-    values = {**context(places or Places(), against), "back": back}
+    values = {**context(places or BoardInputs(), against), "back": back}
     return environment(HERE, **filters).get_template("board_page.html.j2").render(values)
 
 
-def context(places: Places, against: tuple[str, str] | None) -> dict[str, Any]:
+def context(places: BoardInputs, against: tuple[str, str] | None) -> dict[str, Any]:
     """Everything the templates show."""
     found = [scored(run, places.cache) for run in find(places.runs, places.demo)]
-    compared = versus(found, *against, FLIPS) if against else []
+    compared = compare_models(found, *against, FLIPS) if against else []
     rows = [_row(one, places) for one in found]
     for one in compared:
         _illustrate(one.second.run, [*one.gained, *one.lost], places)
@@ -120,20 +120,20 @@ def context(places: Places, against: tuple[str, str] | None) -> dict[str, Any]:
     }
 
 
-def _row(one: Scored, places: Places) -> Row:
+def _row(one: Scored, places: BoardInputs) -> Row:
     picked = examples(one, choose(one, EXAMPLES))
     _illustrate(one.run, picked, places)
-    return Row(one, leak(one.run, places.leakage), score_bars.lane(one), picked)
+    return Row(one, leak(one.run, places.leakage), score_bars.score_bar(one), picked)
 
 
 def _drawn(rows: Sequence[Scored]) -> set[str]:
-    """Marks that some lane has: what the key need explain."""
+    """Marks that some bar has: what the key has to explain."""
     found = {name for row in rows for name in row.controls}
     found |= {"legacy" for row in rows if row.legacy_metric is not None}
     return found | {"published" for row in rows if row.published is not None}
 
 
-def _illustrate(run: Run, picked: Sequence[Example], places: Places) -> None:
+def _illustrate(run: ModelRun, picked: Sequence[Example], places: BoardInputs) -> None:
     pictures = thumbnails(run, [example.key for example in picked], places.imported)
     for example in picked:
         example.pictures.extend(pictures.get(example.key, []))

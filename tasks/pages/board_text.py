@@ -23,7 +23,7 @@ class Row:
 
     scored: Scored
     leak: Leak
-    lane: Markup
+    score_bar: Markup
     examples: list[Example]
 
     @property
@@ -54,8 +54,8 @@ def _groups(honest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def facts(rows: Sequence[Row]) -> list[Mapping[str, str]]:
     """The numbers a reader takes away."""
-    above = sum(row.scored.standing == "better" for row in rows)
-    with_controls = sum(row.scored.standing != "alone" for row in rows)
+    above = sum(row.scored.against_controls == "better" for row in rows)
+    with_controls = sum(row.scored.against_controls != "alone" for row in rows)
     alarms = sum(bool(row.scored.answers["constant_answer_alarm"]) for row in rows)
     states = [row.leak.state for row in rows]
     checked = len(rows) - states.count("unchecked") - states.count("unknown")
@@ -79,7 +79,7 @@ def _noun(number: int, noun: str) -> str:
 def verdict(rows: Sequence[Row]) -> str:
     """What the table says, in one paragraph."""
     sentences = []
-    weak = [row for row in rows if row.scored.standing in ("level", "worse")]
+    weak = [row for row in rows if row.scored.against_controls in ("level", "worse")]
     if weak:
         worst = min(weak, key=lambda row: row.scored.value - (row.best_control or ("", 0.0))[1])
         name, bar = worst.best_control or ("", 0.0)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from tasks.pages.maps import REASONS
 from tasks.pages.report_data import SensorData, Training
-from tasks.pages.svg import Plot, mark_style, plain
+from tasks.pages.svg import Plot, mark_style, short_number
 from tasks.vlm.controls import CONTROLS
 
 STAGE_TITLES = {
@@ -21,8 +21,8 @@ CONTROL_TITLES = {
     **{control.key: control.title for control in CONTROLS.values()},
 }
 """What a score must beat, by its name in scores.json: as many of them as `evaluate.controls` asked for."""
-MOST_POINTS = 400
-LEAST = 1e-4
+MAX_POINTS = 400
+MIN_LOSS = 1e-4
 """Losses under this are drawn at it."""
 
 
@@ -37,10 +37,10 @@ def funnel(data: SensorData) -> Markup:
     left = data.ledger.height
     for name, count in data.dropped.items():
         left -= count
-        steps.append((REASONS.get(name, name), left, f"\u2212{plain(count)}" if count else "0"))
+        steps.append((REASONS.get(name, name), left, f"\u2212{short_number(count)}" if count else "0"))
     asked = data.turns["chip_id"].n_unique() if data.turns.height else 0
     for name, count in (("pixels unreadable", data.chips.height), ("no question", asked)):
-        steps.append((name, count, f"\u2212{plain(left - count)}" if left - count else "0"))
+        steps.append((name, count, f"\u2212{short_number(left - count)}" if left - count else "0"))
         left = count
     steps.append(("with questions", left, ""))
     row, wide, start = 25.0, 122.0, 154.0
@@ -75,14 +75,14 @@ def funnel(data: SensorData) -> Markup:
             row - 8,
             "left end" if ends else "left",
         )
-        plot.text(start + wide + 46, y + 13.5, plain(count), "value strong" if ends else "value", "end")
+        plot.text(start + wide + 46, y + 13.5, short_number(count), "value strong" if ends else "value", "end")
         plot.text(start + wide + 54, y + 13.5, lost, "minus", "start")
         before = count
     return plot.render()
 
 
 def spectrum(data: SensorData) -> Markup | None:
-    """Mean and spread of the training chips by wavelength; None for radar. Cirrus bands stand aside."""
+    """Mean and standard deviation of the training chips by wavelength; None for radar. Cirrus is marked apart."""
     if data.sensor.unit != "reflectance":
         return None
     bands = {band["name"]: band for band in data.stats["bands"]}
@@ -154,9 +154,9 @@ def smooth(points: Sequence[tuple[float, float]], past: float) -> list[tuple[flo
     return out
 
 
-def thin(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> list[tuple[float, float]]:
+def thin(points: Sequence[tuple[float, float]], max_points: int = MAX_POINTS) -> list[tuple[float, float]]:
     """At most `most` of the points, evenly, with the last."""
-    stride = -(-len(points) // most)
+    stride = -(-len(points) // max_points)
     kept = list(points[::stride]) if stride else []
     return kept if not kept or kept[-1] == points[-1] else [*kept, points[-1]]
 
@@ -183,7 +183,7 @@ def loss(training: Training, past: float, span: tuple[float, float]) -> Markup:
             plot.text(plot.left - 7, plot.y(math.log10(value)) + 3.5, f"{value:g}", anchor="end")
 
     def scaled(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-        return [(step, min(max(math.log10(max(value, LEAST)), low), high)) for step, value in points]
+        return [(step, min(max(math.log10(max(value, MIN_LOSS)), low), high)) for step, value in points]
 
     plot.path(scaled(thin(raw)), "raw")
     plot.path(scaled(thin(trend)), "curve")
@@ -203,7 +203,7 @@ def loss(training: Training, past: float, span: tuple[float, float]) -> Markup:
 def losses(training: Sequence[Training], past: float) -> list[Mapping[str, Any]]:
     """The stages' charts side by side, with what stands over and under each."""
     seen = [v for t in training for _, v in [*smooth(t.points("loss"), past), *t.points("val_loss")]]
-    span = (max(min(seen), LEAST) / 1.25, max(*seen, LEAST) * 1.15)
+    span = (max(min(seen), MIN_LOSS) / 1.25, max(*seen, MIN_LOSS) * 1.15)
     out: list[Mapping[str, Any]] = []
     for stage in training:
         raw, validation = stage.points("loss"), stage.points("val_loss")
@@ -269,5 +269,5 @@ def scores(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Markup:
             if control.key in beside:
                 shape = f"M{plot.x(beside[control.key]):.1f} {middle:.1f}{control.mark}"
                 plot.body.append(f'<path class="control" style="{mark_style(control)}" d="{shape}"/>')
-        plot.text(plot.width - 8, middle + 4, f"n = {plain(score['n'])}", "tick", "end")
+        plot.text(plot.width - 8, middle + 4, f"n = {short_number(score['n'])}", "tick", "end")
     return plot.render()

@@ -17,7 +17,7 @@ SURE = 0.05
 
 
 @dataclass(frozen=True)
-class Versus:
+class ModelComparison:
     """One benchmark that both models answered."""
 
     title: str
@@ -52,13 +52,13 @@ class Versus:
         return TITLES[self.first.metric]
 
 
-def versus(rows: Sequence[Scored], first: str, second: str, count: int) -> list[Versus]:
+def compare_models(rows: Sequence[Scored], first: str, second: str, count: int) -> list[ModelComparison]:
     """Every benchmark that both models answered.
 
     Args:
         rows: of the board.
-        first: model that is the measure.
-        second: model that is held against it.
+        first: model to compare with, the baseline.
+        second: model that is compared with it.
         count: gains and losses shown of each benchmark.
 
     Raises:
@@ -73,19 +73,19 @@ def versus(rows: Sequence[Scored], first: str, second: str, count: int) -> list[
     shared = [row.run.benchmark for row in rows if row.run.model == first and (second, row.run.benchmark) in of]
     if not shared:
         raise BenchmarkError(f"{first} and {second} have no benchmark in common")
-    return [_versus(of[first, name], of[second, name], count) for name in shared]
+    return [_compared(of[first, name], of[second, name], count) for name in shared]
 
 
-def _versus(first: Scored, second: Scored, count: int) -> Versus:
+def _compared(first: Scored, second: Scored, count: int) -> ModelComparison:
     metrics = compare(first.predictions, second.predictions, ScoringSettings(form=first.run.form))
     mcnemar = metrics.pop("mcnemar", None)
     metrics.pop("n")
     other = _in_order(first, second)
-    change = np.nan_to_num(other.fared - first.fared)
+    change = np.nan_to_num(other.row_scores - first.row_scores)
     flipped = np.flatnonzero(change)
-    order = dealt(other, flipped, -np.abs(change[flipped]))
-    up, down = [row for row in order if change[row] > 0], [row for row in order if change[row] < 0]
-    return Versus(
+    ordered = dealt(other, flipped, -np.abs(change[flipped]))
+    up, down = [row for row in ordered if change[row] > 0], [row for row in ordered if change[row] < 0]
+    return ModelComparison(
         title=first.run.title,
         first=first,
         second=second,
@@ -106,4 +106,6 @@ def _in_order(first: Scored, second: Scored) -> Scored:
     )
     ordered = aligned(first.predictions, marked)
     rows = ordered.frame["row of the second"].to_numpy()
-    return replace(second, predictions=second.predictions.rows(rows.astype(np.int64)), fared=second.fared[rows])
+    return replace(
+        second, predictions=second.predictions.rows(rows.astype(np.int64)), row_scores=second.row_scores[rows]
+    )

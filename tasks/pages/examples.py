@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tasks.dialogue import boxes
 from tasks.dialogue.conversations import IMAGE
 from tasks.earth.grid import stable_hash
-from tasks.evaluation.metrics.spread import shown
+from tasks.evaluation.metrics.answer_variety import shown
 from tasks.pages.scored_runs import Scored
 from tasks.vlm.controls import CONTROLS
 
@@ -36,7 +36,7 @@ class Example:
     question: str
     truth: str
     answer: str
-    fared: float
+    score: float
     """The headline metric of this answer alone, 0 to 100."""
     kind: str
     """Type of the question, if it has one."""
@@ -50,26 +50,26 @@ class Example:
     @property
     def mood(self) -> str:
         """right, wrong or partly."""
-        return "right" if self.fared >= RIGHT else "wrong" if self.fared <= WRONG else "partly"
+        return "right" if self.score >= RIGHT else "wrong" if self.score <= WRONG else "partly"
 
 
 def choose(row: Scored, count: int) -> list[int]:
     """Rows of the `count` best and the `count` worst answers; among equals images and types of question take turns."""
-    scored = np.flatnonzero(~np.isnan(row.fared))
-    best = [number for number in dealt(row, scored, -row.fared[scored])[:count] if row.fared[number] > WRONG]
+    scored = np.flatnonzero(~np.isnan(row.row_scores))
+    best = [number for number in dealt(row, scored, -row.row_scores[scored])[:count] if row.row_scores[number] > WRONG]
     rest = scored[~np.isin(scored, best)]
-    worst = [number for number in dealt(row, rest, row.fared[rest])[:count] if row.fared[number] < RIGHT]
+    worst = [number for number in dealt(row, rest, row.row_scores[rest])[:count] if row.row_scores[number] < RIGHT]
     return [*best, *worst]
 
 
-def dealt(row: Scored, rows: NDArray[np.int64], order: NDArray[np.float64]) -> list[int]:
+def dealt(row: Scored, rows: NDArray[np.int64], sort_keys: NDArray[np.float64]) -> list[int]:
     """Rows by `order`, (rows,), the least first; equals are dealt so that images and then types of question take turns.
 
     Which of the same image and type comes first is decided by a hash of its name: not by hand, and the same every time.
     """
     kinds, keys, groups = types(row), names(row), row.predictions.groups()
     ranked = sorted(
-        zip(np.round(order, 6).tolist(), rows.tolist(), strict=True),
+        zip(np.round(sort_keys, 6).tolist(), rows.tolist(), strict=True),
         key=lambda pair: (pair[0], stable_hash(f"example/{keys[pair[1]]}")),
     )
     of_kind, of_image = Counter[tuple[float, str]](), Counter[tuple[float, int]]()
@@ -119,7 +119,7 @@ def examples(row: Scored, rows: Sequence[int], other: Scored | None = None) -> l
                 question=shown(bare(questions[place])),
                 truth=shown(truths[0]) if truths else "",
                 answer=shown(answer),
-                fared=float(row.fared[number]),
+                score=float(row.row_scores[number]),
                 kind=kinds[number],
                 controls=tuple((how, shown(said[place])) for how, said in controls.items() if said[place] is not None),
                 other=None if others[place] is None else shown(str(others[place])),

@@ -33,7 +33,7 @@ class Rendering:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ShownAnswer:
     """What the model said to a question, beside what was said without its image."""
 
     modality: str
@@ -44,14 +44,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Turn:
+class ShownTurn:
     """A question with its verified answer."""
 
     tags: str
     question: str
     answer: str
     question_type: str
-    answers: Sequence[Answer]
+    answers: Sequence[ShownAnswer]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Card:
     mask: str
     pictures: Sequence[Rendering]
     labels: Sequence[Mapping[str, Any]]
-    turns: Sequence[Turn]
+    turns: Sequence[ShownTurn]
 
 
 def cards(data: SensorData, predictions: pl.DataFrame, parts: Sequence[str], count: int) -> list[Card]:
@@ -122,12 +122,12 @@ def _labels(rows: pl.DataFrame) -> list[Mapping[str, Any]]:
     return list(ordered.iter_rows(named=True))
 
 
-def _turns(rows: pl.DataFrame, predictions: pl.DataFrame) -> list[Turn]:
+def _turns(rows: pl.DataFrame, predictions: pl.DataFrame) -> list[ShownTurn]:
     out = []
     for row in rows.iter_rows(named=True):
         same = predictions.filter((pl.col("image_id") == row["chip_id"]) & (pl.col("question") == row["question"]))
         answers = [
-            Answer(
+            ShownAnswer(
                 MODALITIES.get(p["modality"], p["modality"]),
                 p["answer"],
                 bool(p["correct"]),
@@ -135,7 +135,7 @@ def _turns(rows: pl.DataFrame, predictions: pl.DataFrame) -> list[Turn]:
             )
             for p in same.sort("modality").iter_rows(named=True)
         ]
-        out.append(Turn(row["tags"], row["question"], row["answer"], row["question_type"], answers))
+        out.append(ShownTurn(row["tags"], row["question"], row["answer"], row["question_type"], answers))
     return sorted(out, key=lambda turn: not turn.answers)
 
 

@@ -9,7 +9,7 @@ from tasks.core import paths
 from tasks.core.stage import read_json
 from tasks.evaluation.datasets.registry import HELD_OUT
 from tasks.evaluation.names import side_name
-from tasks.pages.runs import Run
+from tasks.pages.runs import ModelRun
 
 LEAKAGE = paths.DATA / "leakage"
 
@@ -28,7 +28,7 @@ class Leak:
     """From the nearest training chip to a test chip, where `state` is apart."""
 
 
-def leak(run: Run, folder: Path | None = LEAKAGE) -> Leak:
+def leak(run: ModelRun, folder: Path | None = LEAKAGE) -> Leak:
     """The mark of a run's score; `folder` is where `earthloom leakage` leaves its results, None to read none."""
     if run.training is None:
         return Leak("unknown", detail="the training data of this model are not known here")

@@ -17,7 +17,7 @@ from rasterio.warp import reproject, transform_bounds
 from tasks.core.data_url import data_url
 from tasks.pages import png
 from tasks.pages.report_data import KEPT, SPLITS, SensorData, Thumbnail
-from tasks.pages.svg import number, plain
+from tasks.pages.svg import number, short_number
 from tasks.pages.world_map import Site
 
 REASONS = {
@@ -176,7 +176,7 @@ def _picture(thumbnail: Thumbnail, epsg: int, box: Box, scale: float) -> str:
 
 def _warp(thumbnail: Thumbnail, epsg: int) -> tuple[bytes, Box]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # its place is told beside it
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # its bounds are in thumbnails.json
         dataset = rasterio.open(thumbnail.path)
     with dataset:
         picture = dataset.read([1, 2, 3] if dataset.count >= 3 else [1, 1, 1])
@@ -198,7 +198,7 @@ def _warp(thumbnail: Thumbnail, epsg: int) -> tuple[bytes, Box]:
 def _scale_bar(width: float, height: float, scale: float) -> str:
     metres = next(m for m in (50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200, 100) if m * scale <= width * 0.34)
     x, y, length = 10.0, height - 11, metres * scale
-    text = f"{plain(metres / 1000)} km" if metres >= 1000 else f"{metres} m"
+    text = f"{short_number(metres / 1000)} km" if metres >= 1000 else f"{metres} m"
     line = f'd="M{x} {y - 4}v4h{number(length)}v-4"'
     label = f'x="{number(x + length + 6)}" y="{number(y + 1)}"'
     return (
@@ -213,7 +213,7 @@ def legend(sensors: Sequence[SensorData]) -> list[Mapping[str, object]]:
     for data in sensors:
         for fate, count in fates(data).group_by("fate").len().iter_rows():
             counts[str(fate)] = counts.get(str(fate), 0) + int(count)
-    order = [*SPLITS, LOST, *REASONS, *sorted(set(counts) - {*SPLITS, LOST, *REASONS})]
+    fates_in_order = [*SPLITS, LOST, *REASONS, *sorted(set(counts) - {*SPLITS, LOST, *REASONS})]
     return [
         {
             "fate": fate,
@@ -222,6 +222,6 @@ def legend(sensors: Sequence[SensorData]) -> list[Mapping[str, object]]:
             "text": SIDES.get(fate) or REASONS.get(fate, fate),
             "count": counts[fate],
         }
-        for fate in order
+        for fate in fates_in_order
         if counts.get(fate)
     ]

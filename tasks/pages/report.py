@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 def context(
-    dataset: report_data.Dataset, chips: int, scene_maps: int, pairs: int, smoothing: float
+    dataset: report_data.ReportData, chips: int, scene_maps: int, pairs: int, smoothing: float
 ) -> Mapping[str, Any]:
     """Everything the template shows.
 
@@ -58,7 +58,7 @@ def context(
         "mood": mood,
         "verdict": sentence,
         "board": paths.report_board().name,
-        "standing": report_text.standing,
+        "against_controls": report_text.against_controls,
         "controls": list(charts.bars(dataset.scores["overall"])),
         "control_titles": charts.CONTROL_TITLES,
         "control_marks": {

@@ -71,8 +71,8 @@ class SensorData:
         """Windows each filter dropped, in the order the filters are charged."""
         counts = dict(self.ledger.group_by("verdict").len().iter_rows())
         counts.pop(KEPT, None)
-        order = [name for name in FILTERS if name != "cloud" or self.sensor.mask or "cloud" in counts]
-        return {name: int(counts.get(name, 0)) for name in [*order, *sorted(set(counts) - set(FILTERS))]}
+        names = [name for name in FILTERS if name != "cloud" or self.sensor.mask or "cloud" in counts]
+        return {name: int(counts.get(name, 0)) for name in [*names, *sorted(set(counts) - set(FILTERS))]}
 
     @cached_property
     def kept(self) -> int:
@@ -104,7 +104,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Dataset:
+class ReportData:
     """All inputs of the page."""
 
     params: Mapping[str, Any]
@@ -125,7 +125,7 @@ class Dataset:
         return sum(len(getattr(data, name)) for data in self.sensors)
 
 
-def read() -> Dataset:
+def read() -> ReportData:
     """All inputs, as params.yaml names the sensors and parts.
 
     Raises:
@@ -139,7 +139,7 @@ def read() -> Dataset:
     predictions = frame(folder / "predictions.parquet")
     if predictions.is_empty():
         raise EmptyStageError(f"{folder / 'predictions.parquet'} has no row; run `dvc repro evaluate`")
-    return Dataset(
+    return ReportData(
         params=params,
         parts=parts,
         sensors=[read_sensor(name, parts, splits) for name in params["sensors"]["enabled"]],
@@ -184,9 +184,9 @@ def check(data: SensorData) -> None:
         EarthloomError: they differ, so that the page would be wrong.
     """
     name = data.sensor.name
-    told = read_json(paths.summary(address("select", name)))
+    summary = read_json(paths.summary(address("select", name)))
     counted = {"candidates": data.ledger.height, "kept": data.kept, **data.dropped}
-    expected = {"candidates": told["candidates"], "kept": told["kept"], **told["dropped"]}
+    expected = {"candidates": summary["candidates"], "kept": summary["kept"], **summary["dropped"]}
     if counted != expected:
         raise EarthloomError(
             f"{paths.ledger(name)} counts {counted}, but "

@@ -17,7 +17,7 @@ from tasks.core import paths
 from tasks.core.section import PARAMS_FILE
 from tasks.core.stage import require
 from tasks.pages.charts import CONTROL_TITLES, bars, percent
-from tasks.pages.report_data import STAGES, Dataset
+from tasks.pages.report_data import STAGES, ReportData
 from tasks.vlm.controls import CONTROLS
 
 LABEL_CREDITS = {
@@ -30,7 +30,7 @@ LABEL_CREDITS = {
 """What must stand beside anything made from labels of a collection, by a word of its name."""
 
 
-def headline(data: Dataset) -> list[Mapping[str, str]]:
+def headline(data: ReportData) -> list[Mapping[str, str]]:
     """The numbers a reader takes away."""
     overall = data.scores["overall"]
     ledger, kept = data.total("ledger"), sum(sensor.kept for sensor in data.sensors)
@@ -57,7 +57,7 @@ def listed(names: Iterable[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "none"
 
 
-def lead(data: Dataset) -> str:
+def lead(data: ReportData) -> str:
     """What was done, in one paragraph."""
     chips = pl.concat([sensor.chips.select("split") for sensor in data.sensors])["split"].to_list()
     sides = Counter(chips)
@@ -79,7 +79,7 @@ def lead(data: Dataset) -> str:
 def verdict(scores: Mapping[str, Any]) -> tuple[str, str]:
     """(mood, what the scores say): better, level or worse than the best control, by the 95 % interval."""
     overall = scores["overall"]
-    mood = standing(overall)
+    mood = against_controls(overall)
     rival, bar = _rival(overall)
     words = {
         "better": f"This beats {rival} ({percent(bar)}): the whole 95 % interval lies above it.",
@@ -89,7 +89,7 @@ def verdict(scores: Mapping[str, Any]) -> tuple[str, str]:
     low, high = overall["ci95"]
     groups: dict[str, list[str]] = {"better": [], "level": [], "worse": []}
     for name, score in scores["by_type"].items():
-        groups[standing(score)].append(f"\u2018{name}\u2019")
+        groups[against_controls(score)].append(f"\u2018{name}\u2019")
     sentence = (
         f"The model answers {percent(overall['accuracy'])} of {count(overall['n'])} test questions right "
         f"(95 % interval {percent(low)} to {percent(high)}). {words[mood]} "
@@ -117,7 +117,7 @@ def verdict(scores: Mapping[str, Any]) -> tuple[str, str]:
     return mood, sentence
 
 
-def standing(score: Mapping[str, Any]) -> str:
+def against_controls(score: Mapping[str, Any]) -> str:
     """`better`, `level` or `worse`: the 95 % interval against the best control."""
     low, high = score["ci95"]
     bar = _rival(score)[1]
@@ -130,7 +130,7 @@ def _rival(score: Mapping[str, Any]) -> tuple[str, float]:
     return CONTROL_TITLES[best], beside[best]
 
 
-def origins(data: Dataset) -> list[Mapping[str, Any]]:
+def origins(data: ReportData) -> list[Mapping[str, Any]]:
     """One row a scene: what in it was derived, what was inferred, where it comes from."""
     out: list[Mapping[str, Any]] = []
     for sensor in data.sensors:
@@ -155,7 +155,7 @@ def origins(data: Dataset) -> list[Mapping[str, Any]]:
     return out
 
 
-def label_sources(data: Dataset) -> list[Mapping[str, Any]]:
+def label_sources(data: ReportData) -> list[Mapping[str, Any]]:
     """Where labels come from: how many rows each source gave to each sensor, and whether they are derived."""
     return [
         {"sensor": sensor.sensor.name, "source": source, "derived": derived, "rows": rows, "chips": chips}
@@ -167,7 +167,7 @@ def label_sources(data: Dataset) -> list[Mapping[str, Any]]:
     ]
 
 
-def provenance(data: Dataset) -> list[Mapping[str, Any]]:
+def provenance(data: ReportData) -> list[Mapping[str, Any]]:
     """One row a collection of scenes or labels: its items, their licences and the credit to keep."""
     found: dict[str, dict[str, Any]] = {}
     for sensor in data.sensors:
@@ -202,7 +202,7 @@ def _year(item: pystac.Item) -> str:
     return str(when.year) if when else ""
 
 
-def versions(data: Dataset) -> list[tuple[str, str, str]]:
+def versions(data: ReportData) -> list[tuple[str, str, str]]:
     """(what, its identity, what it is made of) of code, parameters, data and models."""
     project = tomllib.loads((Path(tasks.__file__).parents[1] / "pyproject.toml").read_text())["project"]
     sensors = [sensor.sensor.name for sensor in data.sensors]

@@ -19,7 +19,7 @@ FILES = ("predictions.parquet", "predictions.jsonl", "predictions.json")
 
 
 @dataclass(frozen=True)
-class Run:
+class ModelRun:
     """One model's answers to one benchmark."""
 
     model: str
@@ -30,14 +30,14 @@ class Run:
     modality: str
     form: BoxForm = "earthdial"
     training: str | None = None
-    """Name of what the model was trained on, as `earthloom leakage` files it; None if nobody told."""
+    """Name of what the model was trained on, as `earthloom leakage` files it; None if run.json does not say."""
     comparable: bool = True
     """Whether questions and truths are those the published scores were taken on."""
     record: Mapping[str, Any] = field(default_factory=dict)
     """run.json as it stands: checkpoint, protocol, number of questions."""
 
 
-def find(folder: Path | None = RUNS, demo: Path | None = None) -> list[Run]:
+def find(folder: Path | None = RUNS, demo: Path | None = None) -> list[ModelRun]:
     """Every run under `folder`, by benchmark in the registry's order and then by model; the demo's first.
 
     Args:
@@ -49,8 +49,8 @@ def find(folder: Path | None = RUNS, demo: Path | None = None) -> list[Run]:
         BenchmarkError: a run.json names no model, or a benchmark that is not known.
     """
     found = [_run(path) for path in sorted(folder.glob("*/*/run.json"))] if folder else []
-    order = {name: number for number, name in enumerate(registry.benchmarks())}
-    found.sort(key=lambda run: (order.get(run.benchmark, -1), run.model))
+    position = {name: number for number, name in enumerate(registry.benchmarks())}
+    found.sort(key=lambda run: (position.get(run.benchmark, -1), run.model))
     own = (demo or paths.evaluate()) / "run.json"
     if own.is_file():
         found.insert(0, _run(own))
@@ -63,7 +63,7 @@ def find(folder: Path | None = RUNS, demo: Path | None = None) -> list[Run]:
     return found
 
 
-def _run(path: Path) -> Run:
+def _run(path: Path) -> ModelRun:
     record = read_json(path)
     missing = [name for name in ("model", "benchmark") if not isinstance(record.get(name), str)]
     if missing:
@@ -75,7 +75,7 @@ def _run(path: Path) -> Run:
     if form not in get_args(BoxForm):
         raise BenchmarkError(f"{path}: boxes are written as {form!r}; allowed: {', '.join(get_args(BoxForm))}")
     row = registry.known(record["benchmark"])
-    return Run(
+    return ModelRun(
         model=record["model"],
         benchmark=row.name,
         path=answers,
@@ -89,7 +89,7 @@ def _run(path: Path) -> Run:
     )
 
 
-def _refuse_doubled(runs: list[Run]) -> None:
+def _refuse_doubled(runs: list[ModelRun]) -> None:
     seen: dict[tuple[str, str], Path] = {}
     for run in runs:
         key = run.model, run.benchmark

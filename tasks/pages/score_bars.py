@@ -1,4 +1,4 @@
-"""One score as a lane of 0 to 100: bar, interval, controls, the legacy figure, the published one."""
+"""One score as a bar from 0 to 100: value, interval, controls, the legacy figure, the published one."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ from tasks.vlm.controls import CONTROLS
 WIDTH, HEIGHT = 300.0, 30.0
 
 
-def lane(row: Scored) -> Markup:
-    """The lane of one row; every mark has a shape of its own, so that colour is not needed."""
+def score_bar(row: Scored) -> Markup:
+    """The bar of one row; every mark has a shape of its own, so that colour is not needed."""
     low, high = row.interval
     said = [f"{TITLES[row.metric]} {row.value:.1f}, 95 % interval {low:.1f} to {high:.1f}"]
     said += [f"{CONTROL_TITLES[name]} {value:.1f}" for name, value in row.controls.items()]
@@ -22,7 +22,7 @@ def lane(row: Scored) -> Markup:
     for tick in (0, 25, 50, 75, 100):
         plot.line(plot.x(tick), 3, plot.x(tick), HEIGHT - 3, "grid")
     width = max(plot.x(row.value) - plot.x(0), 1.5)
-    wins = " wins" if row.standing == "better" else ""
+    wins = " wins" if row.against_controls == "better" else ""
     plot.rect(plot.x(0), middle - 8, width, 16, f"bar{wins}", said[0])
     plot.line(plot.x(low), middle, plot.x(high), middle, "whisker")
     for end in (low, high):
@@ -52,7 +52,7 @@ def _mark(plot: Plot, value: float, shape: str, css: str, title: str, style: str
 
 
 def scale(ticks: Sequence[int] = (0, 25, 50, 75, 100)) -> Markup:
-    """The numbers over the lanes."""
+    """The numbers above the bars."""
     plot = Plot(WIDTH, 14, (0, 100), (0, 1), "scale from 0 to 100", left=4, right=4, top=0, bottom=0)
     for value in ticks:
         anchor = "start" if value == 0 else "end" if value == 100 else "middle"

@@ -1,4 +1,4 @@
-"""A run with its scores: the honest ones, the legacy ones, and how each single answer fared."""
+"""A run with its scores: the honest ones, the legacy ones, and the score of each single answer."""
 
 import json
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ from tasks.core.stage import atomic, fingerprint
 from tasks.evaluation.datasets.registry import Figure, published
 from tasks.evaluation.metrics.controls import GUESSES
 from tasks.evaluation.metrics.predictions import Predictions, read
-from tasks.evaluation.metrics.score import ScoringSettings, score, tally
+from tasks.evaluation.metrics.score import ScoringSettings, metric_sums, score
 from tasks.evaluation.names import HEADLINES
-from tasks.pages.runs import Run
+from tasks.pages.runs import ModelRun
 from tasks.vlm.controls import CONTROLS
 
 LEGACY = {
@@ -57,14 +57,14 @@ CACHE = paths.WORK / "board"
 class Scored:
     """One row of the board."""
 
-    run: Run
+    run: ModelRun
     predictions: Predictions
     honest: Mapping[str, Any]
     legacy: Mapping[str, Any]
     """Empty where EarthDial's scorer counts no question of the file, such as multiple choice."""
     metric: str
     """The headline: a key of `TITLES`."""
-    fared: NDArray[np.float64]
+    row_scores: NDArray[np.float64]
     """The headline metric of each single answer, 0 to 100, (rows,); NaN for rows that are not scored."""
 
     @property
@@ -109,11 +109,11 @@ class Scored:
     @property
     def answers(self) -> Mapping[str, Any]:
         """How much the answers vary, and the alarm."""
-        spread: Mapping[str, Any] = self.honest["controls"]["answers"]
-        return spread
+        variety: Mapping[str, Any] = self.honest["controls"]["answers"]
+        return variety
 
     @property
-    def standing(self) -> str:
+    def against_controls(self) -> str:
         """better, level or worse than the best control, by the 95 % interval; alone where there is no control."""
         if not self.controls:
             return "alone"
@@ -121,7 +121,7 @@ class Scored:
         return "better" if low > bar else "worse" if high < bar else "level"
 
 
-def scored(run: Run, cache: Path = CACHE) -> Scored:
+def scored(run: ModelRun, cache: Path = CACHE) -> Scored:
     """Score one run; a file that has not changed is scored once, and its scores are kept in `cache`.
 
     Raises:
@@ -133,13 +133,13 @@ def scored(run: Run, cache: Path = CACHE) -> Scored:
     metric = next((name for name in HEADLINES if name in honest), None)
     if metric is None:
         raise PredictionsError(f"{run.path} has none of the scores {', '.join(HEADLINES)}, only {', '.join(honest)}")
-    whole = tally(predictions, settings)[""]
-    fared = np.full(len(predictions), np.nan)
-    fared[whole.row] = np.asarray(whole.metrics(whole.distinct)[metric])[whole.index]
-    return Scored(run, predictions, honest, legacy, metric, fared)
+    whole = metric_sums(predictions, settings)[""]
+    row_scores = np.full(len(predictions), np.nan)
+    row_scores[whole.row] = np.asarray(whole.metrics(whole.distinct)[metric])[whole.index]
+    return Scored(run, predictions, honest, legacy, metric, row_scores)
 
 
-def _scores(run: Run, predictions: Predictions, cache: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _scores(run: ModelRun, predictions: Predictions, cache: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both protocols, from an earlier time if answers, scorer and settings are the same."""
     kept = cache / f"{fingerprint(run.path, code(SCORER), run.task, run.form)}.json"
     if not kept.is_file():
@@ -150,7 +150,7 @@ def _scores(run: Run, predictions: Predictions, cache: Path) -> tuple[dict[str, 
     return honest, legacy
 
 
-def _legacy(run: Run, predictions: Predictions) -> dict[str, Any]:
+def _legacy(run: ModelRun, predictions: Predictions) -> dict[str, Any]:
     try:
         return score(predictions, ScoringSettings("legacy", run.form))
     except PredictionsError:  # the honest protocol has scored the file: it is only not of the legacy one's types

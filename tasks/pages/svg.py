@@ -39,7 +39,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def plain(value: float) -> str:
+def short_number(value: float) -> str:
     """A tick's text: as few digits as it needs, thousands set apart."""
     return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 1000 else f"{value:g}"
 
@@ -62,7 +62,7 @@ class Plot:
     x_range: tuple[float, float]
     y_range: tuple[float, float]
     label: str
-    """What a person who does not see it is told."""
+    """Text alternative, for readers who cannot see the chart."""
     left: float = 44
     right: float = 12
     top: float = 12
@@ -118,8 +118,8 @@ class Plot:
         x_title: str = "",
         y_title: str = "",
         counts: tuple[int, int] = (5, 4),
-        x_text: Callable[[float], str] = plain,
-        y_text: Callable[[float], str] = plain,
+        x_text: Callable[[float], str] = short_number,
+        y_text: Callable[[float], str] = short_number,
     ) -> None:
         """Hairlines and tick texts; titles stand at the ends."""
         foot = self.height - self.bottom

@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 from tasks.core import paths
 from tasks.core.data_url import data_url
 from tasks.earth.display_sensors import POLARISATIONS, TRUE_COLOURS
-from tasks.evaluation.datasets.images import ImageError, decode
+from tasks.evaluation.datasets.images import ImageDecodeError, decode
 from tasks.evaluation.datasets.registry import HELD_OUT
 from tasks.evaluation.datasets.samples import from_row
-from tasks.evaluation.leakage.sides import Mixture
+from tasks.evaluation.leakage.sides import MixtureSide
 from tasks.pages import png
 from tasks.pages.gallery import colour, own_limits
-from tasks.pages.runs import Run
+from tasks.pages.runs import ModelRun
 
 IMPORTED = paths.DATA / "benchmarks/imported"
 SIDE = 160
 """Longest side, pixels."""
-MOST = 2
+MAX_IMAGES = 2
 """Images of one question that are shown: before and after."""
 
 
-def thumbnails(run: Run, keys: Iterable[str], imported: Path = IMPORTED) -> dict[str, list[str]]:
+def thumbnails(run: ModelRun, keys: Iterable[str], imported: Path = IMPORTED) -> dict[str, list[str]]:
     """Data URIs of the images of some questions, by the key that `Predictions.keys` gives; what has none is left out.
 
     Args:
@@ -48,8 +48,10 @@ def _samples(path: Path, wanted: set[str]) -> dict[str, list[str]]:
                 if row["id"] in wanted:
                     sample = from_row(row)
                     try:
-                        shown = [_picture(decode(image, path.parent), image.bands) for image in sample.images[:MOST]]
-                    except ImageError:
+                        shown = [
+                            _picture(decode(image, path.parent), image.bands) for image in sample.images[:MAX_IMAGES]
+                        ]
+                    except ImageDecodeError:
                         continue  # the import has named it; here it only cannot be shown
                     found[sample.id] = [data_url(png.encode(picture)) for picture in shown]
     return found
@@ -61,13 +63,10 @@ def _chips(wanted: set[str]) -> dict[str, list[str]]:
     path = paths.mixture("3") / "test.parquet"
     if not samples or not path.is_file():
         return {}
-    mixture = Mixture(path)
-    chips_of = {asked.id: asked.images[:MOST] for asked in mixture.asked() if asked.id in samples}
+    mixture = MixtureSide(path)
+    chips_of = {one.id: one.images[:MAX_IMAGES] for one in mixture.samples() if one.id in samples}
     shown = {chip for chips in chips_of.values() for chip in chips}
-    uris = {
-        picture.key: data_url(png.encode(_picture(picture.pixels, picture.bands)))
-        for picture in mixture.pictures(shown)
-    }
+    uris = {image.key: data_url(png.encode(_picture(image.pixels, image.bands))) for image in mixture.images(shown)}
     found = {}
     for key in wanted:
         pictures = [uris[chip] for chip in chips_of.get(key.partition(" turn ")[0], ()) if chip in uris]

@@ -30,12 +30,17 @@ class Chat:
     """Questions about images, answered as they are typed."""
 
     def __init__(
-        self, answerer: Answerer, images: Sequence[ImageFile], declared: DeclaredMetadata, outputs: Outputs, most: int
+        self,
+        answerer: Answerer,
+        images: Sequence[ImageFile],
+        declared: DeclaredMetadata,
+        outputs: Outputs,
+        max_new_tokens: int,
     ) -> None:
         self.answerer = answerer
         self.declared = declared
         self.outputs = outputs
-        self.most = most
+        self.max_new_tokens = max_new_tokens
         self.given = list(images)
         self.console = Console(highlight=False, soft_wrap=True)
         self._begin()
@@ -55,7 +60,7 @@ class Chat:
         try:
             self.conversation.ask(question, self.waiting)
             texts = []
-            for text in self.answerer.stream(self.conversation.question(self.answerer), self.most):
+            for text in self.answerer.stream(self.conversation.question(self.answerer), self.max_new_tokens):
                 texts.append(text)
                 self.console.print(text, end="", markup=False)
             self.console.print()

@@ -15,7 +15,7 @@ from prefect.settings import (
 from prefect.testing.utilities import prefect_test_harness
 
 import flows  # noqa: F401  (before Prefect: sets its home)
-from flows.outcome import Outcome
+from flows.outcome import InstanceOutcome
 from flows.walk import walk
 from tests.flows import toy
 from tests.flows.toy import Walker
@@ -66,10 +66,10 @@ def walker(server: str) -> Walker:
     """`walk` inside a flow of the session's server."""
 
     @flow(name="toy")
-    def toy_flow(workspace: Path, targets: list[str], jobs: int, force: list[str]) -> list[Outcome]:
+    def toy_flow(workspace: Path, targets: list[str], jobs: int, force: list[str]) -> list[InstanceOutcome]:
         return walk(workspace, targets, jobs, force=force)
 
-    def call(workspace: Path, *targets: str, jobs: int = 4, force: list[str] | None = None) -> list[Outcome]:
+    def call(workspace: Path, *targets: str, jobs: int = 4, force: list[str] | None = None) -> list[InstanceOutcome]:
         return toy_flow(workspace, list(targets), jobs, force or [])
 
     return call

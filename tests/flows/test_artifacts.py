@@ -6,7 +6,7 @@ from pathlib import Path
 from prefect.client.orchestration import get_client
 
 from flows import artifacts
-from flows.outcome import Outcome
+from flows.outcome import InstanceOutcome
 from tests.flows.toy import Walker
 
 pytest_plugins = ["tests.flows.fixtures"]
@@ -47,7 +47,7 @@ def test_scores_stand_beside_their_baselines(tmp_path: Path) -> None:
 def test_what_has_not_been_made_yet_is_left_out(tmp_path: Path) -> None:
     assert artifacts.funnel(tmp_path) == artifacts.scores(tmp_path) == []
     page = artifacts.markdown(
-        "1 instances", {"Stages": artifacts.stages([Outcome("a", "failed", 1, "x|y\nz")]), "Scores": []}
+        "1 instances", {"Stages": artifacts.stages([InstanceOutcome("a", "failed", 1, "x|y\nz")]), "Scores": []}
     )
     assert "## Stages" in page and "Scores" not in page
     assert "| a | failed | 1.0 | x\\|y<br>z |" in page

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from flows.outcome import Outcome
+from flows.outcome import InstanceOutcome
 
-Walker = Callable[..., list[Outcome]]
+Walker = Callable[..., list[InstanceOutcome]]
 """Walks a project to targets: `walker(root, *targets, jobs=4, force=[])`."""
 
 PARAMS = """\

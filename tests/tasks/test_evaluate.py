@@ -15,7 +15,7 @@ from tasks.core import paths, tables
 from tasks.core.errors import ParamsError, UnaskableError
 from tasks.core.section import load
 from tasks.evaluate import EvaluateParams
-from tasks.evaluation.metrics.held_out import Majority, Marked, Row, above_controls, write_csv
+from tasks.evaluation.metrics.held_out import Majority, MarkedAnswers, Row, above_controls, write_csv
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
 from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
 from tasks.evaluation.runner.held_out import HeldOut
@@ -38,8 +38,8 @@ def row(chip: int, truth: str, answer: str, blank: str | None = "no", kind: str 
     }  # fmt: skip
 
 
-def marked(rows: list[Row], params: EvaluateParams = PARAMS) -> Marked:
-    return Marked(rows, Majority([]), params.controls, params.bootstrap, params.seed)
+def marked(rows: list[Row], params: EvaluateParams = PARAMS) -> MarkedAnswers:
+    return MarkedAnswers(rows, Majority([]), params.controls, params.bootstrap, params.seed)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from tasks.pages.charts import percent, smooth, thin
-from tasks.pages.report_text import count, standing, verdict
+from tasks.pages.report_text import against_controls, count, verdict
 from tasks.pages.svg import ticks
 from tests.conftest import ROOT
 from tests.fixtures import report_dataset
@@ -286,7 +286,7 @@ def _score(accuracy: float, majority: float, no_image: float, half: float = 0.05
     ],
 )
 def test_the_verdict_is_honest(score: dict[str, object], mood: str, sentence: str) -> None:
-    assert standing(score) == mood
+    assert against_controls(score) == mood
     found, text = verdict({"overall": score, "by_type": {"presence": score}})
     assert found == mood
     assert sentence in text

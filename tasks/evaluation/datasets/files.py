@@ -21,8 +21,8 @@ def matches(root: Path, pattern: str) -> list[Path]:
 
 def _compiled(pattern: str) -> tuple[re.Pattern[str], int | None]:
     """A glob as a regular expression, and how deep it can match; None: any depth."""
-    pieces = re.findall(r"\*\*/|\*|\?|[^*?]+", pattern)
-    whole = "".join({"**/": "(?:.+/)?", "*": "[^/]*", "?": "[^/]"}.get(piece) or re.escape(piece) for piece in pieces)
+    tokens = re.findall(r"\*\*/|\*|\?|[^*?]+", pattern)
+    whole = "".join({"**/": "(?:.+/)?", "*": "[^/]*", "?": "[^/]"}.get(token) or re.escape(token) for token in tokens)
     return re.compile(whole, re.IGNORECASE), None if "**/" in pattern else pattern.count("/") + 1
 
 
@@ -32,7 +32,7 @@ LOOK_DEPTH, LOOK_FOLDERS = 5, 500
 def holds(root: Path, pattern: str) -> bool:
     """Whether something under `root` matches, looking only 5 folders deep and into 500 subfolders of each.
 
-    Enough to tell what a folder is, and a folder of 590,000 patches is told in a moment.
+    Enough to recognise a folder, and quick even for one of 590,000 patches.
     """
     compiled, depth = _compiled(pattern)
     walk = _walk(root, depth or LOOK_DEPTH, LOOK_FOLDERS)
@@ -116,8 +116,8 @@ def records(content: Any, key: str, where: Path) -> list[dict[str, Any]]:
     """
     listed = content.get(key) if isinstance(content, dict) else content
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
-        told = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise BenchmarkError(f"{where}: a list of objects was expected under {key!r}; found {told}")
+        fields = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        raise BenchmarkError(f"{where}: a list of objects was expected under {key!r}; found {fields}")
     return listed
 
 
@@ -143,16 +143,16 @@ class ImageIndex:
             for key in _keys(name):
                 paths = self._found.get(key, set())
                 if len(paths) > 1:
-                    told = ", ".join(sorted(path.relative_to(self._folder).as_posix() for path in paths)[:3])
-                    raise BenchmarkError(f"{self._folder}: {name} may be any of {told}; keep one of them")
+                    candidates = ", ".join(sorted(path.relative_to(self._folder).as_posix() for path in paths)[:3])
+                    raise BenchmarkError(f"{self._folder}: {name} may be any of {candidates}; keep one of them")
                 if paths:
                     return next(iter(paths))
         return self._folder / names[0]
 
 
 def _keys(name: str) -> Iterable[str]:
-    plain = name.replace("\\", "/").lower().removeprefix("./").lstrip("/")
-    suffix = Path(plain).suffix
-    yield plain
+    normal = name.replace("\\", "/").lower().removeprefix("./").lstrip("/")
+    suffix = Path(normal).suffix
+    yield normal
     if suffix in SUFFIXES:
-        yield plain.removesuffix(suffix)  # the same picture in another format
+        yield normal.removesuffix(suffix)  # the same picture in another format

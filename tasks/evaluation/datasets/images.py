@@ -15,7 +15,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from tasks.earth import pictures
-from tasks.evaluation.datasets.samples import ImageRef
+from tasks.evaluation.datasets.samples import BenchmarkImageRef
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif"})
 NPY = b"\x93NUMPY"
@@ -23,7 +23,7 @@ NPY = b"\x93NUMPY"
 PICTURES = frozenset({"jpeg", "png", "tiff", "bmp", "gif"})
 
 
-class ImageError(ValueError):
+class ImageDecodeError(ValueError):
     """An image that cannot be decoded; says why."""
 
 
@@ -37,11 +37,11 @@ def format_of(head: bytes) -> str:
         return "npy"
     name = pictures.format_of(head)
     if name not in PICTURES:
-        raise ImageError(f"not an image: it begins with {head[:8]!r}")
+        raise ImageDecodeError(f"not an image: it begins with {head[:8]!r}")
     return name
 
 
-def decode(image: ImageRef, folder: Path = Path(), thorough: bool = False) -> NDArray[np.generic]:
+def decode(image: BenchmarkImageRef, folder: Path = Path(), thorough: bool = False) -> NDArray[np.generic]:
     """Pixels of an image as [bands, height, width], in the dtype they are stored in.
 
     Args:
@@ -54,20 +54,20 @@ def decode(image: ImageRef, folder: Path = Path(), thorough: bool = False) -> ND
     """
     source = folder / image.path if image.data is None else image.data
     if isinstance(source, Path) and not source.is_file():
-        raise ImageError("the file is not there")
+        raise ImageDecodeError("the file is not there")
     if format_of(pictures.beginning(source)) == "npy":
         return _array(source if isinstance(source, bytes) else source.read_bytes())
     try:
         return pictures.decode(source, thorough).pixels
     except pictures.PictureError as error:
-        raise ImageError(str(error)) from error
+        raise ImageDecodeError(str(error)) from error
 
 
 def _array(data: bytes) -> NDArray[np.generic]:
     try:
         array: NDArray[np.generic] = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise ImageError(str(error)) from error
+        raise ImageDecodeError(str(error)) from error
     return array
 
 
@@ -92,7 +92,7 @@ def stack(paths: Sequence[Path], size: int | None = None) -> NDArray[np.float32]
                     shape = (size, round(size * dataset.width / dataset.height))
                     bands.append(dataset.read(1, out_shape=shape, resampling=Resampling.bilinear))
         except RasterioError as error:
-            raise ImageError(str(error.__cause__ or error)) from error
+            raise ImageDecodeError(str(error.__cause__ or error)) from error
     return np.stack(bands).astype(np.float32)
 
 

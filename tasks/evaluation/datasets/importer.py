@@ -18,12 +18,12 @@ from tasks.core import tables
 from tasks.core.errors import BenchmarkError
 from tasks.core.stage import atomic, write_json
 from tasks.evaluation.datasets.adapters import ADAPTERS
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.adapters.tables import is_table
 from tasks.evaluation.datasets.files import found, holds
-from tasks.evaluation.datasets.images import ImageError, decode, format_of
-from tasks.evaluation.datasets.registry import Benchmark, Source
-from tasks.evaluation.datasets.samples import QUARANTINE, SCHEMA, BenchmarkSample, ImageRef, Rejected
+from tasks.evaluation.datasets.images import ImageDecodeError, decode, format_of
+from tasks.evaluation.datasets.registry import Benchmark, BenchmarkSource
+from tasks.evaluation.datasets.samples import QUARANTINE, SCHEMA, BenchmarkImageRef, BenchmarkSample, Rejected
 
 TABLES = frozenset({"arrow", "xlrs"})
 """Adapters that read a table, whose own folder may be given."""
@@ -32,7 +32,7 @@ BATCH = 256
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportRecord:
     """What one import did; written as import.json beside the samples."""
 
     benchmark: str
@@ -53,14 +53,14 @@ class Imported:
         return self.samples + sum(self.rejected.values())
 
 
-def there(source: Source, root: Path) -> list[str]:
+def there(source: BenchmarkSource, root: Path) -> list[str]:
     """The patterns of a source that nothing under `root` matches; empty if its files are there."""
     if not root.is_dir():
         return list(source.needs)
     return [pattern for pattern in source.needs if not any(holds(root, one) for one in pattern.split(" | "))]
 
 
-def choose(benchmark: Benchmark, root: Path, name: str | None = None) -> Source:
+def choose(benchmark: Benchmark, root: Path, name: str | None = None) -> BenchmarkSource:
     """The source whose files lie under `root`: the one called `name`, or the first that is whole.
 
     Raises:
@@ -82,14 +82,14 @@ def choose(benchmark: Benchmark, root: Path, name: str | None = None) -> Source:
     )
 
 
-def _is_shard(source: Source, root: Path) -> bool:
+def _is_shard(source: BenchmarkSource, root: Path) -> bool:
     """Whether the folder given is itself the table that the source asks for somewhere below."""
     return source.adapter in TABLES and is_table(root)
 
 
 def run(
     benchmark: Benchmark, root: Path, out: Path, source: str | None = None, embed: bool = False, check: bool = True
-) -> Imported:
+) -> ImportRecord:
     """Import the files of a benchmark under `root` into the folder `out`.
 
     Args:
@@ -104,7 +104,7 @@ def run(
         BenchmarkError: the files are not as published, an id stands twice, or nothing is left.
     """
     chosen = choose(benchmark, root, source)
-    job = Job(benchmark, chosen)
+    job = ImportJob(benchmark, chosen)
     digest = hashlib.blake2b(digest_size=16)
     rejected: list[Rejected] = []
     seen: set[str] = set()
@@ -124,9 +124,9 @@ def run(
             writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
             written += len(rows)
         if not written:
-            raise BenchmarkError(f"{root}: no question of {benchmark.name} could be taken over: {_told(rejected)}")
+            raise BenchmarkError(f"{root}: no question of {benchmark.name} could be taken over: {_reasons(rejected)}")
     tables.write_rows([vars(entry) for entry in rejected], QUARANTINE, out / "quarantine.parquet")
-    imported = Imported(
+    imported = ImportRecord(
         benchmark=benchmark.name,
         source=chosen.name,
         adapter=chosen.adapter,
@@ -153,7 +153,7 @@ def _hash(data: bytes | None) -> str | None:
     return None if data is None else hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _told(rejected: list[Rejected]) -> str:
+def _reasons(rejected: list[Rejected]) -> str:
     if not rejected:
         return "the files hold none"
     counts = Counter(entry.reason for entry in rejected)
@@ -165,14 +165,14 @@ class _Images:
 
     def __init__(self, out: Path, embed: bool, check: bool) -> None:
         self._out, self._embed, self._check = out, embed, check
-        self._known: dict[str, ImageRef | str] = {}
+        self._known: dict[str, BenchmarkImageRef | str] = {}
         self.count = 0
 
-    def complete(self, image: ImageRef) -> ImageRef:
+    def complete(self, image: BenchmarkImageRef) -> BenchmarkImageRef:
         """The reference, ready to be written.
 
         Raises:
-            ImageError: it cannot be decoded; the file's name is told by the caller.
+            ImageError: it cannot be decoded; the caller names the file.
         """
         if image.data is not None:
             self.count += 1
@@ -181,15 +181,15 @@ class _Images:
             self.count += 1
             try:
                 self._known[image.path] = self._examined(image)
-            except ImageError as error:
+            except ImageDecodeError as error:
                 self._known[image.path] = str(error)
         known = self._known[image.path]
         if isinstance(known, str):
-            raise ImageError(known)
-        told = dataclasses.replace(known, date=image.date)
-        return dataclasses.replace(told, data=Path(image.path).read_bytes()) if self._embed else told
+            raise ImageDecodeError(known)
+        dated = dataclasses.replace(known, date=image.date)
+        return dataclasses.replace(dated, data=Path(image.path).read_bytes()) if self._embed else dated
 
-    def _examined(self, image: ImageRef) -> ImageRef:
+    def _examined(self, image: BenchmarkImageRef) -> BenchmarkImageRef:
         path = Path(image.path)
         if image.data is not None:
             kind = format_of(image.data[:8])
@@ -197,7 +197,7 @@ class _Images:
             with path.open("rb") as file:
                 kind = format_of(file.read(8))
         else:
-            raise ImageError("the file is not there")
+            raise ImageDecodeError("the file is not there")
         height, width = decode(image, thorough=True).shape[-2:] if self._check else (0, 0)
         kept = "" if image.data is not None or self._embed else os.path.relpath(path, self._out)
         return dataclasses.replace(image, path=kept, format=kind, width=width, height=height)
@@ -227,7 +227,7 @@ def _completed(entry: BenchmarkSample | Rejected, images: _Images) -> BenchmarkS
     for image in entry.images:
         try:
             whole.append(images.complete(image))
-        except ImageError as error:
+        except ImageDecodeError as error:
             reason = "missing_image" if image.path and not Path(image.path).is_file() else "unreadable_image"
             return Rejected(entry.id, reason, f"{image.path or 'embedded image'}: {error}", image.path)
     return dataclasses.replace(entry, images=tuple(whole))

@@ -2,7 +2,7 @@
 
 rows/datasets.toml tells of the data sets (owner, licence, where the files are to be had); the other tables in rows/
 have one `[[benchmark]]` a row, each with the sources it can be imported from; published.csv has the published
-scores, each with where the figure comes from. A figure or a licence nobody told us is absent, and shown as unknown.
+scores, each with where the figure comes from. A figure or licence that no source gives is absent, and shown as unknown.
 """
 
 import csv
@@ -36,7 +36,7 @@ class Dataset(_Row):
     obtain: str = Field(description="what a person has to do to get the files")
 
 
-class Source(_Row):
+class BenchmarkSource(_Row):
     """One published form of a benchmark's files, and the adapter that reads it."""
 
     name: str = Field(description="earthdial: the evaluation shards of EarthDial; owner: the data set's own files")
@@ -47,7 +47,7 @@ class Source(_Row):
     confirmed: bool = Field(description="whether code that reads the true files was seen to agree with the adapter")
     evidence: str = Field(description="where the knowledge of the format comes from")
     prompt: str | None = Field(default=None, description="in place of the benchmark's, where this form needs another")
-    options: dict[str, Any] = Field(default_factory=dict, description="what the adapter is told")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the adapter")
 
 
 class Benchmark(_Row):
@@ -68,10 +68,10 @@ class Benchmark(_Row):
     classes: tuple[str, ...] = Field(default=(), description="as the published prompt names them")
     prompt: str = Field(description="as published; {question}, {classes}, {box} and {object} stand for what varies")
     prompt_from: str
-    sources: tuple[Source, ...] = Field(min_length=1)
+    sources: tuple[BenchmarkSource, ...] = Field(min_length=1)
     notes: str = ""
 
-    def source(self, name: str) -> Source:
+    def source(self, name: str) -> BenchmarkSource:
         """The source called `name`.
 
         Raises:
@@ -193,5 +193,5 @@ def _checked(model: type[Any], row: dict[str, Any], where: str) -> Any:
     try:
         return model(**row)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BenchmarkError(f"{where}: {told}") from error
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BenchmarkError(f"{where}: {problems}") from error

@@ -60,7 +60,7 @@ QUARANTINE = tables.rejection_schema("id", "image")
 
 
 @dataclass(frozen=True)
-class ImageRef:
+class BenchmarkImageRef:
     """One image of a sample. The fields are those of `IMAGE`; an adapter gives `path` absolute."""
 
     path: str = ""
@@ -78,7 +78,7 @@ class BenchmarkSample:
     """One question. The fields are columns of `SCHEMA`."""
 
     id: str
-    images: tuple[ImageRef, ...]
+    images: tuple[BenchmarkImageRef, ...]
     question: str
     references: tuple[str, ...]
     answer_type: str
@@ -134,7 +134,7 @@ def from_row(row: Mapping[str, Any]) -> BenchmarkSample:
     return BenchmarkSample(
         **{
             **row,
-            "images": tuple(ImageRef(**{**image, "bands": tuple(image["bands"])}) for image in row["images"]),
+            "images": tuple(BenchmarkImageRef(**{**image, "bands": tuple(image["bands"])}) for image in row["images"]),
             "references": tuple(row["references"]),
             "boxes": tuple(tuple(box) for box in row["boxes"]),
             "options": tuple(row["options"]),

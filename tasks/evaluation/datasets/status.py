@@ -14,8 +14,8 @@ State = Literal["imported", "files", "missing"]
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where one benchmark stands."""
+class BenchmarkStatus:
+    """What there is of one benchmark on this machine."""
 
     benchmark: Benchmark
     state: State
@@ -30,8 +30,8 @@ class Standing:
     left_out: int | None
     """Questions that could not be taken over."""
 
-    def told(self) -> dict[str, Any]:
-        """For machines: the row of the registry, its data set, its published scores, and where it stands."""
+    def as_dict(self) -> dict[str, Any]:
+        """For machines: the row of the registry, its data set, its published scores, and its status."""
         dataset = datasets()[self.benchmark.dataset]
         return {
             **self.benchmark.model_dump(mode="json", exclude={"dataset"}),
@@ -56,18 +56,20 @@ def imported_folder(name: str, root: Path) -> Path:
     return root / IMPORTED / name
 
 
-def standing(root: Path) -> list[Standing]:
-    """Where every benchmark stands, in the registry's order."""
-    return [_standing(benchmark, root) for benchmark in benchmarks().values()]
+def statuses(root: Path) -> list[BenchmarkStatus]:
+    """The status of every benchmark, in the registry's order."""
+    return [_status(benchmark, root) for benchmark in benchmarks().values()]
 
 
-def _standing(benchmark: Benchmark, root: Path) -> Standing:
+def _status(benchmark: Benchmark, root: Path) -> BenchmarkStatus:
     folder, out = folder_of(benchmark, root), imported_folder(benchmark.name, root)
     if (out / "samples.parquet").is_file() and (out / "import.json").is_file():
         done = read_json(out / "import.json")
         left_out = sum(done["rejected"].values())
-        return Standing(benchmark, "imported", folder, done["source"], done["samples"], done["comparable"], left_out)
+        return BenchmarkStatus(
+            benchmark, "imported", folder, done["source"], done["samples"], done["comparable"], left_out
+        )
     for source in benchmark.sources:
         if not there(source, folder):
-            return Standing(benchmark, "files", folder, source.name, None, source.comparable, None)
-    return Standing(benchmark, "missing", folder, None, None, None, None)
+            return BenchmarkStatus(benchmark, "files", folder, source.name, None, source.comparable, None)
+    return BenchmarkStatus(benchmark, "missing", folder, None, None, None, None)

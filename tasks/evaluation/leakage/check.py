@@ -14,12 +14,12 @@ from tasks.core.log import progress
 from tasks.core.stage import fingerprint
 from tasks.evaluation.leakage import footprints, minhash, perceptual_hash
 from tasks.evaluation.leakage.hamming import HashIndex
-from tasks.evaluation.leakage.sides import Asked, Picture, Side
-from tasks.evaluation.leakage.text_matches import COMMON, Wording
+from tasks.evaluation.leakage.sides import Side, SideImage, SideSample
+from tasks.evaluation.leakage.text_matches import COMMON, TextMatcher
 
 KINDS = ("exact-image", "near-image", "text", "question", "place")
 WEAK = ("question",)
-"""Told, but not counted as leaked: templates make the same question with the same answer in many data sets."""
+"""Reported, but not counted as leaked: templates make the same question with the same answer in many data sets."""
 COARSE = 7
 """Bits of 64 in which two images may differ. Re-encoding, resizing and brightening change fewer; in 1,585,080
 comparisons of chips of different ground none came below 11 (tests/tasks/evaluation/leakage/test_false_alarms.py)."""
@@ -56,7 +56,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """What a check found."""
 
     pairs: list[Row]
@@ -64,7 +64,7 @@ class Checked:
     summary: dict[str, Any]
 
 
-def check(training: Side, benchmark: Side, names: tuple[str, str]) -> Checked:
+def check(training: Side, benchmark: Side, names: tuple[str, str]) -> CheckResult:
     """Hold a benchmark against a training side.
 
     Args:
@@ -75,24 +75,24 @@ def check(training: Side, benchmark: Side, names: tuple[str, str]) -> Checked:
     Raises:
         EmptyStageError: the benchmark has no question.
     """
-    questions = list(benchmark.asked())
+    questions = list(benchmark.samples())
     if not questions:
         raise EmptyStageError(f"{benchmark.path} has no question to check")
-    index = Images(progress(benchmark.pictures(), f"{names[1]}: images", benchmark.pictures_count()))
+    index = ImageMatcher(progress(benchmark.images(), f"{names[1]}: images", benchmark.image_count()))
     matches: list[Match] = []
     seen = 0
-    stream = progress(training.pictures(), f"{names[0]}: images", training.pictures_count())
+    stream = progress(training.images(), f"{names[0]}: images", training.image_count())
     for block in blocks(stream, IMAGES):
         seen += len(block)
         matches += index.matches(block)
-    worded = Wording(questions)
-    of_image = _Owners({match.training for match in matches})
+    texts = TextMatcher(questions)
+    of_image = _SamplesOfImages({match.training for match in matches})
     samples = 0
-    for group in blocks(progress(training.asked(), f"{names[0]}: texts"), ASKED):
+    for group in blocks(progress(training.samples(), f"{names[0]}: texts"), ASKED):
         samples += len(group)
         of_image.add(group)
-        worded.add(group)
-    shared = worded.shared()
+        texts.add(group)
+    shared = texts.shared()
     pairs = [
         *_image_pairs(matches, questions, of_image),
         *(_row(one.benchmark, one.training, one.kind, one.distance, "", "", one.samples) for one in shared),
@@ -110,28 +110,28 @@ def check(training: Side, benchmark: Side, names: tuple[str, str]) -> Checked:
             "images": len(index.keys),
             "images_without_structure": int(index.flat.sum()),
             "places": len(index.places),
-            "samples_with_words": worded.informative,
-            "templates": worded.templates,
+            "samples_with_words": texts.informative,
+            "templates": texts.templates,
         },
         "unreadable": {"benchmark": benchmark.unreadable[:20], "training": training.unreadable[:20]},
         "unreadable_count": {"benchmark": len(benchmark.unreadable), "training": len(training.unreadable)},
-        "limits": {"coarse_bits": COARSE, "fine_bits": FINE, "jaccard": minhash.LEAST, "common": COMMON},
+        "limits": {"coarse_bits": COARSE, "fine_bits": FINE, "jaccard": minhash.MIN_JACCARD, "common": COMMON},
         "inputs": {"training": fingerprint(training.path), "benchmark": fingerprint(benchmark.path)},
     }
-    return Checked(pairs, summary)
+    return CheckResult(pairs, summary)
 
 
-class Images:
+class ImageMatcher:
     """The benchmark's images, ready to be recognised."""
 
-    def __init__(self, pictures: Iterable[Picture]) -> None:
+    def __init__(self, images: Iterable[SideImage]) -> None:
         self.keys: list[str] = []
         self._exact: dict[bytes, set[int]] = defaultdict(set)
         grounds: list[footprints.Footprint | None] = []
         coarse: list[perceptual_hash.Words] = []
         fine: list[perceptual_hash.Words] = []
         flat = []
-        for block in blocks(pictures, IMAGES):
+        for block in blocks(images, IMAGES):
             for picture in block:
                 for digest in perceptual_hash.digests(picture.pixels):
                     self._exact[digest].add(len(self.keys))
@@ -147,23 +147,23 @@ class Images:
         self._coarse = HashIndex(np.concatenate(coarse) if coarse else np.empty(0, np.uint64))
         self.places = footprints.PlaceIndex(grounds)
 
-    def matches(self, block: Sequence[Picture]) -> list[Match]:
-        """Every match of some training images; an image that is the same is not told again as near."""
-        told = {
+    def matches(self, block: Sequence[SideImage]) -> list[Match]:
+        """Every match of some training images; an image that is the same is not reported again as near."""
+        by_pair = {
             (query, entry): Match(self.keys[entry], picture.key, "exact-image", 0.0)
             for query, picture in enumerate(block)
             for digest in perceptual_hash.digests(picture.pixels)
             for entry in self._exact.get(digest, ())
         }
         for query, entry, bits in self._near(block):
-            told.setdefault((query, entry), Match(self.keys[entry], block[query].key, "near-image", bits))
-        found = list(told.values())
+            by_pair.setdefault((query, entry), Match(self.keys[entry], block[query].key, "near-image", bits))
+        found = list(by_pair.values())
         for query, entry, share in zip(*self.places.within([picture.footprint for picture in block]), strict=True):
             uncovered = round(max(0.0, 1 - float(share)), 6)
             found.append(Match(self.keys[entry], block[query].key, "place", uncovered))
         return found
 
-    def _near(self, block: Sequence[Picture]) -> Iterator[tuple[int, int, float]]:
+    def _near(self, block: Sequence[SideImage]) -> Iterator[tuple[int, int, float]]:
         """(number in the block, number in the index, bits of 64); of several positions the nearest."""
         low, without = _frequencies(block)
         coarse, fine = perceptual_hash.perceptual(low)
@@ -179,12 +179,12 @@ class Images:
             yield one, other, float(distance)
 
 
-def _frequencies(block: Sequence[Picture]) -> tuple[Any, Any]:
+def _frequencies(block: Sequence[SideImage]) -> tuple[Any, Any]:
     reduced = np.stack([perceptual_hash.luminance(picture.pixels, picture.bands) for picture in block])
     return perceptual_hash.frequencies(reduced), perceptual_hash.flat(reduced)
 
 
-class _Owners:
+class _SamplesOfImages:
     """Which training samples show some images: the first by name, and how many."""
 
     def __init__(self, wanted: set[str]) -> None:
@@ -192,7 +192,7 @@ class _Owners:
         self._count = Counter[str]()
         self._wanted = wanted
 
-    def add(self, group: Sequence[Asked]) -> None:
+    def add(self, group: Sequence[SideSample]) -> None:
         for sample in group:
             for key in set(sample.images) & self._wanted:
                 self._first[key] = min(sample.id, self._first.get(key, sample.id))
@@ -202,7 +202,7 @@ class _Owners:
         return self._first[key], self._count[key]
 
 
-def _image_pairs(matches: Sequence[Match], questions: Sequence[Asked], owners: _Owners) -> Iterator[Row]:
+def _image_pairs(matches: Sequence[Match], questions: Sequence[SideSample], owners: _SamplesOfImages) -> Iterator[Row]:
     by_image: dict[str, list[Match]] = defaultdict(list)
     for match in matches:
         by_image[match.benchmark].append(match)
@@ -224,7 +224,7 @@ def _order(row: Row) -> tuple[Any, ...]:
 
 def _leaked(pairs: Sequence[Row], samples: int) -> dict[str, dict[str, float]]:
     """Questions with a match of each kind, of either kind of image, of any kind but the weak; and shares, 0 to 1."""
-    spoilt: dict[str, set[str]] = {kind: set() for kind in (*KINDS, "image", "any")}
+    affected: dict[str, set[str]] = {kind: set() for kind in (*KINDS, "image", "any")}
     for row in pairs:
         kinds = [row["kind"]]
         if row["kind"].endswith("image"):
@@ -232,8 +232,8 @@ def _leaked(pairs: Sequence[Row], samples: int) -> dict[str, dict[str, float]]:
         if row["kind"] not in WEAK:
             kinds.append("any")
         for kind in kinds:
-            spoilt[kind].add(row["benchmark_id"])
-    return {kind: {"n": len(ids), "share": round(len(ids) / samples, 6)} for kind, ids in spoilt.items()}
+            affected[kind].add(row["benchmark_id"])
+    return {kind: {"n": len(ids), "share": round(len(ids) / samples, 6)} for kind, ids in affected.items()}
 
 
 def blocks(items: Iterable[T], size: int) -> Iterator[list[T]]:

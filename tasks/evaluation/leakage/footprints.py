@@ -11,7 +11,7 @@ from rasterio.warp import transform_geom
 from shapely.geometry import box, mapping, shape
 
 Footprint = shapely.Geometry
-LEAST = 0.01
+MIN_COVERED = 0.01
 """Share of a benchmark image's ground from which a training image counts as showing it: neighbours in a grid touch, and
 their edges differ by the rounding of their corners."""
 
@@ -45,14 +45,14 @@ class PlaceIndex:
         return int(self._known.sum())
 
     def within(self, grounds: Sequence[Footprint | None]) -> tuple[NDArray[np.int64], NDArray[np.int64], Any]:
-        """Every overlap of at least `LEAST` of an indexed footprint.
+        """Every overlap of at least `MIN_COVERED` of an indexed footprint.
 
         Returns:
             Number of the ground asked about, number of the indexed one, share of that which is covered, (overlaps,).
         """
-        asked = np.array(list(grounds), dtype=object)
-        query, entry = self._tree.query(asked, predicate="intersects")
-        shared = shapely.area(shapely.intersection(asked[query], self._grounds[entry]))
+        queried = np.array(list(grounds), dtype=object)
+        query, entry = self._tree.query(queried, predicate="intersects")
+        shared = shapely.area(shapely.intersection(queried[query], self._grounds[entry]))
         share = shared / shapely.area(self._grounds[entry])
-        enough = share >= LEAST
+        enough = share >= MIN_COVERED
         return query[enough], entry[enough], share[enough]

@@ -15,9 +15,9 @@ Words = NDArray[np.uint64]
 Numbers = NDArray[np.int64]
 QUARTERS = 4
 BITS = 16
-WIDEST = 11
+MAX_RADIUS = 11
 """Bits of a search; beyond it a quarter may differ in three, and looking up costs more than comparing every pair."""
-PAIRS = 2**22
+MAX_PAIRS = 2**22
 """Candidates that are compared at a time, to bound the memory."""
 
 
@@ -38,7 +38,7 @@ class HashIndex:
 
         Args:
             queries: (m,).
-            radius: 0 to `WIDEST`.
+            radius: 0 to `MAX_RADIUS`.
 
         Returns:
             Number of the query, number of the hash in the index, and their distance, (pairs,) each.
@@ -46,15 +46,15 @@ class HashIndex:
         Raises:
             ValueError: the radius is beyond what the tables are made for.
         """
-        if not 0 <= radius <= WIDEST:
-            raise ValueError(f"a radius of {radius} bits; 0 to {WIDEST} can be searched")
+        if not 0 <= radius <= MAX_RADIUS:
+            raise ValueError(f"a radius of {radius} bits; 0 to {MAX_RADIUS} can be searched")
         masks = _neighbours(radius // QUARTERS)
-        rows = max(1, PAIRS // (len(masks) * QUARTERS))
+        rows = max(1, MAX_PAIRS // (len(masks) * QUARTERS))
         found = [self._block(queries[start : start + rows], masks, radius) for start in range(0, len(queries), rows)]
-        told = [(query + number * rows, entry, distance) for number, (query, entry, distance) in enumerate(found)]
-        if not told:
+        matches = [(query + number * rows, entry, distance) for number, (query, entry, distance) in enumerate(found)]
+        if not matches:
             return (np.empty(0, np.int64),) * 3
-        query, entry, distance = (np.concatenate(parts) for parts in zip(*told, strict=True))
+        query, entry, distance = (np.concatenate(parts) for parts in zip(*matches, strict=True))
         return query, entry, distance
 
     def _block(self, queries: Words, masks: NDArray[np.int64], radius: int) -> tuple[Numbers, Numbers, Numbers]:
@@ -70,9 +70,10 @@ class HashIndex:
                 ends = np.cumsum(length[some])
                 along = np.arange(ends[-1]) - np.repeat(ends - length[some], length[some])
                 entry = order[np.repeat(first[query[some], column[some]], length[some]) + along]
-                asked = np.repeat(query[some], length[some])
-                near = np.bitwise_count(queries[asked] ^ self.hashes[entry]) <= radius
-                keys.append(asked[near] * len(self.hashes) + entry[near])
+                queried = np.repeat(query[some], length[some])
+                near = np.bitwise_count(queries[queried] ^ self.hashes[entry]) <= radius
+                keys.append(queried[near] * len(self.hashes) + entry[near])
+        # Two hashes that agree in several quarters are found once for each; the combined key makes them one.
         pairs = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
         query, entry = np.divmod(pairs, max(1, len(self.hashes)))
         return query, entry, np.bitwise_count(queries[query] ^ self.hashes[entry]).astype(np.int64)
@@ -93,6 +94,6 @@ def _runs(lengths: Numbers) -> list[tuple[int, int]]:
     """Stretches of ranges that hold about `PAIRS` candidates together; none where there is no range."""
     if not len(lengths):
         return []
-    block = np.cumsum(lengths) // PAIRS
+    block = np.cumsum(lengths) // MAX_PAIRS
     edges = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(lengths)]
     return list(pairwise(edges))

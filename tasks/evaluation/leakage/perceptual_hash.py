@@ -22,7 +22,7 @@ FINE = 16
 COARSE = 8
 ORIENTATIONS = 8
 FLAT = 1e-3
-"""Spread of the reduced luminance, as a share of its mean level, under which an image has nothing to recognise."""
+"""Standard deviation of the reduced luminance, as a share of its mean, under which there is nothing to recognise."""
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """ITU-R BT.601, red, green, blue."""
 
@@ -68,6 +68,7 @@ def _reduced(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows averaged to SIDE rows, each over its exact share of the image; fewer rows are interpolated."""
     height = len(grey)
     edges = np.linspace(0, height, SIDE + 1)
+    # Cumulative sums in float64: differences of float32 sums over a whole image would lose the last digits.
     total = np.vstack([np.zeros((1, grey.shape[1])), np.cumsum(grey, axis=0, dtype=np.float64)])
     whole = np.minimum(edges.astype(int), height - 1)
     at_edges = total[whole] + (edges - whole)[:, None] * grey[whole]
@@ -103,6 +104,7 @@ def oriented(low: NDArray[np.float32]) -> NDArray[np.float32]:
     as it was."""
     odd = np.where(np.arange(FINE) % 2, -1, 1).astype(np.float32)
     out = []
+    # Mirroring flips the sign of odd frequencies, and a transpose swaps the axes: the eight positions of a square.
     for base in (low, low.transpose(0, 2, 1)):
         out += [base, base * odd, base * odd[:, None], base * odd * odd[:, None]]
     return np.stack(out, axis=1)

@@ -20,8 +20,8 @@ from tasks.core import tables
 from tasks.core.errors import LeakageError, MissingInputError
 from tasks.dialogue import conversations
 from tasks.earth import geotiff
-from tasks.evaluation.datasets.images import ImageError, decode
-from tasks.evaluation.datasets.samples import ImageRef, read_samples
+from tasks.evaluation.datasets.images import ImageDecodeError, decode
+from tasks.evaluation.datasets.samples import BenchmarkImageRef, read_samples
 from tasks.evaluation.leakage.footprints import Footprint, of_raster, of_wkb
 
 SAMPLES = "samples.parquet"
@@ -30,7 +30,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Picture:
+class SideImage:
     """One image of a side."""
 
     key: str
@@ -43,7 +43,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Asked:
+class SideSample:
     """One question or conversation of a side, without its pixels."""
 
     id: str
@@ -56,19 +56,19 @@ class Side(Protocol):
     """Training or benchmark."""
 
     unreadable: list[str]
-    """Images that could not be decoded, with the reason; filled while `pictures` is read."""
+    """Images that could not be decoded, with the reason; filled while `images` is read."""
 
     @property
     def path(self) -> Path:
         """The table of questions."""
 
-    def pictures(self) -> Iterator[Picture]:
+    def images(self) -> Iterator[SideImage]:
         """Every image once."""
 
-    def asked(self) -> Iterator[Asked]:
+    def samples(self) -> Iterator[SideSample]:
         """Every question."""
 
-    def pictures_count(self) -> int:
+    def image_count(self) -> int:
         """Images there are, for the progress bar."""
 
 
@@ -80,7 +80,7 @@ def open_side(path: Path) -> "Side":
         LeakageError: it is neither.
     """
     if (path / SAMPLES).is_file():
-        return Benchmark(path)
+        return BenchmarkSide(path)
     if not path.is_file():
         raise MissingInputError(
             f"{path} is neither a table of a mixture nor a folder with {SAMPLES}; `earthloom run mixture` makes the "
@@ -88,14 +88,14 @@ def open_side(path: Path) -> "Side":
         )
     names = set(pq.read_schema(path).names)
     if path.name == SAMPLES:
-        return Benchmark(path.parent)
+        return BenchmarkSide(path.parent)
     if not {"sample_id", "conversations"} <= names or not {"images", "shard"} & names:
         raise LeakageError(f"{path} is no table of a mixture: its columns are {', '.join(sorted(names))}")
-    return Mixture(path)
+    return MixtureSide(path)
 
 
 @dataclass
-class Benchmark:
+class BenchmarkSide:
     """An imported benchmark: a folder of samples.parquet."""
 
     folder: Path
@@ -106,7 +106,7 @@ class Benchmark:
         """The table."""
         return self.folder / SAMPLES
 
-    def pictures(self) -> Iterator[Picture]:
+    def images(self) -> Iterator[SideImage]:
         """Every image once."""
         seen = set()
         for sample in read_samples(self.folder):
@@ -115,11 +115,11 @@ class Benchmark:
                 if key not in seen:
                     seen.add(key)
                     try:
-                        yield Picture(key, decode(image, self.folder), image.bands, self._ground(image))
-                    except ImageError as error:
+                        yield SideImage(key, decode(image, self.folder), image.bands, self._ground(image))
+                    except ImageDecodeError as error:
                         self.unreadable.append(f"sample {sample.id}, image {image.path or 'in the table'}: {error}")
 
-    def _ground(self, image: ImageRef) -> Footprint | None:
+    def _ground(self, image: BenchmarkImageRef) -> Footprint | None:
         if image.format != "tiff":
             return None
         if image.data is None:
@@ -128,13 +128,13 @@ class Benchmark:
         with geotiff.opened(image.data) as dataset:
             return of_raster(dataset)
 
-    def asked(self) -> Iterator[Asked]:
+    def samples(self) -> Iterator[SideSample]:
         """Every question."""
         for sample in read_samples(self.folder):
             turns = tuple((sample.question, reference) for reference in sample.references)
-            yield Asked(sample.id, tuple(map(_key, sample.images)), turns)
+            yield SideSample(sample.id, tuple(map(_key, sample.images)), turns)
 
-    def pictures_count(self) -> int:
+    def image_count(self) -> int:
         """Images there are."""
         with pq.ParquetFile(self.path) as file:
             paths = file.read(columns=["images.list.element.path"])["images"].to_pylist()
@@ -150,12 +150,12 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _key(image: ImageRef) -> str:
+def _key(image: BenchmarkImageRef) -> str:
     return image.path if image.data is None else hashlib.blake2b(image.data, digest_size=16).hexdigest()
 
 
 @dataclass
-class Mixture:
+class MixtureSide:
     """A mixture of ours: a table of conversations, and the shards of chips it names. What it takes from imported data
     sets stands in the same form.
     """
@@ -163,7 +163,7 @@ class Mixture:
     path: Path
     unreadable: list[str] = field(default_factory=list)
 
-    def pictures(self, only: Collection[str] | None = None) -> Iterator[Picture]:
+    def images(self, only: Collection[str] | None = None) -> Iterator[SideImage]:
         """Every chip once, or only some, shard by shard; paths of shards are from the current folder, as training reads
         them.
         """
@@ -172,7 +172,7 @@ class Mixture:
             if wanted:
                 yield from self._of_shard(Path(shard), wanted)
 
-    def _of_shard(self, shard: Path, wanted: set[str]) -> Iterator[Picture]:
+    def _of_shard(self, shard: Path, wanted: set[str]) -> Iterator[SideImage]:
         if not shard.is_file():
             raise MissingInputError(f"{shard} is not there, but {self.path} names it; rebuild stage `mixture`")
         left = set(wanted)
@@ -186,13 +186,13 @@ class Mixture:
         if left:
             raise MissingInputError(f"chip {min(left)} is not in {shard}, but {self.path} names it; rebuild `mixture`")
 
-    def _chip(self, row: dict[str, Any], shard: Path) -> Iterator[Picture]:
+    def _chip(self, row: dict[str, Any], shard: Path) -> Iterator[SideImage]:
         try:
             raster = geotiff.decode(row["pixels"])
         except (RasterioError, TypeError) as error:
             self.unreadable.append(f"chip {row['chip_id']} of {shard}: {error}")
             return
-        yield Picture(row["chip_id"], raster.pixels, raster.bands, of_wkb(row.get("geometry")))
+        yield SideImage(row["chip_id"], raster.pixels, raster.bands, of_wkb(row.get("geometry")))
 
     def _shards(self) -> dict[str, set[str]]:
         shards: dict[str, set[str]] = defaultdict(set)
@@ -208,18 +208,18 @@ class Mixture:
         for row in table.to_pylist():
             yield [(image["shard"], image["chip_id"]) for image in (row["images"] if several else [row])]
 
-    def asked(self) -> Iterator[Asked]:
+    def samples(self) -> Iterator[SideSample]:
         """Every conversation."""
         table = tables.read(self.path, ["sample_id", "conversations"])
-        for sample_id, told, images in zip(
+        for sample_id, text, images in zip(
             table["sample_id"].to_pylist(), table["conversations"].to_pylist(), self._images(), strict=True
         ):
             try:
-                turns = tuple(conversations.load(told))
+                turns = tuple(conversations.load(text))
             except (ValueError, KeyError, TypeError, json.JSONDecodeError) as error:
                 raise LeakageError(f"{self.path}, sample {sample_id}: {error}; rebuild stage `mixture`") from error
-            yield Asked(sample_id, tuple(chip_id for _, chip_id in images), turns)
+            yield SideSample(sample_id, tuple(chip_id for _, chip_id in images), turns)
 
-    def pictures_count(self) -> int:
+    def image_count(self) -> int:
         """Chips there are."""
         return sum(len(chips) for chips in self._shards().values())

@@ -3,7 +3,7 @@
 Most remote sensing questions are made from templates: `is there more water than forest, yes` stands in two data sets by
 chance. So a text counts only if it stands with few images, and if what it shares holds words in a row that few other
 texts have; a list counts only if one of its names is rare, for their order is chance. A small data set shows too little
-of its templates for that, so questions with short answers stay a kind of their own, which is told but spoils no score.
+of its templates for that, so questions with short answers are a kind of their own: reported, but not counted as leaked.
 """
 
 from collections import Counter, defaultdict
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tasks.evaluation.leakage import minhash
 from tasks.evaluation.leakage.minhash import Evidence
-from tasks.evaluation.leakage.sides import Asked
+from tasks.evaluation.leakage.sides import SideSample
 
 COMMON = 3
 """What stands with more images than this, on either side, is a template and tells nothing of where it is from. So is a
@@ -34,28 +34,28 @@ class Shared:
     """Training samples that have it."""
 
 
-class Wording:
+class TextMatcher:
     """The benchmark's texts, past which training is streamed."""
 
-    def __init__(self, questions: Sequence[Asked]) -> None:
+    def __init__(self, questions: Sequence[SideSample]) -> None:
         self._samples: dict[Evidence, set[str]] = defaultdict(set)
         images: dict[str, set[str]] = defaultdict(set)
         for sample in questions:
             for one in _evidence(sample):
                 self._samples[one].add(sample.id)
                 images[one.subject].update(sample.images)
-        self._told = list(self._samples)
-        self._shingles = [minhash.shingles(one.text) for one in self._told]
+        self._texts = list(self._samples)
+        self._shingles = [minhash.shingles(one.text) for one in self._texts]
         # Images of the benchmark, and texts of training, that have each shingle or part: as many as are needed to call
         # it common, no more.
         self._there: dict[str, set[str]] = defaultdict(set)
-        for one, own in zip(self._told, self._shingles, strict=True):
+        for one, own in zip(self._texts, self._shingles, strict=True):
             for shingle in own | minhash.parts(one.text):
                 self._there[shingle].update(sorted(images[one.subject])[: COMMON + 1])
         self._here: dict[str, set[str]] = {shingle: set() for shingle in self._there}
         self._repeated = {subject for subject, where in images.items() if len(where) > COMMON}
         self._images: dict[str, set[str]] = {subject: set() for subject in images}
-        self._index = minhash.TextIndex([one.text for one in self._told])
+        self._index = minhash.TextIndex([one.text for one in self._texts])
         self._nearest: dict[int, tuple[float, str, Evidence]] = {}
         self._count = Counter[int]()
         self.informative = len(set().union(*self._samples.values()))
@@ -63,15 +63,15 @@ class Wording:
         self.templates = 0
         """Texts that training has too, but that tell nothing; known once `shared` was called."""
 
-    def add(self, group: Sequence[Asked]) -> None:
+    def add(self, group: Sequence[SideSample]) -> None:
         """Look up the texts of some training samples."""
-        told = [(sample, one) for sample in group for one in _evidence(sample)]
-        for (sample, one), matches in zip(told, self._index.within([one.text for _, one in told]), strict=True):
+        evidence = [(sample, one) for sample in group for one in _evidence(sample)]
+        for (sample, one), matches in zip(evidence, self._index.within([one.text for _, one in evidence]), strict=True):
             _few(self._images.get(one.subject), sample.images)
             for shingle in minhash.shingles(one.text) | minhash.parts(one.text):
                 _few(self._here.get(shingle), (one.text,))
             for number, similarity in matches:
-                if (one.kind, one.answer) != (self._told[number].kind, self._told[number].answer):
+                if (one.kind, one.answer) != (self._texts[number].kind, self._texts[number].answer):
                     continue
                 self._count[number] += 1
                 found = (round(1 - similarity, 6), sample.id, one)
@@ -85,21 +85,21 @@ class Wording:
             if self._is_template(number, one):
                 self.templates += 1
                 continue
-            for sample in sorted(self._samples[self._told[number]]):
+            for sample in sorted(self._samples[self._texts[number]]):
                 found.append(Shared(sample, training, one.kind, distance, self._count[number]))
         return found
 
     def _is_template(self, number: int, near: Evidence) -> bool:
-        own = self._told[number].subject
+        own = self._texts[number].subject
         for subject in (own, near.subject):
             if subject in self._repeated or len(self._images.get(subject, ())) > COMMON:
                 return True
         both = self._shingles[number] & minhash.shingles(near.text)
-        listed = minhash.parts(self._told[number].text)
+        listed = minhash.parts(self._texts[number].text)
         return self._are_common(both) or (len(listed) > 1 and self._are_common(listed))
 
-    def _are_common(self, pieces: Iterable[str]) -> bool:
-        return all(len(self._there[one]) > COMMON or len(self._here[one]) > COMMON for one in pieces)
+    def _are_common(self, shingles: Iterable[str]) -> bool:
+        return all(len(self._there[one]) > COMMON or len(self._here[one]) > COMMON for one in shingles)
 
 
 def _few(seen: set[str] | None, more: Iterable[str]) -> None:
@@ -108,7 +108,7 @@ def _few(seen: set[str] | None, more: Iterable[str]) -> None:
         seen.update(more)
 
 
-def _evidence(sample: Asked) -> list[Evidence]:
+def _evidence(sample: SideSample) -> list[Evidence]:
     """What of a sample can be recognised, each text once."""
-    told = (minhash.evidence(question, answer) for question, answer in sample.turns)
-    return list(dict.fromkeys(one for one in told if one is not None))
+    evidence = (minhash.evidence(question, answer) for question, answer in sample.turns)
+    return list(dict.fromkeys(one for one in evidence if one is not None))

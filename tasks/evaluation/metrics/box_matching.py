@@ -19,12 +19,12 @@ from tasks.dialogue import boxes as core
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
-LEAST = 0.25
+MIN_IOU = 0.25
 """The lowest IoU that any metric asks for."""
 
 
 @dataclass(frozen=True)
-class Found:
+class BoxTable:
     """The boxes of a column of texts."""
 
     boxes: Array
@@ -48,13 +48,13 @@ class Found:
         return self.written - np.bincount(self.row, minlength=len(self.written))
 
 
-def find(texts: Sequence[str], form: str = "earthdial") -> Found:
+def find(texts: Sequence[str], form: str = "earthdial") -> BoxTable:
     """Every box of every text. A bracket without four or five finite numbers is written, but is no box."""
     return _find(tuple(texts), form)
 
 
 @lru_cache(maxsize=4)
-def _find(texts: tuple[str, ...], form: str) -> Found:
+def _find(texts: tuple[str, ...], form: str) -> BoxTable:
     numbers: list[list[float]] = []
     where: list[tuple[int, int]] = []
     written = np.zeros(len(texts), dtype=np.int64)
@@ -69,6 +69,7 @@ def _find(texts: tuple[str, ...], form: str) -> Found:
                 four += len(values) == 4
                 numbers.append([*values, 0.0][:5])
                 where.append((row, place))
+    # Fractions of the image, whatever grid the form writes in: IoU of both forms is then one computation.
     grid = core.form(form).grid
     table = np.array(numbers, dtype=np.float64).reshape(-1, 5)
     corners = table[:, :4] / grid
@@ -76,7 +77,7 @@ def _find(texts: tuple[str, ...], form: str) -> Found:
     places = np.array(where, dtype=np.int64).reshape(-1, 2)
     beyond = int(((corners < 0) | (corners > 1)).any(axis=1).sum())
     boxes = core.canonical(np.column_stack([(low + high) / 2, high - low, table[:, 4]]))
-    return Found(boxes, places[:, 0], places[:, 1], written, four, cut_short, beyond)
+    return BoxTable(boxes, places[:, 0], places[:, 1], written, four, cut_short, beyond)
 
 
 def _numbers(inner: str) -> list[float] | None:
@@ -91,29 +92,31 @@ def _numbers(inner: str) -> list[float] | None:
 
 @dataclass(frozen=True)
 class Overlaps:
-    """Pairs of a predicted and a true box of the same row that may overlap by `LEAST` or more."""
+    """Pairs of a predicted and a true box of the same row that may overlap by `MIN_IOU` or more."""
 
     predicted: Rows
     true: Rows
     iou: Array
 
 
-def overlaps(predicted: Found, true: Found) -> Overlaps:
-    """Every pair whose IoU can reach `LEAST`; rectangles that are equal overlap fully, also without an area."""
+def overlaps(predicted: BoxTable, true: BoxTable) -> Overlaps:
+    """Every pair whose IoU can reach `MIN_IOU`; rectangles that are equal overlap fully, also without an area."""
     first, second = _pairs(predicted.row, true.row, len(predicted.written))
     a, b = predicted.boxes[first], true.boxes[second]
-    reach_a, reach_b = _reach(a), _reach(b)
-    low = np.maximum(a[:, :2] - reach_a, b[:, :2] - reach_b)
-    high = np.minimum(a[:, :2] + reach_a, b[:, :2] + reach_b)
+    half_a, half_b = _half_extents(a), _half_extents(b)
+    low = np.maximum(a[:, :2] - half_a, b[:, :2] - half_b)
+    high = np.minimum(a[:, :2] + half_a, b[:, :2] + half_b)
     equal = np.asarray(np.isclose(a, b, rtol=0, atol=1e-12).all(axis=1))
     # What the upright frames of two boxes share bounds what the boxes share; for upright boxes it is that.
     area_a, area_b = a[:, 2] * a[:, 3], b[:, 2] * b[:, 3]
     shared = np.minimum(np.clip(high - low, 0, None).prod(axis=1), np.minimum(area_a, area_b))
-    near = np.asarray((shared >= (LEAST - 1e-6) * (area_a + area_b - shared)) & (shared > 0) | equal)
+    near = np.asarray((shared >= (MIN_IOU - 1e-6) * (area_a + area_b - shared)) & (shared > 0) | equal)
     first, second, a, b, equal, shared = (values[near] for values in (first, second, a, b, equal, shared))
+    # Polygons are intersected only where a box is turned: for upright boxes `shared` is exact already.
     turned = (a[:, 4] != 0) | (b[:, 4] != 0)
     if turned.any():
         shared[turned] = shapely.area(shapely.intersection(core.polygons(a[turned]), core.polygons(b[turned])))
+    # Equal rectangles without area have 0 / 0; a true point that is answered exactly is right.
     union = a[:, 2] * a[:, 3] + b[:, 2] * b[:, 3] - shared
     iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     iou[equal] = 1
@@ -130,19 +133,20 @@ def _pairs(predicted: Rows, true: Rows, rows: int) -> tuple[Rows, Rows]:
     return first, np.repeat(starts[predicted], repeats) + within
 
 
-def _reach(boxes: Array) -> Array:
+def _half_extents(boxes: Array) -> Array:
     """Half the extent along x and y of turned boxes, (boxes, 2)."""
     cosine, sine = np.abs(np.cos(np.deg2rad(boxes[:, 4]))), np.abs(np.sin(np.deg2rad(boxes[:, 4])))
     width, height = boxes[:, 2], boxes[:, 3]
     return np.column_stack([width * cosine + height * sine, width * sine + height * cosine]) / 2
 
 
-def matched(pairs: Overlaps, predicted: Found, true: Found, threshold: float) -> Rows:
+def matched(pairs: Overlaps, predicted: BoxTable, true: BoxTable, threshold: float) -> Rows:
     """Most pairs with at least this IoU in which no box stands twice: how many in each row, (rows,).
 
     The size of the largest one-to-one matching (Hopcroft and Karp); a Hungarian assignment that prefers more pairs
     to better ones has the same number.
     """
+    # Coordinates are whole numbers of a grid, so an IoU of exactly 0.5 is common: rounding must not decide it.
     keep = pairs.iou >= threshold - 1e-9
     shape = (max(1, len(predicted.boxes)), max(1, len(true.boxes)))
     graph = csr_array((np.ones(keep.sum()), (pairs.predicted[keep], pairs.true[keep])), shape=shape)
@@ -151,7 +155,7 @@ def matched(pairs: Overlaps, predicted: Found, true: Found, threshold: float) ->
 
 
 def average_precision(
-    pairs: Overlaps, predicted: Found, true: Found, confidence: Array, wrong: Array, threshold: float
+    pairs: Overlaps, predicted: BoxTable, true: BoxTable, confidence: Array, wrong: Array, threshold: float
 ) -> float:
     """Area under the precision-recall curve, 0 to 100: boxes by falling confidence, each takes its best free truth.
 
@@ -168,12 +172,14 @@ def average_precision(
         return 0.0 if len(predicted.boxes) + len(wrong) else 100.0
     keep = pairs.iou >= threshold - 1e-9
     first, second = pairs.predicted[keep], pairs.true[keep]
-    order = np.lexsort((-pairs.iou[keep], first, -confidence[first]))
+    # The most confident box chooses first, and of its candidates the one with the highest IoU, as in COCO.
+    ranking = np.lexsort((-pairs.iou[keep], first, -confidence[first]))
     hit = np.zeros(len(predicted.boxes), dtype=bool)
     taken = np.zeros(len(true.boxes), dtype=bool)
-    for box, truth in zip(first[order].tolist(), second[order].tolist(), strict=True):
+    for box, truth in zip(first[ranking].tolist(), second[ranking].tolist(), strict=True):
         if not hit[box] and not taken[truth]:
             hit[box] = taken[truth] = True
+    # Brackets that are no box count as false positives, or malformed answers would raise the precision.
     hit = np.concatenate([hit, np.zeros(len(wrong), dtype=bool)])
     ranked = np.argsort(-np.concatenate([confidence, wrong]), kind="stable")
     correct = np.cumsum(hit[ranked])

@@ -11,9 +11,9 @@ from nltk.translate.meteor_score import single_meteor_score
 
 from tasks.evaluation.metrics import rouge
 from tasks.evaluation.metrics.bleu_cider import Cider, bleu, bleu_counts, words
-from tasks.evaluation.metrics.bootstrap import Array, Tally, ratio
+from tasks.evaluation.metrics.bootstrap import Array, MetricSums, ratio
 from tasks.evaluation.metrics.predictions import Predictions, listed
-from tasks.evaluation.metrics.text_normalisation import plain, stemmer
+from tasks.evaluation.metrics.text_normalisation import normalise_text, stemmer
 from tasks.evaluation.metrics.wordnet import wordnet
 
 NAMES = ("meteor", "rougeL", "cider", "exact")
@@ -22,13 +22,13 @@ BLEU = 10
 Words = tuple[str, ...]
 
 
-def captioning(predictions: Predictions) -> dict[str, Tally]:
+def captioning(predictions: Predictions) -> dict[str, MetricSums]:
     """All rows, and by size where the file tells it."""
-    told = scored(predictions.texts("answer"), predictions.references())
+    sums = scored(predictions.texts("answer"), predictions.references())
     if "size_group" not in predictions.frame.columns:
-        return {"": told}
+        return {"": sums}
     sizes = predictions.rows_of("size_group").items()
-    return {"": told, **{f"by_size/{size}": told.rows(rows) for size, rows in sizes if size}}
+    return {"": sums, **{f"by_size/{size}": sums.rows(rows) for size, rows in sizes if size}}
 
 
 def usable(references: Sequence[str]) -> list[str]:
@@ -39,22 +39,23 @@ def usable(references: Sequence[str]) -> list[str]:
 
 def empty_references(references: Sequence[Sequence[str]]) -> int:
     """References without a word, of all rows."""
-    return sum(not words(text) for told in references for text in told)
+    return sum(not words(text) for texts in references for text in texts)
 
 
-def scored(answers: Sequence[str], references: Sequence[Sequence[str]]) -> Tally:
-    """The tally of captions: BLEU's counts, then the sums of `NAMES` and of the published CIDEr-D, then the rows."""
-    texts = [usable(told) for told in references]
-    tokens = [[words(text) for text in told] for told in texts]
+def scored(answers: Sequence[str], references: Sequence[Sequence[str]]) -> MetricSums:
+    """Statistics of captions: the columns of `bleu_counts`, those of `NAMES`, and a 1 that counts the row."""
+    usable_texts = [usable(texts) for texts in references]
+    tokens = [[words(text) for text in texts] for texts in usable_texts]
     cider = Cider(tokens)
     rows = np.zeros((len(answers), BLEU + len(NAMES) + 1))
     known: dict[tuple[str, tuple[str, ...]], list[float]] = {}
-    for row, (answer, told, split) in enumerate(zip(answers, texts, tokens, strict=True)):
-        key = (answer, tuple(told))
+    for row, (answer, texts, split) in enumerate(zip(answers, usable_texts, tokens, strict=True)):
+        # Change data sets repeat the sentence for no change many times, and METEOR is slow.
+        key = (answer, tuple(texts))
         if key not in known:
-            known[key] = _row(answer, told, split, cider)
+            known[key] = _row(answer, texts, split, cider)
         rows[row] = [*known[key], 1.0]
-    return Tally.of_rows(rows, _metrics)
+    return MetricSums.of_rows(rows, _metrics)
 
 
 def _row(answer: str, texts: list[str], tokens: list[Words], cider: Cider) -> list[float]:
@@ -62,7 +63,7 @@ def _row(answer: str, texts: list[str], tokens: list[Words], cider: Cider) -> li
     counts = bleu_counts(said, tokens)
     if not tokens or not said:
         return [*counts, *[0.0] * len(NAMES)]
-    exact = float(any(plain(answer) == plain(text) for text in texts))
+    exact = float(any(normalise_text(answer) == normalise_text(text) for text in texts))
     stems = stemmed(said)
     longest = max(rouge.rouge_l(stemmed(reference), stems).f1 for reference in tokens)
     meteor = max(_meteor(said, reference) for reference in tokens)
@@ -84,13 +85,13 @@ def _metrics(sums: Array) -> dict[str, Array]:
 
 def published_cider(answers: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """CIDEr-D as pycocoevalcap prints it, 0 to 10: ten times the mean over references."""
-    tokens = [[words(text) for text in usable(told)] for told in references]
+    tokens = [[words(text) for text in usable(means)] for means in references]
     cider = Cider(tokens)
-    told = [
+    means = [
         cider.similarities(words(answer), split).mean() if split else 0.0
         for answer, split in zip(answers, tokens, strict=True)
     ]
-    return float(10 * np.mean(told))
+    return float(10 * np.mean(means))
 
 
 def stemmed(said: Words) -> Words:

@@ -9,57 +9,57 @@ import numpy as np
 from tasks.core.errors import PredictionsError
 from tasks.dialogue import boxes as core
 from tasks.evaluation.metrics import captioning, classification, detection
-from tasks.evaluation.metrics.bootstrap import Array, Tally, detected, ratio
+from tasks.evaluation.metrics.bootstrap import Array, MetricSums, detected, ratio
 from tasks.evaluation.metrics.predictions import MASKS, Predictions
-from tasks.evaluation.metrics.text_normalisation import plain, prose
+from tasks.evaluation.metrics.text_normalisation import normalise_text, prose
 
 UNCHANGED = re.compile(
     r"no (significant |obvious |visible |semantic )?(change|difference)|nothing has changed|(the )?same|identical"
     r"|unchanged|remain(s|ed)? (the same|unchanged)|not changed|no changes"
 )
 """How the references of LEVIR-MCI and its kin say that nothing changed."""
-LONGEST_CLASS = 4
+MAX_CLASS_WORDS = 4
 """Words of an answer that can still be the name of a class."""
 
 
 def kind(predictions: Predictions) -> str:
     """What the file asks for: `boxes`, `classes` or `captions`, by its references."""
-    told = [captioning.usable(row) for row in predictions.references()]
-    firsts = [row[0] for row in told if row]
+    references = [captioning.usable(row) for row in predictions.references()]
+    firsts = [row[0] for row in references if row]
     if firsts and all(core.INNERMOST.search(text) and not prose(text) for text in firsts):
         return "boxes"
-    alone = all(len(row) <= 1 for row in told)
-    return "classes" if alone and all(len(text.split()) <= LONGEST_CLASS for text in firsts) else "captions"
+    alone = all(len(row) <= 1 for row in references)
+    return "classes" if alone and all(len(text.split()) <= MAX_CLASS_WORDS for text in firsts) else "captions"
 
 
-def change(predictions: Predictions, form: str) -> dict[str, Tally]:
+def change(predictions: Predictions, form: str) -> dict[str, MetricSums]:
     """The scores of the file's kind; with masks their IoU besides."""
     asked = kind(predictions)
     if asked == "boxes":
-        told = {"": detection.scored(*detection.both(predictions, predictions.truth, form))}
+        groups = {"": detection.scored(*detection.both(predictions, predictions.truth, form))}
     elif asked == "classes":
         single = classification.single_label(predictions)
-        told = {"": single}
+        groups = {"": single}
         finer = classification.answers(predictions)
         if len(finer.scores()) > 1:
-            told["answers"] = finer
+            groups["answers"] = finer
     else:
         references = predictions.references()
         answers = predictions.texts("answer")
-        told = {"": captioning.scored(answers, references), "changed": changed(answers, references)}
+        groups = {"": captioning.scored(answers, references), "changed": changed(answers, references)}
     if set(MASKS) <= set(predictions.frame.columns):
-        told["masks"] = masks(predictions)
-    return told
+        groups["masks"] = masks(predictions)
+    return groups
 
 
-def changed(answers: Sequence[str], references: Sequence[Sequence[str]]) -> Tally:
-    """Whether a change is told at all: precision, recall and F1 of "changed", the truth by most references."""
+def changed(answers: Sequence[str], references: Sequence[Sequence[str]]) -> MetricSums:
+    """Whether an answer reports a change at all: precision, recall and F1 of "changed"; most references decide."""
     rows = []
-    for answer, told in zip(answers, references, strict=True):
-        texts = captioning.usable(told)
+    for answer, row_references in zip(answers, references, strict=True):
+        texts = captioning.usable(row_references)
         said = says_changed(answer)
         # A reference word for word is right by definition, whatever the other references say.
-        agreed = [says_changed(text) for text in texts if plain(text) == plain(answer)]
+        agreed = [says_changed(text) for text in texts if normalise_text(text) == normalise_text(answer)]
         true = agreed[0] if agreed else sum(map(says_changed, texts)) * 2 >= max(1, len(texts))
         rows.append([float(said and true), float(said), float(true), float(said == true), 1.0])
 
@@ -67,37 +67,38 @@ def changed(answers: Sequence[str], references: Sequence[Sequence[str]]) -> Tall
         found = detected(sums[..., 0], sums[..., 1], sums[..., 2])
         return {"accuracy": ratio(sums[..., 3], sums[..., 4]), **found}
 
-    return Tally.of_rows(np.array(rows), metrics)
+    return MetricSums.of_rows(np.array(rows), metrics)
 
 
 def says_changed(text: str) -> bool:
-    """Whether a caption tells a change; an empty one does not."""
-    return bool(plain(text)) and not UNCHANGED.search(plain(text))
+    """Whether a caption reports a change; an empty one does not."""
+    return bool(normalise_text(text)) and not UNCHANGED.search(normalise_text(text))
 
 
-def masks(predictions: Predictions) -> Tally:
+def masks(predictions: Predictions) -> MetricSums:
     """IoU and F1 of the changed pixels of all images together.
 
     Raises:
         PredictionsError: a mask is not a rectangle of 0 and 1, or two of a row differ in shape.
     """
     rows = []
-    for row, (true, said) in enumerate(zip(*(predictions.texts(name) for name in MASKS), strict=True), start=1):
-        expected, drawn = (_mask(text, f"{predictions.path}, row {row}") for text in (true, said))
-        if expected.shape != drawn.shape:
+    for row, (true, predicted) in enumerate(zip(*(predictions.texts(name) for name in MASKS), strict=True), start=1):
+        expected, predicted_mask = (_mask(text, f"{predictions.path}, row {row}") for text in (true, predicted))
+        if expected.shape != predicted_mask.shape:
             raise PredictionsError(
-                f"{predictions.path}, row {row}: the mask has {expected.shape}, the answer's {drawn.shape} pixels"
+                f"{predictions.path}, row {row}: the mask has {expected.shape}, "
+                f"the answer's {predicted_mask.shape} pixels"
             )
-        rows.append([float((expected & drawn).sum()), float(drawn.sum()), float(expected.sum())])
+        rows.append([float((expected & predicted_mask).sum()), float(predicted_mask.sum()), float(expected.sum())])
 
     def metrics(sums: Array) -> dict[str, Array]:
-        hits, said, are = sums[..., 0], sums[..., 1], sums[..., 2]
+        hits, predicted, actual = sums[..., 0], sums[..., 1], sums[..., 2]
         return {
-            "iou": ratio(hits, said + are - hits, empty=100.0),
-            "f1": ratio(2 * hits, said + are, empty=100.0),
+            "iou": ratio(hits, predicted + actual - hits, empty=100.0),
+            "f1": ratio(2 * hits, predicted + actual, empty=100.0),
         }
 
-    return Tally.of_rows(np.array(rows), metrics)
+    return MetricSums.of_rows(np.array(rows), metrics)
 
 
 def _mask(text: str, where: str) -> "np.ndarray[tuple[int, int], np.dtype[np.bool_]]":

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.evaluation.metrics.bootstrap import Array, Tally, codes, detected, joined, ratio
+from tasks.evaluation.metrics.bootstrap import Array, MetricSums, codes, detected, joined, ratio
 from tasks.evaluation.metrics.choices import letters
 from tasks.evaluation.metrics.predictions import Predictions, listed
-from tasks.evaluation.metrics.text_normalisation import class_name, label_set, number, plain, same
+from tasks.evaluation.metrics.text_normalisation import class_name, label_set, normalise_text, number, same
 
-MOST_CLASSES = 1000
+MAX_CLASSES = 1000
 """Beyond this the answers are free text: no macro-F1, no confusion."""
 SCALES = (
     ("no damage", "minor damage", "major damage", "destroyed"),
@@ -34,103 +34,103 @@ def separator(truths: Sequence[str]) -> str:
     return ";" if any(";" in truth for truth in truths) else ","
 
 
-def classification(predictions: Predictions) -> dict[str, Tally]:
+def classification(predictions: Predictions) -> dict[str, MetricSums]:
     """Classes, or sets of them if any truth is a list."""
     truths = predictions.frame[predictions.truth].fill_null("").unique().to_list()
     mark = separator(truths)
     if any(len(label_set(truth, mark)) > 1 for truth in truths):
         return {"": multi_label(predictions, mark)}
     single = single_label(predictions)
-    if {plain(truth) for truth in truths} - {""} == {"yes", "no"}:
+    if {normalise_text(truth) for truth in truths} - {""} == {"yes", "no"}:
         return {"": joined(answers(predictions), single)}
     return {"": single}
 
 
-def single_label(predictions: Predictions) -> Tally:
+def single_label(predictions: Predictions) -> MetricSums:
     """Exact accuracy, the mean of the classes' recall, and macro-F1 over the classes that occur in the truth."""
     index, pairs = _pairs(predictions)
-    told = [(class_name(answer), class_name(truth)) for answer, truth in pairs]
-    classes = sorted({truth for _, truth in told})
-    correct = np.array([bool(truth) and answer == truth for answer, truth in told], dtype=float)
-    if len(classes) > MOST_CLASSES:
-        return Tally.of(np.column_stack([correct, np.ones(len(told))]), index, _accuracy)
+    labels = [(class_name(answer), class_name(truth)) for answer, truth in pairs]
+    classes = sorted({truth for _, truth in labels})
+    correct = np.array([bool(truth) and answer == truth for answer, truth in labels], dtype=float)
+    if len(classes) > MAX_CLASSES:
+        return MetricSums.of(np.column_stack([correct, np.ones(len(labels))]), index, _accuracy)
     place = {name: number for number, name in enumerate(classes)}
-    answered, expected = np.zeros((2, len(told), len(classes)))
-    for row, (answer, truth) in enumerate(told):
+    answered, expected = np.zeros((2, len(labels), len(classes)))
+    for row, (answer, truth) in enumerate(labels):
         expected[row, place[truth]] = 1
         if answer in place:
             answered[row, place[answer]] = 1
     hit = answered * expected * correct[:, None]
 
     def metrics(sums: Array) -> dict[str, Array]:
-        hits, said, are = np.moveaxis(sums[..., 2:].reshape(*sums.shape[:-1], 3, len(classes)), -2, 0)
+        hits, predicted, actual = np.moveaxis(sums[..., 2:].reshape(*sums.shape[:-1], 3, len(classes)), -2, 0)
         return {
             **_accuracy(sums[..., :2]),
-            "balanced_accuracy": _mean_where(ratio(hits, are), are > 0),
-            "macro_f1": _mean_where(ratio(2 * hits, said + are), are > 0),
+            "balanced_accuracy": _mean_where(ratio(hits, actual), actual > 0),
+            "macro_f1": _mean_where(ratio(2 * hits, predicted + actual), actual > 0),
         }
 
-    return Tally.of(np.column_stack([correct, np.ones(len(told)), hit, answered, expected]), index, metrics)
+    return MetricSums.of(np.column_stack([correct, np.ones(len(labels)), hit, answered, expected]), index, metrics)
 
 
-def multi_label(predictions: Predictions, mark: str) -> Tally:
+def multi_label(predictions: Predictions, mark: str) -> MetricSums:
     """Whole sets, micro- and macro-F1, and mAP over the classes that occur in the truth.
 
     Answers carry no confidences, so that a class's precision-recall curve is one point, and its average precision
     is precision times recall: nothing is granted for images that the answer does not name.
     """
     index, pairs = _pairs(predictions)
-    told = [(label_set(answer, mark), label_set(truth, mark)) for answer, truth in pairs]
-    classes = sorted(frozenset().union(*(truth for _, truth in told)))
+    label_sets = [(label_set(answer, mark), label_set(truth, mark)) for answer, truth in pairs]
+    classes = sorted(frozenset().union(*(truth for _, truth in label_sets)))
     place = {name: number for number, name in enumerate(classes)}
-    answered, expected = np.zeros((2, len(told), len(classes)))
-    for row, (answer, truth) in enumerate(told):
+    answered, expected = np.zeros((2, len(label_sets), len(classes)))
+    for row, (answer, truth) in enumerate(label_sets):
         expected[row, [place[name] for name in truth]] = 1
         answered[row, [place[name] for name in answer if name in place]] = 1
-    unheard = np.array([sum(name not in place for name in answer) for answer, _ in told], dtype=float)
-    correct = np.array([bool(truth) and answer == truth for answer, truth in told], dtype=float)
+    unknown_labels = np.array([sum(name not in place for name in answer) for answer, _ in label_sets], dtype=float)
+    correct = np.array([bool(truth) and answer == truth for answer, truth in label_sets], dtype=float)
 
     def metrics(sums: Array) -> dict[str, Array]:
-        hits, said, are = np.moveaxis(sums[..., 3:].reshape(*sums.shape[:-1], 3, len(classes)), -2, 0)
+        hits, predicted, actual = np.moveaxis(sums[..., 3:].reshape(*sums.shape[:-1], 3, len(classes)), -2, 0)
         return {
             **_accuracy(sums[..., :2]),
-            "micro_f1": ratio(2 * hits.sum(-1), said.sum(-1) + are.sum(-1) + sums[..., 2]),
-            "macro_f1": _mean_where(ratio(2 * hits, said + are), are > 0),
-            "map": _mean_where(ratio(hits, said) * ratio(hits, are) / 100, are > 0),
+            "micro_f1": ratio(2 * hits.sum(-1), predicted.sum(-1) + actual.sum(-1) + sums[..., 2]),
+            "macro_f1": _mean_where(ratio(2 * hits, predicted + actual), actual > 0),
+            "map": _mean_where(ratio(hits, predicted) * ratio(hits, actual) / 100, actual > 0),
         }
 
-    columns = [correct, np.ones(len(told)), unheard, answered * expected, answered, expected]
-    return Tally.of(np.column_stack(columns), index, metrics)
+    columns = [correct, np.ones(len(label_sets)), unknown_labels, answered * expected, answered, expected]
+    return MetricSums.of(np.column_stack(columns), index, metrics)
 
 
-def vqa(predictions: Predictions) -> dict[str, Tally]:
+def vqa(predictions: Predictions) -> dict[str, MetricSums]:
     """Exact accuracy of all questions and of each type, and what the type's truths admit besides."""
     groups = {"": exact(predictions)}
     column = predictions.type_column()
     if column is None:
         return {"": answers(predictions)}
     for name, where in predictions.rows_of(column).items():
-        groups[f"by_type/{name or 'untyped'}"] = answers(predictions.rows(where)).placed(where)
+        groups[f"by_type/{name or 'untyped'}"] = answers(predictions.rows(where)).at_rows(where)
     return groups
 
 
-def exact(predictions: Predictions) -> Tally:
+def exact(predictions: Predictions) -> MetricSums:
     """Exact accuracy: as texts, as numbers, as sets where the truth is a list."""
     index, pairs = _pairs(predictions)
     correct = [bool(truth.strip()) and same(answer, truth) for answer, truth in pairs]
-    return Tally.of(np.column_stack([np.array(correct, float), np.ones(len(pairs))]), index, _accuracy)
+    return MetricSums.of(np.column_stack([np.array(correct, float), np.ones(len(pairs))]), index, _accuracy)
 
 
 def correct(predictions: Predictions) -> NDArray[np.bool_]:
     """Which answers are right by `exact`, (rows,)."""
-    told = exact(predictions)
-    return np.asarray(told.distinct[told.index, 0] > 0)
+    sums = exact(predictions)
+    return np.asarray(sums.distinct[sums.index, 0] > 0)
 
 
-def answers(predictions: Predictions) -> Tally:
+def answers(predictions: Predictions) -> MetricSums:
     """Exact accuracy, and for numbers, yes or no, and ordered scales what they admit besides."""
     index, pairs = _pairs(predictions)
-    truths = {plain(truth) for _, truth in pairs} - {""}
+    truths = {normalise_text(truth) for _, truth in pairs} - {""}
     if truths and all(number(truth) is not None for truth in truths):
         return _numbers(index, pairs)
     if truths and truths <= {"yes", "no"}:
@@ -140,7 +140,7 @@ def answers(predictions: Predictions) -> Tally:
     return exact(predictions) if scale is None else _ordinal(index, pairs, scale)
 
 
-def _numbers(index: Any, pairs: list[tuple[str, str]]) -> Tally:
+def _numbers(index: Any, pairs: list[tuple[str, str]]) -> MetricSums:
     rows = []
     for answer, truth in pairs:
         said, true = number(answer), number(truth)
@@ -154,27 +154,27 @@ def _numbers(index: Any, pairs: list[tuple[str, str]]) -> Tally:
         names = ("accuracy", "relaxed_accuracy", "range_accuracy")
         return {name: ratio(sums[..., column], sums[..., 3]) for column, name in enumerate(names)}
 
-    return Tally.of(np.array(rows), index, metrics)
+    return MetricSums.of(np.array(rows), index, metrics)
 
 
 def _range(value: float) -> tuple[bool, int]:
     return value < 0, bisect_left(RANGES, abs(value))
 
 
-def _yes_or_no(index: Any, pairs: list[tuple[str, str]]) -> Tally:
+def _yes_or_no(index: Any, pairs: list[tuple[str, str]]) -> MetricSums:
     rows = []
     for answer, truth in pairs:
-        said, true = plain(answer), plain(truth)
+        said, true = normalise_text(answer), normalise_text(truth)
         yes = said == true == "yes"
         rows.append([float(said == true != ""), 1.0, float(yes), float(said == "yes"), float(true == "yes")])
 
     def metrics(sums: Array) -> dict[str, Array]:
         return {**_accuracy(sums[..., :2]), **detected(sums[..., 2], sums[..., 3], sums[..., 4])}
 
-    return Tally.of(np.array(rows), index, metrics)
+    return MetricSums.of(np.array(rows), index, metrics)
 
 
-def _ordinal(index: Any, pairs: list[tuple[str, str]], scale: Sequence[str]) -> Tally:
+def _ordinal(index: Any, pairs: list[tuple[str, str]], scale: Sequence[str]) -> MetricSums:
     """Steps on a scale; an answer that is no step is as wrong as the scale is long."""
     steps = {class_name(step): place for place, step in enumerate(scale)}
     rows = []
@@ -188,22 +188,22 @@ def _ordinal(index: Any, pairs: list[tuple[str, str]], scale: Sequence[str]) -> 
         near = {"within_one": ratio(sums[..., 2], sums[..., 1]), "closeness": ratio(sums[..., 3], sums[..., 1])}
         return {**_accuracy(sums[..., :2]), **near}
 
-    return Tally.of(np.array(rows), index, metrics)
+    return MetricSums.of(np.array(rows), index, metrics)
 
 
 def confusion(predictions: Predictions) -> dict[str, dict[str, int]]:
     """How often each true class was answered by each class; answers that are no class together as `(other)`."""
     index, pairs = _pairs(predictions)
     counts = np.bincount(index, minlength=len(pairs))
-    shown = {class_name(truth): plain(truth) for _, truth in reversed(pairs)}
-    told: dict[str, dict[str, int]] = {}
-    if len(shown) > MOST_CLASSES:
-        return told
+    shown = {class_name(truth): normalise_text(truth) for _, truth in reversed(pairs)}
+    counted: dict[str, dict[str, int]] = {}
+    if len(shown) > MAX_CLASSES:
+        return counted
     for (answer, truth), count in zip(pairs, counts.tolist(), strict=True):
-        row = told.setdefault(shown[class_name(truth)], {})
+        row = counted.setdefault(shown[class_name(truth)], {})
         name = shown.get(class_name(answer), "(other)")
         row[name] = row.get(name, 0) + count
-    return {truth: dict(sorted(row.items())) for truth, row in sorted(told.items())}
+    return {truth: dict(sorted(row.items())) for truth, row in sorted(counted.items())}
 
 
 def _pairs(predictions: Predictions) -> tuple[Any, list[tuple[str, str]]]:
@@ -215,8 +215,8 @@ def _pairs(predictions: Predictions) -> tuple[Any, list[tuple[str, str]]]:
     rows = frame[first].fill_null("")
     pairs = list(zip(rows["answer"], rows[predictions.truth], strict=True))
     if lettered:
-        told = zip(pairs, rows["answer_type"], rows["options"], strict=True)
-        pairs = [_chosen(*pair, listed(options)) if kind == CHOICE else pair for pair, kind, options in told]
+        choices = zip(pairs, rows["answer_type"], rows["options"], strict=True)
+        pairs = [_chosen(*pair, listed(options)) if kind == CHOICE else pair for pair, kind, options in choices]
     return index, pairs
 
 

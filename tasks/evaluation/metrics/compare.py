@@ -8,9 +8,9 @@ from scipy.stats import binomtest
 
 from tasks.core.errors import PredictionsError
 from tasks.evaluation.metrics import classification
-from tasks.evaluation.metrics.bootstrap import Array, Tally, joined
+from tasks.evaluation.metrics.bootstrap import Array, MetricSums, joined
 from tasks.evaluation.metrics.predictions import Predictions
-from tasks.evaluation.metrics.score import ScoringSettings, rounded, tally
+from tasks.evaluation.metrics.score import ScoringSettings, metric_sums, rounded
 
 
 def compare(first: Predictions, second: Predictions, settings: ScoringSettings) -> dict[str, Any]:
@@ -20,21 +20,21 @@ def compare(first: Predictions, second: Predictions, settings: ScoringSettings) 
         PredictionsError: the files do not hold the same questions with the same truths.
     """
     other = first.answered(aligned(first, second).frame["answer"])
-    one, two = tally(first, settings)[""], tally(other, settings)[""]
+    one, two = metric_sums(first, settings)[""], metric_sums(other, settings)[""]
     before, after = one.scores(), two.scores()
-    told: dict[str, Any] = {"n": len(one)}
+    comparison: dict[str, Any] = {"n": len(one)}
     for name in before:
-        told[name] = {"first": before[name], "second": after[name], "difference": after[name] - before[name]}
+        comparison[name] = {"first": before[name], "second": after[name], "difference": after[name] - before[name]}
     if settings.draws:
-        drawn = _renamed(one, two).drawn(first.groups(), settings.draws, settings.seed)
+        resampled = _renamed(one, two).resampled(first.groups(), settings.draws, settings.seed)
         for name in before:
-            told[name] |= _spread(drawn[f"second {name}"] - drawn[f"first {name}"])
+            comparison[name] |= _interval_and_p(resampled[f"second {name}"] - resampled[f"first {name}"])
     if first.task in ("classification", "vqa"):
-        told["mcnemar"] = mcnemar(first, other)
-    return dict(rounded(told))
+        comparison["mcnemar"] = mcnemar(first, other)
+    return dict(rounded(comparison))
 
 
-def _spread(differences: Array) -> dict[str, Any]:
+def _interval_and_p(differences: Array) -> dict[str, Any]:
     """Interval of a difference over its resamples, and how often chance would give its other sign, both sides."""
     tail = min((differences <= 0).sum(), (differences >= 0).sum())
     return {
@@ -43,8 +43,8 @@ def _spread(differences: Array) -> dict[str, Any]:
     }
 
 
-def _renamed(one: Tally, two: Tally) -> Tally:
-    """Both tallies row by row, so that each draw takes the same rows of both."""
+def _renamed(one: MetricSums, two: MetricSums) -> MetricSums:
+    """Statistics of both models row by row, so that each resample takes the same rows of both."""
     width = one.distinct.shape[1]
     both = joined(one, two)
 
@@ -52,7 +52,7 @@ def _renamed(one: Tally, two: Tally) -> Tally:
         first = {f"first {name}": values for name, values in one.metrics(sums[..., :width]).items()}
         return first | {f"second {name}": values for name, values in two.metrics(sums[..., width:]).items()}
 
-    return Tally(both.distinct, both.index, metrics, both.row)
+    return MetricSums(both.distinct, both.index, metrics, both.row)
 
 
 def mcnemar(first: Predictions, second: Predictions) -> dict[str, Any]:
@@ -82,8 +82,8 @@ def aligned(first: Predictions, second: Predictions) -> Predictions:
         if lost:
             raise PredictionsError(f"{second.path} lacks {len(lost)} ids of {first.path}, first '{lost[0]}'")
         places = pl.DataFrame({"key": theirs}).with_row_index("place")
-        order = pl.DataFrame({"key": mine}).join(places, on="key", how="left", maintain_order="left")["place"]
-        second = second.rows(order.cast(pl.Int64).to_numpy())
+        rows = pl.DataFrame({"key": mine}).join(places, on="key", how="left", maintain_order="left")["place"]
+        second = second.rows(rows.cast(pl.Int64).to_numpy())
     for column in dict.fromkeys(("question", first.truth)):
         if column in first.frame.columns and column in second.frame.columns:
             differ = (first.frame[column].fill_null("") != second.frame[column].fill_null("")).arg_true()

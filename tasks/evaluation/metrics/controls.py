@@ -9,8 +9,9 @@ import polars as pl
 
 from tasks.core.errors import PredictionsError
 from tasks.evaluation.metrics import change, classification
-from tasks.evaluation.metrics.predictions import CONFIDENCES, CONTROL_COLUMNS, TRAINING_MAJORITY, Predictions, numbers
-from tasks.evaluation.metrics.spread import shown, spread
+from tasks.evaluation.metrics.answer_variety import answer_variety, shown
+from tasks.evaluation.metrics.prediction_files import CONFIDENCES
+from tasks.evaluation.metrics.predictions import CONTROL_COLUMNS, TRAINING_MAJORITY, Predictions, numbers
 from tasks.evaluation.metrics.text_normalisation import abstains, class_name
 
 Score = Callable[[Predictions], dict[str, float]]
@@ -32,7 +33,7 @@ GUESSES = {
 
 def controls(predictions: Predictions, score: Score, form: str) -> dict[str, Any]:
     """Every control that the file admits; `score` gives the metrics of the file as a whole."""
-    found: dict[str, Any] = {"answers": spread(predictions)}
+    found: dict[str, Any] = {"answers": answer_variety(predictions)}
     if (abstained := abstention(predictions)) is not None:
         found["abstention"] = abstained
     for name, constant in constants(predictions, form).items():
@@ -58,7 +59,7 @@ def constants(predictions: Predictions, form: str) -> dict[str, str]:
     if predictions.task in ("classification", "vqa"):
         mark = classification.separator(list(truths))
         names = {class_name(part): part.strip() for text in sorted(truths) for part in text.split(mark)}
-        if len(names) <= classification.MOST_CLASSES:
+        if len(names) <= classification.MAX_CLASSES:
             found["every_class"] = f"{mark} ".join(names[name] for name in sorted(names) if name)
     return found
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from tasks.core.errors import PredictionsError
-from tasks.evaluation.metrics.bootstrap import Array, Tally, detected
-from tasks.evaluation.metrics.box_matching import Found, average_precision, find, matched, overlaps
-from tasks.evaluation.metrics.predictions import CONFIDENCES, Predictions, numbers
+from tasks.evaluation.metrics.bootstrap import Array, MetricSums, detected
+from tasks.evaluation.metrics.box_matching import BoxTable, average_precision, find, matched, overlaps
+from tasks.evaluation.metrics.prediction_files import CONFIDENCES
+from tasks.evaluation.metrics.predictions import Predictions, numbers
 
 STRICT = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """COCO's thresholds, 0.5 to 0.95."""
@@ -18,26 +19,26 @@ INNERMOST_FOUR = r"\[[^\[\],]+(,[^\[\],]+){3,4}\]"
 """A bracket of four or five parts, as a box has."""
 
 
-def detection(predictions: Predictions, form: str) -> dict[str, Tally]:
+def detection(predictions: Predictions, form: str) -> dict[str, MetricSums]:
     """All boxes, by the size group of the question, and by one or several true boxes."""
     predicted, true = both(predictions, predictions.truth, form)
-    told = scored(predicted, true)
+    sums = scored(predicted, true)
     several = true.written > 1
-    groups = {"": told, "by_count/single": told.rows(true.written == 1), "by_count/multiple": told.rows(several)}
+    groups = {"": sums, "by_count/single": sums.rows(true.written == 1), "by_count/multiple": sums.rows(several)}
     if "size_group" in predictions.frame.columns:
         sizes = predictions.rows_of("size_group").items()
-        groups |= {f"by_size/{size}": told.rows(rows) for size, rows in sizes if size}
+        groups |= {f"by_size/{size}": sums.rows(rows) for size, rows in sizes if size}
     return {name: part for name, part in groups.items() if len(part)}
 
 
 def boxes_of(predictions: Predictions) -> str:
     """The column of a grounding's true boxes: `obj_ids` if boxes stand there, as in the published files."""
-    told = predictions.frame.columns
-    held = "obj_ids" in told and predictions.frame["obj_ids"].str.contains(INNERMOST_FOUR).any()
+    columns = predictions.frame.columns
+    held = "obj_ids" in columns and predictions.frame["obj_ids"].str.contains(INNERMOST_FOUR).any()
     return "obj_ids" if held else predictions.truth
 
 
-def both(predictions: Predictions, column: str, form: str) -> tuple[Found, Found]:
+def both(predictions: Predictions, column: str, form: str) -> tuple[BoxTable, BoxTable]:
     """Predicted and true boxes.
 
     Raises:
@@ -60,21 +61,21 @@ def both(predictions: Predictions, column: str, form: str) -> tuple[Found, Found
     return find(predictions.texts("answer"), form), true
 
 
-def scored(predicted: Found, true: Found) -> Tally:
+def scored(predicted: BoxTable, true: BoxTable) -> MetricSums:
     """Matches at each threshold, predicted boxes (wrong ones included) and true boxes of each row."""
     pairs = overlaps(predicted, true)
     columns = [matched(pairs, predicted, true, threshold) for threshold in THRESHOLDS]
-    return Tally.of_rows(np.column_stack([*columns, predicted.written, true.written]).astype(np.float64), _metrics)
+    return MetricSums.of_rows(np.column_stack([*columns, predicted.written, true.written]).astype(np.float64), _metrics)
 
 
 def _metrics(sums: Array) -> dict[str, Array]:
-    hits, said, are = sums[..., :-2], sums[..., -2, None], sums[..., -1, None]
-    found = detected(hits, said, are)
+    hits, predicted, actual = sums[..., :-2], sums[..., -2, None], sums[..., -1, None]
+    found = detected(hits, predicted, actual)
     curves = {**found, "ap": found["precision"] * found["recall"] / 100}
-    told: dict[str, Array] = {}
+    metrics: dict[str, Array] = {}
     for column, threshold in enumerate((0.25, 0.5)):
-        told |= {f"{name}@{threshold}": values[..., column] for name, values in curves.items()}
-    return told | {f"{name}@{SPAN}": values[..., 1:].mean(-1) for name, values in curves.items()}
+        metrics |= {f"{name}@{threshold}": values[..., column] for name, values in curves.items()}
+    return metrics | {f"{name}@{SPAN}": values[..., 1:].mean(-1) for name, values in curves.items()}
 
 
 def ranked(predictions: Predictions, form: str) -> dict[str, float]:
@@ -87,17 +88,22 @@ def ranked(predictions: Predictions, form: str) -> dict[str, float]:
     if column is None:
         return {}
     predicted, true = both(predictions, predictions.truth, form)
-    told = [numbers(text) for text in predictions.texts(column)]
-    for row, values in enumerate(told):
+    confidences = [numbers(text) for text in predictions.texts(column)]
+    for row, values in enumerate(confidences):
         if len(values) != predicted.written[row] or not np.isfinite(values).all():
             raise PredictionsError(
                 f"{predictions.path}, row {row + 1}: {predicted.written[row]} boxes, but {column} has {len(values)} "
                 "numbers; give one for each box"
             )
     places = set(zip(predicted.row.tolist(), predicted.place.tolist(), strict=True))
-    confidence = np.array([told[row][place] for row, place in sorted(places)])
+    confidence = np.array([confidences[row][place] for row, place in sorted(places)])
     wrong = np.array(
-        [value for row, values in enumerate(told) for place, value in enumerate(values) if (row, place) not in places]
+        [
+            value
+            for row, values in enumerate(confidences)
+            for place, value in enumerate(values)
+            if (row, place) not in places
+        ]
     )
     pairs = overlaps(predicted, true)
     curve = {t: average_precision(pairs, predicted, true, confidence, wrong, t) for t in THRESHOLDS}

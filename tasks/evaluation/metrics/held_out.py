@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from tasks.core.stage import atomic
 from tasks.evaluation.metrics import classification
-from tasks.evaluation.metrics.bootstrap import Tally
+from tasks.evaluation.metrics.answer_variety import answer_variety
+from tasks.evaluation.metrics.bootstrap import MetricSums
 from tasks.evaluation.metrics.predictions import Predictions
-from tasks.evaluation.metrics.spread import spread
-from tasks.evaluation.metrics.text_normalisation import plain
+from tasks.evaluation.metrics.text_normalisation import normalise_text
 from tasks.vlm.controls import CONTROLS, ControlName
 
 GROUPS = {"by_type": "question_type", "by_modality": "modality", "by_sensor": "sensor"}
@@ -33,8 +33,8 @@ class Majority:
         """From (question type, question, answer) of the training side."""
         counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         for question_type, question, answer in answers:
-            counts[question_type, question][plain(answer)] += 1
-            counts[question_type, ""][plain(answer)] += 1
+            counts[question_type, question][normalise_text(answer)] += 1
+            counts[question_type, ""][normalise_text(answer)] += 1
         self._best = {key: min(seen, key=lambda answer: (-seen[answer], answer)) for key, seen in counts.items()}
 
     def answer(self, question_type: str, question: str) -> str:
@@ -42,7 +42,7 @@ class Majority:
         return self._best.get((question_type, question)) or self._best.get((question_type, ""), "")
 
 
-class Marked:
+class MarkedAnswers:
     """Answers to held-out questions, marked: the model's own, those of its controls, and the majority's."""
 
     def __init__(
@@ -89,24 +89,24 @@ class Marked:
 
     def scores(self) -> dict[str, Any]:
         """Scores of all questions together, and by question type, modality and sensor."""
-        tallies = {name: classification.exact(answered) for name, answered in self._answered.items()}
-        scores = {"overall": self._score(np.arange(len(self.predictions)), tallies)}
+        sums = {name: classification.exact(answered) for name, answered in self._answered.items()}
+        scores = {"overall": self._score(np.arange(len(self.predictions)), sums)}
         for name, column in GROUPS.items():
-            scores[name] = {key: self._score(at, tallies) for key, at in self.predictions.rows_of(column).items()}
+            scores[name] = {key: self._score(at, sums) for key, at in self.predictions.rows_of(column).items()}
         return scores
 
-    def _score(self, where: NDArray[np.int64], tallies: Mapping[str, Tally]) -> dict[str, Any]:
+    def _score(self, where: NDArray[np.int64], sums: Mapping[str, MetricSums]) -> dict[str, Any]:
         """Accuracy beside its controls, 0 to 1, its interval over chips, and the alarm of a constant answer."""
         part = self.predictions.rows(where)
         asked = [name for name, (answer, _) in self.columns.items() if part.frame[answer].null_count() < len(part)]
-        own = tallies["accuracy"].rows(where)
+        own = sums["accuracy"].rows(where)
         low, high = own.intervals(self.predictions.groups(), self.bootstrap, self.seed)["accuracy"]
         return {
             "n": len(part),
             "chips": part.frame["image_id"].n_unique(),
-            **{name: _share(tallies[name].rows(where).scores()["accuracy"]) for name in asked},
+            **{name: _share(sums[name].rows(where).scores()["accuracy"]) for name in asked},
             "ci95": [_share(low), _share(high)],
-            "constant_answer": spread(part)["constant_answer_alarm"],
+            "constant_answer": answer_variety(part)["constant_answer_alarm"],
         }
 
 

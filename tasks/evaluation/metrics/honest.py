@@ -1,17 +1,17 @@
-"""The honest protocol: each task's tallies by group."""
+"""The honest protocol: each task's statistics by group of questions."""
 
 from collections.abc import Callable
 from typing import Any
 
 from tasks.evaluation.metrics import captioning, change, classification, detection
-from tasks.evaluation.metrics.bootstrap import Tally
+from tasks.evaluation.metrics.bootstrap import MetricSums
 from tasks.evaluation.metrics.predictions import Predictions
 from tasks.evaluation.metrics.text_normalisation import label_set, prose
 
-Scorer = Callable[[Predictions, str], dict[str, Tally]]
+Scorer = Callable[[Predictions, str], dict[str, MetricSums]]
 
 
-def grounding(predictions: Predictions, form: str) -> dict[str, Tally]:
+def grounding(predictions: Predictions, form: str) -> dict[str, MetricSums]:
     """The boxes in a description, and its text without them."""
     column = detection.boxes_of(predictions)
     answers, truths = predictions.texts("answer"), predictions.texts(predictions.truth)
@@ -28,10 +28,10 @@ SCORERS: dict[str, Scorer] = {
     "region_captioning": lambda predictions, form: captioning.captioning(predictions),
     "change": change.change,
 }
-"""Each task's tallies by group, `kind/name`; the group "" is the file as a whole."""
+"""Each task's statistics by group, `kind/name`; the group "" is the file as a whole."""
 
 
-def besides(predictions: Predictions, form: str) -> dict[str, Any]:
+def file_level_scores(predictions: Predictions, form: str) -> dict[str, Any]:
     """What is no sum over rows: the confusion of classes, ranked average precision, the published CIDEr-D."""
     task = predictions.task
     if task == "classification" or (task == "change" and change.kind(predictions) == "classes"):
@@ -42,6 +42,6 @@ def besides(predictions: Predictions, form: str) -> dict[str, Any]:
     if task == "detection" and (ranked := detection.ranked(predictions, form)):
         return {"by_confidence": ranked}
     if task in ("captioning", "region_captioning") or (task == "change" and change.kind(predictions) == "captions"):
-        told = captioning.published_cider(predictions.texts("answer"), predictions.references())
-        return {"as_published": {"cider_d": told}}
+        cider = captioning.published_cider(predictions.texts("answer"), predictions.references())
+        return {"as_published": {"cider_d": cider}}
     return {}

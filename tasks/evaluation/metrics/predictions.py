@@ -5,9 +5,8 @@ silence: docs/reference/metrics.md, section "Input", has the rules.
 """
 
 import json
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.errors import PredictionsError
-from tasks.core.json_lines import read_json_lines
+from tasks.evaluation.metrics.prediction_files import CONFIDENCES, FORMATS, read_frame
 from tasks.vlm.controls import CONTROLS
 
-LONGEST = 100_000
+MAX_CHARACTERS = 100_000
 """Characters of an answer or a truth. A longer answer is scored as no answer, a longer truth is refused."""
-LONGEST_TEXT = 20_000
+MAX_TEXT_CHARACTERS = 20_000
 """The same where texts are compared word by word: METEOR's time grows with the words of one times the other's."""
 TEXTS = ("captioning", "region_captioning", "grounding", "change")
 """Tasks whose texts are compared word by word."""
-FORMATS = "a file is JSON lines or one JSON array of objects, in UTF-8, or Parquet (.parquet, .pq)"
 TRAINING_MAJORITY = "training_majority"
 """The commonest training answer to the same question; the file has it, for a scorer knows no training data."""
 CONTROL_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -37,7 +35,6 @@ CONTROL_COLUMNS: dict[str, tuple[str, ...]] = {
 GROUPS = ("chip_id", "image_id", "image")
 IDS = (("id",), ("question_id",), ("sample_id", "turn"))
 TYPES = ("vqa_type", "question_type", "type")
-CONFIDENCES = ("confidence", "confidences")
 MASKS = ("mask", "answer_mask")
 KNOWN = frozenset(
     [
@@ -85,7 +82,7 @@ class Predictions:
         return len(self.frame)
 
     def texts(self, column: str) -> list[str]:
-        """A column as texts, empty where nothing is told."""
+        """A column as texts, empty where the file has nothing."""
         return self.frame[column].fill_null("").to_list()
 
     def references(self) -> list[list[str]]:
@@ -110,7 +107,7 @@ class Predictions:
         return None
 
     def type_column(self) -> str | None:
-        """The column that tells the type of a question."""
+        """The column with the type of each question."""
         return next((name for name in TYPES if name in self.frame.columns), None)
 
     def rows_of(self, column: str) -> dict[str, NDArray[np.int64]]:
@@ -146,7 +143,7 @@ def read(path: Path, task: str) -> Predictions:
         raise PredictionsError(f"{path} is not there")
     if not path.is_file():
         raise PredictionsError(f"{path} is not a file; {FORMATS}")
-    frame = _frame(path)
+    frame = read_frame(path)
     if not len(frame):
         raise PredictionsError(f"{path} has no row")
     if "answer" not in frame.columns:
@@ -157,7 +154,7 @@ def read(path: Path, task: str) -> Predictions:
             f"{path} has no truth for --task {task}: one of {_names(TRUTHS[task])} is needed, "
             f"its fields are {_names(frame.columns)}"
         )
-    longest = LONGEST_TEXT if task in TEXTS else LONGEST
+    longest = MAX_TEXT_CHARACTERS if task in TEXTS else MAX_CHARACTERS
     predictions = Predictions(path, task, *_cleaned(frame, truth, longest))
     _refuse_doubled(predictions)
     _refuse_truths(predictions, longest)
@@ -202,7 +199,7 @@ def _refuse_doubled(predictions: Predictions) -> None:
 
 
 def _refuse_truths(predictions: Predictions, longest: int) -> None:
-    """A file none of whose rows has a truth is of another task; a truth beyond all measure is no truth."""
+    """A file none of whose rows has a truth is of another task; an overlong truth is no truth."""
     frame = predictions.frame.select(predictions.truths())
     if frame.select(pl.all_horizontal(pl.all().fill_null("").str.strip_chars() == "").all()).item():
         raise PredictionsError(
@@ -215,76 +212,6 @@ def _refuse_truths(predictions: Predictions, longest: int) -> None:
                 f"{predictions.path}, row {rows[0] + 1}: '{name}' has {lengths[rows[0]]:,} characters, "
                 f"a truth {longest:,} at most"
             )
-
-
-def _frame(path: Path) -> pl.DataFrame:
-    try:
-        if path.suffix in (".parquet", ".pq"):
-            return _as_text(pl.read_parquet(path))
-        with path.open("rb") as file:
-            head = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
-        if not head:
-            raise PredictionsError(f"{path} is empty")
-        if not head.startswith(b"["):
-            try:
-                frame = pl.read_ndjson(path, infer_schema_length=None)
-            except (pl.exceptions.PolarsError, RuntimeError):
-                frame = None  # read line by line, which says where it is wrong
-            if frame is not None and not any(_has_floats(*column) for column in frame.schema.items()):
-                return _as_text(frame)
-        if head.startswith(b"["):
-            return _from_rows(_array(path))
-        return _from_rows(row for _, row in read_json_lines(path, PredictionsError, FORMATS))
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        raise PredictionsError(f"{path} cannot be read: {error}; {FORMATS}") from error
-
-
-def _array(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise PredictionsError(f"{path} is not JSON: {error}; {FORMATS}") from error
-    return (_object(row, f"{path}, row {number}") for number, row in enumerate(rows, start=1))
-
-
-def _object(row: Any, where: str) -> dict[str, Any]:
-    if not isinstance(row, dict):
-        raise PredictionsError(f"{where} is not an object of fields, but {type(row).__name__}")
-    return row
-
-
-def _from_rows(rows: Iterator[dict[str, Any]]) -> pl.DataFrame:
-    texts = [{name: _text(value) for name, value in row.items()} for row in rows]
-    names = list(dict.fromkeys(name for row in texts for name in row))
-    columns = {name: [row.get(name) for row in texts] for name in names}
-    return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
-
-
-def _text(value: Any) -> str | None:
-    """A value of JSON as text; null, NaN, and bytes that are no text (an image beside its question) are nothing."""
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return None
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _has_floats(name: str, kind: Any) -> bool:
-    """Whether a column other than confidences has fractions: polars makes a 3 beside a 2.5 a 3.0."""
-    if isinstance(kind, pl.List | pl.Array):
-        return _has_floats(name, kind.inner)
-    return name not in CONFIDENCES and (kind.is_float() or isinstance(kind, pl.Struct))
-
-
-def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
-    nested = [name for name, kind in frame.schema.items() if kind.is_nested() or kind in (pl.Object, pl.Binary)]
-    floats = [name for name, kind in frame.schema.items() if kind.is_float()]
-    plain = frame.with_columns(pl.col(floats).fill_nan(None)).with_columns(pl.exclude(nested).cast(pl.String))
-    texts = [pl.Series(name, [_text(value) for value in frame[name].to_list()], dtype=pl.String) for name in nested]
-    return plain.with_columns(texts)
 
 
 def listed(text: str) -> list[str]:

@@ -50,12 +50,15 @@ def _of(common: int, reference: Sequence[str], answer: Sequence[str]) -> Rouge:
 
 def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
     """Length of the longest common subsequence."""
+    # Bit p of a token's mask: the token stands at place p of the first text.
     places: dict[str, int] = {}
     for place, token in enumerate(first):
         places[token] = places.get(token, 0) | 1 << place
     whole = (1 << len(first)) - 1
     row = whole
     for token in second:
+        # A 0 bit marks a step of the longest common subsequence; the carry of the addition moves each step to the
+        # earliest place it can have. One row of the usual table in a few additions of integers.
         matched = row & places.get(token, 0)
         row = (row + matched | row - matched) & whole
     return len(first) - row.bit_count()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.evaluation.metrics import captioning, change, detection, honest, legacy, spice
-from tasks.evaluation.metrics.bootstrap import Tally, means
+from tasks.evaluation.metrics.bootstrap import MetricSums, means
 from tasks.evaluation.metrics.controls import calibration, controls
 from tasks.evaluation.metrics.predictions import Predictions, read
 from tasks.evaluation.names import BoxForm, Protocol, Task
@@ -42,36 +42,36 @@ def score_file(path: Path, task: Task, settings: ScoringSettings) -> Scores:
 
 def score(predictions: Predictions, settings: ScoringSettings) -> Scores:
     """The same for predictions already read: `n`, metrics, groups, `ci95`, `controls`, `input`."""
-    tallies = tally(predictions, settings)
+    sums_of_group = metric_sums(predictions, settings)
     groups = predictions.groups() if settings.protocol == "honest" else None
-    told: Scores = {"n": len(tallies[""])}
-    for name, part in tallies.items():
-        place = told
+    scores: Scores = {"n": len(sums_of_group[""])}
+    for name, sums in sums_of_group.items():
+        group_scores = scores
         for step in name.split("/", 1) if name else []:
-            place = place.setdefault(step, {})
-        place |= {"n": len(part), **part.scores()}
+            group_scores = group_scores.setdefault(step, {})
+        group_scores |= {"n": len(sums), **sums.scores()}
         if settings.protocol == "honest" and settings.draws:
-            place["ci95"] = part.intervals(groups, settings.draws, settings.seed)
+            group_scores["ci95"] = sums.intervals(groups, settings.draws, settings.seed)
     if groups is not None:
-        told["images"] = len(np.unique(groups))
+        scores["images"] = len(np.unique(groups))
     if settings.protocol == "legacy" and predictions.task == "vqa":
-        told["excluded"] = _excluded(predictions)
+        scores["excluded"] = _excluded(predictions)
     if settings.protocol == "honest":
-        told |= honest.besides(predictions, settings.form)
-        if "as_published" in told:
-            told["as_published"] |= _spice(predictions, settings, groups)
+        scores |= honest.file_level_scores(predictions, settings.form)
+        if "as_published" in scores:
+            scores["as_published"] |= _spice(predictions, settings, groups)
         if calibrated := calibration(predictions):
-            told["calibration"] = calibrated
-    told["controls"] = controls(predictions, lambda other: tally(other, settings)[""].scores(), settings.form)
-    told["input"] = {**predictions.counts, **_boxes(predictions, settings)}
+            scores["calibration"] = calibrated
+    scores["controls"] = controls(predictions, lambda other: metric_sums(other, settings)[""].scores(), settings.form)
+    scores["input"] = {**predictions.counts, **_boxes(predictions, settings)}
     if predictions.task in ("captioning", "region_captioning", "change"):
-        told["input"]["references_without_words"] = captioning.empty_references(predictions.references())
-    done: Scores = rounded(told)
+        scores["input"]["references_without_words"] = captioning.empty_references(predictions.references())
+    done: Scores = rounded(scores)
     return done
 
 
-def tally(predictions: Predictions, settings: ScoringSettings) -> dict[str, Tally]:
-    """The tallies of a protocol by group."""
+def metric_sums(predictions: Predictions, settings: ScoringSettings) -> dict[str, MetricSums]:
+    """The additive statistics that a protocol scores by, by group of questions."""
     if settings.protocol == "legacy":
         return legacy.SCORERS[predictions.task](predictions)
     return honest.SCORERS[predictions.task](predictions, settings.form)
@@ -81,12 +81,14 @@ def _spice(predictions: Predictions, settings: ScoringSettings, groups: NDArray[
     """SPICE with its interval, or why there is none."""
     if settings.spice is None:
         return {"spice_not_measured": spice.ABSENT}
-    told = spice.spice(settings.spice, predictions.texts("answer"), [*map(captioning.usable, predictions.references())])
-    if told.rows is None:
-        return {"spice": 100 * told.mean, "spice_without_interval": spice.NEW}
-    tally = means({"spice": told.rows})
-    intervals = {"ci95": tally.intervals(groups, settings.draws, settings.seed)} if settings.draws else {}
-    return {**tally.scores(), **intervals}
+    result = spice.spice(
+        settings.spice, predictions.texts("answer"), [*map(captioning.usable, predictions.references())]
+    )
+    if result.rows is None:
+        return {"spice": 100 * result.mean, "spice_without_interval": spice.NEW}
+    sums = means({"spice": result.rows})
+    intervals = {"ci95": sums.intervals(groups, settings.draws, settings.seed)} if settings.draws else {}
+    return {**sums.scores(), **intervals}
 
 
 def _excluded(predictions: Predictions) -> dict[str, int]:

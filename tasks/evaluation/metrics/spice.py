@@ -25,7 +25,7 @@ from tasks.evaluation.metrics.bleu_cider import words
 JAR = "spice-1.0.jar"
 PARSER = ("lib/stanford-corenlp-3.6.0.jar", "lib/stanford-corenlp-3.6.0-models.jar")
 ABSENT = "no SPICE folder is named (--spice or EARTHLOOM_SPICE; docs/reference/metrics.md says how to get one)"
-START, EACH = 600.0, 5.0
+START_SECONDS, SECONDS_PER_ANSWER = 600.0, 5.0
 """Seconds that the program may take to load its parser, and for each answer."""
 MEAN = re.compile(r"f-score:\s*([0-9.]+) \(SPICE metric\)")
 NEW = "Java 15 and later cannot write its table: they lack the JavaScript that it uses"
@@ -37,7 +37,7 @@ class Spice:
 
     mean: float
     rows: NDArray[np.float64] | None
-    """Of each answer, (rows,); none where the program told its mean only, to three digits."""
+    """Of each answer, (rows,); None where the program printed its mean only, to three digits."""
 
 
 def spice(
@@ -53,22 +53,24 @@ def spice(
 
     Raises:
         MissingInputError: a jar or Java is missing.
-        SpiceError: the program failed, took too long, or told something else than a score for each answer.
+        SpiceError: the program failed, took too long, or printed no score for each answer.
     """
     jar = program(folder)
     asked = [row for row, answer in enumerate(answers) if words(answer) and any(map(words, references[row]))]
     if not asked:
         return Spice(0.0, np.zeros(len(answers)))
-    told = [
+    rows_of_input = [
         {"image_id": row, "test": answers[row], "refs": [text for text in references[row] if words(text)]}
         for row in asked
     ]
     with tempfile.TemporaryDirectory() as scratch:
         given, taken = Path(scratch) / "given.json", Path(scratch) / "taken.json"
-        given.write_text(json.dumps(told))
+        given.write_text(json.dumps(rows_of_input))
         # The mean is written in the language of the machine, and in English anywhere.
         command = [java(), "-Xmx8G", "-Duser.language=en", "-Dfile.encoding=UTF-8", "-jar", str(jar), str(given)]
-        ran = _ran([*command, "-out", str(taken)], Path(scratch), seconds or START + EACH * len(asked))
+        ran = _ran(
+            [*command, "-out", str(taken)], Path(scratch), seconds or START_SECONDS + SECONDS_PER_ANSWER * len(asked)
+        )
         content = taken.read_text() if taken.is_file() else ""
     if content:
         rows = np.zeros(len(answers))
@@ -116,8 +118,8 @@ def _ran(command: list[str], folder: Path, seconds: float) -> subprocess.Complet
 def _scores(content: str, asked: list[int]) -> list[float]:
     """F1 of each answer, in the order in which they were asked for."""
     try:
-        told = {entry["image_id"]: float(entry["scores"]["All"]["f"]) for entry in json.loads(content)}
-        scores = [told[row] for row in asked]
+        score_of_row = {entry["image_id"]: float(entry["scores"]["All"]["f"]) for entry in json.loads(content)}
+        scores = [score_of_row[row] for row in asked]
     except (ValueError, KeyError, TypeError) as error:
         raise SpiceError(f"what SPICE wrote holds no score for each answer: {error!r}") from error
     if not all(math.isfinite(score) and 0 <= score <= 1 for score in scores):

@@ -61,7 +61,7 @@ def recall_tokens(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=200_000)
-def plain(text: str) -> str:
+def normalise_text(text: str) -> str:
     """A text for exact comparison: case folded, single spaces, an ASCII minus, no final period or quotes around."""
     folded = " ".join(text.casefold().replace("\N{MINUS SIGN}", "-").split())
     return folded.strip("\"'").rstrip(".").strip()
@@ -69,8 +69,8 @@ def plain(text: str) -> str:
 
 @lru_cache(maxsize=200_000)
 def class_name(text: str) -> str:
-    """A class's name for comparison: `plain`, without the spaces, underscores and hyphens that sets spell apart."""
-    return re.sub(r"[\s_-]+", "", plain(text))
+    """A class's name for comparison: normalised, without spaces, underscores and hyphens, in which data sets differ."""
+    return re.sub(r"[\s_-]+", "", normalise_text(text))
 
 
 def label_set(text: str, separator: str = ",") -> frozenset[str]:
@@ -80,14 +80,14 @@ def label_set(text: str, separator: str = ",") -> frozenset[str]:
 
 def number(text: str) -> float | None:
     """The number that an answer is, with thousands separators or without; nothing if it is not one."""
-    bare = plain(text)
+    bare = normalise_text(text)
     value = float(bare.replace(",", "")) if NUMBER.fullmatch(bare) else inf
     return value if isfinite(value) else None
 
 
 def same(answer: str, truth: str) -> bool:
     """Whether an answer is the truth: as texts, as numbers, or as sets where the truth is a list."""
-    if plain(answer) == plain(truth):
+    if normalise_text(answer) == normalise_text(truth):
         return True
     expected = number(truth)
     if expected is not None:
@@ -102,7 +102,7 @@ def prose(text: str) -> str:
 
 def abstains(answer: str) -> bool:
     """Whether an answer declines to answer."""
-    return plain(answer) in ABSTENTIONS
+    return normalise_text(answer) in ABSTENTIONS
 
 
 class Stemmer(PorterStemmer):  # type: ignore[misc]
@@ -111,8 +111,8 @@ class Stemmer(PorterStemmer):  # type: ignore[misc]
     @lru_cache(maxsize=200_000)  # noqa: B019 -- one stemmer a process, see `stemmer`
     def stem(self, word: str, to_lowercase: bool = True) -> str:
         """The stem of a word."""
-        told: str = super().stem(word, to_lowercase)
-        return told
+        stem: str = super().stem(word, to_lowercase)
+        return stem
 
 
 @cache

@@ -25,7 +25,7 @@ from tasks.vlm.images import NORMALISATION_FILE, Image, Normalisation, Tiles, ba
 from tasks.vlm.samples import tile_share
 
 PUBLISHED = "published"
-KEPT_MB = 256
+MAX_CACHED_BYTES = 256 * 2**20
 """Images held in memory, normalised: the questions about one often follow each other."""
 
 
@@ -136,14 +136,16 @@ class Checkpoint:
         turns = [
             (in_form(asked, self.box_form, form), in_form(said, self.box_form, form)) for asked, said in question.turns
         ]
-        slots = sum(asked.count(IMAGE) for asked, _ in turns)
-        if not slots and len(counts) == 1:
+        placeholders = sum(asked.count(IMAGE) for asked, _ in turns)
+        if not placeholders and len(counts) == 1:
             turns[0] = (f"{IMAGE}\n{turns[0][0]}", turns[0][1])
-            slots = 1
+            placeholders = 1
         try:
             ids = encode(self.answerer.tokenizer, turns, counts).ids
         except PromptError as error:
-            raise UnaskableError("unaskable" if slots == len(counts) else "slots_mismatch", str(error)) from error
+            raise UnaskableError(
+                "unaskable" if placeholders == len(counts) else "slots_mismatch", str(error)
+            ) from error
         if len(ids) >= self.answerer.context:
             room = f"{len(ids)} tokens with its images; the model takes {self.answerer.context}, the answer included"
             raise UnaskableError("too_long", room)
@@ -205,7 +207,7 @@ class Checkpoint:
             picture = image.read()
             bands = list(picture.planes)
             self._images[key] = preprocess(picture.planes, picture.kind.sensor.name, bands, self.answerer.normalise)
-            while len(self._images) > 1 and sum(one.pixels.nbytes for one in self._images.values()) > KEPT_MB * 2**20:
+            while len(self._images) > 1 and sum(one.pixels.nbytes for one in self._images.values()) > MAX_CACHED_BYTES:
                 self._images.popitem(last=False)
         self._images.move_to_end(key)
         return self._images[key]

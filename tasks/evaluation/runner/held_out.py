@@ -16,7 +16,7 @@ from tasks.dialogue import boxes
 from tasks.earth.display_sensors import known_sensor
 from tasks.evaluation.datasets.registry import HELD_OUT
 from tasks.evaluation.runner.questions import BenchmarkQuestion, QuestionImage
-from tasks.evaluation.runner.sensor_images import Kind, Picture
+from tasks.evaluation.runner.sensor_images import CalibratedImage, Kind
 from tasks.vlm.chip_reader import ShardReader, read_geotiff
 from tasks.vlm.samples import ImageRef, bare_question, read_samples
 
@@ -56,18 +56,18 @@ class ChipImage:
         """(width, height)."""
         return self.ref.width, self.ref.height
 
-    def read(self) -> Picture:
+    def read(self) -> CalibratedImage:
         """Its planes.
 
         Raises:
             TrainingError: the shard does not hold the chip, or the chip not the bands: no question's fault.
         """
         planes = read_geotiff(self.shards.content(self.ref), f"chip {self.ref.chip_id} in {self.ref.shard}")
-        return Picture(self.kind(), {band: planes[band] for band in self.ref.bands if band in planes})
+        return CalibratedImage(self.kind(), {band: planes[band] for band in self.ref.bands if band in planes})
 
 
 class HeldOut:
-    """The questions of the last stage's test mixture. One of `tasks.evaluation.runner.questions.Source`."""
+    """The questions of the last stage's test mixture. One of `tasks.evaluation.runner.questions.QuestionSource`."""
 
     name, task, modality = HELD_OUT.name, HELD_OUT.task, HELD_OUT.modality
     box_form = boxes.DEFAULT
@@ -123,7 +123,7 @@ class HeldOut:
         return BenchmarkQuestion(number, turns, self._images(sample.images), self.box_form)
 
     def rows(self) -> list[dict[str, Any]]:
-        """All turns, as `tasks.evaluation.runner.questions.Source` has them."""
+        """All turns, as `tasks.evaluation.runner.questions.QuestionSource` has them."""
         return [
             {
                 "id": f"{sample.sample_id} turn {turn}",

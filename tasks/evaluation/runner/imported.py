@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from tasks.core.errors import BenchmarkError, UnaskableError
 from tasks.core.stage import read_json
 from tasks.evaluation.datasets import registry
-from tasks.evaluation.datasets.samples import IMAGE, SCHEMA, BenchmarkSample, ImageRef, from_row
+from tasks.evaluation.datasets.samples import IMAGE, SCHEMA, BenchmarkImageRef, BenchmarkSample, from_row
 from tasks.evaluation.runner.questions import BenchmarkQuestion, QuestionImage
-from tasks.evaluation.runner.sensor_images import Kind, Picture, kind_of, open_picture
+from tasks.evaluation.runner.sensor_images import CalibratedImage, Kind, kind_of, read_calibrated
 from tasks.vlm.sensor_of_file import read_date
 
-KEPT_MB = 1024
+MAX_CACHED_BYTES = 2**30
 """Row groups held in memory, those with their images in the table included."""
 
 
@@ -29,7 +29,7 @@ KEPT_MB = 1024
 class BenchmarkImage:
     """An image of an imported benchmark. One of `tasks.evaluation.runner.questions.QuestionImage`."""
 
-    ref: ImageRef
+    ref: BenchmarkImageRef
     folder: Path
     """Of the imported benchmark, that paths of images are relative to."""
     benchmark: str
@@ -66,13 +66,13 @@ class BenchmarkImage:
         height, width = next(iter(self.read().planes.values())).shape
         return width, height
 
-    def read(self) -> Picture:
+    def read(self) -> CalibratedImage:
         """Its calibrated planes.
 
         Raises:
             UnaskableError: it cannot be read, or is another one than was imported.
         """
-        picture = open_picture(self.ref, self.folder, self.benchmark)
+        picture = read_calibrated(self.ref, self.folder, self.benchmark)
         height, width = next(iter(picture.planes.values())).shape
         if self.ref.width and (self.ref.width, self.ref.height) != (width, height):
             sizes = f"{width} x {height} pixels, {self.ref.width} x {self.ref.height} when imported"
@@ -80,8 +80,8 @@ class BenchmarkImage:
         return picture
 
 
-class Imported:
-    """The samples of one benchmark, by number. One of `tasks.evaluation.runner.questions.Source`."""
+class ImportedBenchmark:
+    """The samples of one benchmark, by number. One of `tasks.evaluation.runner.questions.QuestionSource`."""
 
     box_form = "earthdial"
     """As published; an import keeps it."""
@@ -129,7 +129,7 @@ class Imported:
             rows = file.read(columns=columns).to_pylist()
         return [(row["group"], self._images([_ref(image) for image in row["images"]])) for row in rows]
 
-    def _images(self, refs: Sequence[ImageRef]) -> tuple[BenchmarkImage, ...]:
+    def _images(self, refs: Sequence[BenchmarkImageRef]) -> tuple[BenchmarkImage, ...]:
         return tuple(BenchmarkImage(ref, self.folder, self.name) for ref in refs)
 
     def question(self, number: int) -> BenchmarkQuestion:
@@ -143,14 +143,14 @@ class Imported:
         if group not in self._groups:
             with pq.ParquetFile(self.path) as file:
                 self._groups[group] = file.read_row_group(group)
-            while len(self._groups) > 1 and sum(table.nbytes for table in self._groups.values()) > KEPT_MB * 2**20:
+            while len(self._groups) > 1 and sum(table.nbytes for table in self._groups.values()) > MAX_CACHED_BYTES:
                 self._groups.popitem(last=False)
         self._groups.move_to_end(group)
         rows = self._groups[group].slice(number - self._starts[group], 1).to_pylist()
         return from_row(rows[0])
 
     def rows(self) -> list[dict[str, Any]]:
-        """All samples without their images, as `tasks.evaluation.runner.questions.Source` has them."""
+        """All samples without their images, as `tasks.evaluation.runner.questions.QuestionSource` has them."""
         names = [name for name in SCHEMA.names if name not in ("images", "benchmark", "task", "extra")]
         with pq.ParquetFile(self.path) as file:
             rows: list[dict[str, Any]] = file.read(columns=names).to_pylist()
@@ -160,5 +160,5 @@ class Imported:
         return rows
 
 
-def _ref(image: dict[str, Any]) -> ImageRef:
-    return ImageRef(**{**image, "bands": tuple(image["bands"])})
+def _ref(image: dict[str, Any]) -> BenchmarkImageRef:
+    return BenchmarkImageRef(**{**image, "bands": tuple(image["bands"])})

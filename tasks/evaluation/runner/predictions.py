@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from tasks.dialogue import boxes as text_boxes
 from tasks.evaluation.runner.extraction import extract
-from tasks.evaluation.runner.questions import Answer, Job
+from tasks.evaluation.runner.questions import Answer, EvaluationJob
 from tasks.vlm.controls import CONTROLS, ControlName
 
 COLUMNS = pa.schema(
@@ -49,7 +49,7 @@ BOXES = re.compile(r"\[[\[\]\d\s.,-]*\]")
 Row = dict[str, Any]
 
 
-def rows_of(job: Job, answers: Mapping[ControlName | None, Sequence[Answer]]) -> list[Row]:
+def rows_of(job: EvaluationJob, answers: Mapping[ControlName | None, Sequence[Answer]]) -> list[Row]:
     """The rows of predictions.parquet.
 
     Args:

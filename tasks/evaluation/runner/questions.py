@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from tasks.core.errors import EarthloomError, UnaskableError
 from tasks.evaluation.names import Task
-from tasks.evaluation.runner.sensor_images import Kind, Picture
+from tasks.evaluation.runner.sensor_images import CalibratedImage, Kind
 from tasks.vlm.controls import ControlName, Shown
 
 
@@ -40,7 +40,7 @@ class QuestionImage(Shown, Protocol):
             UnaskableError: it has to be opened for that, and cannot be.
         """
 
-    def read(self) -> Picture:
+    def read(self) -> CalibratedImage:
         """Its calibrated planes, in the order they are shown.
 
         Raises:
@@ -64,7 +64,7 @@ class BenchmarkQuestion:
     """None for the question as it is."""
 
 
-class Source(Protocol):
+class QuestionSource(Protocol):
     """Questions with their truths, by number: an imported benchmark, or the held-out split of the demo."""
 
     name: str
@@ -155,13 +155,13 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
-class Job:
+class EvaluationJob:
     """What is run."""
 
     model: Model
     name: str
     """What the model is called in tables."""
-    source: Source
+    source: QuestionSource
     controls: Sequence[ControlName] = ()
     training: str | None = None
     """Name of what the model was trained on, as `earthloom leakage` files it."""

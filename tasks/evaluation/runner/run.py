@@ -16,7 +16,7 @@ from tasks.core.errors import UnaskableError
 from tasks.core.stage import fingerprint, write_json
 from tasks.evaluation.runner.answer_cache import AnswerCache
 from tasks.evaluation.runner.predictions import REJECTED, Row, rows_of, schema_of
-from tasks.evaluation.runner.questions import Answer, BenchmarkQuestion, Job, Source
+from tasks.evaluation.runner.questions import Answer, BenchmarkQuestion, EvaluationJob, QuestionSource
 from tasks.vlm.controls import CONTROLS, ControlName, kind_key, partners
 from tasks.vlm.world import World
 
@@ -28,7 +28,7 @@ Progress = Callable[[ControlName | None, int], None]
 """Called with how many more answers there are, of the questions as they are or of a control."""
 
 
-def check(job: Job) -> None:
+def check(job: EvaluationJob) -> None:
     """See whether a model can be shown a benchmark's images at all, before any is.
 
     Raises:
@@ -38,14 +38,14 @@ def check(job: Job) -> None:
     job.model.check([image for images in kinds.values() for image in images], job.source.name)
 
 
-def code_of(job: Job) -> str:
+def code_of(job: EvaluationJob) -> str:
     """Hash of the code that the answers of a run depend on: this module's, the model's and the questions'."""
     return fingerprint(
         *(code(module) for module in (__name__, type(job.model).__module__, type(job.source).__module__))
     )
 
 
-def answers_of(job: Job, folder: Path, world: World, progress: Progress | None = None) -> Answers | None:
+def answers_of(job: EvaluationJob, folder: Path, world: World, progress: Progress | None = None) -> Answers | None:
     """Answer what is not answered yet.
 
     Args:
@@ -73,7 +73,7 @@ def answers_of(job: Job, folder: Path, world: World, progress: Progress | None =
     return None if world.rank else {control: cache.read(control) for control in job.asked}
 
 
-def run(job: Job, folder: Path, world: World, progress: Progress | None = None) -> dict[str, Any] | None:
+def run(job: EvaluationJob, folder: Path, world: World, progress: Progress | None = None) -> dict[str, Any] | None:
     """Answer what is not answered yet, and write predictions.parquet, rejects.parquet and run.json.
 
     Args:
@@ -95,7 +95,7 @@ def run(job: Job, folder: Path, world: World, progress: Progress | None = None) 
 
 
 def _answer(
-    job: Job,
+    job: EvaluationJob,
     cache: AnswerCache,
     control: ControlName | None,
     others: Sequence[int | None],
@@ -120,6 +120,8 @@ def _answer(
                     good.append((job.model.length(one), one))
                 except UnaskableError as error:
                     refused.append(Answer.refused(number, error))
+            # Like lengths side by side waste the least padding; sorted in a chunk only, so that a chunk is complete and
+            # written early, and a killed run loses little.
             yield from (one for _, one in sorted(good, key=lambda pair: (pair[0], pair[1].number)))
 
     def keep(answer: Answer) -> None:
@@ -140,7 +142,9 @@ def _answer(
         keep(refused.pop())
 
 
-def question_as(source: Source, number: int, control: ControlName | None, other: int | None) -> BenchmarkQuestion:
+def question_as(
+    source: QuestionSource, number: int, control: ControlName | None, other: int | None
+) -> BenchmarkQuestion:
     """A question as a control asks it, about the images of question `other` where it wants another's.
 
     Raises:
@@ -155,7 +159,7 @@ def question_as(source: Source, number: int, control: ControlName | None, other:
 
 
 def write(
-    job: Job, folder: Path, answers: Answers, rows: Sequence[Row], made_by: Mapping[str, Any] | None = None
+    job: EvaluationJob, folder: Path, answers: Answers, rows: Sequence[Row], made_by: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Write predictions.parquet, rejects.parquet and run.json.
 

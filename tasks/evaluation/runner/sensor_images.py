@@ -18,8 +18,8 @@ from tasks.earth.pictures import is_grey, stretched
 from tasks.earth.radiometry import RadiometryError, Stored, check_plausible, to_physical
 from tasks.earth.sensors import DISPLAY, SENSORS, Sensor
 from tasks.evaluation.datasets import registry
-from tasks.evaluation.datasets.images import ImageError, decode
-from tasks.evaluation.datasets.samples import ImageRef
+from tasks.evaluation.datasets.images import ImageDecodeError, decode
+from tasks.evaluation.datasets.samples import BenchmarkImageRef
 from tasks.vlm.bands import Modality, bands_to_load
 
 
@@ -44,7 +44,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Picture:
+class CalibratedImage:
     """Calibrated planes of one image."""
 
     kind: Kind
@@ -65,7 +65,7 @@ class Picture:
         return (np.stack([stretched(plane) for plane in planes], axis=-1) * 255).round().astype(np.uint8)
 
 
-def kind_of(image: ImageRef, benchmark: str) -> Kind:
+def kind_of(image: BenchmarkImageRef, benchmark: str) -> Kind:
     """What an image is, from its tag, its bands and its format.
 
     Raises:
@@ -86,7 +86,7 @@ def kind_of(image: ImageRef, benchmark: str) -> Kind:
     return Kind(sensor, tuple(filter(None, names)) or tuple(sensor.band_names))
 
 
-def _measured(image: ImageRef) -> Sensor | None:
+def _measured(image: BenchmarkImageRef) -> Sensor | None:
     """The measured sensor whose bands an image holds by their names; None for a picture, which holds renderings.
 
     Radar has no true colour that a picture could show. Where several sensors call their bands alike, the tag decides.
@@ -102,7 +102,7 @@ def _measured(image: ImageRef) -> Sensor | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def open_picture(image: ImageRef, folder: Path, benchmark: str) -> Picture:
+def read_calibrated(image: BenchmarkImageRef, folder: Path, benchmark: str) -> CalibratedImage:
     """Read and calibrate an image.
 
     Args:
@@ -118,7 +118,7 @@ def open_picture(image: ImageRef, folder: Path, benchmark: str) -> Picture:
     what = image.path or "the embedded image"
     try:
         pixels = decode(image, folder)
-    except ImageError as error:
+    except ImageDecodeError as error:
         raise UnaskableError("unreadable_image", f"{what}: {error}") from error
     pixels, there = _fitted(pixels, kind, what)
     planes = {}
@@ -133,7 +133,7 @@ def open_picture(image: ImageRef, folder: Path, benchmark: str) -> Picture:
         raise UnaskableError("implausible_numbers", str(error)) from error
     except TrainingError as error:
         raise UnaskableError("missing_band", f"{what}: {error}") from error
-    return Picture(kind, ordered)
+    return CalibratedImage(kind, ordered)
 
 
 def _fitted(pixels: NDArray[Any], kind: Kind, what: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -148,6 +148,6 @@ def _fitted(pixels: NDArray[Any], kind: Kind, what: str) -> tuple[NDArray[Any], 
     elif len(pixels) == 3 and count == 1 and is_grey(pixels):
         pixels = pixels[1:2]
     if len(pixels) != count:
-        told = f"{what}: {len(pixels)} bands, but {kind.sensor.name} is shown with {count} ({', '.join(kind.stored)})"
-        raise UnaskableError("wrong_bands", told)
+        detail = f"{what}: {len(pixels)} bands, but {kind.sensor.name} is shown with {count} ({', '.join(kind.stored)})"
+        raise UnaskableError("wrong_bands", detail)
     return pixels, there

@@ -56,6 +56,7 @@ class Local(RgbModel):
             raise TrainingError(f"{folder} cannot be loaded as a model of images and text: {error}") from error
         if getattr(self.processor, "chat_template", None) is None:
             raise TrainingError(f"{folder} has no chat template, so nothing says how it is asked")
+        # A decoder continues from the last position: padding on the right would stand between prompt and answer.
         self.processor.tokenizer.padding_side = "left"
         self.network.to(torch.device(device)).eval()
         self.settings = settings

@@ -22,7 +22,7 @@ def demo(folder):
     target.parent.mkdir(parents=True)
     shutil.copy(made, target)
     truth = truths(8)
-    told = {
+    columns = {
         "id": [f"chip{number}#0/rgb turn 0" for number in range(8)],
         "image_id": [f"chip{number}" for number in range(8)],
         "question_type": ["presence"] * 8,
@@ -35,7 +35,7 @@ def demo(folder):
     }
     path = folder / "data/evaluate/predictions.parquet"
     path.parent.mkdir(parents=True)
-    pl.DataFrame(told).write_parquet(path)
+    pl.DataFrame(columns).write_parquet(path)
     record = {"model": "Earthloom, demo", "benchmark": "demo", "training": "mixture-3-train"}
     path.with_name("run.json").write_text(json.dumps(record))
 

@@ -168,8 +168,8 @@ def test_questions_on_the_command_line_are_answered_and_their_boxes_written(
     assert done.returncode == 0, done.stderr
     assert BOX_ANSWER in done.stdout
     assert "sentinel-2 (by its band names), 12 bands, 64 x 64" in done.stderr
-    told = json.loads((tmp_path / "boxes.geojson").read_text())
-    assert told["features"][0]["properties"]["label"] == "forest"
+    collection = json.loads((tmp_path / "boxes.geojson").read_text())
+    assert collection["features"][0]["properties"]["label"] == "forest"
     with rasterio.open(tmp_path / "boxes.png") as drawn:
         assert drawn.count == 3 and drawn.width == 512
         assert drawn.read()[:, int(0.2 * 512), int(0.3 * 512)].tolist() == [255, 176, 0]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tasks.earth.pictures import PictureError, decode, format_of
 from tasks.evaluation.datasets import images
-from tasks.evaluation.datasets.samples import ImageRef
+from tasks.evaluation.datasets.samples import BenchmarkImageRef
 from tasks.published.images import read_images
 from tasks.published.registry import by_name
 from tasks.published.repairs import Notes
@@ -32,7 +32,7 @@ def test_training_a_benchmark_and_a_chat_see_the_same_pixels_of_one_picture(kind
     entry = by_name("geochat")
     assert entry is not None
     [trained] = read_images([pa.scalar({"bytes": content})], entry, Notes(strict=False))
-    benchmark = images.decode(ImageRef(data=content))
+    benchmark = images.decode(BenchmarkImageRef(data=content))
     chat = open_image(content, "picture", 112, 6, DeclaredMetadata(sensor="hr-rgb8"))
     assert (trained.pixels == benchmark).all()
     assert (np.stack([chat.planes[name] for name in "RGB"]) == benchmark).all()

@@ -9,19 +9,19 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.evaluation.datasets.samples import SCHEMA, BenchmarkSample, ImageRef
-from tasks.pages.board import Places
+from tasks.evaluation.datasets.samples import SCHEMA, BenchmarkImageRef, BenchmarkSample
+from tasks.pages.board import BoardInputs
 from tests.tasks.evaluation.leakage.sides import encoded
 
 
-def run(root: Path, model: str, benchmark: str, columns: dict[str, list[Any]], **told: Any) -> Path:
+def run(root: Path, model: str, benchmark: str, columns: dict[str, list[Any]], **record: Any) -> Path:
     """One run; its predictions."""
     folder = root / "runs" / model / benchmark
     folder.mkdir(parents=True)
     path = folder / "predictions.parquet"
     frame = pl.DataFrame(columns)
     frame.write_parquet(path)
-    (folder / "run.json").write_text(json.dumps({"model": model, "benchmark": benchmark, "n": len(frame), **told}))
+    (folder / "run.json").write_text(json.dumps({"model": model, "benchmark": benchmark, "n": len(frame), **record}))
     return path
 
 
@@ -67,7 +67,7 @@ def pictures(root: Path, benchmark: str, count: int) -> None:
     rows = [
         BenchmarkSample(
             id=f"q{number}",
-            images=(ImageRef(data=encoded(rng.integers(0, 255, (3, 40, 40)).astype(np.uint8)), format="png"),),
+            images=(BenchmarkImageRef(data=encoded(rng.integers(0, 255, (3, 40, 40)).astype(np.uint8)), format="png"),),
             question="",
             references=("yes",),
             answer_type="text",
@@ -86,18 +86,18 @@ def leakage(root: Path, training: str, benchmark: str, leaked: int, samples: int
     kinds = {"exact-image": none, "near-image": some, "text": none, "question": none, "place": none}
     folder = root / "leakage" / training / benchmark
     folder.mkdir(parents=True)
-    told = {
+    summary = {
         "samples": samples,
         "leaked": {**kinds, "image": some, "any": some},
         "checked": {"places": 0},
         "unreadable_count": {"benchmark": 0, "training": 0},
     }
-    (folder / "summary.json").write_text(json.dumps(told))
+    (folder / "summary.json").write_text(json.dumps(summary))
 
 
-def places(root: Path) -> Places:
+def places(root: Path) -> BoardInputs:
     """Where all of it lies; no demo."""
-    return Places(
+    return BoardInputs(
         runs=root / "runs",
         leakage=root / "leakage",
         imported=root / "imported",

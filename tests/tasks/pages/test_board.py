@@ -22,9 +22,9 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        told = dict(attrs)
-        self.ids += [told["id"]] if "id" in told else []
-        self.fetched += [told[name] for name in ("src", "href", "srcset", "action") if told.get(name)]
+        attributes = dict(attrs)
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.fetched += [attributes[name] for name in ("src", "href", "srcset", "action") if attributes.get(name)]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -152,10 +152,10 @@ def test_two_models_are_compared_question_by_question(root):
 
 def test_the_order_of_a_file_does_not_matter_to_a_comparison(root):
     path = root / "runs/Says yes/rsvqa-lr/predictions.parquet"
-    told = page(places(root), ("Sees", "Says yes"))
+    before = page(places(root), ("Sees", "Says yes"))
     pl.read_parquet(path).reverse().write_parquet(path)
     again = page(places(root), ("Sees", "Says yes"))
-    assert again[: again.index('id="board-answers"')] == told[: told.index('id="board-answers"')]
+    assert again[: again.index('id="board-answers"')] == before[: before.index('id="board-answers"')]
 
 
 def test_a_model_without_a_run_is_named_with_those_there_are(root):

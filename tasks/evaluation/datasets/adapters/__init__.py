@@ -2,7 +2,7 @@
 
 An adapter is a function `(folder, job) -> iterator` that yields a `BenchmarkSample` for each question, image paths
 absolute, and a `Rejected` for each it cannot make; whether the images can be read is the importer's to check. Few
-forms are met in many benchmarks, so the adapters are few and what differs is told to them in the registry.
+forms are met in many benchmarks, so the adapters are few and what differs stands in the registry, as options.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,10 +22,10 @@ from tasks.evaluation.datasets.adapters import (
     rsvqa,
     xbd,
 )
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
 
-Adapter = Callable[[Path, Job], Iterator[BenchmarkSample | Rejected]]
+Adapter = Callable[[Path, ImportJob], Iterator[BenchmarkSample | Rejected]]
 ADAPTERS: dict[str, Adapter] = {
     "class-folders": folders.class_folders,
     "fmow": folders.fmow,

@@ -8,7 +8,7 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 
 from tasks.core.errors import BenchmarkError
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import need
 from tasks.evaluation.datasets.images import npy
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
@@ -27,7 +27,7 @@ def _dataset(file: Any, key: str, path: Path) -> Any:
     return file[key]
 
 
-def so2sat(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def so2sat(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each patch of `sen2` [N, 32, 32, 10]; `label` [N, 17] has a one for the class.
 
     Options: `file`, patterns of the archive.
@@ -47,7 +47,7 @@ def so2sat(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
             yield job.sample(id, [job.embedded(data)], job.question(), [job.benchmark.classes[hot[0]]])
 
 
-def quakeset(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def quakeset(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """For each patch of an earthquake two questions: pre against post (yes), and before against pre (no).
 
     Groups of the archive are earthquakes with the attributes `split` and `magnitude`; each holds `x`, `y` and its

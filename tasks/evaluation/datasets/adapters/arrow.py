@@ -16,18 +16,18 @@ import numpy as np
 from tasks.core.errors import BenchmarkError
 from tasks.dialogue.boxes import BoxError
 from tasks.evaluation.datasets.adapters import tables
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import get
 from tasks.evaluation.datasets.images import decode
 from tasks.evaluation.datasets.owner_boxes import read
-from tasks.evaluation.datasets.samples import BenchmarkSample, ImageRef, Rejected
+from tasks.evaluation.datasets.samples import BenchmarkImageRef, BenchmarkSample, Rejected
 
 PICTURES = (("jpg_A", "jpg_B", "jpg_C", "jpg_D"), ("jpg_A", "jpg_B"), ("jpg_pre", "jpg_post"), ("jpg",), ("png",))
 _TASK = re.compile(r"\[(?:refer|identify|grounding|caption|changedet|treeclassify|uhi)\]")
 REFERENCES = tuple(f"groundtruth{number}" for number in range(5))
 
 
-def table(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def table(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One sample for each row.
 
     Options: `folder`, where the shards may lie below the given folder; `images`, the columns whose layers make one
@@ -67,7 +67,7 @@ def table(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
         )
 
 
-def _check_task(question: str, root: Path, job: Job) -> None:
+def _check_task(question: str, root: Path, job: ImportJob) -> None:
     """Shards of one data set's tasks lie side by side and look alike: the task's tag must be the benchmark's."""
     asked, expected = (set(_TASK.findall(text)) for text in (question, job.benchmark.prompt))
     if asked != expected:
@@ -83,14 +83,14 @@ def _unquoted(text: Any) -> str:
     return str(text).strip('"')
 
 
-def _question(text: str, job: Job) -> str:
+def _question(text: str, job: ImportJob) -> str:
     """The question as the test script asks it and writes it to its result file."""
     if rewrite := job.option("rewrite"):
         text = text.replace(*rewrite)
     return _unquoted(text + job.option("suffix", ""))
 
 
-def _references(row: Mapping[str, Any], where: str, job: Job) -> list[str]:
+def _references(row: Mapping[str, Any], where: str, job: ImportJob) -> list[str]:
     several = [_unquoted(row[key]) for key in REFERENCES if row.get(key) is not None]
     truth = several or [_unquoted(get(row, "groundtruth", where))]
     if job.option("lists") and truth[0].startswith("["):
@@ -102,7 +102,7 @@ def _size(row: Mapping[str, Any]) -> str:
     return _unquoted(row.get("size_group") or "")
 
 
-def _images(row: Mapping[str, Any], where: str, job: Job) -> list[ImageRef]:
+def _images(row: Mapping[str, Any], where: str, job: ImportJob) -> list[BenchmarkImageRef]:
     layers = job.option("images")
     if layers:
         cells = [get(row, column, where) for column in layers]
@@ -120,4 +120,4 @@ def _images(row: Mapping[str, Any], where: str, job: Job) -> list[ImageRef]:
 def _layer(cell: Any) -> Any:
     """A cell as an array: nested lists, or a picture's bytes."""
     data = tables.picture(cell) if isinstance(cell, dict | bytes) else None
-    return np.asarray(decode(ImageRef(data=data)), np.float32) if data else tables.array(cell)
+    return np.asarray(decode(BenchmarkImageRef(data=data)), np.float32) if data else tables.array(cell)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from tasks.core.errors import BenchmarkError
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import found, get, matches, read_json, read_lines
-from tasks.evaluation.datasets.images import ImageError, npy, stack
+from tasks.evaluation.datasets.images import ImageDecodeError, npy, stack
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
 
 SIDE = 120
@@ -56,7 +56,7 @@ DROPPED = frozenset(
 """Those that are in none of the 19."""
 
 
-def patches(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def patches(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each patch of the split; bands resampled to 120 pixels, bilinearly, as float32 numbers.
 
     Options: `list`, patterns of v1's list of test patches, without which all are taken.
@@ -66,8 +66,8 @@ def patches(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
         classes = {label: job.class_called(MERGED.get(label, label)) for label in kept}
         unknown = [label for label, name in classes.items() if name is None]
         if unknown or not kept:
-            told = job.unknown_class(unknown[0]) if unknown else f"none of the 19 classes in {labels}"
-            yield Rejected(id, "unknown_class" if unknown else "no_truth", told, str(folder))
+            detail = job.unknown_class(unknown[0]) if unknown else f"none of the 19 classes in {labels}"
+            yield Rejected(id, "unknown_class" if unknown else "no_truth", detail, str(folder))
             continue
         files = [_band(folder, band) for band in job.benchmark.bands]
         missing = [band for band, file in zip(job.benchmark.bands, files, strict=True) if file is None]
@@ -76,14 +76,14 @@ def patches(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
             continue
         try:
             data = npy(stack([file for file in files if file is not None], SIDE))
-        except ImageError as error:
+        except ImageDecodeError as error:
             yield Rejected(id, "unreadable_image", str(error), str(folder))
             continue
         truth = ", ".join(dict.fromkeys(name for name in classes.values() if name is not None))
         yield job.sample(id, [job.embedded(data)], job.question(), [truth], extra={"labels": labels})
 
 
-def _labelled(root: Path, job: Job) -> Iterator[tuple[str, Path, list[str]]]:
+def _labelled(root: Path, job: ImportJob) -> Iterator[tuple[str, Path, list[str]]]:
     """(patch, its folder, its labels) of the split, in order."""
     tables = matches(root, "**/metadata.parquet")
     if tables:

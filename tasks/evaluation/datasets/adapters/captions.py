@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import ImageIndex, get, need, read_json, records
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
 
 
-def karpathy(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def karpathy(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each image of the split in `{"images": [{filename, split, sentences: [{raw}]}]}`.
 
     Options: `file`, patterns of the JSON file; `images`, patterns of the folder of pictures; `dates`, its subfolders
@@ -46,7 +46,7 @@ def _raw(sentence: Any) -> str:
     return str(sentence.get("raw") or " ".join(sentence.get("tokens", [])))
 
 
-def nwpu(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def nwpu(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each image of the split in `{class: [{filename, split, raw, raw_1, ..., raw_4}]}`."""
     path = need(root, *job.option("file"))
     index = ImageIndex(need(root, *job.option("images")))
@@ -64,7 +64,7 @@ def nwpu(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
             yield job.sample(f"{label}/{name}", [image], job.question(), captions, extra={"label": label})
 
 
-def rsgpt(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def rsgpt(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """RSICap (`text_input`, `text_output`), and RSIEval's captions or questions (`caption`, `qa_pairs`).
 
     Options: `file`, `images`; `ask`: captions, or questions. A question left empty by the owner is left out, and
@@ -83,8 +83,8 @@ def rsgpt(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
             else:
                 yield Rejected(name, "no_truth", f"{name} has no caption", name)
             continue
-        for order, pair in enumerate(get(entry, "qa_pairs", where)):
-            id = f"{name}#{order}"
+        for position, pair in enumerate(get(entry, "qa_pairs", where)):
+            id = f"{name}#{position}"
             question, answer = str(get(pair, "question", where)), str(get(pair, "answer", where))
             if not question.strip() or not answer.strip():
                 yield Rejected(id, "no_truth", "the question or its answer is empty", name)

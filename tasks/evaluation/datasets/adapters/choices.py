@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from tasks.evaluation.datasets.adapters import tables
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import ImageIndex, get, need, read_json, records
 from tasks.evaluation.datasets.owner_boxes import Box, upright, write
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
 
 
-def geobench_vlm(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def geobench_vlm(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each wording (`prompts`) of each record of Single/qa.json or Temporal/qa.json.
 
     The truth is the letter; all dates are shown, where the owner's script shows the first and the last. Records
@@ -28,7 +28,7 @@ def geobench_vlm(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
         names = [paths] if isinstance(paths, str) else list(paths)
         options = [str(option) for option in record.get("options_list") or []]
         letter = str(record.get("ground_truth_option") or "").strip().rstrip(".")
-        told = str(record.get("question_id", number))
+        question_id = str(record.get("question_id", number))
         if not options or not letter:
             yield Rejected(f"{number}", "no_choices", f"record {number} ({task}) has no choices", ", ".join(names))
             continue
@@ -49,7 +49,7 @@ def geobench_vlm(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
                 options=tuple(options),
                 vqa_type=task,
                 group=names[0],
-                extra={"ground_truth": record.get("ground_truth"), "question_id": told},
+                extra={"ground_truth": record.get("ground_truth"), "question_id": question_id},
             )
 
 
@@ -57,7 +57,7 @@ def _lettered(options: Sequence[str]) -> list[str]:
     return [f"{letter}. {option}" for letter, option in zip(string.ascii_uppercase, options, strict=False)]
 
 
-def xlrs(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def xlrs(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each row of an XLRS-Bench table.
 
     Columns: `index` or `question_id`, `question`, `multi-choice options`, `answer`, `category`, `image` (one or a

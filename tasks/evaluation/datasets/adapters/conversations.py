@@ -8,7 +8,7 @@ from typing import Any
 from tasks.core.errors import BenchmarkError
 from tasks.core.json_lines import read_json_lines
 from tasks.dialogue.boxes import BoxError
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import ImageIndex, get, need, read_json, records
 from tasks.evaluation.datasets.owner_boxes import Box, read, upright, write
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
@@ -16,7 +16,7 @@ from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
 _VRS = re.compile(r"<(-?\d+(?:\.\d+)?)>")
 
 
-def geochat(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def geochat(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each record of the wanted type: referring, region captions, grounded descriptions.
 
     Options: `file`; `images`; `types`, which values of the field `type` are taken, all if not given.
@@ -69,7 +69,7 @@ def _five(box: Any) -> list[Any]:
     return list(box)
 
 
-def vrsbench(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def vrsbench(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each record of VRSBench_EVAL_vqa, _referring or _Cap.
 
     Truth boxes are `{<x1><y1><x2><y2>}` in hundredths of the image; the rotated corners, where the record has them,
@@ -109,7 +109,7 @@ def vrsbench(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
         )
 
 
-def _answer_type(job: Job, truth: str) -> str:
+def _answer_type(job: ImportJob, truth: str) -> str:
     if job.benchmark.task != "vqa":
         return job.benchmark.answer_type
     if truth.lower().rstrip(".") in ("yes", "no"):

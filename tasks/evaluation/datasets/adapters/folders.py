@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.errors import BenchmarkError
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import found, get, matches, read_json
 from tasks.evaluation.datasets.images import SUFFIXES
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
 
 
-def class_folders(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def class_folders(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each image of each class folder.
 
     Options: `folders`, where the class folders may lie below the given one; `aliases`, a folder's name to the class
@@ -28,7 +28,7 @@ def class_folders(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
                 yield job.sample(id, [job.image(path)], job.question(), [name], extra={"label": folder.name})
 
 
-def _home(root: Path, job: Job) -> Path:
+def _home(root: Path, job: ImportJob) -> Path:
     """The folder that holds the class folders: the first with two of them."""
     for name in job.option("folders", ["."]):
         for folder in [root] if name == "." else matches(root, name):
@@ -42,7 +42,7 @@ def _home(root: Path, job: Job) -> Path:
     )
 
 
-def fmow(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def fmow(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each sequence `<class>/<class>_<n>/<class>_<n>_<k>_rgb.jpg` with its `_rgb.json`.
 
     The first `dates` pictures by time are shown, whole; the owner's box lies in `extra`. A sequence with fewer is

@@ -1,4 +1,4 @@
-"""What an adapter is told: the benchmark, the source, and the few things it makes the same way everywhere."""
+"""What an adapter is given: the benchmark, the source, and the few things it makes the same way everywhere."""
 
 import re
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import BenchmarkError
-from tasks.evaluation.datasets.registry import Benchmark, Source
-from tasks.evaluation.datasets.samples import BenchmarkSample, ImageRef
+from tasks.evaluation.datasets.registry import Benchmark, BenchmarkSource
+from tasks.evaluation.datasets.samples import BenchmarkImageRef, BenchmarkSample
 
 
 @dataclass(frozen=True)
-class Job:
+class ImportJob:
     """One import."""
 
     benchmark: Benchmark
-    source: Source
+    source: BenchmarkSource
 
     def option(self, name: str, default: Any = None) -> Any:
         """An option of the source in the registry."""
@@ -28,16 +28,16 @@ class Job:
         values = {"classes": ", ".join(self.benchmark.classes), **fields}
         return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), text)
 
-    def image(self, path: Path, date: str = "") -> ImageRef:
+    def image(self, path: Path, date: str = "") -> BenchmarkImageRef:
         """A reference to a file."""
-        return ImageRef(path=str(path), sensor=self.benchmark.sensor, bands=self.benchmark.bands, date=date)
+        return BenchmarkImageRef(path=str(path), sensor=self.benchmark.sensor, bands=self.benchmark.bands, date=date)
 
-    def embedded(self, data: bytes, date: str = "") -> ImageRef:
+    def embedded(self, data: bytes, date: str = "") -> BenchmarkImageRef:
         """A reference that holds the image."""
-        return ImageRef(data=data, sensor=self.benchmark.sensor, bands=self.benchmark.bands, date=date)
+        return BenchmarkImageRef(data=data, sensor=self.benchmark.sensor, bands=self.benchmark.bands, date=date)
 
     def sample(
-        self, id: str, images: list[ImageRef], question: str, references: list[str], **more: Any
+        self, id: str, images: list[BenchmarkImageRef], question: str, references: list[str], **more: Any
     ) -> BenchmarkSample:
         """A sample of this benchmark; `answer_type` and `options` are the row's if not given."""
         more.setdefault("answer_type", self.benchmark.answer_type)
@@ -56,9 +56,9 @@ class Job:
 
     def class_called(self, label: str) -> str | None:
         """The class of the published prompt that a folder or label names in another spelling; None if none does."""
-        known = {_plain(name): name for name in self.benchmark.classes}
+        known = {_folded(name): name for name in self.benchmark.classes}
         other = self.option("aliases", {})
-        return known.get(_plain(other.get(label, label)))
+        return known.get(_folded(other.get(label, label)))
 
     def unknown_class(self, label: str) -> str:
         """The sentence that says a label is not among the classes."""
@@ -67,5 +67,5 @@ class Job:
         return f"{label!r} is none of the {len(self.benchmark.classes)} classes of {self.benchmark.title}"
 
 
-def _plain(name: str) -> str:
+def _folded(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())

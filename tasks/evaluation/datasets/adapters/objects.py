@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.errors import BenchmarkError
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import ImageIndex, found, get, matches, need, read_json, read_lines
-from tasks.evaluation.datasets.images import ImageError, decode
+from tasks.evaluation.datasets.images import ImageDecodeError, decode
 from tasks.evaluation.datasets.owner_boxes import Box, tilted, turned, upright, write
-from tasks.evaluation.datasets.samples import BenchmarkSample, ImageRef, Rejected
+from tasks.evaluation.datasets.samples import BenchmarkImageRef, BenchmarkSample, Rejected
 
 Size = tuple[float, float]
 Maker = Callable[[float, float], Box]
@@ -32,7 +32,7 @@ class Annotated:
     objects: list[tuple[str, Maker]]
 
 
-def per_class(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def per_class(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each class that stands in an image: where are all its objects.
 
     Options: `form` (voc, coco, dota, yolo, ucas, nwpu); `files`, patterns of the annotations; `images`, patterns of
@@ -50,7 +50,7 @@ def per_class(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
             by_class: dict[str, list[Box]] = defaultdict(list)
             for label, box in entry.objects:
                 by_class[names.get(label, label)].append(box(*size))
-        except (ImageError, ValueError) as error:
+        except (ImageDecodeError, ValueError) as error:
             yield Rejected(entry.name, "unreadable_image", f"{entry.name}: {error}", str(path))
             continue
         for label, boxes in sorted(by_class.items()):
@@ -65,14 +65,14 @@ def per_class(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
             )
 
 
-def _files(root: Path, job: Job) -> list[Path]:
+def _files(root: Path, job: ImportJob) -> list[Path]:
     files = [path for pattern in job.option("files") for path in matches(root, pattern)]
     if not files:
         raise BenchmarkError(f"{root}: looked for {' or '.join(job.option('files'))}; {found(root)}")
     return files
 
 
-def _split(root: Path, job: Job, annotated: list[Annotated]) -> list[Annotated]:
+def _split(root: Path, job: ImportJob, annotated: list[Annotated]) -> list[Annotated]:
     if job.option("list"):
         listed = {Path(line.split()[0]).stem for line in read_lines(need(root, *job.option("list")))}
         return [entry for entry in annotated if Path(entry.name).stem in listed]
@@ -83,7 +83,7 @@ def _split(root: Path, job: Job, annotated: list[Annotated]) -> list[Annotated]:
 
 
 def _size(path: Path) -> Size:
-    height, width = decode(ImageRef(path=str(path))).shape[1:]
+    height, width = decode(BenchmarkImageRef(path=str(path))).shape[1:]
     return width, height
 
 

@@ -4,28 +4,28 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import ImageIndex, get, matches, need, read_lines
-from tasks.evaluation.datasets.images import ImageError, npy, stack
+from tasks.evaluation.datasets.images import ImageDecodeError, npy, stack
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
 
 
-def treesatai(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def treesatai(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each file of `test_filenames.lst`; the species begins the name, `Fagus_sylvatica_3_...tif`."""
     listed = read_lines(need(root, f"**/{job.benchmark.split}_filenames.lst"))
     index = ImageIndex(need(root, *job.option("images")))
     # Longest first: Larix_decidua must not be taken for a shorter name that begins alike.
     species = sorted(job.benchmark.classes, key=len, reverse=True)
     for name in listed:
-        plain = name.replace("_", " ")
-        truth = next((kind for kind in species if plain.startswith(kind.rstrip("."))), None)
+        spaced = name.replace("_", " ")
+        truth = next((kind for kind in species if spaced.startswith(kind.rstrip("."))), None)
         if truth is None:
             yield Rejected(name, "unknown_class", f"{name} begins with none of the {len(species)} species", name)
         else:
             yield job.sample(name, [job.image(index.find(name))], job.question(), [truth])
 
 
-def starcop(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def starcop(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each row of test.csv; red, green, blue and mag1c stacked, as numbers, not as 8 bits.
 
     Columns `id`, `has_plume` and `folder` (whose last part is the folder of the scene's .tif files).
@@ -36,9 +36,9 @@ def starcop(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
     for number, row in enumerate(rows, start=2):
         where = f"{path}, line {number}"
         id = str(get(row, "id", where))
-        told = str(get(row, "has_plume", where)).strip().lower()
-        if told not in ("true", "false", "1", "0", "1.0", "0.0"):
-            yield Rejected(id, "no_truth", f"{where}: has_plume is {told!r}")
+        has_plume = str(get(row, "has_plume", where)).strip().lower()
+        if has_plume not in ("true", "false", "1", "0", "1.0", "0.0"):
+            yield Rejected(id, "no_truth", f"{where}: has_plume is {has_plume!r}")
             continue
         homes = [home for home in (path.parent / id, *matches(root, f"**/{id}")) if home.is_dir()]
         folder = homes[0] if homes else path.parent / id
@@ -49,8 +49,8 @@ def starcop(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
             continue
         try:
             data = npy(stack(files))
-        except ImageError as error:
+        except ImageDecodeError as error:
             yield Rejected(id, "unreadable_image", str(error), str(folder))
             continue
-        truth = "Yes" if told in ("true", "1", "1.0") else "No"
+        truth = "Yes" if has_plume in ("true", "1", "1.0") else "No"
         yield job.sample(id, [job.embedded(data)], job.question(), [truth], extra={"subset": row.get("subset", "")})

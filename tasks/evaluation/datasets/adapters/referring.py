@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.errors import BenchmarkError
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.adapters.objects import Annotated, voc, voc_object
 from tasks.evaluation.datasets.files import ImageIndex, matches, need, read_lines
 from tasks.evaluation.datasets.owner_boxes import write
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
 
 
-def dior_rsvg(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def dior_rsvg(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each described object whose running number is in `<split>.txt`.
 
     Objects are numbered through all annotation files in order of name. The owner's script takes the order of the

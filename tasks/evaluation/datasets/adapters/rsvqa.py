@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import BenchmarkError
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import ImageIndex, get, need, read_json, records
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
 
 
-def split(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def split(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """One question for each active entry of the questions file, in the order of the file.
 
     Options: `prefix`, how the three files' names begin (`LR_split_test`, `USGS_split_test_phili`); `images`, the

@@ -13,7 +13,7 @@ from typing import Any
 import shapely
 
 from tasks.core.errors import BenchmarkError
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import ImageIndex, found, get, matches, read_json
 from tasks.evaluation.datasets.owner_boxes import Box, upright, write
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
@@ -31,7 +31,7 @@ class Building:
     box: Box
 
 
-def pairs(root: Path, job: Job) -> Iterator[BenchmarkSample | Rejected]:
+def pairs(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """Questions about each pair `<disaster>_<n>_{pre,post}_disaster.png`; option `ask` says which.
 
     `ask`: type, affected, count (one question a pair); level, harmed (one a building); locate (all buildings).
@@ -61,24 +61,24 @@ def _buildings(content: dict[str, Any], note: dict[str, Any], path: Path) -> lis
     width, height = (float(get(note, side, str(path))) for side in ("width", "height"))
     buildings = []
     for feature in get(get(content, "features", str(path)), "xy", str(path)):
-        told = get(feature, "properties", str(path))
-        if told.get("feature_type") != "building":
+        properties = get(feature, "properties", str(path))
+        if properties.get("feature_type") != "building":
             continue
         try:
             bounds = shapely.from_wkt(get(feature, "wkt", str(path))).bounds
         except shapely.errors.ShapelyError as error:
-            raise BenchmarkError(f"{path}: building {told.get('uid')}: {error}") from error
-        damage = str(told.get("subtype", "un-classified"))
-        buildings.append(Building(str(told.get("uid", "")), damage, upright(bounds, width, height)))
+            raise BenchmarkError(f"{path}: building {properties.get('uid')}: {error}") from error
+        damage = str(properties.get("subtype", "un-classified"))
+        buildings.append(Building(str(properties.get("uid", "")), damage, upright(bounds, width, height)))
     return buildings
 
 
 def _asked(
-    ask: str, stem: str, disaster: str, buildings: list[Building], job: Job
+    ask: str, stem: str, disaster: str, buildings: list[Building], job: ImportJob
 ) -> Iterator[tuple[str, str, str, tuple[Box, ...]]]:
     """(id, question, truth, boxes) of one pair."""
     harmed = [building for building in buildings if building.damage in HARMED]
-    told = [building for building in buildings if building.damage in LEVELS]
+    rated = [building for building in buildings if building.damage in LEVELS]
     if ask == "type":
         yield stem, job.question(), job.class_called(disaster) or "", ()
     elif ask == "affected":
@@ -89,7 +89,7 @@ def _asked(
         boxes = tuple(building.box for building in buildings)
         yield stem, job.question(), write(boxes) if boxes else "", boxes
     elif ask in ("level", "harmed"):
-        for building in told:
+        for building in rated:
             truth = building.damage if ask == "level" else ("yes" if building.damage in HARMED else "no")
             box = write([building.box])
             yield f"{stem}#{building.uid}", job.question(box=f"<box>{box}</box>"), truth, (building.box,)

@@ -71,7 +71,7 @@ def cells(images: list[bytes | None]) -> pa.Array:
     return pa.array([None if data is None else {"bytes": data, "path": None} for data in images], type=kind)
 
 
-def take_over(name: str, root: Path, out: Path, **options: Any) -> tuple[importer.Imported, list[BenchmarkSample]]:
+def take_over(name: str, root: Path, out: Path, **options: Any) -> tuple[importer.ImportRecord, list[BenchmarkSample]]:
     """Import and read back."""
     done = importer.run(registry.get(name), root, out, **options)
     return done, list(read_samples(out))

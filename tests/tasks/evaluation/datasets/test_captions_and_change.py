@@ -99,7 +99,7 @@ def xbd(tmp_path):
     properties = [
         {"feature_type": "building", "subtype": damage, "uid": f"u{number}"} for number, damage in enumerate(damages)
     ]
-    features = [{"properties": told, "wkt": square(10 * number, 20)} for number, told in enumerate(properties)]
+    features = [{"properties": building, "wkt": square(10 * number, 20)} for number, building in enumerate(properties)]
     for stem, listed in (("midwest-flooding_00000001", features), ("midwest-flooding_00000002", [])):
         for when in ("pre", "post"):
             note = {

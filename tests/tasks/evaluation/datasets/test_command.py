@@ -48,5 +48,5 @@ def test_show_says_how_to_get_the_files_and_where_figures_come_from(aid, capsys)
 def test_import_says_what_was_left_out_and_that_scores_do_not_compare(aid, tmp_path, capsys):
     (aid / "aid/AID/Airport/Airport_2.jpg").write_bytes(b"")
     run("import", "aid", aid / "aid", "--out", tmp_path / "out")
-    told = " ".join(capsys.readouterr().err.split())
-    assert "Left out: 1 unreadable_image" in told and "do not stand side by side" in told and "3,000" in told
+    message = " ".join(capsys.readouterr().err.split())
+    assert "Left out: 1 unreadable_image" in message and "do not stand side by side" in message and "3,000" in message

@@ -193,14 +193,14 @@ def vrsbench(root):
         [{**refer, "ground_truth": box, "question_id": n} for n, box in enumerate(boxes)],
     )
     vqa = {"image_id": "P0003_0002.png", "dataset": "dota"}
-    told = [
+    entries = [
         ("Are there ships?", "Yes", "object existence"),
         ("How many?", "3", "object quantity"),
         ("What?", "Harbor", "scene type"),
     ]
     write_json(
         root / "VRSBench_EVAL_vqa.json",
-        [{**vqa, "question": q, "ground_truth": a, "type": t, "question_id": n} for n, (q, a, t) in enumerate(told)],
+        [{**vqa, "question": q, "ground_truth": a, "type": t, "question_id": n} for n, (q, a, t) in enumerate(entries)],
     )
     write_json(
         root / "VRSBench_EVAL_Cap.json",

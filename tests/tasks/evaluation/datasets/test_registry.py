@@ -10,7 +10,7 @@ from tasks.earth.display_sensors import SENSOR_TAGS
 from tasks.evaluation import names as scoring
 from tasks.evaluation.datasets import registry
 from tasks.evaluation.datasets.adapters import ADAPTERS
-from tasks.evaluation.datasets.adapters.job import Job
+from tasks.evaluation.datasets.adapters.job import ImportJob
 from tests.conftest import ROOT
 
 SHARED = ROOT.parent / "shared"
@@ -71,8 +71,8 @@ def test_every_published_figure_belongs_to_a_benchmark_and_stands_once():
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared specifications are not beside the checkout")
 def test_no_published_figure_was_invented_each_stands_in_the_specifications():
-    told = "".join((SHARED / name).read_text() for name in ("spec/earthdial.md", "spec/rsmoe.md", "FIELD.md"))
-    numbers = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", told)}
+    text = "".join((SHARED / name).read_text() for name in ("spec/earthdial.md", "spec/rsmoe.md", "FIELD.md"))
+    numbers = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)}
     assert [f"{f.benchmark} {f.metric} {f.value}" for f in registry.figures() if f.value not in numbers] == []
     assert [f"{f.benchmark} {f.n}" for f in registry.figures() if f.n and f.n not in numbers] == []
 
@@ -100,7 +100,7 @@ def test_no_published_figure_was_invented_each_stands_in_the_specifications():
 def test_prompts_are_word_for_word_those_of_the_published_answers(name, file, fields):
     row = registry.get(name)
     first = json.loads((SHARED / f"predictions/{file}.jsonl").read_text().splitlines()[0])
-    assert Job(row, row.sources[0]).question(**fields) == first["question"]
+    assert ImportJob(row, row.sources[0]).question(**fields) == first["question"]
 
 
 def test_the_scorers_know_every_task():

@@ -13,7 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
-from tasks.evaluation.datasets.samples import SCHEMA, BenchmarkSample, ImageRef
+from tasks.evaluation.datasets.samples import SCHEMA, BenchmarkImageRef, BenchmarkSample
 from tests.conftest import ROOT
 
 ASSETS = ROOT / "samples/assets"
@@ -64,18 +64,18 @@ def encoded(pixels: np.ndarray, driver: str = "PNG", **options: object) -> bytes
 def benchmark(folder: Path, images: list[bytes], texts: list[tuple[str, str]] | None = None) -> Path:
     """An imported benchmark of one question an image; its folder."""
     kinds = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpeg", b"II*\x00": "tiff"}
-    told = texts or [("[hr_rgb_0.5] <image>\nIs it rural or urban?", "rural")] * len(images)
+    turns = texts or [("[hr_rgb_0.5] <image>\nIs it rural or urban?", "rural")] * len(images)
     rows = [
         BenchmarkSample(
             id=f"q{number}",
             benchmark="aid",
             task="vqa",
-            images=(ImageRef(data=image, format=kinds.get(image[:4], "jpeg")),),
+            images=(BenchmarkImageRef(data=image, format=kinds.get(image[:4], "jpeg")),),
             question=question,
             references=(answer,),
             answer_type="text",
         ).row()
-        for number, (image, (question, answer)) in enumerate(zip(images, told, strict=True))
+        for number, (image, (question, answer)) in enumerate(zip(images, turns, strict=True))
     ]
     folder.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "samples.parquet")
@@ -92,9 +92,9 @@ def mixture(
     pixels = [encoded(picture, "GTiff", transform=from_origin(0, 0, 10, 10)) for picture in pictures]
     ids = [f"chip{number}" for number in range(len(pictures))]
     pq.write_table(pa.table({"chip_id": ids, "geometry": ground, "pixels": pixels}), shard)
-    told = texts or [("[s2_rgb_10] <image>\nIs there water?", "yes")] * len(pictures)
+    turns = texts or [("[s2_rgb_10] <image>\nIs there water?", "yes")] * len(pictures)
     rows = []
-    for chip_id, (question, answer) in zip(ids, told, strict=True):
+    for chip_id, (question, answer) in zip(ids, turns, strict=True):
         turns = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
         row = {"sample_id": f"{chip_id}#0/rgb", "conversations": json.dumps(turns)}
         image = {"shard": shard.as_posix(), "chip_id": chip_id}

@@ -56,17 +56,17 @@ EDITS = {
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_training_chip_in_a_benchmark_is_found_though_it_was(edit, pictures, tmp_path):
     planted, others = pictures[:40:2], pictures[40:80]
-    told = run(
+    result = run(
         mixture(tmp_path / "mix", [*planted, *others]),
         benchmark(tmp_path / "aid", [EDITS[edit](p) for p in planted] + [encoded(p) for p in pictures[80:120]]),
     )
     kind = "exact-image" if edit.startswith("copied") else "near-image"
-    assert {row["benchmark_id"] for row in told.pairs} == {f"q{n}" for n in range(20)}
-    assert {(row["benchmark_id"], row["training_image"]) for row in told.pairs} == {
+    assert {row["benchmark_id"] for row in result.pairs} == {f"q{n}" for n in range(20)}
+    assert {(row["benchmark_id"], row["training_image"]) for row in result.pairs} == {
         (f"q{n}", f"chip{n}") for n in range(20)
     }
-    assert {row["kind"] for row in told.pairs} == {kind}
-    assert told.summary["leaked"][kind] == told.summary["leaked"]["any"] == {"n": 20, "share": round(20 / 60, 6)}
+    assert {row["kind"] for row in result.pairs} == {kind}
+    assert result.summary["leaked"][kind] == result.summary["leaked"]["any"] == {"n": 20, "share": round(20 / 60, 6)}
 
 
 def test_a_crop_by_a_tenth_is_not_found_by_its_picture_as_the_guide_says(pictures, tmp_path):
@@ -78,45 +78,45 @@ def test_a_crop_by_a_tenth_is_not_found_by_its_picture_as_the_guide_says(picture
 def test_a_grey_copy_with_an_alpha_channel_is_still_the_same_image(pictures, tmp_path):
     grey = pictures[0][:1]
     copy = encoded(np.concatenate([grey, grey, grey, np.full_like(grey, 255)]))
-    told = run(mixture(tmp_path / "mix", [grey]), benchmark(tmp_path / "aid", [copy]))
-    assert [row["kind"] for row in told.pairs] == ["exact-image"]
+    result = run(mixture(tmp_path / "mix", [grey]), benchmark(tmp_path / "aid", [copy]))
+    assert [row["kind"] for row in result.pairs] == ["exact-image"]
 
 
 def test_images_of_one_value_match_nothing(tmp_path):
     empty = np.zeros((3, 64, 64), np.uint8)
-    told = run(mixture(tmp_path / "mix", [empty, empty + 7]), benchmark(tmp_path / "aid", [encoded(empty)]))
-    assert told.pairs == [] and told.summary["checked"]["images_without_structure"] == 1
+    result = run(mixture(tmp_path / "mix", [empty, empty + 7]), benchmark(tmp_path / "aid", [encoded(empty)]))
+    assert result.pairs == [] and result.summary["checked"]["images_without_structure"] == 1
 
 
 @pytest.mark.parametrize("several", [False, True])
 def test_a_mixture_names_its_images_in_a_column_or_in_a_list(several, pictures, tmp_path):
-    told = run(
+    result = run(
         mixture(tmp_path / "mix", pictures[:3], several=several), benchmark(tmp_path / "aid", [encoded(pictures[1])])
     )
-    assert [row["training_id"] for row in told.pairs] == ["chip1#0/rgb"]
+    assert [row["training_id"] for row in result.pairs] == ["chip1#0/rgb"]
 
 
 def test_a_copied_caption_is_found_though_a_word_was_changed(pictures, tmp_path):
     ask = "[caption] [hr_rgb_0.5] <image>\nDescribe the image."
-    told = run(
+    result = run(
         mixture(tmp_path / "mix", pictures[:2], [(ask, f"{CAPTION} full of little boats ."), (ask, "a green field")]),
         benchmark(
             tmp_path / "aid", [encoded(pictures[5])], [("<image> What is shown?", f"{CAPTION} full of big boats")]
         ),
     )
-    (row,) = told.pairs
+    (row,) = result.pairs
     assert (row["kind"], row["training_id"], row["training_samples"]) == ("text", "chip0#0/rgb", 1)
     assert 0 < row["distance"] <= 0.3
-    assert told.summary["leaked"]["any"]["n"] == 1
+    assert result.summary["leaked"]["any"]["n"] == 1
 
 
 def test_a_text_that_many_images_share_is_a_template_and_not_a_leak(pictures, tmp_path):
     ask = "<image> Describe the image."
-    told = run(
+    result = run(
         mixture(tmp_path / "mix", pictures[:6], [(ask, CAPTION)] * 6),
         benchmark(tmp_path / "aid", [encoded(pictures[9])], [(ask, CAPTION)]),
     )
-    assert told.pairs == [] and told.summary["checked"]["templates"] == 1
+    assert result.pairs == [] and result.summary["checked"]["templates"] == 1
 
 
 def test_a_list_of_names_that_many_images_have_is_no_leak_whatever_their_order(pictures, tmp_path):
@@ -124,23 +124,23 @@ def test_a_list_of_names_that_many_images_have_is_no_leak_whatever_their_order(p
     names = ["dense green vegetation", "open bare ground", "small urban houses", "still blue water"]
     rare = "a narrow red brick viaduct"
     lists = [", ".join(names[n:] + names[:n]) for n in range(4)] + [", ".join([rare, *names[1:]])]
-    told = run(
+    result = run(
         mixture(tmp_path / "mix", pictures[:5], [(ask, text) for text in lists]),
         benchmark(
             tmp_path / "aid", [encoded(picture) for picture in pictures[8:10]], [(ask, lists[1]), (ask, lists[4])]
         ),
     )
-    assert [row["benchmark_id"] for row in told.pairs] == ["q1"]
+    assert [row["benchmark_id"] for row in result.pairs] == ["q1"]
 
 
-def test_the_same_question_with_the_same_short_answer_is_told_but_spoils_no_score(pictures, tmp_path):
+def test_the_same_question_with_the_same_short_answer_is_reported_but_spoils_no_score(pictures, tmp_path):
     ask = "[s2_rgb_10] <image>\nHow many of the greenhouses south of the canal have open roofs?"
-    told = run(
+    result = run(
         mixture(tmp_path / "mix", pictures[:2], [(ask, "4"), (ask.replace("canal", "river"), "5")]),
         benchmark(tmp_path / "aid", [encoded(pictures[5])], [(ask, "4")]),
     )
-    assert [row["kind"] for row in told.pairs] == ["question"]
-    assert told.summary["leaked"]["any"]["n"] == 0 and told.summary["leaked"]["question"]["n"] == 1
+    assert [row["kind"] for row in result.pairs] == ["question"]
+    assert result.summary["leaked"]["any"]["n"] == 0 and result.summary["leaked"]["question"]["n"] == 1
 
 
 def test_ground_that_training_shows_is_found_whatever_the_pixels(pictures, tmp_path):
@@ -148,10 +148,10 @@ def test_ground_that_training_shows_is_found_whatever_the_pixels(pictures, tmp_p
     # The mixture's first chip covers 0 to 0.1 degrees both ways; this image the upper half of that.
     ground = from_origin(0.0, 0.1, 0.1 / 96, 0.05 / 96)
     there = encoded(field, "GTiff", crs="EPSG:4326", transform=ground)
-    told = run(mixture(tmp_path / "mix", [chip, pictures[1]]), benchmark(tmp_path / "aid", [there]))
-    assert [(row["kind"], row["training_image"]) for row in told.pairs] == [("place", "chip0")]
-    assert told.pairs[0]["distance"] == pytest.approx(0, abs=1e-6)
-    assert told.summary["checked"]["places"] == 1
+    result = run(mixture(tmp_path / "mix", [chip, pictures[1]]), benchmark(tmp_path / "aid", [there]))
+    assert [(row["kind"], row["training_image"]) for row in result.pairs] == [("place", "chip0")]
+    assert result.pairs[0]["distance"] == pytest.approx(0, abs=1e-6)
+    assert result.summary["checked"]["places"] == 1
 
 
 def test_neighbours_that_touch_do_not_share_ground(tmp_path, pictures):
@@ -172,10 +172,10 @@ def test_an_image_that_cannot_be_read_is_named_and_counted(pictures, tmp_path):
     rows = pq.read_table(shard).to_pylist()
     rows[1]["pixels"] = rows[1]["pixels"][:200]
     pq.write_table(pa.Table.from_pylist(rows), shard)
-    told = run(training, benchmark(tmp_path / "aid", [encoded(pictures[0]), b"\x89PNG but no more"]))
-    assert told.summary["unreadable_count"] == {"benchmark": 1, "training": 1}
-    assert "chip1" in told.summary["unreadable"]["training"][0]
-    assert "sample q1" in told.summary["unreadable"]["benchmark"][0]
+    result = run(training, benchmark(tmp_path / "aid", [encoded(pictures[0]), b"\x89PNG but no more"]))
+    assert result.summary["unreadable_count"] == {"benchmark": 1, "training": 1}
+    assert "chip1" in result.summary["unreadable"]["training"][0]
+    assert "sample q1" in result.summary["unreadable"]["benchmark"][0]
 
 
 def test_a_mixture_whose_shard_lacks_a_chip_stops_the_check(pictures, tmp_path):
@@ -197,7 +197,7 @@ def test_a_benchmark_without_questions_is_refused(pictures, tmp_path):
         run(mixture(tmp_path / "mix", pictures[:1]), benchmark(tmp_path / "aid", []))
 
 
-def test_footprints_are_read_from_the_shards(pictures, tmp_path):
-    side = open_side(mixture(tmp_path / "mix", pictures[:2]))
-    grounds = [picture.footprint for picture in side.pictures()]
+def test_footprints_are_read_from_the_shards(images, tmp_path):
+    side = open_side(mixture(tmp_path / "mix", images[:2]))
+    grounds = [picture.footprint for picture in side.images()]
     assert [shapely.bounds(ground).round(6).tolist() for ground in grounds] == [[0, 0, 0.1, 0.1], [0.1, 0, 0.2, 0.1]]

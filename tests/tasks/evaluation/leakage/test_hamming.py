@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tasks.evaluation.leakage.hamming import WIDEST, HashIndex
+from tasks.evaluation.leakage.hamming import MAX_RADIUS, HashIndex
 
 
 def planted(rng, entries, queries, most):
@@ -15,7 +15,7 @@ def planted(rng, entries, queries, most):
     return hashes, asked
 
 
-@pytest.mark.parametrize("radius", [0, 3, 4, 7, 8, WIDEST])
+@pytest.mark.parametrize("radius", [0, 3, 4, 7, 8, MAX_RADIUS])
 def test_the_tables_find_exactly_what_comparing_every_pair_finds(radius):
     hashes, asked = planted(np.random.default_rng(radius), 700, 900, radius + 3)
     every = np.bitwise_count(asked[:, None] ^ hashes)

@@ -12,7 +12,7 @@ import pytest
 
 from tasks.core.errors import PredictionsError
 from tasks.evaluation.metrics.compare import compare
-from tasks.evaluation.metrics.predictions import LONGEST, LONGEST_TEXT, read
+from tasks.evaluation.metrics.predictions import MAX_CHARACTERS, MAX_TEXT_CHARACTERS, read
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
 from tests.conftest import ROOT
 
@@ -76,19 +76,19 @@ def test_a_box_that_is_no_box_is_a_wrong_prediction(broken: str, tmp_path: Path)
 
 
 def test_coordinates_beyond_the_range_are_counted_and_scored_as_they_stand(tmp_path: Path) -> None:
-    told = _detection(tmp_path, "[[90, 90, 131, 131, 0]]", "[[90, 90, 131, 131, 0]]")
-    assert told["precision@0.5"] == 100
-    assert (told["input"]["predicted_boxes_beyond_range"], told["input"]["true_boxes_beyond_range"]) == (1, 1)
+    scores = _detection(tmp_path, "[[90, 90, 131, 131, 0]]", "[[90, 90, 131, 131, 0]]")
+    assert scores["precision@0.5"] == 100
+    assert (scores["input"]["predicted_boxes_beyond_range"], scores["input"]["true_boxes_beyond_range"]) == (1, 1)
 
 
 def test_a_unicode_minus_is_a_minus(tmp_path: Path) -> None:
-    told = _detection(tmp_path, "[[\N{MINUS SIGN}5, 0, 10, 10, 0]]", "[[-5, 0, 10, 10, 0]]")
-    assert (told["precision@0.5"], told["input"]["unicode_minus"]) == (100, 1)
+    scores = _detection(tmp_path, "[[\N{MINUS SIGN}5, 0, 10, 10, 0]]", "[[-5, 0, 10, 10, 0]]")
+    assert (scores["precision@0.5"], scores["input"]["unicode_minus"]) == (100, 1)
 
 
 def test_an_answer_cut_short_keeps_its_whole_boxes(tmp_path: Path) -> None:
-    told = _detection(tmp_path, BOX + "[[3, 4, 1")
-    assert (told["precision@0.5"], told["input"]["predicted_boxes_cut_short"]) == (100, 1)
+    scores = _detection(tmp_path, BOX + "[[3, 4, 1")
+    assert (scores["precision@0.5"], scores["input"]["predicted_boxes_cut_short"]) == (100, 1)
 
 
 def test_a_true_box_that_is_no_box_is_refused(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_file_of_another_task_is_refused(protocol: Any, tmp_path: Path) -> Non
 @pytest.mark.parametrize("task", ["vqa", "captioning", "detection"])
 @pytest.mark.parametrize("protocol", ["honest", "legacy"])
 def test_an_answer_of_a_megabyte_is_no_answer(task: Any, protocol: Any, tmp_path: Path) -> None:
-    huge = "yes " * (LONGEST // 2)
+    huge = "yes " * (MAX_CHARACTERS // 2)
     path = _file(tmp_path, GOOD | {"answer": huge, "caption0": "yes", "gt_bbox": BOX})
     scores = score_file(path, task, ScoringSettings(protocol, draws=50))
     assert scores["input"]["oversized_answers"] == 1
@@ -116,8 +116,8 @@ def test_an_answer_of_a_megabyte_is_no_answer(task: Any, protocol: Any, tmp_path
 
 def test_empty_references_are_left_out_of_captions(tmp_path: Path) -> None:
     row = {"answer": "a road", "caption0": "a road", "caption1": "", "caption2": " "}
-    told = score_file(_file(tmp_path, row), "captioning", FAST)
-    assert (told["rougeL"], told["input"]["references_without_words"]) == (100, 2)
+    scores = score_file(_file(tmp_path, row), "captioning", FAST)
+    assert (scores["rougeL"], scores["input"]["references_without_words"]) == (100, 2)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_file_without_any_truth_is_refused(truths: list, tmp_path: Path) -> No
     assert len(read(_file(tmp_path, *captions, captions[0] | {"caption1": "a"}), "captioning")) == 3
 
 
-@pytest.mark.parametrize(("task", "longest"), [("vqa", LONGEST), ("region_captioning", LONGEST_TEXT)])
+@pytest.mark.parametrize(("task", "longest"), [("vqa", MAX_CHARACTERS), ("region_captioning", MAX_TEXT_CHARACTERS)])
 def test_a_truth_beyond_all_measure_is_refused(task: Any, longest: int, tmp_path: Path) -> None:
     path = _file(tmp_path, GOOD, GOOD | {"annotation": "y" * (longest + 1)})
     with pytest.raises(PredictionsError, match=f"row 2: 'annotation' has {longest + 1:,} characters, a truth"):
@@ -188,8 +188,8 @@ def test_lines_an_array_and_parquet_score_the_same(tmp_path: Path) -> None:
     array.write_text(json.dumps(rows))
     parquet = tmp_path / "rows.parquet"
     pl.DataFrame(rows).write_parquet(parquet)
-    told = [score_file(path, "vqa", FAST) for path in (lines, array, parquet)]
-    assert told[0] == told[1] == told[2]
+    scores = [score_file(path, "vqa", FAST) for path in (lines, array, parquet)]
+    assert scores[0] == scores[1] == scores[2]
 
 
 def test_a_whole_number_beside_a_fraction_stays_whole(tmp_path: Path) -> None:
@@ -202,8 +202,8 @@ def test_bytes_beside_the_answers_are_passed_over(tmp_path: Path) -> None:
     image = [{"bytes": b"\xff\xd8", "path": "a.jpg"}, {"bytes": b"\xff", "path": "b.jpg"}]
     rows = {"answer": ["yes", "no"], "annotation": ["yes", "yes"], "thumbnail": [b"\xff\xfe", b"ok"], "image": image}
     pl.DataFrame(rows).write_parquet(path)
-    told = score_file(path, "classification", FAST)
-    assert (told["accuracy"], told["images"], told["input"]["unknown_fields"]) == (50, 2, {"thumbnail": 1})
+    scores = score_file(path, "classification", FAST)
+    assert (scores["accuracy"], scores["images"], scores["input"]["unknown_fields"]) == (50, 2, {"thumbnail": 1})
 
 
 def test_numbers_as_answers_are_read_as_text(tmp_path: Path) -> None:
@@ -236,16 +236,16 @@ def test_the_command_prints_one_object_or_a_table_and_fails_with_a_sentence(tmp_
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
     path = str(_file(tmp_path, GOOD, GOOD | {"answer": "no"}))
-    told = run(path, "--task", "vqa", "--protocol", "honest", "--json", "--against", path)
-    assert (told.returncode, json.loads(told.stdout)["accuracy"]) == (0, 50)
-    assert json.loads(told.stdout)["against"]["accuracy"]["difference"] == 0
+    finished = run(path, "--task", "vqa", "--protocol", "honest", "--json", "--against", path)
+    assert (finished.returncode, json.loads(finished.stdout)["accuracy"]) == (0, 50)
+    assert json.loads(finished.stdout)["against"]["accuracy"]["difference"] == 0
     shown = run(path, "--task", "vqa", "--protocol", "legacy")
     assert shown.returncode == 0 and "50.00" in shown.stdout
     odd = _file(tmp_path, GOOD | {"vqa_type": "[/red]", "answer": "\N{SATELLITE}"}, GOOD, name="[red].jsonl")
     narrow = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     for format_ in (["--json"], []):
         command = [sys.executable, "-m", "earthloom", "score", str(odd), "--task", "vqa", *format_]
-        told = subprocess.run(command, cwd=ROOT, env=narrow, capture_output=True, timeout=120, check=False)
-        assert told.returncode == 0 and b"[/red]" in told.stdout
+        finished = subprocess.run(command, cwd=ROOT, env=narrow, capture_output=True, timeout=120, check=False)
+        assert finished.returncode == 0 and b"[/red]" in finished.stdout
     missing = run(str(tmp_path / "nowhere.jsonl"), "--task", "vqa", "--json")
     assert missing.returncode == 2 and missing.stdout == "" and "is not there" in missing.stderr

@@ -40,7 +40,7 @@ def test_the_answers_of_a_control_are_read_alike_and_other_kinds_of_questions_as
         {"answer": "A. Dam", "no_image_answer": "(B)", "annotation": "B"},
         {"answer": "B", "no_image_answer": "B", "annotation": "B. Port", "answer_type": "class", "vqa_type": "zone"},
     ]
-    told = scored(tmp_path, rows)
-    assert told["by_type"]["scene"]["accuracy"] == 50 and told["by_type"]["zone"]["accuracy"] == 0
-    assert told["controls"]["no_image"]["accuracy"] == pytest.approx(100 / 3, abs=0.01)
-    assert told["controls"]["majority"]["answer"] == "B"
+    scores = scored(tmp_path, rows)
+    assert scores["by_type"]["scene"]["accuracy"] == 50 and scores["by_type"]["zone"]["accuracy"] == 0
+    assert scores["controls"]["no_image"]["accuracy"] == pytest.approx(100 / 3, abs=0.01)
+    assert scores["controls"]["majority"]["answer"] == "B"

@@ -44,8 +44,10 @@ def _perfect(task: str) -> list[dict[str, Any]]:
         return [{"annotation": text, "answer": text, "size_group": "small"} for text in CAPTIONS]
     rows = []
     for _ in range(20):
-        told = pick.sample(CAPTIONS, 4)
-        rows.append({f"caption{number}": text for number, text in enumerate([*told, ""])} | {"answer": told[0]})
+        references = pick.sample(CAPTIONS, 4)
+        rows.append(
+            {f"caption{number}": text for number, text in enumerate([*references, ""])} | {"answer": references[0]}
+        )
     return rows
 
 
@@ -83,9 +85,9 @@ def _file(tmp_path: Path, rows: list[dict[str, Any]], name: str = "predictions.j
 @pytest.mark.parametrize("kind", TASKS)
 def test_a_perfect_file_scores_a_hundred_on_every_metric_and_interval(kind: str, tmp_path: Path) -> None:
     scores = score_file(_file(tmp_path, _rows(kind)), TASKS[kind], FAST)
-    told = dict(_metrics(scores))
-    assert len(told) >= 4
-    assert {name: value for name, value in told.items() if value != pytest.approx(100)} == {}
+    metrics = dict(_metrics(scores))
+    assert len(metrics) >= 4
+    assert {name: value for name, value in metrics.items() if value != pytest.approx(100)} == {}
 
 
 @pytest.mark.parametrize("kind", ["classification", "multi-label", "vqa", "change classes"])
@@ -139,15 +141,15 @@ def test_classes_are_compared_whatever_their_spelling(tmp_path: Path) -> None:
 def test_counting_is_exact_relaxed_and_by_range(tmp_path: Path) -> None:
     answers = [("100", "100"), ("100", "104"), ("100", "60"), ("100", "many"), ("-5", "\N{MINUS SIGN}5")]
     rows = [{"vqa_type": "count", "annotation": truth, "answer": answer} for truth, answer in answers]
-    told = score_file(_file(tmp_path, rows), "vqa", FAST)["by_type"]["count"]
-    assert (told["accuracy"], told["relaxed_accuracy"], told["range_accuracy"]) == (40, 60, 60)
+    scores = score_file(_file(tmp_path, rows), "vqa", FAST)["by_type"]["count"]
+    assert (scores["accuracy"], scores["relaxed_accuracy"], scores["range_accuracy"]) == (40, 60, 60)
 
 
 def test_levels_of_damage_are_near_or_far(tmp_path: Path) -> None:
     rows = [{"vqa_type": "damage", "annotation": level, "answer": "minor damage"} for level in DAMAGE]
-    told = score_file(_file(tmp_path, rows), "vqa", FAST)["by_type"]["damage"]
-    assert (told["accuracy"], told["within_one"]) == (25, 75)
-    assert told["closeness"] == pytest.approx(100 * (1 - 4 / 12), abs=1e-3)
+    scores = score_file(_file(tmp_path, rows), "vqa", FAST)["by_type"]["damage"]
+    assert (scores["accuracy"], scores["within_one"]) == (25, 75)
+    assert scores["closeness"] == pytest.approx(100 * (1 - 4 / 12), abs=1e-3)
 
 
 def test_the_interval_draws_whole_images(tmp_path: Path) -> None:
@@ -168,19 +170,19 @@ def test_confidence_is_calibrated_or_not_and_abstention_counted(tmp_path: Path) 
         {"annotation": "a", "answer": "b", "confidence": 0.0},
     ]
     rows += [{"annotation": "a", "answer": "I don't know", "confidence": 0.5}] * 2
-    told = score_file(_file(tmp_path, rows), "vqa", FAST)
-    assert told["calibration"] == {"expected_error": 25.0, "brier": 12.5}
-    assert told["controls"]["abstention"] == {"rate": 50.0, "accuracy_when_answered": 50.0}
+    scores = score_file(_file(tmp_path, rows), "vqa", FAST)
+    assert scores["calibration"] == {"expected_error": 25.0, "brier": 12.5}
+    assert scores["controls"]["abstention"] == {"rate": 50.0, "accuracy_when_answered": 50.0}
 
 
 def test_confidences_of_boxes_rank_them(tmp_path: Path) -> None:
     box, wrong = "[[0, 0, 10, 10, 0]]", "[[50, 50, 60, 60, 0]]"
     rows = [{"gt_bbox": box, "answer": wrong + box, "confidences": sure} for sure in ([0.1, 0.9], [0.2, 0.8])]
-    told = score_file(_file(tmp_path, rows), "detection", FAST)
-    assert (told["ap@0.5"], told["by_confidence"]["ap@0.5"]) == (50, 100)
+    scores = score_file(_file(tmp_path, rows), "detection", FAST)
+    assert (scores["ap@0.5"], scores["by_confidence"]["ap@0.5"]) == (50, 100)
 
 
-def test_a_change_is_told_or_not_and_masks_overlap(tmp_path: Path) -> None:
+def test_a_change_is_reported_or_not_and_masks_overlap(tmp_path: Path) -> None:
     rows = [
         {
             "caption0": "the scene is the same as before",
@@ -190,9 +192,9 @@ def test_a_change_is_told_or_not_and_masks_overlap(tmp_path: Path) -> None:
         {"caption0": "a road was built", "answer": "there is no difference", "caption1": "a new road appears"},
     ]
     rows = [row | {"mask": [[0, 1], [1, 1]], "answer_mask": [[0, 1], [0, 0]]} for row in rows]
-    told = score_file(_file(tmp_path, rows), "change", FAST)
-    assert (told["changed"]["accuracy"], told["changed"]["recall"]) == (50, 0)
-    assert told["masks"]["iou"] == pytest.approx(100 / 3, abs=1e-3)
+    scores = score_file(_file(tmp_path, rows), "change", FAST)
+    assert (scores["changed"]["accuracy"], scores["changed"]["recall"]) == (50, 0)
+    assert scores["masks"]["iou"] == pytest.approx(100 / 3, abs=1e-3)
 
 
 def test_a_reference_that_is_a_list_is_taken_apart(tmp_path: Path) -> None:
@@ -203,24 +205,24 @@ def test_a_reference_that_is_a_list_is_taken_apart(tmp_path: Path) -> None:
 def test_a_type_is_a_group_whatever_its_name(tmp_path: Path) -> None:
     rows = [{"vqa_type": name, "annotation": "a", "answer": "a"} for name in ("urban/rural", "\x00", "", "n")]
     types = score_file(_file(tmp_path, rows), "vqa", FAST)["by_type"]
-    assert {name: told["n"] for name, told in types.items()} == dict.fromkeys(
+    assert {name: group["n"] for name, group in types.items()} == dict.fromkeys(
         ["urban/rural", "\x00", "untyped", "n"], 1
     )
 
 
-def test_yes_and_no_as_classes_are_also_told_by_precision_and_recall_of_yes(tmp_path: Path) -> None:
+def test_yes_and_no_as_classes_are_also_scored_by_precision_and_recall_of_yes(tmp_path: Path) -> None:
     pairs = [("yes", "yes")] * 3 + [("no", "Yes")] * 2 + [("yes", "no")] + [("no", "no")] * 4
     rows = [{"annotation": truth, "answer": answer} for truth, answer in pairs]
-    told = score_file(_file(tmp_path, rows), "classification", FAST)
-    assert (told["precision"], told["recall"]) == (60, 75)
-    assert told["f1"] == pytest.approx(200 / 3, abs=1e-3)
-    assert told["accuracy"] == 70
+    scores = score_file(_file(tmp_path, rows), "classification", FAST)
+    assert (scores["precision"], scores["recall"]) == (60, 75)
+    assert scores["f1"] == pytest.approx(200 / 3, abs=1e-3)
+    assert scores["accuracy"] == 70
 
 
 def test_never_saying_yes_earns_no_precision(tmp_path: Path) -> None:
     rows = [{"vqa_type": "presence", "annotation": truth, "answer": "no"} for truth in ("yes", "no")]
-    told = score_file(_file(tmp_path, rows), "vqa", FAST)["by_type"]["presence"]
-    assert (told["precision"], told["recall"], told["f1"]) == (0, 0, 0)
+    scores = score_file(_file(tmp_path, rows), "vqa", FAST)["by_type"]["presence"]
+    assert (scores["precision"], scores["recall"], scores["f1"]) == (0, 0, 0)
     rows = [{"caption0": "a road was built", "caption1": "a new road", "answer": "no change"}]
     assert score_file(_file(tmp_path, rows), "change", FAST)["changed"]["precision"] == 0
 
@@ -233,8 +235,8 @@ def test_the_published_cider_is_within_its_own_scale(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", [DAMAGE, [level.replace(" ", "-") for level in DAMAGE]])
 def test_levels_of_damage_are_a_scale_however_they_are_spelt(damage: list[str], tmp_path: Path) -> None:
     rows = [{"caption0": level, "caption1": "", "answer": damage[0]} for level in damage]
-    told = score_file(_file(tmp_path, rows), "change", FAST)["answers"]
-    assert (told["accuracy"], told["within_one"], told["closeness"]) == (25, 50, 50)
+    scores = score_file(_file(tmp_path, rows), "change", FAST)["answers"]
+    assert (scores["accuracy"], scores["within_one"], scores["closeness"]) == (25, 50, 50)
 
 
 def test_one_image_tells_nothing_of_its_interval(tmp_path: Path) -> None:

@@ -44,9 +44,9 @@ def test_the_published_answers_give_the_published_figures_in_every_bucket(known:
     scores = score(read(SHARED / f"{known.name}.jsonl", known.name.split("/")[0]), LEGACY)
     assert scores["n"] == known.n
     for bucket, figures in known.rerun.items():
-        told = scores[bucket] if bucket else scores
+        group = scores[bucket] if bucket else scores
         for metric, figure in figures.items():
-            assert told[metric] == pytest.approx(float(figure), abs=tolerance(figure)), (bucket, metric)
+            assert group[metric] == pytest.approx(float(figure), abs=tolerance(figure)), (bucket, metric)
 
 
 @needs_shared
@@ -140,7 +140,7 @@ def test_thousands_of_boxes_beside_thousands_are_overlapped_a_part_at_a_time(
     boxes = [f"[[{x}, {y}, {x + 10}, {y + 10}, {x}]]" for x in range(0, 90, 7) for y in range(0, 90, 7)]
     rows = [{"answer": "".join(boxes[part::3]), "gt_bbox": "".join(boxes[part::2])} for part in range(2)]
     whole = score_file(_file(tmp_path, *rows), "detection", LEGACY)
-    monkeypatch.setattr("tasks.evaluation.metrics.legacy.PAIRS", 100)
+    monkeypatch.setattr("tasks.evaluation.metrics.legacy.MAX_PAIRS", 100)
     assert score_file(_file(tmp_path, *rows), "detection", LEGACY) == whole
     assert 0 < whole["precision@0.5"] < 100
 

@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from tasks.dialogue import boxes as core
 from tasks.evaluation.metrics import rouge
 from tasks.evaluation.metrics.bleu_cider import Cider, bleu, bleu_counts, words
-from tasks.evaluation.metrics.bootstrap import Tally, joined, mean_of, means
+from tasks.evaluation.metrics.bootstrap import MetricSums, joined, mean_of, means
 from tasks.evaluation.metrics.box_matching import find, matched, overlaps
 from tasks.evaluation.metrics.compare import compare
 from tasks.evaluation.metrics.predictions import read
@@ -58,14 +58,14 @@ def test_a_rectangle_turned_by_ninety_degrees_is_the_same_with_its_sides_swapped
 def test_drawing_distinct_rows_is_drawing_rows() -> None:
     values = np.repeat([0.0, 1.0], [700, 300])
     low, high = means({"share": values}).intervals(None, 4000, 0)["share"]
-    spread = 1.96 * 100 * np.sqrt(0.3 * 0.7 / 1000)
-    assert (low, high) == pytest.approx((30 - spread, 30 + spread), abs=0.4)
+    answer_variety = 1.96 * 100 * np.sqrt(0.3 * 0.7 / 1000)
+    assert (low, high) == pytest.approx((30 - answer_variety, 30 + answer_variety), abs=0.4)
 
 
 def test_groups_of_one_row_are_rows() -> None:
     rng = np.random.default_rng(1)
-    tally = means({"share": rng.random(300)})
-    one, other = (tally.intervals(groups, 2000, 0)["share"] for groups in (None, np.arange(300)))
+    metric_sums = means({"share": rng.random(300)})
+    one, other = (metric_sums.intervals(groups, 2000, 0)["share"] for groups in (None, np.arange(300)))
     assert one == pytest.approx(other, abs=0.5)
 
 
@@ -77,7 +77,7 @@ def test_joined_tallies_keep_both_metrics_row_by_row() -> None:
 
 
 def test_an_empty_tally_of_no_rows_does_not_divide_by_zero() -> None:
-    assert Tally.of_rows(np.array([[1.0, 1.0]]), mean_of("a")).rows(np.array([], dtype=int)).scores() == {"a": 0}
+    assert MetricSums.of_rows(np.array([[1.0, 1.0]]), mean_of("a")).rows(np.array([], dtype=int)).scores() == {"a": 0}
 
 
 def test_bleu_is_that_of_papineni() -> None:
@@ -85,13 +85,13 @@ def test_bleu_is_that_of_papineni() -> None:
     references = [["the", "cat", "is", "on", "the", "mat"], ["there", "is", "a", "cat", "on", "the", "mat"]]
     counts = np.array(bleu_counts(answer, references))
     assert counts.tolist() == [2, 0, 0, 0, 7, 6, 5, 4, 7, 7]
-    told = bleu(counts)
-    assert (float(told["bleu1"]), float(told["bleu2"])) == (pytest.approx(200 / 7), 0)
+    scores = bleu(counts)
+    assert (float(scores["bleu1"]), float(scores["bleu2"])) == (pytest.approx(200 / 7), 0)
 
 
 def test_a_short_corpus_is_held_to_the_brevity_penalty() -> None:
-    told = bleu(np.array(bleu_counts(words("a b"), [words("a b c d")])))
-    assert float(told["bleu2"]) == pytest.approx(100 * np.exp(-1))
+    scores = bleu(np.array(bleu_counts(words("a b"), [words("a b c d")])))
+    assert float(scores["bleu2"]) == pytest.approx(100 * np.exp(-1))
 
 
 def test_cider_finds_the_rare_word_more_telling_than_the_common_one() -> None:
@@ -102,8 +102,8 @@ def test_cider_finds_the_rare_word_more_telling_than_the_common_one() -> None:
 
 
 def test_cider_of_the_reference_is_one_also_where_every_image_has_the_same() -> None:
-    told = [[words("nothing has changed")]] * 3
-    assert Cider(told).similarities(words("nothing has changed"), told[0]).tolist() == [1]
+    references = [[words("nothing has changed")]] * 3
+    assert Cider(references).similarities(words("nothing has changed"), references[0]).tolist() == [1]
 
 
 def test_wordnet_is_princetons_three_point_oh() -> None:
@@ -123,15 +123,15 @@ def test_a_paired_test_sees_what_two_intervals_do_not(tmp_path: Path) -> None:
         ]
         paths.append(tmp_path / f"{name}.jsonl")
         paths[-1].write_text("".join(json.dumps(row) + "\n" for row in (rows if name == "first" else reversed(rows))))
-    told = compare(read(paths[0], "vqa"), read(paths[1], "vqa"), ScoringSettings())
+    comparison = compare(read(paths[0], "vqa"), read(paths[1], "vqa"), ScoringSettings())
     gained = int((better & ~right).sum())
-    assert told["mcnemar"] == {
+    assert comparison["mcnemar"] == {
         "only_first_right": 0,
         "only_second_right": gained,
         "p": pytest.approx(2 * 0.5**gained, abs=1e-4),
     }
-    assert told["accuracy"]["difference"] == pytest.approx(100 * gained / 400)
-    assert told["accuracy"]["ci95"][0] > 0 and told["accuracy"]["p"] < 0.01
+    assert comparison["accuracy"]["difference"] == pytest.approx(100 * gained / 400)
+    assert comparison["accuracy"]["ci95"][0] > 0 and comparison["accuracy"]["p"] < 0.01
 
 
 def test_every_order_of_labels_is_the_same_set(tmp_path: Path) -> None:
@@ -159,10 +159,10 @@ def test_rouge_is_that_of_rouge_score() -> None:
         first, second = (" ".join(rng.choice(vocabulary, rng.integers(0, 30))) for _ in range(2))
         expected = library.score(first, second)
         pair = rouge.tokens(first), rouge.tokens(second)
-        for name, told in (("rouge1", rouge.rouge1(*pair)), ("rougeL", rouge.rouge_l(*pair))):
+        for name, found in (("rouge1", rouge.rouge1(*pair)), ("rougeL", rouge.rouge_l(*pair))):
             wanted = expected[name]
-            assert (told.precision, told.recall) == (wanted.precision, wanted.recall)
-            assert told.f1 == pytest.approx(wanted.fmeasure)
+            assert (found.precision, found.recall) == (wanted.precision, wanted.recall)
+            assert found.f1 == pytest.approx(wanted.fmeasure)
 
 
 def test_two_long_texts_have_a_common_subsequence_at_once() -> None:
@@ -177,8 +177,8 @@ def test_two_long_texts_have_a_common_subsequence_at_once() -> None:
 
 def test_a_paired_test_goes_by_the_first_files_types_and_does_without_a_bootstrap(tmp_path: Path) -> None:
     types = {"first": ["presence", "count"], "second": ["count", "presence"]}
-    for name, told in types.items():
-        rows = [{"annotation": "yes", "answer": "yes", "vqa_type": kind} for kind in told]
+    for name, kinds in types.items():
+        rows = [{"annotation": "yes", "answer": "yes", "vqa_type": kind} for kind in kinds]
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     pair = [read(tmp_path / name, "vqa") for name in types]
     assert compare(*pair, ScoringSettings("legacy", draws=20))["accuracy"]["difference"] == 0

@@ -25,8 +25,8 @@ def _published(folder: Path, right: int) -> Path:
 
 def test_a_score_that_is_the_reruns_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(_published(tmp_path, 24)), "--bootstrap", "20"]) == 0
-    told = capsys.readouterr().out
-    assert "| change/xBD_testset_1 | all | 25 | accuracy | 96 | 96.00 | +0.00 | 96.37 | yes |" in told
+    printed = capsys.readouterr().out
+    assert "| change/xBD_testset_1 | all | 25 | accuracy | 96 | 96.00 | +0.00 | 96.37 | yes |" in printed
 
 
 def test_a_score_that_is_not_the_reruns_is_shown_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,9 +41,9 @@ def test_a_file_without_known_figures_is_scored_and_its_constant_answer_sets_off
     rows = [{"answer": "yes", "annotation": truth, "vqa_type": "presence"} for truth in ("yes", "no", "no")]
     (tmp_path / "vqa/mine.json").write_text(json.dumps(rows))
     assert main([str(tmp_path), "--bootstrap", "20"]) == 0
-    told = capsys.readouterr().out
-    assert "| vqa/mine | presence | 3 | accuracy | - | 33.33 | - | - | - |" in told
-    assert "| vqa/mine | its own answers |  |  |  |  |  | **fires** |" in told
+    printed = capsys.readouterr().out
+    assert "| vqa/mine | presence | 3 | accuracy | - | 33.33 | - | - | - |" in printed
+    assert "| vqa/mine | its own answers |  |  |  |  |  | **fires** |" in printed
 
 
 def test_a_folder_without_files_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,8 +21,8 @@ def answered(tmp_path: Path, run: object = None) -> Path:
 
 def test_task_and_form_of_boxes_are_those_of_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     score(answered(tmp_path, {"task": "detection", "boxes": "internvl"}), json_=True, bootstrap=0)
-    told = json.loads(capsys.readouterr().out)
-    assert told["f1@0.5"] == 100 and told["controls"]["whole_image"]["f1@0.5"] == 100
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["f1@0.5"] == 100 and scores["controls"]["whole_image"]["f1@0.5"] == 100
 
 
 def test_what_is_given_goes_before_what_the_run_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,33 +74,33 @@ def _row(answer: str, *references: str) -> dict:
 
 @needs_java
 def test_each_answer_is_scored_and_one_without_words_is_worth_nothing(folder: Path) -> None:
-    told = spice(folder, ["a road", "a tree", "…", "a café"], [["a road"], ["", "a road"], ["a road"], ["a café"]])
-    assert told.rows is not None
-    assert told.rows.tolist() == [1, 0.25, 0, 1]
-    assert told.mean == 2.25 / 4
+    result = spice(folder, ["a road", "a tree", "…", "a café"], [["a road"], ["", "a road"], ["a road"], ["a café"]])
+    assert result.rows is not None
+    assert result.rows.tolist() == [1, 0.25, 0, 1]
+    assert result.mean == 2.25 / 4
 
 
 @needs_java
 def test_the_score_of_captions_stands_with_its_interval_beside_the_published_ones(folder: Path, tmp_path: Path) -> None:
     path = _file(tmp_path, _row("a road", "a road", "a street"), _row("a tree", "a road", ""))
-    told = score_file(path, "captioning", ScoringSettings(draws=50, spice=folder))["as_published"]
-    assert told["spice"] == 62.5
-    assert 25 <= told["ci95"]["spice"][0] <= 62.5 <= told["ci95"]["spice"][1] <= 100
-    assert "spice_not_measured" not in told
+    scores = score_file(path, "captioning", ScoringSettings(draws=50, spice=folder))["as_published"]
+    assert scores["spice"] == 62.5
+    assert 25 <= scores["ci95"]["spice"][0] <= 62.5 <= scores["ci95"]["spice"][1] <= 100
+    assert "spice_not_measured" not in scores
 
 
-def test_its_absence_is_told(tmp_path: Path) -> None:
+def test_its_absence_is_reported(tmp_path: Path) -> None:
     path = _file(tmp_path, _row("a road", "a road", "a street"), _row("a tree", "a road", ""))
-    told = score_file(path, "captioning", ScoringSettings(draws=0))["as_published"]
-    assert "spice" not in told and "--spice" in told["spice_not_measured"]
+    scores = score_file(path, "captioning", ScoringSettings(draws=0))["as_published"]
+    assert "spice" not in scores and "--spice" in scores["spice_not_measured"]
 
 
 @needs_java
 def test_a_java_that_cannot_write_the_table_still_tells_the_mean(folder: Path, tmp_path: Path) -> None:
     path = _file(tmp_path, _row("a modern road", "a modern road", ""), _row("", "a road", ""))
-    told = score_file(path, "captioning", ScoringSettings(draws=50, spice=folder))["as_published"]
-    assert told["spice"] == 62.5 / 2
-    assert told["spice_without_interval"] == NEW
+    scores = score_file(path, "captioning", ScoringSettings(draws=50, spice=folder))["as_published"]
+    assert scores["spice"] == 62.5 / 2
+    assert scores["spice_without_interval"] == NEW
 
 
 @needs_java
@@ -138,5 +138,7 @@ def test_the_command_takes_the_folder_from_the_environment(folder: Path, tmp_pat
     path = _file(tmp_path, _row("a road", "a road", "a street"))
     command = [sys.executable, "-m", "earthloom", "score", str(path), "--task", "captioning", "--json"]
     environment = {**os.environ, "EARTHLOOM_SPICE": str(folder)}
-    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True)
-    assert json.loads(told.stdout)["as_published"]["spice"] == 100
+    finished = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert json.loads(finished.stdout)["as_published"]["spice"] == 100

@@ -13,7 +13,7 @@ import polars as pl
 from tasks.core import tables
 from tasks.evaluation.datasets import importer, registry
 from tasks.evaluation.datasets.images import decode, format_of
-from tasks.evaluation.datasets.samples import SCHEMA, BenchmarkSample, ImageRef
+from tasks.evaluation.datasets.samples import SCHEMA, BenchmarkImageRef, BenchmarkSample
 from tests.conftest import ROOT
 from tests.fixtures.tiny_checkpoint import TAUGHT, write_checkpoint
 from tests.tasks.evaluation.datasets.files import picture, write_json
@@ -41,7 +41,7 @@ def rsvqa(root: Path, images: int = 6, each: int = 4) -> Path:
     """RSVQA-LR of a few images, as its owner publishes it, imported to `root`."""
     drawn = random.Random(0)
     files = root / "rsvqa-lr"
-    asked, told, shown = [], [], []
+    asked, answers, shown = [], [], []
     for image in range(images):
         picture(files / f"Images_LR/{image}.tif", seed=image, size=(40 + image, 48))
         shown.append({"id": image, "questions_ids": [image * each + n for n in range(each)], "active": True})
@@ -53,8 +53,8 @@ def rsvqa(root: Path, images: int = 6, each: int = 4) -> Path:
             kind = "presence" if answer == "yes" else "count"
             entry = {"id": number, "img_id": image, "type": kind, "question": text, "answers_ids": [number]}
             asked.append({**entry, "active": True})
-            told.append({"id": number, "question_id": number, "answer": answer, "active": True})
-    for name, content in (("images", shown), ("questions", asked), ("answers", told)):
+            answers.append({"id": number, "question_id": number, "answer": answer, "active": True})
+    for name, content in (("images", shown), ("questions", asked), ("answers", answers)):
         write_json(files / f"LR_split_test_{name}.json", {name: content})
     return take_over("rsvqa-lr", files, root)
 
@@ -86,7 +86,7 @@ def predictions(out: Path, model: str, benchmark: str) -> pl.DataFrame:
     return pl.read_parquet(out / model / benchmark / "predictions.parquet")
 
 
-def told(out: Path, model: str, benchmark: str) -> dict:
+def record_of(out: Path, model: str, benchmark: str) -> dict:
     return json.loads((out / model / benchmark / "run.json").read_text())
 
 
@@ -101,8 +101,8 @@ def written(root: Path, name: str, samples: list[BenchmarkSample]) -> Path:
     return folder
 
 
-def image_of(data: bytes, sensor: str, bands: tuple[str, ...] = ()) -> ImageRef:
+def image_of(data: bytes, sensor: str, bands: tuple[str, ...] = ()) -> BenchmarkImageRef:
     """A reference that holds an image, as an import completes it."""
-    pixels = decode(ImageRef(data=data))
+    pixels = decode(BenchmarkImageRef(data=data))
     height, width = pixels.shape[-2:]
-    return ImageRef("", data, format_of(data[:8]), sensor, bands, width=width, height=height)
+    return BenchmarkImageRef("", data, format_of(data[:8]), sensor, bands, width=width, height=height)

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.evaluation.datasets.samples import BenchmarkSample, ImageRef
+from tasks.evaluation.datasets.samples import BenchmarkImageRef, BenchmarkSample
 from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
 from tasks.evaluation.runner.imported import Imported
 from tasks.evaluation.runner.questions import Job
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
     for number in range(3):
         path = tmp_path / f"{number}.png"
         path.write_bytes(encoded(rng.integers(0, 255, (3, 40, 40)).astype(np.uint8)))
-        image = ImageRef(str(path), None, "png", "[hr_rgb_0.5]", (), width=40, height=40)
+        image = BenchmarkImageRef(str(path), None, "png", "[hr_rgb_0.5]", (), width=40, height=40)
         samples.append(
             BenchmarkSample(id=str(number), images=(image,), question=QUESTION, references=("yes",), answer_type="text")
         )

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from tasks.evaluation.datasets.images import npy
-from tasks.evaluation.datasets.samples import BenchmarkSample, ImageRef
+from tasks.evaluation.datasets.samples import BenchmarkImageRef, BenchmarkSample
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
 from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
-from tasks.evaluation.runner.imported import BenchmarkImage, Imported
-from tasks.evaluation.runner.questions import BenchmarkQuestion, Job, RunError
+from tasks.evaluation.runner.imported import BenchmarkImage, ImportedBenchmark
+from tasks.evaluation.runner.questions import BenchmarkQuestion, EvaluationJob, RunError
 from tasks.evaluation.runner.run import check, run
 from tasks.vlm.controls import CONTROLS
 from tasks.vlm.world import World
@@ -33,16 +33,16 @@ def sample(id, question, images, reference="yes", kind="class", **more):
 
 def ran(folder, name, samples, model, controls=(), **settings):
     """(predictions, rejects, run.json) of a benchmark of these samples."""
-    source = Imported(name, written(folder, name, samples))
+    source = ImportedBenchmark(name, written(folder, name, samples))
     asked = Checkpoint(model, CheckpointSettings(max_new_tokens=24, **settings))
-    job = Job(asked, "tiny", source, controls)
+    job = EvaluationJob(asked, "tiny", source, controls)
     check(job)
-    told = run(job, folder / "out", World())
-    return pl.read_parquet(folder / "out/predictions.parquet"), pl.read_parquet(folder / "out/rejects.parquet"), told
+    record = run(job, folder / "out", World())
+    return pl.read_parquet(folder / "out/predictions.parquet"), pl.read_parquet(folder / "out/rejects.parquet"), record
 
 
 def test_questions_that_cannot_be_asked_are_named_counted_and_scored_as_wrong(tmp_path: Path, pictures_model: Path):
-    missing = ImageRef("gone.png", None, "png", "[hr_rgb_0.5]", width=9, height=9)
+    missing = BenchmarkImageRef("gone.png", None, "png", "[hr_rgb_0.5]", width=9, height=9)
     samples = [
         sample("good", "[hr_rgb_0.5] <image>\nIs it rural?", [picture()]),
         sample("bare", "Is it rural?", [picture()]),  # one image that no slot waits for stands before the question
@@ -53,13 +53,13 @@ def test_questions_that_cannot_be_asked_are_named_counted_and_scored_as_wrong(tm
         sample("gone", "<image>\nIs it rural?", [missing]),
         sample("tag", "<image>\nIs it rural?", [image_of(encoded(".png"), "[odd]")]),
     ]
-    table, rejects, told = ran(tmp_path, "rsvqa-lr", samples, pictures_model, ["no-image"])
+    table, rejects, record = ran(tmp_path, "rsvqa-lr", samples, pictures_model, ["no-image"])
     reasons = dict(zip(table["id"], table["rejected"], strict=True))
     assert reasons == {
         "good": None, "bare": None, "slots": "slots_mismatch", "two": "slots_mismatch", "long": "too_long",
         "control": "unaskable", "gone": "unreadable_image", "tag": "unknown_sensor",
     }  # fmt: skip
-    assert told["n"] == 8 and told["rejected"]["slots_mismatch"] == 2 and sum(told["rejected"].values()) == 6
+    assert record["n"] == 8 and record["rejected"]["slots_mismatch"] == 2 and sum(record["rejected"].values()) == 6
     assert table.filter(pl.col("rejected").is_not_null())["answer"].to_list() == [""] * 6
     assert len(rejects) == 12 and "the model takes 512" in "".join(rejects["detail"])
     scores = score_file(tmp_path / "out/predictions.parquet", "vqa", ScoringSettings(form="internvl"))
@@ -73,8 +73,8 @@ def test_sensors_without_statistics_are_named_and_can_be_given_others(tmp_path: 
     ]
     with pytest.raises(RunError, match=r"hr-rgb8 \(B, G, R\); sar8 \(AMP\).*--normalise-from"):
         ran(tmp_path, "rsvqa-lr", samples, tiny_checkpoint)
-    _, _, told = ran(tmp_path, "rsvqa-lr", samples, tiny_checkpoint, normalise_from="published")
-    assert told["rejected"] == {} and told["asked"]["normalisation"] == "published"
+    _, _, record = ran(tmp_path, "rsvqa-lr", samples, tiny_checkpoint, normalise_from="published")
+    assert record["rejected"] == {} and record["asked"]["normalisation"] == "published"
 
 
 def test_many_bands_are_asked_of_a_model_that_knows_them_and_a_single_band_has_no_order(
@@ -84,28 +84,28 @@ def test_many_bands_are_asked_of_a_model_that_knows_them_and_a_single_band_has_n
     images = [image_of(npy(rng.uniform(0, 0.3, (10, 32, 32))), "[s1_vh_10]", BANDS) for _ in range(3)]
     samples = [sample(str(n), "[s1_vh_10] <image>\nWhich?", [image], "Water") for n, image in enumerate(images)]
     controls = list(CONTROLS)
-    table, rejects, told = ran(tmp_path, "so2sat-lcz42", samples, tiny_checkpoint, controls)
-    assert len(rejects) == 0 and all(control["n"] == 3 for control in told["controls"].values())
+    table, rejects, record = ran(tmp_path, "so2sat-lcz42", samples, tiny_checkpoint, controls)
+    assert len(rejects) == 0 and all(control["n"] == 3 for control in record["controls"].values())
     assert table["annotation"].to_list() == ["Water"] * 3
 
 
 def test_a_control_that_no_sample_can_have_leaves_no_column(tmp_path: Path, pictures_model: Path):
     samples = [sample("a", "<image>\nIs it rural?", [picture()])]
-    table, rejects, told = ran(tmp_path, "rsvqa-lr", samples, pictures_model, ["other-image"])
+    table, rejects, record = ran(tmp_path, "rsvqa-lr", samples, pictures_model, ["other-image"])
     assert "other_image_answer" not in table.columns and rejects["reason"].to_list() == ["no_other_image"]
-    assert told["controls"]["other-image"] == {"n": 0, "rejected": {"no_other_image": 1}}
+    assert record["controls"]["other-image"] == {"n": 0, "rejected": {"no_other_image": 1}}
 
 
 def test_boxes_of_questions_and_truths_stand_in_the_form_the_model_was_trained_on(tmp_path: Path, pictures_model: Path):
     box = (0.25, 0.333, 0.1, 0.2, 0.0)
     asked = "[identify] [hr_rgb_0.5] <image>\nwhat is in <box>[[20, 23, 30, 43, 0]]</box>"
     samples = [sample("a", asked, [picture()], "[[20, 23, 30, 43, 0]]", "boxes", boxes=(box,), size_group="small")]
-    table, _, told = ran(tmp_path, "dior-rsvg", samples, pictures_model)
-    assert told["boxes"] == "internvl" and "[[200, 230, 300, 430]]" in table["prompt"][0]
+    table, _, record = ran(tmp_path, "dior-rsvg", samples, pictures_model)
+    assert record["boxes"] == "internvl" and "[[200, 230, 300, 430]]" in table["prompt"][0]
     assert table["question"][0] == asked
     assert table["gt_bbox"][0] == "[[200, 233, 300, 433]]" == table["references"][0][0]
-    told = score_file(tmp_path / "out/predictions.parquet", "detection", ScoringSettings(form="internvl"))
-    assert told["n"] == 1 and "by_size" in told
+    record = score_file(tmp_path / "out/predictions.parquet", "detection", ScoringSettings(form="internvl"))
+    assert record["n"] == 1 and "by_size" in record
     assert json.loads(table["extracted"][0]) == []
 
 

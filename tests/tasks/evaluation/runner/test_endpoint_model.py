@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from PIL import Image
 
 from tests.fixtures.serving import served
-from tests.tasks.evaluation.runner.runs import evaluated, predictions, rsvqa, told
+from tests.tasks.evaluation.runner.runs import evaluated, predictions, record_of, rsvqa
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 Body = dict[str, Any]
@@ -38,8 +38,8 @@ def serving(reply: Reply) -> Iterator[tuple[str, list[Body]]]:
             return JSONResponse({"error": {"message": text}}, status, headers)
         message = {"role": "assistant", "content": text}
         choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-        told = {"id": "1", "object": "chat.completion", "created": 0, "model": "other", "choices": choices}
-        return JSONResponse({**told, "usage": {"prompt_tokens": 7, "completion_tokens": 1, "total_tokens": 8}})
+        completion = {"id": "1", "object": "chat.completion", "created": 0, "model": "other", "choices": choices}
+        return JSONResponse({**completion, "usage": {"prompt_tokens": 7, "completion_tokens": 1, "total_tokens": 8}})
 
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -81,7 +81,7 @@ def test_questions_go_as_png_and_plain_text_and_overloads_and_refusals_are_dealt
             tmp_path, tmp_path / "out", "--endpoint", url, *ASK, "--controls", "no-image", OPENAI_API_KEY="sk-hidden"
         )
     assert finished.returncode == 0, finished.stderr[-3000:]
-    table, record = predictions(tmp_path / "out", "other", "rsvqa-lr"), told(tmp_path / "out", "other", "rsvqa-lr")
+    table, record = predictions(tmp_path / "out", "other", "rsvqa-lr"), record_of(tmp_path / "out", "other", "rsvqa-lr")
     assert table["answer"].to_list() == table["annotation"].to_list()
     assert table["prompt_tokens"].to_list() == [7] * 12
     assert "<image>" not in table["prompt"][0] and "[hr_rgb" not in table["prompt"][0]

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.tasks.evaluation.runner.runs import command, environment, evaluated, predictions, rsvqa, told
+from tests.tasks.evaluation.runner.runs import command, environment, evaluated, predictions, record_of, rsvqa
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 FILES = ("predictions.parquet", "rejects.parquet", "run.json")
@@ -46,7 +46,7 @@ def test_answers_and_what_they_were_made_of_stand_in_the_run(done: Path) -> None
     assert table["id"].to_list() == [str(number) for number in range(150)]
     assert table["prompt"][0].startswith("<|system|>") and "<image>" in table["prompt"][0]
     assert set(table["stop"]) <= {"end", "length"} and table["prompt_tokens"].min() > 16
-    record = told(done, "tiny", "rsvqa-lr")
+    record = record_of(done, "tiny", "rsvqa-lr")
     assert record["n"] == 150 and record["rejected"] == {} and record["controls"]["other-image"]["n"] == 150
     assert len(record["asked"]["checkpoint"]) == 32 and record["code"]["hash"]
 

@@ -7,7 +7,7 @@ from tasks.evaluation.runner.earthdial_model import mixed
 from tasks.evaluation.runner.imported import BenchmarkImage
 from tasks.evaluation.runner.questions import BenchmarkQuestion
 from tasks.evaluation.runner.rgb_model import pictures_of, without_tags
-from tasks.evaluation.runner.sensor_images import kind_of, open_picture
+from tasks.evaluation.runner.sensor_images import kind_of, read_calibrated
 from tasks.vlm.controls import CONTROLS, kind_key, partners
 from tests.tasks.evaluation.datasets.files import encoded
 from tests.tasks.evaluation.runner.runs import image_of
@@ -16,13 +16,13 @@ L2A = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B1
 
 
 def opened(data, sensor, bands=(), benchmark="aid", folder=None):
-    return open_picture(image_of(data, sensor, bands), folder, benchmark)
+    return read_calibrated(image_of(data, sensor, bands), folder, benchmark)
 
 
 def reason(data, sensor, bands=(), benchmark="aid"):
-    with pytest.raises(UnaskableError) as told:
+    with pytest.raises(UnaskableError) as caught:
         opened(data, sensor, bands, benchmark)
-    return told.value.reason
+    return caught.value.reason
 
 
 def test_numbers_of_bigearthnet_are_ten_thousandths_and_those_of_so2sat_reflectance():

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tasks.core.errors import TrainingError
-from tasks.evaluation.runner.imported import Imported
-from tasks.evaluation.runner.questions import Job
+from tasks.evaluation.runner.imported import ImportedBenchmark
+from tasks.evaluation.runner.questions import EvaluationJob
 from tasks.evaluation.runner.run import run
 from tasks.evaluation.runner.transformers_model import Local, LocalSettings
 from tasks.vlm.world import World
@@ -54,8 +54,8 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ran(model: Local, root: Path, out: Path) -> None:
-    source = Imported("rsvqa-lr", root / "imported/rsvqa-lr")
-    run(Job(model, "llava", source, ["no-image"]), out / "llava/rsvqa-lr", World())
+    source = ImportedBenchmark("rsvqa-lr", root / "imported/rsvqa-lr")
+    run(EvaluationJob(model, "llava", source, ["no-image"]), out / "llava/rsvqa-lr", World())
 
 
 def test_it_answers_together_as_it_does_alone(llava: Path, tmp_path: Path) -> None:

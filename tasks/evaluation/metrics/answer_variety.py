@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from tasks.evaluation.metrics.predictions import Predictions
-from tasks.evaluation.metrics.text_normalisation import plain
+from tasks.evaluation.metrics.text_normalisation import normalise_text
 
 COMMON, RARE = 0.95, 0.90
 """The alarm: at least this share of the answers is one answer, and less than this share of the truth is one."""
@@ -20,7 +20,7 @@ def shown(text: str) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-def spread(predictions: Predictions) -> dict[str, Any]:
+def answer_variety(predictions: Predictions) -> dict[str, Any]:
     """How much the answers vary beside the truth, and the alarm if they do not."""
     answers, truths = _shares(predictions.frame["answer"]), _shares(_first_truths(predictions))
     common = next(iter(answers))
@@ -45,11 +45,11 @@ def _shares(texts: pl.Series) -> dict[str, float]:
     """Share of each distinct text, the commonest first."""
     merged: Counter[str] = Counter()
     for text, count in texts.value_counts().iter_rows():
-        merged[plain(text)] += count
+        merged[normalise_text(text)] += count
     total = merged.total()
-    return {text: count / total for text, count in sorted(merged.items(), key=lambda told: (-told[1], told[0]))}
+    return {text: count / total for text, count in sorted(merged.items(), key=lambda item: (-item[1], item[0]))}
 
 
 def _entropy(shares: dict[str, float]) -> float:
-    told = np.array(list(shares.values()))
-    return float(max(0.0, -(told * np.log2(told)).sum()))
+    probabilities = np.array(list(shares.values()))
+    return float(max(0.0, -(probabilities * np.log2(probabilities)).sum()))
