@@ -48,6 +48,18 @@ lock: env
 		--no-annotate --no-header --no-emit-find-links 2>/dev/null \
 		| sed 's/^\(torch==[0-9.]*\)+cpu/\1/' > requirements.lock
 
+## licences: write the table of docs/reference/licences.md anew, from what the locked packages say of themselves
+.PHONY: licences
+licences: PAGE := docs/reference/licences.md
+licences: env
+	UV_FIND_LINKS="$(LINKS)" $(BIN)/uv tool run --quiet --from pip-licenses==5.5.5 pip-licenses \
+		--python $(BIN)/python --with-system --ignore-packages earthloom uv pip \
+		--from mixed --with-urls --no-version --format markdown --output-file $(PAGE).table
+	@# One line a package, however long the licence that it quotes.
+	{ sed '/^|/,$$d' $(PAGE); sed -e '/^| *|/d' -e '/^|-/s/--*/---/g' -e 's/  */ /g' $(PAGE).table; } > $(PAGE).new
+	mv $(PAGE).new $(PAGE)
+	rm $(PAGE).table
+
 ## clean: remove what runs have made, but not the environment
 .PHONY: clean
 clean:

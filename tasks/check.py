@@ -53,7 +53,7 @@ else:
 class Params(Section):
     """Every section; any other key is an error."""
 
-    catalog: str
+    catalog: str = Field(description="preset under `catalogs` that scenes are taken from")
     catalogs: dict[str, CatalogParams]
     areas: AreasParams
     sensors: SensorsParams

@@ -55,7 +55,7 @@ Box = Annotated[tuple[float, float, float, float], AfterValidator(_in_order)]
 class AreasParams(RootModel[dict[str, Box]]):
     """`areas:` in params.yaml: boxes [west, south, east, north] in degrees, by name; at least one."""
 
-    root: dict[str, Box] = Field(min_length=1)
+    root: dict[str, Box] = Field(min_length=1, description="name -> [west, south, east, north] in degrees")
 
 
 def search_scenes(catalog: Catalog, sensor: str, search: SearchParams, limit: int) -> list[pystac.Item]:

@@ -1,5 +1,6 @@
 """The reference page of params.yaml, written from the sections themselves: name, type, bounds, meaning."""
 
+import re
 from collections.abc import Iterator
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -25,12 +26,18 @@ def page(params: type[BaseModel]) -> str:
         if not rows:
             single.append(_row(name, field))
             continue
-        title = (_section(field.annotation) or BaseModel).__doc__ or ""
-        lines += ["", f"## `{name}`", "", title.strip().splitlines()[0] if title else "", "", *HEAD, *rows]
+        lines += ["", f"## `{name}`", "", *_introduction(field.annotation), *HEAD, *rows]
     return "\n".join([*lines[:4], "", *HEAD, *single, *lines[4:]]) + "\n"
 
 
 HEAD = ["| parameter | type | bounds | meaning |", "|---|---|---|---|"]
+
+
+def _introduction(annotation: Any) -> list[str]:
+    """The first line of a section's docstring, less the name that the heading has already."""
+    documentation = (_section(annotation) or BaseModel).__doc__ or ""
+    line = re.sub(r"^`\w+:` in params\.yaml[.:] *", "", documentation.strip().partition("\n")[0])
+    return [line[0].upper() + line[1:], ""] if line else []
 
 
 def _rows(annotation: Any, path: str) -> Iterator[str]:
@@ -45,7 +52,9 @@ def _rows(annotation: Any, path: str) -> Iterator[str]:
             continue
         full = f"{inner}.{field.alias or name}"
         below = list(_rows(field.annotation, full))
-        yield from below or [_row(full, field)]
+        if field.description or not below:  # a section that may be left out says what that means
+            yield _row(full, field)
+        yield from below
 
 
 def _row(path: str, field: FieldInfo) -> str:
@@ -62,7 +71,7 @@ def _bounds(field: FieldInfo) -> str:
         found += [f"{sign} {getattr(limit, name)}" for name, sign in BOUNDS.items() if hasattr(limit, name)]
         shapes = {name: getattr(limit, name, None) for name in SHAPES}
         found += [SHAPES[name].format(value) for name, value in shapes.items() if value is not None]
-    return ", ".join(found)
+    return ", ".join(found).replace("|", "\\|")  # a bar would end the cell, within a pattern too
 
 
 def _bare(annotation: Any) -> Any:
@@ -90,6 +99,8 @@ def _type(annotation: Any) -> str:
         return " or ".join(_type(one) for one in get_args(annotation))
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
+    if annotation is _section(annotation):
+        return "section"
     if get_origin(annotation) is None:
         return "null" if annotation is NoneType else str(getattr(annotation, "__name__", annotation))
     inside = ", ".join(_type(one) for one in get_args(annotation) if one is not Ellipsis)

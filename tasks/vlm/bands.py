@@ -74,5 +74,6 @@ def with_ratio(sensor: Sensor, pixels: NDArray[np.float32], bands: Sequence[str]
     if sensor.polarisations is None or not set(sensor.polarisations) <= set(bands):
         return pixels
     first, second = (pixels[list(bands).index(name)] for name in sensor.polarisations)
-    ratio = first - second  # of powers, which in dB is a difference
+    with np.errstate(invalid="ignore"):  # of two planes without power, infinite in dB, there is no ratio: NaN, no data
+        ratio = first - second  # of powers, which in dB is a difference
     return np.concatenate([pixels, ratio[None]])

@@ -85,7 +85,8 @@ from pathlib import Path
 import polars as pl
 from tasks import check, scan, scenes, select, stats
 from tasks import chips as chips
-from tasks.core import conversations, tables
+from tasks.core import tables
+from tasks.dialogue import conversations
 from tasks.earth.display_sensors import TRUE_COLOURS, known_sensor
 from tasks.core.stage import write_json
 from tasks.vlm.bands import modality_tag

@@ -45,7 +45,7 @@ def test_after_kill_9_the_same_command_goes_on_to_the_same_lock(
     process = start(project, server)
     orphan = int(toy.wait_for(project / "sleeping"))
     process.kill()
-    process.wait()
+    process.communicate()
     half = toy.lock(project)
     assert b"scenes@red" in half and b"chips@red-b" not in half
     assert alive(orphan)

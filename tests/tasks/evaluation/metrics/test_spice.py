@@ -21,7 +21,6 @@ needs_java = pytest.mark.skipif(
 PROGRAM = """
 import java.nio.file.*;
 import java.util.regex.*;
-from tests.conftest import ROOT
 
 /** Scores a caption 1 if it is its first reference, else 0.25; some captions make it misbehave. */
 public class StandIn {
