@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from rich.table import Table
 from rich.text import Text
 
-from flows.outcome import InstanceOutcome
+from flows.graph import InstanceOutcome
 from tasks.core import paths
 from tasks.core.log import console
 from tasks.core.stage import read_json

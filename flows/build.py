@@ -5,7 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows import command_line, entry
+from flows import command_line
+from flows.walk import walk_here
 
 
 @flow(name="build")
@@ -17,7 +18,7 @@ def build(targets: list[str] | None = None, jobs: int | None = None, dry_run: bo
         jobs: Commands at a time; as many as there are CPUs by default.
         dry_run: Only say what would be done.
     """
-    return entry.run(targets or (), jobs, dry_run)
+    return walk_here(targets or (), jobs, dry_run)
 
 
 if __name__ == "__main__":

@@ -106,6 +106,16 @@ class Graph:
         return "\n".join(str(instance) for instance in self.instances)
 
 
+@dataclass(frozen=True)
+class InstanceOutcome:
+    """`state` is ran, restored, cached, failed or skipped; in a dry run: to run, may run or cached."""
+
+    address: str
+    state: str
+    seconds: float
+    reason: str = ""
+
+
 def stage_of(address: str) -> str:
     """`chips@landsat-a` -> `chips`."""
     return address.partition("@")[0]

@@ -9,8 +9,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 
-from flows.graph import Graph, Instance
-from flows.outcome import InstanceOutcome
+from flows.graph import Graph, Instance, InstanceOutcome
 from flows.recorder import Recorder
 from tasks import code
 from tasks.core import paths

@@ -5,7 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows import command_line, entry
+from flows import command_line
+from flows.walk import walk_here
 
 TARGETS = ("check", "scenes", "scan", "labels", "select", "chips", "qa", "split")
 
@@ -19,7 +20,7 @@ def rebuild(refresh: bool = False, jobs: int | None = None, dry_run: bool = Fals
         jobs: Commands at a time; as many as there are CPUs by default.
         dry_run: Only say what would be done.
     """
-    return entry.run(TARGETS, jobs, dry_run, force=("scenes",) if refresh else ())
+    return walk_here(TARGETS, jobs, dry_run, force=("scenes",) if refresh else ())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows import command_line, entry
+from flows import command_line
+from flows.walk import walk_here
 
 TARGETS = ("mixture", "train", "evaluate")
 
@@ -18,7 +19,7 @@ def retrain(jobs: int | None = None, dry_run: bool = False) -> State[Any]:
         jobs: Commands at a time; as many as there are CPUs by default.
         dry_run: Only say what would be done.
     """
-    return entry.run(TARGETS, jobs, dry_run)
+    return walk_here(TARGETS, jobs, dry_run)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,20 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
+from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import artifacts
-from flows.graph import Graph
+from flows.graph import Graph, InstanceOutcome
 from flows.instance import Walk, run_instance, walking
-from flows.outcome import InstanceOutcome
 from flows.preview import preview
 from flows.processes import Commands
 from flows.recorder import Recorder, open_workspace
-from tasks.core.errors import FlowError
+from tasks.check import validate
+from tasks.core.errors import EarthloomError, FlowError
 
 STATES = {"Cached": "cached", "Restored": "restored", "Completed": "ran"}
 """What became of an instance, by the name of its Prefect state."""
@@ -63,6 +65,19 @@ def walk(
         _raise_failed(outcomes)
         _raise_unclean(recorder, plan)
     return outcomes
+
+
+def walk_here(
+    targets: Sequence[str] = (), jobs: int | None = None, dry_run: bool = False, force: Sequence[str] = ()
+) -> State[Any]:
+    """What every flow does: validate params.yaml, walk the current folder, and return the state that this returns."""
+    workspace = Path.cwd()
+    try:
+        validate(workspace / "params.yaml")
+        return Completed(message=artifacts.headline(walk(workspace, targets, jobs, dry_run, force)))
+    except EarthloomError as error:
+        # A state instead of an exception: the log shows people the message, not a traceback.
+        return Failed(message=str(error), data=error)
 
 
 def _walk(plan: Graph, commands: Commands, jobs: int) -> list[InstanceOutcome]:

@@ -15,7 +15,7 @@ from prefect.settings import (
 from prefect.testing.utilities import prefect_test_harness
 
 import flows  # noqa: F401  (before Prefect: sets its home)
-from flows.outcome import InstanceOutcome
+from flows.graph import InstanceOutcome
 from flows.walk import walk
 from tests.flows import toy
 from tests.flows.toy import Walker

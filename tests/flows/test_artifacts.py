@@ -6,7 +6,7 @@ from pathlib import Path
 from prefect.client.orchestration import get_client
 
 from flows import artifacts
-from flows.outcome import InstanceOutcome
+from flows.graph import InstanceOutcome
 from tests.flows.toy import Walker
 
 pytest_plugins = ["tests.flows.fixtures"]
