@@ -197,7 +197,7 @@ def test_a_benchmark_without_questions_is_refused(pictures, tmp_path):
         run(mixture(tmp_path / "mix", pictures[:1]), benchmark(tmp_path / "aid", []))
 
 
-def test_footprints_are_read_from_the_shards(images, tmp_path):
-    side = open_side(mixture(tmp_path / "mix", images[:2]))
+def test_footprints_are_read_from_the_shards(pictures, tmp_path):
+    side = open_side(mixture(tmp_path / "mix", pictures[:2]))
     grounds = [picture.footprint for picture in side.images()]
     assert [shapely.bounds(ground).round(6).tolist() for ground in grounds] == [[0, 0, 0.1, 0.1], [0.1, 0, 0.2, 0.1]]
