@@ -6,8 +6,6 @@ that `evaluate.controls` names. The majority answer of the training side to the 
 score is believed only beside them.
 """
 
-import shutil
-
 from pydantic import Field, field_validator
 
 from tasks.core import paths
@@ -72,7 +70,6 @@ def run() -> Summary:
     record = write(job, folder, answers, marked.rows())
     write_json(folder / "scores.json", scores)
     write_csv(scores, marked.columns, folder / "scores.csv")
-    shutil.rmtree(paths.work("evaluate"))
     by_type = scores["by_type"].values()
     return {
         "questions": record["n"],

@@ -143,11 +143,11 @@ SCORES = """
 import json, sys
 from pathlib import Path
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
-from tasks.pages.runs import Run
+from tasks.pages.runs import ModelRun
 from tasks.pages.scored_runs import scored
 
 path = Path(sys.argv[1])
-run = Run("A", "nwpu-vhr-10-refer", path, "detection", "NWPU VHR-10", "rgb")
+run = ModelRun("A", "nwpu-vhr-10-refer", path, "detection", "NWPU VHR-10", "rgb")
 shown = scored(run, path.parent / "cache").honest["f1@0.5"]
 print(json.dumps([shown, score_file(path, "detection", ScoringSettings(form="earthdial"))["f1@0.5"]]))
 """

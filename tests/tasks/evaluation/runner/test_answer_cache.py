@@ -8,8 +8,8 @@ import pytest
 
 from tasks.evaluation.datasets.samples import BenchmarkImageRef, BenchmarkSample
 from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
-from tasks.evaluation.runner.imported import Imported
-from tasks.evaluation.runner.questions import Job
+from tasks.evaluation.runner.imported import ImportedBenchmark
+from tasks.evaluation.runner.questions import EvaluationJob
 from tasks.evaluation.runner.run import run
 from tasks.vlm.world import World
 from tests.tasks.evaluation.leakage.sides import encoded
@@ -42,7 +42,7 @@ def test_an_image_that_was_repaired_is_asked_about_by_the_very_same_command_and_
 
     def rows() -> pl.DataFrame:
         model = Checkpoint(pictures_model, CheckpointSettings(slots=2, max_new_tokens=8))
-        job = Job(model, "tiny", Imported("rsvqa-lr", folder))
+        job = EvaluationJob(model, "tiny", ImportedBenchmark("rsvqa-lr", folder))
         asked.clear()
         run(job, tmp_path / "out", World(), lambda _, count: asked.append(count))
         return pl.read_parquet(tmp_path / "out/predictions.parquet")

@@ -138,4 +138,4 @@ def test_without_pixels_each_question_gets_the_answer_it_gets_alone_however_many
     said = sorted(together.answer(asked), key=lambda answer: answer.number)
     assert said == alone and len({answer.text for answer in said}) > 1
     # Two images of each kind are one to a model that sees neither.
-    assert together.usage.answering * 2 == model.usage.answering
+    assert together.usage.decoded * 2 == model.usage.decoded
