@@ -194,7 +194,8 @@ def measured_loss(folder: Path) -> float:
 
 
 def test_every_step_is_metered(trained: Path) -> None:
-    lines = [json.loads(line) for line in (trained / paths.work("train@3") / "progress.jsonl").open()]
+    log = trained / paths.work("train@3") / "progress.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 17))
     for line in lines:
         assert 0.5 < line["fill"] <= 1 and line["padding"] == 0 and 0 < line["mfu"] < 1.2
@@ -256,6 +257,7 @@ def test_every_held_out_question_is_answered_beside_its_controls(trained: Path) 
 
 
 def test_an_evaluation_that_was_stopped_asks_only_what_is_missing_and_leaves_the_same_bytes(trained: Path) -> None:
+    write_params(trained, SENSORS, train={"common": SHORT}, evaluate={"bootstrap": 100})  # as when it was evaluated
     with contextlib.chdir(trained):
         before = {path.name: path.read_bytes() for path in paths.evaluate().iterdir()}
         kept, lost = (paths.work("evaluate") / name / "chunk-00000.parquet" for name in ("answer", "other-image"))
