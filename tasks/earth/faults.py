@@ -26,7 +26,8 @@ def fault(error: Exception, what: str, url: str) -> SceneError | UnreachableErro
     text = chain[-1] if len(chain) > 1 else chain[0]
     status = next((int(found[1]) for one in chain if (found := re.search(r"HTTP response code: (\d+)", one))), None)
     if status is None and url.startswith("http") and "file format" not in text:
-        status = _ask(url)  # GDAL tells of a read that failed, but not why
+        answer = _first_byte(url)  # GDAL tells of a read that failed, but not why
+        status = 503 if answer is None else answer.status_code
     if status not in (None, 200, 206, 416, *GONE) or (status is None and NETWORK.search(text)):
         reason = f"the server answers {status}" if status else text
         return UnreachableError(
@@ -45,22 +46,21 @@ def version(url: str) -> str | None:
     """
     if not url.startswith("http"):
         return url
+    answer = _first_byte(url)
+    if answer is None or not answer.ok:
+        return None
+    length = answer.headers.get("Content-Range") or answer.headers.get("Content-Length")
+    validators = [answer.headers.get("ETag"), answer.headers.get("Last-Modified"), length]
+    return " ".join(filter(None, validators)) if any(validators[:2]) else None
+
+
+def _first_byte(url: str) -> requests.Response | None:
+    """The answer to a request for the first byte, for its status and headers; None if there is none at all."""
     try:
         with requests.get(url, headers={"Range": "bytes=0-0"}, timeout=10, stream=True) as answer:
-            length = answer.headers.get("Content-Range") or answer.headers.get("Content-Length")
-            validators = [answer.headers.get("ETag"), answer.headers.get("Last-Modified"), length]
-            return " ".join(filter(None, validators)) if answer.ok and any(validators[:2]) else None
+            return answer
     except requests.RequestException:
         return None
-
-
-def _ask(url: str) -> int | None:
-    """Status of a request for the first byte; 503 if there is no answer at all."""
-    try:
-        with requests.get(url, headers={"Range": "bytes=0-0"}, timeout=10, stream=True) as answer:
-            return answer.status_code
-    except requests.RequestException:
-        return 503
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
