@@ -18,7 +18,7 @@ from tasks.core.stage import Summary, address, fresh_work, main
 from tasks.earth.catalog import open_catalog
 from tasks.earth.chip_shards import ShardWriter, plan_shards, publish, write_shards
 from tasks.earth.grid import GridParams, part_of
-from tasks.earth.items import read_items
+from tasks.earth.items import read_collections, read_items
 from tasks.earth.sensors import SENSORS, Sensor
 
 
@@ -40,12 +40,13 @@ def run(sensor: str, part: str) -> Summary:
     selected = tables.read_frame(paths.selected(sensor))
     windows = _of_part(selected, description, grid, part)
     items_file = paths.scenes(sensor) / "items.parquet"
-    items = {item.id: item for item in read_items(items_file)}
+    items = {(str(item.collection_id), item.id): item for item in read_items(items_file)}
+    collections = read_collections(paths.scenes(sensor))
     plan = plan_shards(windows, description, grid.cell, params.shard_size)
     inputs = (paths.selected(sensor), items_file, params.model_dump(), grid.model_dump())
     work = fresh_work(address("chips", sensor, part), "tasks.chips", *inputs)
     with open_catalog() as catalog:
-        writer = ShardWriter(description, catalog, items)
+        writer = ShardWriter(description, catalog, items, collections, grid.max_gsd_ratio)
         lost = [row for rows in write_shards(plan, writer, work, f"chips of {sensor} {part}") for row in rows]
     folder = paths.chips(sensor, part)
     publish(work, folder)

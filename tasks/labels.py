@@ -23,10 +23,11 @@ from tasks.core.stage import Summary, main, write_json
 from tasks.earth import label_fractions, spectral_rules
 from tasks.earth.blocks import Block, blocks_of
 from tasks.earth.catalog import Catalog, open_catalog
+from tasks.earth.chip_pixels import read_planes
 from tasks.earth.grid import GridParams
-from tasks.earth.items import read_items
+from tasks.earth.items import read_collections, read_items
 from tasks.earth.label_sources import GSD_FACTOR, LabelSource, SourceParams, vocabulary
-from tasks.earth.raster import calibrate, find_asset, open_asset, read_onto
+from tasks.earth.scene import assets_of
 from tasks.earth.sensors import SENSORS, Sensor
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ def label_scene(
     sensor: Sensor,
     catalog: Catalog,
     params: LabelsParams,
-    cell: int,
+    grid: GridParams,
+    collection: Mapping[str, Any] | None,
 ) -> list[dict[str, Any]]:
     """Label rows of one scene's windows.
 
@@ -59,13 +61,16 @@ def label_scene(
     rows: list[dict[str, Any]] = []
     wanted = params.spectral == "always" or (params.spectral == "auto" and not sources)
     by_rules = spectral_rules.bands_of(sensor) if wanted else None
-    for block, members in blocks_of(windows, sensor.window_cells, cell):
+    for block, members in blocks_of(windows, sensor.window_cells, grid.cell, sensor.gsd):
         chip_ids = members["chip_id"].to_list()
         gsd = GSD_FACTOR * sensor.gsd
         for source in sources:
             rows += source.measure(block, chip_ids, gsd, params.min_fraction)
         if by_rules:
-            rows += _spectral_rows(item, block, chip_ids, sensor, by_rules, catalog, params.min_fraction)
+            rows += _spectral_rows(
+                item, block, chip_ids, sensor, by_rules, catalog, params.min_fraction,
+                offset_added=members["offset"][0], collection=collection, max_gsd_ratio=grid.max_gsd_ratio,
+            )  # fmt: skip
     return rows
 
 
@@ -77,15 +82,18 @@ def _spectral_rows(
     by_rules: Mapping[str, str],
     catalog: Catalog,
     min_fraction: float,
+    *,
+    offset_added: float | None,
+    collection: Mapping[str, Any] | None,
+    max_gsd_ratio: float,
 ) -> list[dict[str, Any]]:
-    bands = {}
-    for name, band in by_rules.items():
-        asset = find_asset(item, sensor.band(band).aliases)
-        if asset is None:
-            raise SceneError("missing-asset", f"scene {item.id} has no band {band}, needed to read land cover")
-        with open_asset(asset, catalog) as dataset:
-            values, valid = read_onto(dataset, block.target(GSD_FACTOR * sensor.gsd), asset.nodata)
-        bands[name] = calibrate(values, valid, asset, sensor.unit)
+    assets = assets_of(item, sensor, offset_added, collection, max_gsd_ratio)
+    wanted = {band: assets[band] for band in by_rules.values() if band in assets}
+    if len(wanted) < len(by_rules):
+        lacking = ", ".join(band for band in by_rules.values() if band not in wanted)
+        raise SceneError("missing-asset", f"scene {item.id} has no band {lacking}, needed to read land cover")
+    planes = read_planes(wanted, block.target(GSD_FACTOR * sensor.gsd), sensor, catalog)
+    bands = {name: planes[band] for name, band in by_rules.items()}
     found = spectral_rules.classify(bands)
     valid = np.logical_or.reduce(list(found.values()))
     return label_fractions.planes(
@@ -112,7 +120,8 @@ def sources_of(
 def run(sensor: str) -> Summary:
     """Label the candidate windows of one sensor."""
     params, grid = load(LabelsParams, "labels"), load(GridParams, "grid")
-    items = {item.id: item for item in read_items(paths.scenes(sensor) / "items.parquet")}
+    items = {(item.collection_id, item.id): item for item in read_items(paths.scenes(sensor) / "items.parquet")}
+    collections = read_collections(paths.scenes(sensor))
     label_items = read_items(paths.scenes(sensor) / "labels.parquet")
     windows = pl.concat(
         [tables.read_frame(paths.scan(sensor, part) / "windows.parquet") for part in grid.parts]
@@ -120,11 +129,13 @@ def run(sensor: str) -> Summary:
     rows: list[dict[str, Any]] = []
     quarantine: list[dict[str, str]] = []
     with open_catalog() as catalog:
-        for (item_id,), group in progress(windows.group_by("item_id", maintain_order=True), f"labelling {sensor}"):
-            item = items[str(item_id)]
+        scenes = windows.group_by("collection", "item_id", maintain_order=True)
+        for (collection, item_id), group in progress(scenes, f"labelling {sensor}"):
+            item = items[str(collection), str(item_id)]
             try:
                 sources = sources_of(item, label_items, params, catalog)
-                rows += label_scene(item, group, sources, SENSORS[sensor], catalog, params, grid.cell)
+                described = collections.get(str(collection))
+                rows += label_scene(item, group, sources, SENSORS[sensor], catalog, params, grid, described)
             except SceneError as error:
                 logger.warning("quarantined: %s", error)
                 quarantine.append(tables.quarantine_row(sensor, item.id, error))

@@ -5,7 +5,7 @@ touches a scene becomes a candidate, also an empty one, so that the ledger can a
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,10 @@ from tasks.earth import masks
 from tasks.earth.blocks import Block, blocks
 from tasks.earth.catalog import Catalog, open_catalog
 from tasks.earth.grid import GridParams, WindowGrid, part_of, to_lonlat
-from tasks.earth.items import read_items
+from tasks.earth.items import read_collections, read_items
 from tasks.earth.land_mask import is_land
-from tasks.earth.raster import Asset, find_asset, open_asset, read_onto, scene_bounds, scene_epsg
+from tasks.earth.raster import OpenAsset, open_asset, read_onto
+from tasks.earth.scene import RADIOMETRY, Scene, open_scene, scene_names
 from tasks.earth.sensors import SENSORS, Sensor
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ SCHEMA = pa.schema(
         ("window_id", pa.string()),
         ("item_id", pa.string()),
         ("collection", pa.string()),
+        ("acquisition", pa.string()),
         ("sensor", pa.string()),
         ("datetime", pa.timestamp("us", tz="UTC")),
         ("epsg", pa.int32()),
@@ -48,6 +50,8 @@ SCHEMA = pa.schema(
         *[(f"{name}_fraction", pa.float64()) for name in masks.PLANES],
         ("land_fraction", pa.float64()),
         ("mask_provenance", pa.string()),
+        ("radiometry", pa.string()),  # what was decided of the offset in the scene's numbers, and by what
+        ("offset", pa.float64()),  # to be added after the scale; null where the declared one holds
     ]
 )
 """One row for each window and scene. Fractions are of the window's valid pixels; null where they cannot be measured."""
@@ -59,49 +63,42 @@ class ScanParams(Section):
     land_mask_samples: int = Field(ge=1, le=64, description="the land mask is asked at n x n points of a window")
 
 
-def scan_scene(
-    item: pystac.Item, sensor: Sensor, catalog: Catalog, grid: GridParams, part: int, samples: int
-) -> list[pa.RecordBatch]:
-    """Candidate windows of one scene that belong to `part`.
+def scan_scene(scene: Scene, grid: GridParams, part: int, params: ScanParams) -> list[pa.RecordBatch]:
+    """Candidate windows of one scene that belong to `part`: of every zone that it touches those that lie in it.
 
     Raises:
-        SceneError: the mask (for radar, the first band) is missing or cannot be read.
+        SceneError: the mask (for radar, the first band) is missing or cannot be read, or no window touches the scene.
     """
-    asset, provenance = _mask_asset(item, sensor)
-    with open_asset(asset, catalog) as dataset:
-        epsg = scene_epsg(dataset)
-        windows = WindowGrid(epsg, grid.cell * sensor.window_cells)
-        columns, rows = windows.cells_in(scene_bounds(dataset, epsg))
-        mine = part_of(columns, rows, epsg, sensor.window_cells, len(grid.parts)) == part
-        mine &= windows.in_own_zone(columns, rows)
-        batches = []
-        for block in blocks(windows, columns[mine], rows[mine], sensor.window_cells):
-            values, valid = read_onto(dataset, block.target(2 * sensor.gsd), asset.nodata)
-            measured = fractions(block, values, valid, sensor) | {"land": land_fraction(block, samples)}
-            batches.append(_rows(item, sensor, block, measured, provenance))
+    sensor, batches, touched = scene.sensor, [], 0
+    with open_asset(scene.shown, scene.catalog) as opened:
+        for epsg in opened.place.zones:
+            windows = WindowGrid(epsg, grid.cell * sensor.window_cells)
+            columns, rows = windows.cells_in(opened.place.bounds_in(epsg))
+            mine = windows.in_own_zone(columns, rows)
+            touched += int(mine.sum())
+            mine &= part_of(columns, rows, epsg, sensor.window_cells, len(grid.parts)) == part
+            for block in blocks(windows, columns[mine], rows[mine], sensor.window_cells, sensor.gsd):
+                measured = fractions(block, *_planes(opened, block, scene))
+                batches.append(_rows(scene, block, measured | {"land": land_fraction(block, params.land_mask_samples)}))
+    if not touched:
+        raise SceneError("no-window", f"scene {scene.item.id} has no window: no zone of the grid has a part of it")
     return batches
 
 
-def _mask_asset(item: pystac.Item, sensor: Sensor) -> tuple[Asset, str]:
-    aliases = sensor.mask_aliases or sensor.bands[0].aliases
-    asset = find_asset(item, aliases)
-    if asset is None:
-        what = "quality mask" if sensor.mask else f"band {sensor.bands[0].name}"
-        raise SceneError(
-            "missing-asset", f"scene {item.id} has no {what}: none of {', '.join(aliases)} is among its assets"
-        )
-    derived = "derived" in (item.assets[asset.key].roles or [])
-    return asset, f"{sensor.mask or 'nodata'}{' (derived)' if derived else ''}"
+def _planes(opened: OpenAsset, block: Block, scene: Scene) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]:
+    """What the mask says of the pixels of a block at twice the GSD, and which of them hold data."""
+    sensor = scene.sensor
+    values, valid = read_onto(opened, block.target(2 * sensor.gsd), codes=scene.mask is not None)
+    if scene.mask is None or sensor.mask is None:
+        return {}, valid
+    found, has_data = masks.planes(values, sensor.mask)
+    return found, valid & has_data
 
 
 def fractions(
-    block: Block, values: NDArray[Any], valid: NDArray[np.bool_], sensor: Sensor
+    block: Block, found: dict[str, NDArray[np.bool_]], valid: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
     """Fraction of each plane in each window of the block, NaN where nothing was measured."""
-    found: dict[str, NDArray[np.bool_]] = {}
-    if sensor.mask:
-        found, has_data = masks.planes(values, sensor.mask)
-        valid = valid & has_data
     shares = block.cut(valid).mean(axis=(1, 2))
     out = {"nodata": 1 - shares}
     for name in masks.PLANES:
@@ -124,18 +121,18 @@ def land_fraction(block: Block, samples: int) -> NDArray[np.float64]:
     return np.asarray(land.mean(axis=(1, 2)))
 
 
-def _rows(
-    item: pystac.Item, sensor: Sensor, block: Block, measured: dict[str, NDArray[np.float64]], provenance: str
-) -> pa.RecordBatch:
+def _rows(scene: Scene, block: Block, measured: dict[str, NDArray[np.float64]]) -> pa.RecordBatch:
+    item = scene.item
     size, count = block.grid.size, len(block.columns)
     ids = [block.grid.window_id(c, r) for c, r in zip(block.columns.tolist(), block.rows.tolist(), strict=True)]
     left, bottom = block.columns * float(size), block.rows * float(size)
     columns: dict[str, Any] = {
-        "chip_id": [f"{window}_{item.id}" for window in ids],
+        "chip_id": [f"{window}_{scene.name}" for window in ids],
         "window_id": ids,
         "item_id": [item.id] * count,
         "collection": [item.collection_id] * count,
-        "sensor": [sensor.name] * count,
+        "acquisition": [scene.acquisition] * count,
+        "sensor": [scene.sensor.name] * count,
         "datetime": [item.datetime or item.common_metadata.start_datetime] * count,
         "epsg": [block.grid.epsg] * count,
         "column": block.columns,
@@ -144,7 +141,9 @@ def _rows(
         "bottom": bottom,
         "right": left + size,
         "top": bottom + size,
-        "mask_provenance": [provenance] * count,
+        "mask_provenance": [scene.mask_provenance] * count,
+        "radiometry": [scene.verdict.text if scene.verdict else None] * count,
+        "offset": [next(iter(scene.assets.values())).offset if scene.verdict else None] * count,
     }
     for name, values in measured.items():
         columns[f"{name}_fraction"] = pa.array(np.round(values, 6), from_pandas=True)
@@ -152,28 +151,46 @@ def _rows(
 
 
 def scan(
-    items: Sequence[pystac.Item], sensor: Sensor, catalog: Catalog, grid: GridParams, part: str, params: ScanParams
-) -> tuple[pa.Table, list[dict[str, str]]]:
-    """Candidates of all scenes that belong to a part, ordered by chip id, and the scenes that could not be read."""
+    items: Sequence[pystac.Item],
+    collections: Mapping[str, Any],
+    sensor: Sensor,
+    catalog: Catalog,
+    grid: GridParams,
+    part: str,
+    params: ScanParams,
+) -> tuple[pa.Table, list[dict[str, str]], list[dict[str, Any]]]:
+    """Candidates of all scenes that belong to a part, ordered by chip id, the scenes that could not be read, and what
+    was decided of the numbers of the others.
+    """
     batches: list[pa.RecordBatch] = []
-    quarantine = []
-    for item in progress(items, f"scanning {sensor.name} {part}"):
+    quarantine, decided = [], []
+    names = scene_names(items)
+    for item, name in zip(progress(items, f"scanning {sensor.name} {part}"), names, strict=True):
         try:
-            batches += scan_scene(item, sensor, catalog, grid, grid.parts.index(part), params.land_mask_samples)
+            collection = collections.get(str(item.collection_id))
+            scene = open_scene(item, name, sensor, catalog, grid.max_gsd_ratio, collection)
+            batches += scan_scene(scene, grid, grid.parts.index(part), params)
         except SceneError as error:
             logger.warning("quarantined: %s", error)
             quarantine.append(tables.quarantine_row(sensor.name, item.id, error))
-    return pa.Table.from_batches(batches, SCHEMA).sort_by("chip_id"), quarantine
+            continue
+        if scene.verdict:
+            if not scene.verdict.agrees:
+                logger.warning("scene %s: %s: %s", item.id, scene.verdict.text, scene.verdict.claims)
+            decided.append(scene.radiometry_row)
+    return pa.Table.from_batches(batches, SCHEMA).sort_by("chip_id"), quarantine, decided
 
 
 def run(sensor: str, part: str) -> Summary:
     """Scan the windows of one sensor that belong to one part of the grid."""
     params, grid = load(ScanParams, "scan"), load(GridParams, "grid")
     items = read_items(paths.scenes(sensor) / "items.parquet")
+    collections = read_collections(paths.scenes(sensor))
     with open_catalog() as catalog:
-        candidates, quarantine = scan(items, SENSORS[sensor], catalog, grid, part, params)
+        candidates, quarantine, decided = scan(items, collections, SENSORS[sensor], catalog, grid, part, params)
     folder = paths.scan(sensor, part)
     tables.write_rows(quarantine, tables.QUARANTINE, folder / "quarantine.parquet")
+    tables.write_rows(decided, RADIOMETRY, folder / "radiometry.parquet")
     if len(quarantine) == len(items):
         reasons = "; ".join(row["detail"] for row in quarantine[:3])
         raise EmptyStageError(f"none of the {len(items)} scenes of {sensor} can be used: {reasons}")

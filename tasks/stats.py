@@ -120,14 +120,14 @@ def training_chips(sensor: str) -> Iterator[dict[str, Plane]]:
             table = tables.read(shard, ["chip_id", "pixels"])
             for chip_id, pixels in zip(table["chip_id"], table["pixels"], strict=True):
                 if chip_id.as_py() in chosen:
-                    yield planes_of(pixels.as_py(), SENSORS[sensor])
+                    yield planes_of(pixels.as_py(), SENSORS[sensor], f"chip {chip_id} in {shard}")
 
 
-def planes_of(content: bytes, sensor: Sensor) -> dict[str, Plane]:
+def planes_of(content: bytes, sensor: Sensor, what: str = "a chip") -> dict[str, Plane]:
     """Finite values of each band of one GeoTIFF, and of the ratio if it is a radar's."""
-    raster = geotiff.decode(content)
+    raster = geotiff.decode(content, what=what)
     stack = with_ratio(sensor, raster.pixels, raster.bands)
-    names = [*raster.bands, sensor.ratio or ""][: len(stack)]
+    names = [*raster.bands, sensor.ratio_of(raster.bands) or ""][: len(stack)]
     return {name: plane[np.isfinite(plane)] for name, plane in zip(names, stack, strict=True)}
 
 

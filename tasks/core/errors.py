@@ -33,6 +33,10 @@ class MissingInputError(EarthloomError):
     """A file that an earlier stage should have made is not there."""
 
 
+class DamagedFileError(EarthloomError):
+    """A file of the dataset that does not hold what was written to it."""
+
+
 class LeakageError(EarthloomError):
     """The geographic split lets a test chip touch the training set."""
 

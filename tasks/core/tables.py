@@ -1,7 +1,8 @@
 """Tables on disk: Parquet with the same bytes for the same rows, written whole or not at all."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.core.errors import SceneError
+from tasks.core.errors import DamagedFileError, SceneError
 from tasks.core.stage import atomic, require
 
 
@@ -43,7 +44,9 @@ def write(table: pa.Table, path: Path, geometry: str | None = None, group: int |
         geo = {"version": "1.1.0", "primary_column": geometry, "columns": {geometry: column}}
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"geo": json.dumps(geo).encode()})
     with atomic(path) as partial:
-        pq.write_table(table, partial, compression="zstd", compression_level=3, row_group_size=group)
+        pq.write_table(
+            table, partial, compression="zstd", compression_level=3, row_group_size=group, write_page_checksum=True
+        )
 
 
 def write_rows(
@@ -95,7 +98,26 @@ def mapped(path: Path, into: Path) -> pa.Table:
 def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a table of an earlier stage; a folder is read as all its `*.parquet` in order of name."""
     require(path)
-    return pq.read_table(path, columns=list(columns) if columns else None)
+    with whole(path):
+        return pq.read_table(path, columns=list(columns) if columns else None, page_checksum_verification=True)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Name a file of the dataset whose bytes are not those that were written, whatever of them is met first.
+
+    Raises:
+        DamagedFileError: the file is cut short, or a checksum in it fails.
+    """
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
+        raise DamagedFileError(
+            f"{path} does not hold what was written to it ({error}): the file or the disk under it is damaged. "
+            "Fetch it again with `dvc pull --force`, or delete it and run `dvc repro`"
+        ) from error
 
 
 def read_frame(path: Path) -> pl.DataFrame:

@@ -1,4 +1,7 @@
-"""What a chip is on disk: one row of a GeoParquet shard, its pixels one GeoTIFF's bytes (float32, all bands)."""
+"""What a chip is on disk: one row of a GeoParquet shard, its pixels one GeoTIFF's bytes (float32, all bands).
+
+The pixels carry a checksum, which `tasks.earth.geotiff` checks wherever they are decoded.
+"""
 
 import pyarrow as pa
 
@@ -15,12 +18,14 @@ SCHEMA = pa.schema(
         ("platform", pa.string()),
         ("processing_baseline", pa.string()),
         ("datetime", pa.timestamp("us", tz="UTC")),
+        ("acquisition", pa.string()),  # the overpass, the same in every tile and baseline
         ("crs", pa.string()),  # "EPSG:32618"
         ("transform", pa.list_(pa.float64(), 6)),  # affine a, b, c, d, e, f
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("bands", pa.list_(pa.string())),  # order of the GeoTIFF's bands; optional bands may be absent
-        ("unit", pa.string()),  # reflectance or dB
+        ("unit", pa.string()),  # reflectance or dB; thermal bands are in kelvin
+        ("radiometry", pa.string()),  # what was decided of the offset in the scene's numbers, and by what
         ("nodata_fraction", pa.float64()),
         ("cloud_fraction", pa.float64()),  # fractions are of the window's valid pixels; null: not measurable
         ("shadow_fraction", pa.float64()),

@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +16,48 @@ from tasks.core.errors import SceneError
 from tasks.core.log import progress
 from tasks.core.stage import write_json
 from tasks.earth import chip_schema as chip_table
+from tasks.earth.assets import resolve
 from tasks.earth.blocks import Block, blocks_of
 from tasks.earth.catalog import Catalog
-from tasks.earth.chip_pixels import Pixels, assets_of, found_assets, read_block, to_geotiff
+from tasks.earth.chip_pixels import Pixels, read_block, to_geotiff
 from tasks.earth.grid import polygons_wkb
+from tasks.earth.offset import processing_baseline
+from tasks.earth.scene import assets_of
 from tasks.earth.sensors import Sensor
 
 logger = logging.getLogger(__name__)
 Rows = list[dict[str, Any]]
+ItemKey = tuple[str, str]
+"""Collection and id of an item: ids are unique within their collection only."""
 COPIED = [f.name for f in chip_table.SCHEMA if f.name.endswith("_fraction")]
 
 
 class ShardWriter:
     """Reads the windows of shards and makes their rows."""
 
-    def __init__(self, sensor: Sensor, catalog: Catalog, items: dict[str, pystac.Item]) -> None:
+    def __init__(
+        self,
+        sensor: Sensor,
+        catalog: Catalog,
+        items: Mapping[ItemKey, pystac.Item],
+        collections: Mapping[str, Any],
+        max_gsd_ratio: float,
+    ) -> None:
         self.sensor = sensor
         self.catalog = catalog
         self.items = items
+        self.collections = collections
+        self.max_gsd_ratio = max_gsd_ratio
 
     def shard(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> tuple[Rows, Rows]:
         """Chips of the blocks of one shard, and quarantine rows for the windows that could not be read."""
         rows: Rows = []
         quarantine: Rows = []
         for block, windows in plan:
-            item = self.items[windows["item_id"][0]]
+            item = self.items[_key(windows)]
+            collection = self.collections.get(str(item.collection_id))
             try:
-                assets = assets_of(item, self.sensor)
+                assets = assets_of(item, self.sensor, windows["offset"][0], collection, self.max_gsd_ratio)
                 pixels = read_block(assets, block, self.sensor, self.catalog)
             except SceneError as error:
                 logger.warning("quarantined %d windows: %s", windows.height, error)
@@ -59,21 +74,20 @@ class ShardWriter:
 
     def versions(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> list[str | None]:
         """What the servers say of the version of each asset that a shard is read from, in the order of their hrefs."""
-        items = sorted({windows["item_id"][0] for _, windows in plan})
-        hrefs = {found.href for item in items for found in found_assets(self.items[item], self.sensor).values()}
+        items = sorted({_key(windows) for _, windows in plan})
+        hrefs = {found.href for key in items for found in resolve(self.items[key], self.sensor).values()}
         return [self.catalog.version(href) for href in sorted(hrefs)]
 
     def _rows(self, item: pystac.Item, windows: pl.DataFrame, pixels: Pixels, bands: list[str]) -> Rows:
         boxes = windows.select("left", "bottom", "right", "top").to_numpy()
-        epsg, gsd = int(windows["epsg"][0]), float(self.sensor.gsd)
+        epsg, gsd = int(windows["epsg"][0]), float(boxes[0, 2] - boxes[0, 0]) / pixels.shape[-1]
         properties = item.properties
-        baseline = properties.get("s2:processing_baseline") or properties.get("processing:version") or ""
         common = {
             "item_id": item.id,
             "collection": item.collection_id,
             "sensor": self.sensor.name,
             "platform": properties.get("platform", ""),
-            "processing_baseline": str(baseline),
+            "processing_baseline": processing_baseline(item) or str(properties.get("processing:version") or ""),
             "crs": f"EPSG:{epsg}",
             "height": pixels.shape[-2],
             "width": pixels.shape[-1],
@@ -84,7 +98,18 @@ class ShardWriter:
         for index, (row, geometry) in enumerate(
             zip(windows.iter_rows(named=True), polygons_wkb(epsg, boxes), strict=True)
         ):
-            own = {name: row[name] for name in ["chip_id", "window_id", "datetime", "mask_provenance", *COPIED]}
+            own = {
+                name: row[name]
+                for name in [
+                    "chip_id",
+                    "window_id",
+                    "datetime",
+                    "acquisition",
+                    "mask_provenance",
+                    "radiometry",
+                    *COPIED,
+                ]
+            }
             chip = pixels[index]
             # Measured on the pixels themselves: the mask may lie on another grid.
             own["nodata_fraction"] = round(float(np.isnan(chip).any(axis=0).mean()), 6)
@@ -94,13 +119,19 @@ class ShardWriter:
         return rows
 
 
+def _key(windows: pl.DataFrame) -> ItemKey:
+    return str(windows["collection"][0]), str(windows["item_id"][0])
+
+
 def plan_shards(windows: pl.DataFrame, sensor: Sensor, cell: int, size: int) -> list[list[tuple[Block, pl.DataFrame]]]:
     """Blocks of windows grouped into shards of about `size` chips, scene by scene in block order."""
     shards: list[list[tuple[Block, pl.DataFrame]]] = [[]]
     filled = 0
-    ordered = windows.sort("item_id", "epsg", "row", "column", descending=[False, False, True, False])
-    for _, scene in ordered.group_by("item_id", maintain_order=True):
-        for block, members in blocks_of(scene, sensor.window_cells, cell):
+    ordered = windows.sort(
+        "item_id", "collection", "epsg", "row", "column", descending=[False, False, False, True, False]
+    )
+    for _, scene in ordered.group_by("item_id", "collection", maintain_order=True):
+        for block, members in blocks_of(scene, sensor.window_cells, cell, sensor.gsd):
             if filled >= size:
                 shards.append([])
                 filled = 0

@@ -6,7 +6,7 @@ therefore a sensor of its own here. No scene is searched for them; they only eve
 """
 
 from tasks.core.errors import TrainingError
-from tasks.earth.sensors import C_BAND, DISPLAY, LANDSAT, PUBLISHED_TAGS, SENSORS, SENTINEL_2, Band, Sensor
+from tasks.earth.sensors import C_BAND, DISPLAY, PUBLISHED_TAGS, SENSORS, Band, Sensor
 
 _RED_GREEN_BLUE = (Band("R", "red", 0.66, 1), Band("G", "green", 0.56, 1), Band("B", "blue", 0.48, 1))
 """Nominal centres of aerial and commercial cameras, which the published sets do not state."""
@@ -44,11 +44,11 @@ IMPORTED = {
     sensor.name: sensor
     for sensor in (
         Sensor(
-            "s2-rgb8", 10, _true_colour(SENTINEL_2), DISPLAY, "[s2_rgb_10]", rgb_tag="[s2_rgb_10]",
+            "s2-rgb8", 10, _true_colour(SENSORS["sentinel-2"]), DISPLAY, "[s2_rgb_10]", rgb_tag="[s2_rgb_10]",
             published_norm="imagenet",
         ),
         Sensor(
-            "l8-rgb8", 30, _true_colour(LANDSAT), DISPLAY, "[l8_rgb_30]", rgb_tag="[l8_rgb_30]",
+            "l8-rgb8", 30, _true_colour(SENSORS["landsat"]), DISPLAY, "[l8_rgb_30]", rgb_tag="[l8_rgb_30]",
             published_norm="imagenet",
         ),
         PICTURE,
@@ -79,7 +79,7 @@ RENDERED = {
 """Tag -> the sensor whose renderings carry it; the first of them where several do."""
 TRUE_COLOURS = tuple(dict.fromkeys([*(sensor.rgb for sensor in ALL.values() if sensor.rgb), ("red", "green", "blue")]))
 """Red, green and blue by every name they have in chips and data sets."""
-POLARISATIONS = tuple(dict.fromkeys(sensor.polarisations for sensor in ALL.values() if sensor.polarisations))
+POLARISATIONS = tuple(dict.fromkeys(pair for sensor in ALL.values() for pair in sensor.polarisations))
 """Pairs of radar bands that are shown together."""
 
 

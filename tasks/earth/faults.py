@@ -11,6 +11,8 @@ import requests
 from tasks.core.errors import SceneError, UnreachableError
 
 GONE = {404, 410}
+NOT_A_RASTER = "not recognized as being in a supported file format"
+"""What GDAL says of bytes that are of another format than its driver's."""
 NETWORK = re.compile(r"CURL error|resolve host|Connection (refused|reset)|timed? ?out", re.IGNORECASE)
 
 
@@ -34,7 +36,7 @@ def fault(error: Exception, what: str, url: str) -> SceneError | UnreachableErro
             f"{what} cannot be reached: {reason}. What was finished is kept: run the same command again later. If it "
             "lasts, see whether the catalog wants credentials (`earthloom doctor`), or leave the scene's dates out."
         )
-    reason = "not-a-raster" if "not recognized as being in a supported file format" in text else "unreadable"
+    reason = "not-a-raster" if NOT_A_RASTER in text else "unreadable"
     return SceneError(reason, f"{what}: {text}")
 
 

@@ -1,5 +1,6 @@
 """Images as the bytes of a GeoTIFF: chips in their shards, images of imported data sets, images beside questions."""
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,16 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import Affine
 
+from tasks.core.errors import EarthloomError
+
+CHECKSUM = "PIXELS_BLAKE2B"
+"""Tag of a GeoTIFF that holds the hash of its pixels: whoever decodes it checks them."""
 DEFLATE: Mapping[str, Any] = {"compress": "deflate", "zlevel": 6}
 ZSTD: Mapping[str, Any] = {"compress": "zstd", "zstd_level": 3}
+
+
+class ChecksumError(EarthloomError):
+    """Pixels that are not those that were written."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +70,31 @@ def encode(
         ) as dataset:
             dataset.write(pixels)
             dataset.descriptions = bands
+            dataset.update_tags(**{CHECKSUM: _hash(pixels)})
         return bytes(memory.read())
 
 
-def decode(content: bytes, driver: str | None = None) -> Raster:
+def decode(content: bytes, driver: str | None = None, what: str = "an image") -> Raster:
     """The bands of an image.
 
     Args:
         content: of a file.
         driver: GDAL's, where no other will do; any that knows the bytes if not given.
+        what: it is, for errors: chip and shard.
 
     Raises:
         rasterio.errors.RasterioError: the bytes are no image, or cut short.
+        ChecksumError: they decode to other pixels than were written.
     """
     with opened(content, driver) as dataset:
-        return Raster(tuple(str(name or "") for name in dataset.descriptions), np.asarray(dataset.read()))
+        raster = Raster(tuple(str(name or "") for name in dataset.descriptions), np.asarray(dataset.read()))
+        written = dataset.tags().get(CHECKSUM)
+    if written is not None and written != _hash(raster.pixels):
+        raise ChecksumError(
+            f"{what}: its pixels are not those that were written (their checksum differs): the file or the disk under "
+            "it is damaged. Fetch it again with `dvc pull --force`, or delete it and run `dvc repro`"
+        )
+    return raster
 
 
 @contextmanager
@@ -87,6 +106,10 @@ def opened(content: bytes, driver: str | None = None) -> Iterator[DatasetReader]
     """
     with _quiet(), MemoryFile(content) as memory, memory.open(driver=driver) as dataset:
         yield dataset
+
+
+def _hash(pixels: NDArray[Any]) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=16).hexdigest()
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The global grid: square cells of UTM zones. A window's id depends on where it lies, never on the area asked for.
 
 Cells are counted from the origin of the zone, so a cell of 640 m has its corners at multiples of 640 m. A place
-belongs to the zone of its longitude alone: where zones meet, a window is taken from one of them, not twice.
+belongs to one zone and one hemisphere alone, whatever its scene is gridded in: where zones meet, a window is taken from
+one of them, not twice. North of 84 and south of 80 degrees the zones are those of the polar stereographic grid (UPS).
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from tasks.core.section import Section
 
 FALSE_NORTHING = 10_000_000
 """Metres added to northings in the zones of the southern hemisphere."""
+SVALBARD = ((0, 9, 31), (9, 21, 33), (21, 33, 35), (33, 42, 37))
+"""(west, east, zone) between 72 and 84 degrees north, where even zones are left out."""
+POLAR = 61
+"""Last two digits of the codes of the polar zones, EPSG:32661 and EPSG:32761."""
 SUPER_CELL = 16
 """Cells a side of the squares that parts are made of: large, so that a part reads whole blocks."""
 
@@ -24,8 +29,11 @@ SUPER_CELL = 16
 class GridParams(Section):
     """`grid:` in params.yaml."""
 
-    cell: int = Field(ge=120, le=100_000, multiple_of=20, description="side of a cell, metres; all GSDs divide it")
+    cell: int = Field(ge=120, le=100_000, multiple_of=20, description="side of a cell, metres")
     parts: list[str] = Field(min_length=1, description="names of the parts the grid is worked in")
+    max_gsd_ratio: float = Field(
+        2.1, ge=1, description="how much coarser than its band's GSD a file may be; more is quarantined as a preview"
+    )
 
 
 @dataclass(frozen=True)
@@ -65,30 +73,50 @@ class WindowGrid:
         left, bottom = column * self.size, row * self.size
         return Bounds(left, bottom, left + self.size, bottom + self.size)
 
+    def pixels(self, gsd: float) -> int:
+        """Pixels along a side of a window at about `gsd` metres; a GSD that does not divide the window is fitted."""
+        return max(1, round(self.size / gsd))
+
     def window_id(self, column: int, row: int) -> str:
         """Stable name, such as `32618-0640-c00645-r06512`: zone, size, column, row."""
         return f"{self.epsg}-{self.size:04d}-c{column:05d}-r{row:05d}"
 
     def in_own_zone(self, columns: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which windows have their centre in this zone's own six degrees of longitude.
-
-        Of either hemisphere: Landsat keeps the northern zone, with negative northings, south of the equator.
-        """
+        """Which windows have their centre in this zone, and so belong to it."""
         x, y = (columns + 0.5) * self.size, (rows + 0.5) * self.size
         longitude, latitude = to_lonlat(self.epsg).transform(x, y)
-        return np.asarray(utm_epsg(np.asarray(longitude), np.asarray(latitude)) % 100 == self.epsg % 100)
+        there = np.isfinite(longitude) & np.isfinite(latitude)
+        zones = utm_epsg(np.where(there, longitude, 0), np.where(there, latitude, 0))
+        return np.asarray(there & (zones == self.epsg))
 
 
 def utm_epsg(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> NDArray[np.int64]:
-    """EPSG code of the regular UTM zone of each place (no exceptions for Norway and Svalbard)."""
-    zone = np.floor((np.asarray(longitude) + 180) / 6).astype(np.int64) % 60 + 1
-    return np.where(np.asarray(latitude) >= 0, 32600, 32700) + zone
+    """EPSG code of the zone of each place: UTM with its exceptions for Norway and Svalbard, UPS around the poles.
+
+    They are the zones that Sentinel-2's tiles are cut in, so that its pixels stay as they are.
+    """
+    longitude, latitude = np.asarray(longitude, dtype=np.float64), np.asarray(latitude, dtype=np.float64)
+    longitude = (longitude + 180) % 360 - 180
+    zone = np.floor((longitude + 180) / 6).astype(np.int64) % 60 + 1
+    zone = np.where((latitude >= 56) & (latitude < 64) & (longitude >= 3) & (longitude < 12), 32, zone)
+    svalbard = (latitude >= 72) & (latitude <= 84)
+    for west, east, number in SVALBARD:
+        zone = np.where(svalbard & (longitude >= west) & (longitude < east), number, zone)
+    # UPS has one zone a pole; 61 is the number that EPSG gives it.
+    zone = np.where((latitude > 84) | (latitude < -80), POLAR, zone)
+    return np.where(latitude >= 0, 32600, 32700) + zone
+
+
+@cache
+def crs_of(epsg: int) -> CRS:
+    """The CRS of a zone."""
+    return CRS.from_epsg(epsg)
 
 
 @cache
 def to_lonlat(epsg: int) -> Transformer:
     """From the metres of a zone to (longitude, latitude)."""
-    return Transformer.from_crs(CRS.from_epsg(epsg), CRS.from_epsg(4326), always_xy=True)
+    return Transformer.from_crs(crs_of(epsg), crs_of(4326), always_xy=True)
 
 
 def part_of(

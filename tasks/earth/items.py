@@ -1,5 +1,6 @@
 """The lists of STAC items that `scenes` leaves, read back."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ def read_items(path: Path) -> list[pystac.Item]:
     if pq.read_metadata(require(path)).num_rows == 0:
         return []
     return [pystac.Item.from_dict(_prune(item)) for item in rustac.read_sync(str(path))["features"]]
+
+
+def read_collections(folder: Path) -> dict[str, Any]:
+    """STAC documents of the collections of a sensor's items, by id; none where none were recorded."""
+    path = folder / "collections.json"
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
 def _prune(value: Any) -> Any:

@@ -14,10 +14,11 @@ from pyproj import Transformer
 from tasks.core.errors import SceneError
 from tasks.core.section import Section
 from tasks.earth import label_fractions
+from tasks.earth.assets import find_named
 from tasks.earth.blocks import Block
 from tasks.earth.catalog import Catalog
 from tasks.earth.faults import fault
-from tasks.earth.raster import find_asset, open_asset, read_onto
+from tasks.earth.raster import open_asset, read_onto
 
 Kind = Literal["polygon", "tag", "raster"]
 GSD_FACTOR = 2
@@ -75,11 +76,11 @@ class LabelSource:
         rows = []
         kinds = dict.fromkeys(self.params.change, "change")
         for key, classes in self.params.rasters.items():
-            asset = find_asset(self.item, (key,))
+            asset = find_named(self.item, key)
             if asset is None:
                 raise SceneError("missing-asset", f"label item {self.item.id} has no asset '{key}'")
-            with open_asset(asset, self.catalog) as dataset:
-                values, valid = read_onto(dataset, block.target(gsd), asset.nodata)
+            with open_asset(asset, self.catalog) as opened:
+                values, valid = read_onto(opened, block.target(gsd), codes=True)
             found = {name: (values >= low) & (values < high) for name, (low, high) in classes.items()}
             rows += label_fractions.planes(block, chip_ids, found, valid, min_fraction, kind=kinds, **common)
         return rows

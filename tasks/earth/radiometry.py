@@ -24,6 +24,14 @@ SURELY_DECIBEL = -1.0
 """Power is never below, even where the subtraction of noise has made some of it negative."""
 POWER, AMPLITUDE = ("power", "linear"), "amplitude"
 RADAR_UNITS = ("dB", *POWER, AMPLITUDE)
+KELVIN = (150.0, 360.0)
+"""Where the median temperature of real ground and cloud tops lies."""
+UNITS = {
+    "db": "dB", "decibel": "dB", "decibels": "dB", "power": "power", "intensity": "power", "natural": "power",
+    "linear": "linear", "linear power": "linear", "amplitude": "amplitude", "magnitude": "amplitude",
+    "k": "kelvin", "kelvin": "kelvin", "degk": "kelvin", "1": None, "": None, "none": None, "unitless": None,
+}  # fmt: skip
+"""Spellings of units -> their names here."""
 HOW = "(`--scale`, `--offset`, `--unit`; of a STAC item `raster:bands`)"
 
 
@@ -41,8 +49,20 @@ class Stored:
     """One of `RADAR_UNITS` for radar; None where nothing is declared."""
 
 
+def canonical_unit(unit: Any) -> str | None:
+    """A unit as catalogs spell it, by the name it has here; None where it says nothing of radar or temperature."""
+    if unit is None:
+        return None
+    return UNITS.get(str(unit).strip().lower(), str(unit).strip())
+
+
 def to_physical(
-    values: NDArray[Any], valid: NDArray[np.bool_], stored: Stored, unit: str, what: str
+    values: NDArray[Any],
+    valid: NDArray[np.bool_],
+    stored: Stored,
+    unit: str,
+    what: str,
+    dtype: np.dtype[Any] | None = None,
 ) -> NDArray[np.float32]:
     """Physical values, float32, NaN where not valid.
 
@@ -56,6 +76,7 @@ def to_physical(
         stored: what is declared of them.
         unit: of the sensor: reflectance, dB, or display values, which stay what they are.
         what: they are of, for errors.
+        dtype: of the numbers in the file, where `values` are interpolated between them.
 
     Raises:
         RadiometryError: their type, unit or range cannot be that of the sensor, or nothing says what they are.
@@ -70,13 +91,15 @@ def to_physical(
     valid = valid & np.isfinite(physical)
     if unit == "reflectance":
         _refuse_radar_units(stored, what)
-        if values.dtype.kind != "f" and unscaled:
+        if (dtype or values.dtype).kind != "f" and unscaled:
             raise RadiometryError(
                 f"{what}: {_found(values, valid)} without a scale; declare what a step is as reflectance {HOW}: 0.0001 "
                 "for most products of Sentinel-2"
             )
+    elif unit == "kelvin" and (dtype or values.dtype).kind != "f" and unscaled:
+        raise RadiometryError(f"{what}: {_found(values, valid)} without a scale; declare kelvin a step {HOW}")
     elif unit == "dB":
-        if stored.unit is None and values.dtype.kind != "f":
+        if stored.unit is None and (dtype or values.dtype).kind != "f":
             raise RadiometryError(
                 f"{what}: {_found(values, valid)} are not known to be dB, power or amplitude; declare unit, scale and "
                 f"offset {HOW}: 8-bit numbers that show -25 to 0 dB have unit dB, scale {25 / 255:.5f}, offset -25"
@@ -133,7 +156,7 @@ def check_plausible(physical: NDArray[np.float32], stored: Stored, unit: str, wh
         return
     if unit == DISPLAY and not (values.min() >= 0 and values.max() <= 255):
         raise RadiometryError(f"{what}: {values.min():.4g} to {values.max():.4g}; display values lie in 0 to 255")
-    bounds = {"reflectance": REFLECTANCE, "dB": DECIBEL}.get(unit)
+    bounds = {"reflectance": REFLECTANCE, "dB": DECIBEL, "kelvin": KELVIN}.get(unit)
     median = float(np.median(values))
     if bounds is not None and not bounds[0] <= median <= bounds[1]:
         raise RadiometryError(

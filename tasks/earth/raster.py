@@ -1,28 +1,27 @@
 """Reading assets onto the global grid: open, check, and sample each source pixel at most once per read."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pystac
 import rasterio
 import rasterio.errors
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
-from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from tasks.core.errors import SceneError
+from tasks.earth import sampling
+from tasks.earth.assets import Asset
 from tasks.earth.catalog import Catalog
-from tasks.earth.faults import fault
-from tasks.earth.grid import Bounds, utm_epsg
-from tasks.earth.radiometry import RadiometryError, Stored, to_physical
+from tasks.earth.faults import NOT_A_RASTER, fault
+from tasks.earth.geolocation import Geolocation, geolocation, northing_shift
+from tasks.earth.radiometry import RadiometryError, to_physical
 
 logger = logging.getLogger(__name__)
 GDAL = {
@@ -39,29 +38,17 @@ GDAL = {
     # Instances of a stage run side by side already.
     "GDAL_NUM_THREADS": "1",
 }
-
-
-@dataclass(frozen=True)
-class Asset:
-    """One band of one scene, as its item describes it: physical value = number * scale + offset."""
-
-    item_id: str
-    key: str
-    href: str
-    nodata: float | None
-    scale: float
-    offset: float
-    unit: str | None
-
-    @property
-    def stored(self) -> Stored:
-        """What is declared of its numbers."""
-        return Stored(self.scale, self.offset, self.unit)
+DRIVERS = ("GTiff", "JP2OpenJPEG")
+"""The drivers a file may be read with, by its content: others would follow a remote file to files of this machine."""
+LARGEST_FILE_BLOCK = 512_000_000
+"""Bytes that one block of a file may unfold to. A whole tile of Sentinel-2 in one strip is 241 MB."""
+Convert = Callable[[NDArray[Any], int, int], NDArray[np.float32]]
+"""Numbers of a window of a file, with the row and column it begins at -> other numbers, of the same shape."""
 
 
 @dataclass(frozen=True)
 class TargetGrid:
-    """A north-up grid in the metres of a UTM zone that pixels are read onto."""
+    """A north-up grid in the metres of a zone that pixels are read onto."""
 
     epsg: int
     left: float
@@ -76,185 +63,227 @@ class TargetGrid:
         return Affine(self.gsd, 0, self.left, 0, -self.gsd, self.top)
 
 
-def find_asset(item: pystac.Item, aliases: tuple[str, ...]) -> Asset | None:
-    """The first asset of `item` under one of `aliases`, with its scaling; None if it has none of them."""
-    key = next((alias for alias in aliases if alias in item.assets), None)
-    if key is None:
-        return None
-    asset = item.assets[key]
-    # `raster:bands` of the raster extension, or `bands` since STAC 1.1; some catalogs write the fields flat.
-    described = (asset.extra_fields.get("raster:bands") or asset.extra_fields.get("bands") or [{}])[0]
+@dataclass(frozen=True)
+class OpenAsset:
+    """An asset opened for reading."""
 
-    def field(name: str) -> Any:
-        value = described.get(name, asset.extra_fields.get(name))
-        return described.get(f"raster:{name}", asset.extra_fields.get(f"raster:{name}")) if value is None else value
+    asset: Asset
+    dataset: DatasetReader
+    where: str
+    """Scene, asset and address, for errors."""
+    place: Geolocation
+    band: int
+    """Number of the band in the file, from 1."""
+    convert: Convert | None = None
+    """Turns the numbers of the file into others before they are sampled."""
 
-    offset = float(field("offset") or 0.0)
-    if offset and item.properties.get("earthsearch:boa_offset_applied") is True:
-        offset = 0.0  # Earth Search leaves the offset in the metadata of pixels it has already shifted.
-    nodata = field("nodata")
-    return Asset(
-        item_id=item.id,
-        key=key,
-        href=asset.href,
-        nodata=None if nodata is None else float(nodata),
-        scale=float(field("scale") or 1.0),
-        offset=offset,
-        unit=field("unit"),
-    )
+    @property
+    def masked(self) -> bool:
+        """Whether the file has a mask of its own."""
+        flags = self.dataset.mask_flag_enums[self.band - 1]
+        return MaskFlags.per_dataset in flags or MaskFlags.alpha in flags
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers in the file."""
+        dtype: np.dtype[Any] = np.dtype(self.dataset.dtypes[self.band - 1])
+        return dtype
 
 
 @contextmanager
-def open_asset(asset: Asset, catalog: Catalog) -> Iterator[DatasetReader]:
+def open_asset(asset: Asset, catalog: Catalog) -> Iterator[OpenAsset]:
     """Open an asset for reading; failures become a SceneError with a reason that can be grouped by.
 
     Raises:
-        SceneError: unreadable (missing, cut short, corrupt), not-a-raster, or no-crs.
+        SceneError: unreadable (missing, cut short, corrupt), not-a-raster, no-crs, missing-band, too-large, or gsd.
         UnreachableError: the server does not answer, or with an error that may pass.
     """
     where = f"scene {asset.item_id}, asset {asset.key} ({asset.href})"
+    url = catalog.href(asset.href)
     try:
-        with (
-            rasterio.Env(**GDAL, **catalog.gdal_options()),
-            rasterio.open(url := catalog.href(asset.href), driver=_driver(asset.href)) as dataset,
-        ):
-            if dataset.crs is None and not dataset.gcps[0]:
-                raise SceneError("no-crs", f"{where} has no coordinate system and no ground control points")
-            yield dataset
+        with rasterio.Env(**GDAL, **catalog.gdal_options()), _opened(url) as dataset:
+            opened = OpenAsset(asset, dataset, where, geolocation(dataset, where), _band(dataset, asset, where))
+            _check(opened)
+            yield opened
     except rasterio.errors.RasterioError as error:
         raise fault(error, where, url) from error
 
 
-def _driver(href: str) -> str:
-    """The one driver a file may be read with: some GDAL drivers would follow a remote file to files of this machine."""
-    return "JP2OpenJPEG" if href.partition("?")[0].lower().endswith(".jp2") else "GTiff"
+def _opened(url: str) -> DatasetReader:
+    """A file opened with that one of `DRIVERS` that knows its content; its name decides only which is tried first."""
+    first, second = DRIVERS[:: -1 if url.partition("?")[0].lower().endswith(".jp2") else 1]
+    try:
+        return rasterio.open(url, driver=first)
+    except rasterio.errors.RasterioIOError as error:
+        if NOT_A_RASTER not in str(error):
+            raise
+        return rasterio.open(url, driver=second)
 
 
-def scene_epsg(dataset: DatasetReader) -> int:
-    """The UTM zone a scene is worked in: the zone its centre lies in, as its own CRS writes that zone.
-
-    A scene gridded in a neighbouring zone, as parts of tiles at a zone's edge are, is warped into the right one.
-    """
-    west, south, east, north = _lonlat_bounds(dataset)
-    right = int(utm_epsg(np.array((west + east) / 2), np.array((south + north) / 2)))
-    own = dataset.crs.to_epsg() if dataset.crs else None
-    return int(own) if own and own - own % 100 in (32600, 32700) and own % 100 == right % 100 else right
-
-
-def scene_bounds(dataset: DatasetReader, epsg: int) -> Bounds:
-    """The scene's extent in the metres of `epsg`."""
-    if dataset.crs is not None and dataset.crs.to_epsg() == epsg:
-        return Bounds(*dataset.bounds)
-    return Bounds(*transform_bounds("EPSG:4326", f"EPSG:{epsg}", *_lonlat_bounds(dataset)))
-
-
-def _lonlat_bounds(dataset: DatasetReader) -> tuple[float, float, float, float]:
-    if dataset.crs is None:
-        # Sentinel-1 GRD has no transform, only a grid of tie points: their extent is the scene's.
-        points, crs = dataset.gcps
-        xs, ys = [p.x for p in points], [p.y for p in points]
-        box = (min(xs), min(ys), max(xs), max(ys))
-        west, south, east, north = transform_bounds(crs, "EPSG:4326", *box)
-    else:
-        west, south, east, north = transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
-    return west, south, east, north
+def _band(dataset: DatasetReader, asset: Asset, where: str) -> int:
+    """The number of an asset's band in its file."""
+    descriptions = [str(name or "").strip().lower() for name in dataset.descriptions]
+    found = [number for number, name in enumerate(descriptions, 1) if name and name in asset.names]
+    if asset.band is None:
+        # An item that says nothing of bands: the file's own names, or its only band.
+        if len(found) == 1 or dataset.count == 1:
+            return found[0] if found else 1
+        raise SceneError(
+            "missing-band", f"{where} holds {dataset.count} bands, of which none is called {', '.join(asset.names)}"
+        )
+    if asset.band > dataset.count:
+        raise SceneError("missing-band", f"{where} holds {dataset.count} bands; band {asset.band} is asked for")
+    if dataset.count > 1 and len(found) == 1 and found[0] != asset.band:
+        logger.warning("%s: band %d by its item, %d by its own names, which count", where, asset.band, found[0])
+        return found[0]
+    return asset.band
 
 
-def read_onto(
-    dataset: DatasetReader, target: TargetGrid, nodata: float | None
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Band 1 on the pixels of `target`.
+def _check(opened: OpenAsset) -> None:
+    """Refuse a file that would not fit in memory, or is coarser than its band."""
+    height, width = opened.dataset.block_shapes[opened.band - 1]
+    # Pixel-interleaved files decode all bands of a block together.
+    bands = opened.dataset.count if str(opened.dataset.interleaving or "").lower().endswith("pixel") else 1
+    unfolded = height * width * opened.dtype.itemsize * bands
+    if unfolded > LARGEST_FILE_BLOCK:
+        raise SceneError(
+            "too-large",
+            f"{opened.where}: one block of {width} x {height} pixels takes {unfolded / 1e6:.0f} MB of memory, more "
+            f"than the {LARGEST_FILE_BLOCK / 1e6:.0f} MB allowed; write the file anew as a COG of blocks of 512 pixels",
+        )
+    coarsest = opened.asset.coarsest
+    if coarsest and opened.place.gsd > coarsest:
+        raise SceneError(
+            "gsd",
+            f"{opened.where}: its pixels are {opened.place.gsd:.0f} m wide, and no more than {coarsest:g} m is taken "
+            "for the band: it is a preview or decimated, and chips would show less than they say (grid.max_gsd_ratio)",
+        )
 
-    A scene in the target's own zone is sampled to the nearest source pixel, never interpolated; any other
-    (another CRS, ground control points) is warped bilinearly.
+
+def read_onto(opened: OpenAsset, target: TargetGrid, codes: bool = False) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """One band on the pixels of `target`.
+
+    A file whose pixels lie on those of the target is sampled to them. Everything else (another CRS, ground control
+    points, another phase of the grid) is interpolated bilinearly, or for codes sampled to the nearest pixel: a code is
+    a name, and has nothing between it and the next.
+
+    Args:
+        opened: the band.
+        target: the pixels wanted.
+        codes: whether its numbers are classes or bits.
 
     Returns:
-        Numbers as stored, [height, width], and which of them are valid.
+        Numbers as stored, [height, width], of the file's type or float32 where they are interpolated, and which of
+        them are valid.
 
     Raises:
         SceneError: the bytes behind the pixels are missing or corrupt.
         UnreachableError: the server does not give them just now.
     """
-    # The file knows better than the item: catalogs are written by hand or for a whole collection.
-    nodata = dataset.nodata if dataset.nodata is not None else nodata
+    shift = northing_shift(opened.place.zone, target.epsg) if opened.place.zone else None
+    affine = opened.place.affine
     try:
-        if dataset.crs is not None and dataset.crs.to_epsg() == target.epsg and dataset.transform.b == 0:
-            values, inside = _sample(dataset, target)
-        else:
-            values, inside = _warp(dataset, target, nodata)
+        if shift is not None and affine is not None and affine.b == affine.d == 0:
+            x = target.left + (np.arange(target.width) + 0.5) * target.gsd
+            y = target.top + shift - (np.arange(target.height) + 0.5) * target.gsd
+            columns, rows = (x - affine.c) / affine.a, (y - affine.f) / affine.e
+            return _on_axes(opened, columns, rows, codes)
+        columns, rows = opened.place.under(
+            target.epsg,
+            lambda column: target.left + column * target.gsd,
+            lambda row: target.top - row * target.gsd,
+            (target.height, target.width),
+        )
+        return _scattered(opened, columns, rows, codes)
     except rasterio.errors.RasterioError as error:
-        raise fault(error, dataset.name, dataset.name) from error
-    valid = inside & np.isfinite(values) if values.dtype.kind == "f" else inside
-    if nodata is not None and np.isfinite(nodata):
-        valid &= values != values.dtype.type(nodata)
+        raise fault(error, opened.where, opened.dataset.name) from error
+
+
+def _on_axes(
+    opened: OpenAsset, columns: NDArray[np.float64], rows: NDArray[np.float64], codes: bool
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Pixels at each row and each column, both counted from the corner of the file's first pixel."""
+    exact = codes or (sampling.on_pixels(columns) and sampling.on_pixels(rows))
+    window = sampling.window(columns, rows, opened.place.width, opened.place.height, 0 if exact else 1)
+    if window is None:
+        return np.zeros((len(rows), len(columns)), opened.dtype), np.zeros((len(rows), len(columns)), dtype=bool)
+    values, valid = _read(opened, window)
+    columns, rows = columns - window.col_off, rows - window.row_off
+    return (sampling.nearest if exact else sampling.bilinear)(values, valid, columns[None, :], rows[:, None])
+
+
+def _scattered(
+    opened: OpenAsset, columns: NDArray[np.float64], rows: NDArray[np.float64], codes: bool
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Pixels at places of their own each, [height, width]."""
+    window = sampling.window(columns, rows, opened.place.width, opened.place.height, 1)
+    if window is None:
+        return np.zeros(rows.shape, opened.dtype), np.zeros(rows.shape, dtype=bool)
+    # A file much finer than the target: as many of its pixels as are wanted, from its overviews where it has any.
+    step = sampling.step(columns, rows)
+    values, valid = _read(opened, window, step, codes)
+    scale = window.width / values.shape[1], window.height / values.shape[0]
+    columns, rows = (columns - window.col_off) / scale[0], (rows - window.row_off) / scale[1]
+    return (sampling.nearest if codes else sampling.bilinear)(values, valid, columns, rows)
+
+
+def _read(
+    opened: OpenAsset, window: Window, step: int = 1, codes: bool = True
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """A window of the file, every `step`-th pixel or the means around them, and which pixels hold a measurement."""
+    shape = (max(1, window.height // step), max(1, window.width // step))
+    how = {"window": window, "out_shape": shape} if step > 1 else {"window": window}
+    resampling = Resampling.nearest if codes or opened.convert else Resampling.average
+    values = opened.dataset.read(opened.band, resampling=resampling, **how)
+    valid = _valid(opened, values, how)
+    if opened.convert is not None:
+        values = opened.convert(values, window.row_off, window.col_off)
+        valid &= np.isfinite(values)
     return values, valid
 
 
-def _sample(dataset: DatasetReader, target: TargetGrid) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    columns, columns_inside = _nearest(
-        target.left, target.gsd, target.width, dataset.transform.c, dataset.transform.a, dataset.width
-    )
-    rows, rows_inside = _nearest(
-        # Northings fall as rows rise: negated, both axes are the same sum.
-        -target.top,
-        target.gsd,
-        target.height,
-        -dataset.transform.f,
-        -dataset.transform.e,
-        dataset.height,
-    )
-    inside = np.outer(rows_inside, columns_inside)
-    if not inside.any():
-        return np.zeros(inside.shape, dtype=dataset.dtypes[0]), inside
-    window = Window(columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
-    # One window around all pixels wanted, then the pixels out of it: no block is fetched twice.
-    block = dataset.read(1, window=window)
-    return block[np.ix_(rows - rows[0], columns - columns[0])], inside
+def _valid(opened: OpenAsset, values: NDArray[Any], how: dict[str, Any]) -> NDArray[np.bool_]:
+    """Which numbers are measurements, by the file's mask, the file's value, or the item's; never the fill value."""
+    valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
+    if opened.masked:
+        valid &= opened.dataset.read_masks(opened.band, **how) > 0
+    else:
+        declared = opened.dataset.nodatavals[opened.band - 1]
+        nodata = declared if _occurs(declared, values.dtype) else opened.asset.nodata
+        if nodata is not None and _occurs(nodata, values.dtype):
+            valid &= values != values.dtype.type(nodata)
+    # A sensor's fill is none of its measurements, also where something else is declared to be no data.
+    fill = opened.asset.fill
+    if values.dtype.kind != "f" and fill is not None and _occurs(fill, values.dtype):
+        valid &= values != values.dtype.type(fill)
+    return valid
 
 
-def _nearest(
-    start: float, step: float, count: int, source_start: float, source_step: float, source_count: int
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Source pixel under the centre of each target pixel along one axis, and whether there is one."""
-    centres = start + (np.arange(count) + 0.5) * step
-    # A centre on the border of two pixels must not fall to the one before it by rounding.
-    index = np.floor((centres - source_start) / source_step + 1e-9).astype(np.int64)
-    return np.clip(index, 0, source_count - 1), (index >= 0) & (index < source_count)
+def _occurs(value: float | None, dtype: np.dtype[Any]) -> bool:
+    """Whether a number can be among those of a type: -9999 is none of uint16, and NaN is no data anyhow."""
+    if value is None or not np.isfinite(value):
+        return False
+    if dtype.kind == "f":
+        return True
+    return bool(value == int(value) and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max)
 
 
-def _warp(dataset: DatasetReader, target: TargetGrid, nodata: float | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    options: dict[str, Any] = {
-        "crs": f"EPSG:{target.epsg}",
-        "transform": target.transform,
-        "width": target.width,
-        "height": target.height,
-        "resampling": Resampling.bilinear if dataset.dtypes[0] != "uint8" else Resampling.nearest,
-        "add_alpha": True,
-    }
-    if dataset.crs is None:
-        options["src_crs"] = dataset.gcps[1]
-    # Either marks what the warp did not cover: nodata where there is one, else an alpha band.
-    if nodata is not None:
-        options |= {"src_nodata": nodata, "nodata": nodata, "add_alpha": False}
-    with WarpedVRT(dataset, **options) as warped:
-        values = warped.read(1)
-        inside = warped.dataset_mask() > 0
-    return values, inside
-
-
-def calibrate(values: NDArray[Any], valid: NDArray[np.bool_], asset: Asset, unit: str) -> NDArray[np.float32]:
+def calibrate(values: NDArray[Any], valid: NDArray[np.bool_], opened: OpenAsset, unit: str) -> NDArray[np.float32]:
     """Physical values of an asset's numbers as `tasks.earth.radiometry` reads them, NaN where not valid.
 
     Args:
         values: numbers as stored, [height, width].
         valid: which of them are.
-        asset: its scale, offset and unit.
-        unit: what the sensor's chips are in, reflectance or dB.
+        opened: the asset, for its scale, offset, unit and type.
+        unit: what chips hold the band in: reflectance, dB or kelvin.
 
     Raises:
         SceneError: the numbers cannot be what the item says, or could be two things.
     """
+    what = f"scene {opened.asset.item_id}, asset {opened.asset.key}"
+    # Interpolated numbers are floats; what they are is judged by what the file holds.
+    dtype = np.dtype(np.float32) if opened.convert else opened.dtype
     try:
-        return to_physical(values, valid, asset.stored, unit, f"scene {asset.item_id}, asset {asset.key}")
+        return to_physical(values, valid, opened.asset.stored, unit, what, dtype)
     except RadiometryError as error:
         raise SceneError("radiometry", str(error)) from error

@@ -1,16 +1,24 @@
 """The registry of sensors, first half: what a sensor is, and the measured ones, from whose scenes chips are cut.
 
-Everything that is known of a sensor is a field of its entry; no other module names one. Renderings of sensors, which
-come in with the data sets of others, stand in `tasks.earth.display_sensors`. docs/how-to/add-a-sensor.md tells what a
-new entry needs besides.
+Everything that is known of a sensor is a field of its entry in `sensors.toml`, beside this module; no other module
+names one. Renderings of sensors, which come in with the data sets of others, are in `tasks.earth.display_sensors`.
+docs/how-to/add-a-sensor.md says what a new entry needs besides.
 """
 
 import re
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-Mask = Literal["scl", "qa_pixel"]
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from tasks.core.errors import ParamsError
+
+Mask = Literal["scl", "qa_pixel", "luminance"]
+"""Layouts of quality masks; `luminance` is computed from the scene's own red, green and blue."""
 PublishedNorm = Literal["imagenet", "s2_l2a", "l8_norm", "s1", "rgbm_norm"]
 """How EarthDial's loader normalises pixels, by its own names; `tasks.published.normalisation` has the numbers."""
 
@@ -25,7 +33,10 @@ C_BAND = 55_466.0
 """Micrometres of Sentinel-1's radar, 5.405 GHz."""
 
 
-@dataclass(frozen=True)
+_CLOSED = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_CLOSED)
 class Band:
     """One band of a sensor."""
 
@@ -36,20 +47,52 @@ class Band:
     rules of land cover ask for bands by it."""
     wavelength: float
     """Centre in micrometres."""
-    gsd: int
+    gsd: float
     """Native ground sampling distance in metres."""
     other_names: tuple[str, ...] = ()
     """What catalogs (Planetary Computer, CDSE, USGS) and published data sets call it besides."""
     required: bool = True
     """Whether a scene without it is quarantined. Sentinel-2's cirrus band is absent from L2A by design."""
+    synonyms: tuple[str, ...] = ()
+    """Common names that catalogs give it and that other bands may share, such as `rededge`."""
+    absent_from: str | None = None
+    """Regular expression for platforms that lack it: their scenes are whole without."""
+    unit: str | None = None
+    """Where it is another than the sensor's: kelvin of a thermal band."""
 
     @property
     def aliases(self) -> tuple[str, ...]:
         """Asset keys under which catalogs offer it, the first that is there counts."""
-        return (self.common_name, *self.other_names)
+        return (self.common_name, self.name, *self.other_names)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_CLOSED)
+class Generation:
+    """Platforms of a sensor whose instrument numbers its bands otherwise."""
+
+    platforms: str
+    """Regular expression for the platform, or for the id where an item names none."""
+    names: dict[str, tuple[str, ...]]
+    """Band -> its names in their files. A band that is not here has only its common name."""
+
+
+@dataclass(frozen=True, config=_CLOSED)
+class Product:
+    """What is known of the numbers of a product where neither file, item nor collection says it."""
+
+    ids: str
+    """Regular expression that finds the product in an item's id, product name, product type or collection."""
+    unit: str | None = None
+    """Of the bands it holds for; None: of those in the sensor's unit."""
+    scale: float = 1.0
+    offset: float = 0.0
+    unit_of_numbers: str | None = None
+    """What the scaled numbers are, of radar: power, amplitude or dB."""
+    annotation: Literal["safe"] | None = None
+    """Where the calibration is that turns its numbers into the unit: the annotation of Sentinel-1's SAFE."""
+
+
+@dataclass(frozen=True, config=_CLOSED)
 class Sensor:
     """A family of platforms with the same bands, or a rendering of one."""
 
@@ -67,14 +110,27 @@ class Sensor:
     """EarthDial's tag for the true-colour composite; None where there is none."""
     dates_tag: str | None = None
     """EarthDial's tag for several dates of one place; None where it has none."""
-    polarisations: tuple[str, str] | None = None
-    """Of a radar that has two, like- before cross-polarised: shown together, their difference in dB as third plane."""
+    polarisations: tuple[tuple[str, str], ...] = ()
+    """Of a radar, the pairs it is flown in, like- before cross-polarised: shown together, their difference in dB as
+    third plane."""
     window_cells: int = 1
     """Side of a chip window, in cells of the global grid."""
+    nodata: float | None = None
+    """What whole numbers are where nothing was measured, in all its products, whatever an item says."""
     mask: Mask | None = None
     """Layout of the quality mask; None where there is none, as of radar, which sees through cloud."""
     mask_aliases: tuple[str, ...] = ()
     """Asset keys under which catalogs offer the mask."""
+    mask_gsd: float | None = None
+    """Metres a pixel of the mask."""
+    learned_mask: Literal["s2cloudless"] | None = None
+    """The model that makes a mask where a scene carries none."""
+    offset_from_baseline: str | None = None
+    """Processing baseline since which an offset is in the numbers, so that scenes must be asked whether it still is."""
+    generations: tuple[Generation, ...] = ()
+    """Platforms that number their bands otherwise."""
+    products: tuple[Product, ...] = ()
+    """What is known of the numbers of products, the first that fits counts."""
     platforms: str | None = None
     """Regular expression for what metadata and names of files call its platforms; None: they never tell it."""
     known_by_count: bool = False
@@ -87,6 +143,10 @@ class Sensor:
     def band(self, name: str) -> Band:
         """The band called `name`."""
         return next(band for band in self.bands if band.name == name)
+
+    def unit_of(self, name: str) -> str:
+        """Unit of the band called `name`."""
+        return self.band(name).unit or self.unit
 
     def nearest(self, common_name: str) -> str | None:
         """The band of that common name, or of the one that will do for it; None if there is neither."""
@@ -111,6 +171,12 @@ class Sensor:
         """All bands, in canonical order."""
         return [band.name for band in self.bands]
 
+    @cached_property
+    def file_order(self) -> list[str]:
+        """The bands of a file that names none: those in the sensor's unit, of a radar the first polarisations."""
+        others = {band for pair in self.polarisations[1:] for band in pair}
+        return [band.name for band in self.bands if band.unit is None and band.name not in others]
+
     @property
     def required_bands(self) -> list[str]:
         """Bands that every scene has, in canonical order."""
@@ -130,93 +196,52 @@ class Sensor:
         first, second, third = (self.nearest(name) for name in wanted)
         return (first, second, third) if first and second and third else None
 
-    @property
-    def composite(self) -> tuple[str, ...]:
-        """Bands that are shown first: true colour, both polarisations, or the bands as they stand."""
-        return self.rgb or self.polarisations or tuple(self.band_names[:3])
+    def composite_of(self, present: Sequence[str]) -> tuple[str, ...]:
+        """Bands of a chip that are shown first: true colour, both polarisations, or the first bands there are.
 
-    @property
-    def ratio(self) -> str | None:
+        Args:
+            present: bands of the chip.
+        """
+        if self.rgb or not self.polarisations:
+            return self.rgb or tuple(self.band_names[:3])
+        return self.pair_of(present) or tuple(name for name in self.band_names if name in present)[:2]
+
+    def pair_of(self, present: Sequence[str]) -> tuple[str, str] | None:
+        """The first pair of polarisations that a chip with the bands `present` has both of."""
+        return next((pair for pair in self.polarisations if set(pair) <= set(present)), None)
+
+    def ratio_of(self, present: Sequence[str]) -> str | None:
         """Name of the plane that shows the ratio of the polarisations, such as VV-VH; None where there are no two."""
-        return "-".join(self.polarisations) if self.polarisations else None
+        pair = self.pair_of(present)
+        return "-".join(pair) if pair else None
 
     @property
     def plane_names(self) -> list[str]:
-        """All bands, and the ratio of the polarisations where there is one."""
-        return [*self.band_names, *filter(None, [self.ratio])]
+        """All bands, and the ratios of the polarisations where there are any."""
+        return [*self.band_names, *("-".join(pair) for pair in self.polarisations)]
 
 
 WILL_DO_FOR = {"nir": "nir08"}
 """Common name -> a substitute where a sensor has no such band: Landsat has the narrow near infrared only."""
-_COPERNICUS = "Contains modified Copernicus Sentinel data {years}."
+TABLE = Path(__file__).with_name("sensors.toml")
 
-SENTINEL_2 = Sensor(
-    name="sentinel-2",
-    gsd=10,
-    bands=(
-        Band("B01", "coastal", 0.443, 60, ("B01", "B01_60m")),
-        Band("B02", "blue", 0.490, 10, ("B02", "B02_10m")),
-        Band("B03", "green", 0.560, 10, ("B03", "B03_10m")),
-        Band("B04", "red", 0.665, 10, ("B04", "B04_10m")),
-        Band("B05", "rededge1", 0.704, 20, ("B05", "B05_20m")),
-        Band("B06", "rededge2", 0.740, 20, ("B06", "B06_20m")),
-        Band("B07", "rededge3", 0.783, 20, ("B07", "B07_20m")),
-        Band("B08", "nir", 0.833, 10, ("B08", "B08_10m")),
-        Band("B8A", "nir08", 0.865, 20, ("B8A", "B8A_20m")),
-        Band("B09", "nir09", 0.945, 60, ("B09", "B09_60m")),
-        Band("B10", "cirrus", 1.374, 60, ("B10",), required=False),
-        Band("B11", "swir16", 1.610, 20, ("B11", "B11_20m")),
-        Band("B12", "swir22", 2.190, 20, ("B12", "B12_20m")),
-    ),
-    unit="reflectance",
-    tag="[s2_ms_10]",
-    rgb_tag="[s2_rgb_10]",
-    mask="scl",
-    mask_aliases=("scl", "SCL", "SCL_20m"),
-    platforms=r"sentinel[-_ ]?2|(?<![a-z0-9])s2[a-d](?![a-z0-9])",
-    known_by_count=True,
-    published_norm="s2_l2a",
-    credit=_COPERNICUS,
-)
 
-LANDSAT = Sensor(
-    name="landsat",
-    gsd=30,
-    window_cells=3,
-    bands=(
-        Band("B1", "coastal", 0.443, 30, ("SR_B1", "B1")),
-        Band("B2", "blue", 0.482, 30, ("SR_B2", "B2")),
-        Band("B3", "green", 0.561, 30, ("SR_B3", "B3")),
-        Band("B4", "red", 0.655, 30, ("SR_B4", "B4")),
-        Band("B5", "nir08", 0.865, 30, ("SR_B5", "B5")),
-        Band("B6", "swir16", 1.609, 30, ("SR_B6", "B6")),
-        Band("B7", "swir22", 2.201, 30, ("SR_B7", "B7")),
-        Band("B9", "cirrus", 1.373, 30, ("B9",), required=False),
-    ),
-    unit="reflectance",
-    tag="[l8_ms_30]",
-    rgb_tag="[l8_rgb_30]",
-    mask="qa_pixel",
-    mask_aliases=("qa_pixel", "QA_PIXEL", "qa"),
-    platforms=r"landsat[-_ ]?[89]|(?<![a-z0-9])l[co]0?[89](?![a-z])",
-    credit="Landsat courtesy of the U.S. Geological Survey.",
-)
+def read_table(path: Path = TABLE) -> dict[str, Sensor]:
+    """The sensors of a table, by name.
 
-SENTINEL_1 = Sensor(
-    name="sentinel-1",
-    gsd=10,
-    bands=(
-        Band("VV", "vv", C_BAND, 10, ("VV", "iw-vv")),
-        Band("VH", "vh", C_BAND, 10, ("VH", "iw-vh")),
-    ),
-    unit="dB",
-    tag="[s1_vh_10]",
-    dates_tag="[s1_vh_temp_10]",
-    polarisations=("VV", "VH"),
-    platforms=r"sentinel[-_ ]?1|(?<![a-z0-9])s1[a-d](?![a-z0-9])",
-    published_norm="s1",
-    credit=_COPERNICUS,
-)
+    Raises:
+        ParamsError: an entry has a field that is not known, lacks one or holds a wrong value.
+    """
+    entries: dict[str, dict[str, Any]] = tomllib.loads(path.read_text())
+    sensors = {}
+    for name, entry in entries.items():
+        try:
+            sensors[name] = TypeAdapter(Sensor).validate_python({"name": name, **entry})
+        except ValidationError as error:
+            where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors())
+            raise ParamsError(f"{path.name}: sensor '{name}': {where}") from error
+    return sensors
 
-SENSORS = {sensor.name: sensor for sensor in (SENTINEL_2, SENTINEL_1, LANDSAT)}
+
+SENSORS = read_table()
 """The measured sensors, by the name used in params.yaml, dvc.yaml and every table."""

@@ -143,8 +143,8 @@ def render(tiff: bytes, data: SensorData) -> list[Rendering]:
     """The chip in true and false colour; radar as both polarisations and their ratio, and as one alone."""
     raster = geotiff.decode(tiff)
     planes = dict(zip(raster.bands, raster.pixels, strict=True))
-    if data.sensor.polarisations is not None:
-        return _radar(planes, data, *data.sensor.polarisations)
+    if data.sensor.polarisations:
+        return _radar(planes, data)
     out = []
     for title, bands in (
         ("True colour", data.sensor.rgb),
@@ -158,14 +158,17 @@ def render(tiff: bytes, data: SensorData) -> list[Rendering]:
     return out
 
 
-def _radar(planes: Mapping[str, NDArray[np.float32]], data: SensorData, first: str, second: str) -> list[Rendering]:
-    shown = [planes[first], planes[second], planes[first] - planes[second]]
-    limits = [_limits(data, name) for name in data.sensor.plane_names]
-    false, grey = colour(shown, limits), colour(shown[:1] * 3, limits[:1] * 3)
-    return [
-        Rendering("Radar colour", f"{first} {second} {first}\u2212{second}", data_url(png.encode(false))),
-        Rendering("Backscatter", first, data_url(png.encode(grey))),
-    ]
+def _radar(planes: Mapping[str, NDArray[np.float32]], data: SensorData) -> list[Rendering]:
+    first = data.sensor.composite_of(list(planes))[0]
+    grey = colour([planes[first]] * 3, [_limits(data, first)] * 3)
+    alone = Rendering("Backscatter", first, data_url(png.encode(grey)))
+    pair = data.sensor.pair_of(list(planes))
+    if pair is None:
+        return [alone]
+    shown = [planes[pair[0]], planes[pair[1]], planes[pair[0]] - planes[pair[1]]]
+    false = colour(shown, [_limits(data, name) for name in (*pair, "-".join(pair))])
+    title = f"{pair[0]} {pair[1]} {pair[0]}\u2212{pair[1]}"
+    return [Rendering("Radar colour", title, data_url(png.encode(false))), alone]
 
 
 def _limits(data: SensorData, band: str) -> tuple[float, float]:

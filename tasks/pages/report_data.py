@@ -84,7 +84,11 @@ class SensorData:
         found: dict[str, bytes] = {}
         for part in parts:
             for shard in sorted(paths.chips(self.sensor.name, part).glob("shard-*.parquet")):
-                table = pq.read_table(shard, columns=["chip_id", "pixels"], filters=[("chip_id", "in", list(chip_ids))])
+                with tables.whole(shard):
+                    table = pq.read_table(
+                        shard, columns=["chip_id", "pixels"], filters=[("chip_id", "in", list(chip_ids))],
+                        page_checksum_verification=True,
+                    )  # fmt: skip
                 found |= {row["chip_id"]: row["pixels"] for row in table.to_pylist()}
         return found
 

@@ -21,7 +21,7 @@ def add_image(statistics: BandStatistics, planes: Planes, sensor: Sensor) -> Non
         return
     pixels = planes.pixels
     shown = with_ratio(sensor, pixels, planes.bands)
-    names = [*planes.bands, sensor.ratio or ""][: len(shown)]
+    names = [*planes.bands, sensor.ratio_of(planes.bands) or ""][: len(shown)]
     for name, plane in zip(names, shown, strict=True):
         values = plane[np.isfinite(plane)].astype(np.float64)
         if values.size:

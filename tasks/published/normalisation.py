@@ -47,7 +47,7 @@ def _of(sensor: Sensor) -> dict[str, list[float]]:
         case "s1" if sensor.unit == DISPLAY:
             return {band: [value * WHITE for value in S1] for band in sensor.band_names}
         case "s1":
-            return {band: list(S1) for band in (sensor.polarisations or ())[1:]}
+            return {band: list(S1) for _, band in sensor.polarisations[:1]}
         case _:  # `rgbm_norm`, and `tree_norm` alike: divided by 255 and no more
             return {band: [0.0, WHITE] for band in sensor.band_names}
 

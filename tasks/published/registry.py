@@ -64,7 +64,7 @@ class Published:
     @property
     def stored_bands(self) -> tuple[str, ...]:
         """Names of the bands of one image, in storage order."""
-        return self.bands or tuple(known_sensor(self.sensor).band_names)
+        return self.bands or tuple(known_sensor(self.sensor).file_order)
 
 
 def _hr(name: str, stage: int, *prefixes: str, **more: object) -> Published:

@@ -48,7 +48,7 @@ def bands_to_load(sensor: Sensor, modality: Modality, present: Sequence[str]) ->
     Raises:
         TrainingError: the chip lacks a band of the true-colour composite, or a polarisation.
     """
-    first = list(sensor.composite)
+    first = list(sensor.composite_of(present))
     missing = [band for band in first if band not in present]
     if missing:
         raise TrainingError(f"a chip of {sensor.name} has no {', '.join(missing)}, only {', '.join(present)}")
@@ -62,18 +62,18 @@ def planes(sensor: Sensor, bands: Sequence[str]) -> list[tuple[str, float]]:
     ratio as its third.
     """
     shown = [(band, sensor.band(band).wavelength) for band in bands]
-    if sensor.polarisations is None or not set(sensor.polarisations) <= set(bands):
-        return shown
-    return [*shown, (str(sensor.ratio), sensor.band(sensor.polarisations[0]).wavelength)]
+    pair = sensor.pair_of(bands)
+    return [*shown, ("-".join(pair), sensor.band(pair[0]).wavelength)] if pair else shown
 
 
 def with_ratio(sensor: Sensor, pixels: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.float32]:
     """(bands, H, W) with the ratio as last plane if the sensor is a radar with both polarisations, else as it
     is.
     """
-    if sensor.polarisations is None or not set(sensor.polarisations) <= set(bands):
+    pair = sensor.pair_of(bands)
+    if pair is None:
         return pixels
-    first, second = (pixels[list(bands).index(name)] for name in sensor.polarisations)
+    first, second = (pixels[list(bands).index(name)] for name in pair)
     with np.errstate(invalid="ignore"):  # of two planes without power, infinite in dB, there is no ratio: NaN, no data
         ratio = first - second  # of powers, which in dB is a difference
     return np.concatenate([pixels, ratio[None]])

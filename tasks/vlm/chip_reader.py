@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from tasks.core import tables
 from tasks.core.errors import TrainingError
 from tasks.core.stage import require
 from tasks.earth import geotiff
@@ -24,7 +25,7 @@ def read_geotiff(content: bytes, what: str) -> dict[str, NDArray[np.float32]]:
         TrainingError: the bytes are not a GeoTIFF whose bands have names.
     """
     try:
-        raster = geotiff.decode(content)
+        raster = geotiff.decode(content, what=what)
     except RasterioError as error:
         raise TrainingError(
             f"{what}: its pixels are not a readable GeoTIFF ({error}); rebuild stage `chips`"
@@ -40,10 +41,12 @@ class ChipShard:
     def __init__(self, path: Path) -> None:
         """Open a shard; only the names of its chips are read."""
         self._path = path
-        self._file = pq.ParquetFile(require(path))
+        with tables.whole(path):
+            self._file = pq.ParquetFile(require(path), page_checksum_verification=True)
         sizes = [self._file.metadata.row_group(number).num_rows for number in range(self._file.num_row_groups)]
         places = [(number, row) for number, size in enumerate(sizes) for row in range(size)]
-        names = self._file.read(columns=["chip_id"])["chip_id"].to_pylist()
+        with tables.whole(path):
+            names = self._file.read(columns=["chip_id"])["chip_id"].to_pylist()
         self._places: dict[str, tuple[int, int]] = dict(zip(names, places, strict=True))
 
     def place(self, chip_id: str) -> tuple[int, int]:
@@ -58,7 +61,8 @@ class ChipShard:
 
     def pixels(self, group: int) -> list[bytes]:
         """GeoTIFFs of all chips of a row group."""
-        content: list[bytes] = self._file.read_row_group(group, columns=["pixels"])["pixels"].to_pylist()
+        with tables.whole(self._path):
+            content: list[bytes] = self._file.read_row_group(group, columns=["pixels"])["pixels"].to_pylist()
         return content
 
 

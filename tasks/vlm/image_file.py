@@ -96,7 +96,7 @@ class ImageFile:
 
     def quicklook(self, side: int) -> NDArray[np.uint8]:
         """A picture for people, (rows, columns, 3), no longer than `side`: true colour, or radar with its mean."""
-        shown = self.sensor.composite
+        shown = self.sensor.composite_of(list(self.planes))
         planes = [self.planes[name] for name in shown if name in self.planes] or list(self.planes.values())[:3]
         step = max(1, -(-max(planes[0].shape) // side))
         planes = [pictures.stretched(plane[::step, ::step]) for plane in planes]

@@ -101,8 +101,8 @@ def _by_names(described: Sequence[str], sensor: Sensor) -> tuple[str, ...]:
 
 
 def _by_count(count: int, sensor: Sensor) -> tuple[str, ...] | None:
-    """All bands, or those that every product has, where a file has as many; None where it has not."""
-    orders = (sensor.band_names, sensor.required_bands)
+    """All bands, those in the sensor's unit, or those that every product has; None where a file has as many as none."""
+    orders = (sensor.band_names, sensor.file_order, sensor.required_bands)
     return next((tuple(names) for names in orders if len(names) == count), None)
 
 
@@ -111,7 +111,7 @@ def _bands(file: FileMetadata, sensor: Sensor) -> tuple[str, ...]:
     named = _by_names(file.bands, sensor)
     if any(named):
         return named
-    everything, count = tuple(sensor.band_names), len(file.bands)
+    everything, count = tuple(sensor.file_order), len(file.bands)
     if counted := _by_count(count, sensor):
         return counted
     if sensor.rgb is not None and count == len(sensor.rgb):

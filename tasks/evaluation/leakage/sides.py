@@ -176,7 +176,7 @@ class MixtureSide:
         if not shard.is_file():
             raise MissingInputError(f"{shard} is not there, but {self.path} names it; rebuild stage `mixture`")
         left = set(wanted)
-        with pq.ParquetFile(shard) as file:
+        with tables.whole(shard), pq.ParquetFile(shard, page_checksum_verification=True) as file:
             columns = [name for name in ("chip_id", "geometry", "pixels") if name in file.schema_arrow.names]
             for batch in file.iter_batches(BATCH, columns=columns):
                 for row in batch.to_pylist():
@@ -188,7 +188,7 @@ class MixtureSide:
 
     def _chip(self, row: dict[str, Any], shard: Path) -> Iterator[SideImage]:
         try:
-            raster = geotiff.decode(row["pixels"])
+            raster = geotiff.decode(row["pixels"], what=f"chip {row['chip_id']}")
         except (RasterioError, TypeError) as error:
             self.unreadable.append(f"chip {row['chip_id']} of {shard}: {error}")
             return

@@ -36,7 +36,7 @@ class Kind:
     @property
     def bands(self) -> list[str]:
         """Bands in the order they are shown: true colour first."""
-        if self.sensor.rgb is None and not set(self.sensor.composite) <= set(self.stored):
+        if self.sensor.rgb is None and not set(self.sensor.composite_of(self.stored)) <= set(self.stored):
             return list(self.stored)
         rgb = self.sensor.rgb is not None and set(self.stored) <= set(self.sensor.rgb)
         modality: Modality = "sar" if self.sensor.rgb is None else "rgb" if rgb else "ms"
@@ -83,7 +83,7 @@ def kind_of(image: BenchmarkImageRef, benchmark: str) -> Kind:
     if unknown:
         why = f"band {', '.join(unknown)} of {image.sensor} is none of {', '.join(sensor.band_names)}"
         raise UnaskableError("unknown_band", why)
-    return Kind(sensor, tuple(filter(None, names)) or tuple(sensor.band_names))
+    return Kind(sensor, tuple(filter(None, names)) or tuple(sensor.file_order))
 
 
 def _measured(image: BenchmarkImageRef) -> Sensor | None:

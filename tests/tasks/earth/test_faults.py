@@ -17,8 +17,9 @@ from starlette.routing import Route
 from tasks.core.errors import CatalogError, SceneError, UnreachableError
 from tasks.core.section import load
 from tasks.earth import sample_catalog
+from tasks.earth.assets import find_named
 from tasks.earth.catalog import Catalog, CatalogParams, Query
-from tasks.earth.raster import find_asset, open_asset
+from tasks.earth.raster import TargetGrid, open_asset, read_onto
 from tests.conftest import ROOT
 from tests.fixtures import faults
 
@@ -40,14 +41,13 @@ def read(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
         monkeypatch.setenv("FAULT", fault)
         with sample_catalog.serve(ROOT / "samples", search=False, program="tests.fixtures.faulty_catalog") as endpoints:
             catalog = Catalog("sample", load(CatalogParams, "catalogs.sample"), endpoints)
-            asset = find_asset(scene, ("nir",))
+            asset = find_named(scene, "nir")
             assert asset is not None
-            with open_asset(asset, catalog) as dataset:
-                from tasks.earth.raster import TargetGrid, read_onto
-
+            with open_asset(asset, catalog) as opened:
+                dataset = opened.dataset
                 left, top = dataset.transform.c, dataset.transform.f
                 target = TargetGrid(dataset.crs.to_epsg(), left, top, dataset.res[0], 64, 64)
-                values, _ = read_onto(dataset, target, asset.nodata)
+                values, _ = read_onto(opened, target)
                 return float(values.mean())
 
     yield read_with

@@ -1,6 +1,7 @@
 """The global grid."""
 
 import numpy as np
+import pytest
 
 from tasks.earth.grid import Bounds, WindowGrid, part_of, utm_epsg
 
@@ -29,10 +30,33 @@ def test_a_place_where_zones_meet_belongs_to_one_zone() -> None:
     assert utm_epsg(longitude, latitude).tolist() == [32632, 32633]
 
 
-def test_landsat_windows_south_of_the_equator_stay_in_the_northern_zone() -> None:
-    grid = WindowGrid(32620, 1920)
-    columns, rows = grid.cells_in(Bounds(400_000, -300_000, 410_000, -290_000))
-    assert grid.in_own_zone(columns, rows).all()
+def test_a_place_south_of_the_equator_has_the_id_of_its_own_hemisphere_however_its_scene_is_gridded() -> None:
+    northern, southern = WindowGrid(32620, 640), WindowGrid(32720, 640)
+    columns, rows = northern.cells_in(Bounds(400_000, -300_000, 410_000, -290_000))
+    assert not northern.in_own_zone(columns, rows).any()
+    columns, rows = southern.cells_in(Bounds(400_000, 9_700_000, 410_000, 9_710_000))
+    assert southern.in_own_zone(columns, rows).all()
+
+
+@pytest.mark.parametrize(
+    ("longitude", "latitude", "epsg"),
+    [
+        (5.3, 60.4, 32632),  # Bergen: zone 32 is wider there
+        (2.9, 60.4, 32631),
+        (15.6, 78.2, 32633),  # Longyearbyen
+        (8.9, 78.9, 32631),
+        (20.9, 79.0, 32633),
+        (21.1, 79.0, 32635),
+        (180.0, -17.0, 32701),
+        (-180.0, -17.0, 32701),
+        (179.999, -17.0, 32760),
+        (12.0, 84.5, 32661),
+        (12.0, -80.5, 32761),
+        (30.0, 0.0, 32636),
+    ],
+)
+def test_a_place_belongs_to_the_zone_that_tiles_are_cut_in(longitude: float, latitude: float, epsg: int) -> None:
+    assert utm_epsg(np.array(longitude), np.array(latitude)) == epsg
 
 
 def test_every_window_belongs_to_exactly_one_part_and_neighbours_mostly_to_the_same() -> None:

@@ -10,7 +10,7 @@ import torch
 
 from models.earthdial.prompt import Encoded
 from tasks.core.errors import TrainingError
-from tasks.earth.sensors import LANDSAT, SENSORS, SENTINEL_1, SENTINEL_2
+from tasks.earth.sensors import SENSORS
 from tasks.vlm.bands import bands_to_load, modality_tag
 from tasks.vlm.chip_reader import ChipReader, read_geotiff
 from tasks.vlm.images import Image, Normalisation, batch_images, dated, preprocess
@@ -26,8 +26,10 @@ def constant(values: dict[str, float]) -> dict[str, np.ndarray]:
 
 
 def test_a_multispectral_image_is_true_colour_then_the_rest_and_the_last_group_is_masked() -> None:
-    bands = bands_to_load(SENTINEL_2, "ms", SENTINEL_2.band_names)
-    image = preprocess(constant({name: n for n, name in enumerate(SENTINEL_2.band_names)}), "sentinel-2", bands, UNIT)
+    bands = bands_to_load(SENSORS["sentinel-2"], "ms", SENSORS["sentinel-2"].band_names)
+    image = preprocess(
+        constant({name: n for n, name in enumerate(SENSORS["sentinel-2"].band_names)}), "sentinel-2", bands, UNIT
+    )
     assert image.pixels[0, :, 0, 0].tolist() == [3, 2, 1]
     assert image.wavelengths[0].tolist() == pytest.approx([0.665, 0.560, 0.490])
     assert image.mask.sum(1).tolist() == [3, 3, 3, 3, 1]
@@ -35,9 +37,9 @@ def test_a_multispectral_image_is_true_colour_then_the_rest_and_the_last_group_i
 
 
 def test_the_true_colour_rendering_is_the_first_group_of_all_bands() -> None:
-    pixels = constant({name: n for n, name in enumerate(LANDSAT.band_names)})
-    rgb = preprocess(pixels, "landsat", bands_to_load(LANDSAT, "rgb", list(pixels)), UNIT)
-    full = preprocess(pixels, "landsat", bands_to_load(LANDSAT, "ms", list(pixels)), UNIT)
+    pixels = constant({name: n for n, name in enumerate(SENSORS["landsat"].band_names)})
+    rgb = preprocess(pixels, "landsat", bands_to_load(SENSORS["landsat"], "rgb", list(pixels)), UNIT)
+    full = preprocess(pixels, "landsat", bands_to_load(SENSORS["landsat"], "ms", list(pixels)), UNIT)
     assert len(rgb.pixels) == 1 and torch.equal(rgb.pixels[0], full.pixels[0])
 
 
@@ -74,7 +76,7 @@ def test_a_band_without_statistics_or_pixels_is_named() -> None:
 
 def test_a_sensor_cannot_be_shown_as_what_it_is_not() -> None:
     with pytest.raises(TrainingError, match="sentinel-1 cannot be shown as rgb; it allows sar"):
-        modality_tag(SENTINEL_1, "rgb")
+        modality_tag(SENSORS["sentinel-1"], "rgb")
 
 
 def square(groups: int, height: int, width: int) -> Image:

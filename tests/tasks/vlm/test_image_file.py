@@ -9,7 +9,7 @@ import torch
 
 from tasks.core.errors import EarthloomError
 from tasks.earth.radiometry import RadiometryError
-from tasks.earth.sensors import LANDSAT, SENSORS, SENTINEL_2
+from tasks.earth.sensors import SENSORS
 from tasks.vlm.bands import bands_to_load
 from tasks.vlm.chip_reader import read_geotiff
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
@@ -87,8 +87,8 @@ def test_a_sensor_that_could_be_another_is_not_guessed(file: FileMetadata) -> No
 def test_bands_take_their_place_by_name_and_strangers_are_left_out() -> None:
     found = recognise(metadata(("SCL", "B03", "B02", "B04", "NDVI"), gsd=10), "sentinel-2")
     assert found.bands == ("", "B03", "B02", "B04", "")
-    assert recognise(metadata(("",) * 3), "sentinel-2").bands == SENTINEL_2.rgb
-    assert recognise(metadata(("",) * 7), "landsat").bands == tuple(LANDSAT.band_names[:-1])
+    assert recognise(metadata(("",) * 3), "sentinel-2").bands == SENSORS["sentinel-2"].rgb
+    assert recognise(metadata(("",) * 7), "landsat").bands == tuple(SENSORS["landsat"].required_bands)
     with pytest.raises(ImageError, match="its 7 bands cannot be told apart"):
         recognise(metadata(("",) * 7), "sentinel-2")
     with pytest.raises(ImageError, match="its 1 band cannot be told apart"):

@@ -1,0 +1,326 @@
+"""Which band of which file of a scene is which band of a sensor, and what its numbers mean.
+
+Catalogs name assets by band number, by common name, by product, or hold all bands in one file. A band is looked for by
+asset key, then by declared band name, then by common name, then by title; an asset that declares itself to be another
+band is never taken. What the item does not say of the numbers is taken from its collection, then from the table of
+products in `sensors.toml`.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pystac
+
+from tasks.core.errors import SceneError
+from tasks.earth.radiometry import Stored, canonical_unit
+from tasks.earth.sensors import Band, Product, Sensor
+
+NOT_MEASURED = {"thumbnail", "overview", "visual", "metadata", "tiles", "date", "graphic", "rendered_preview"}
+"""Roles and keys of assets that show or describe a scene and are no measurement."""
+PRODUCT_FIELDS = {"product_uri", "product_type", "correction"}
+"""Properties, whatever their prefix, that say which product an item is of."""
+MAX_GSD_RATIO = 2.1
+"""Level-2A offers bands of 10 m at 20 m too, the same measurement less sharp; what is coarser is a preview."""
+_RENDERED = re.compile(r"^(visual|tci|preview|rendered_preview|thumbnail|overview)(_\d+m)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One band of one scene, as its item describes it: physical value = number * scale + offset."""
+
+    item_id: str
+    key: str
+    href: str
+    nodata: float | None = None
+    """Declared by the item or its collection; the file's own mask and value come first."""
+    scale: float = 1.0
+    offset: float = 0.0
+    declared_offset: float | None = None
+    """As item or collection say it; None where they are silent."""
+    unit: str | None = None
+    band: int | None = 1
+    """Number of the band in the file, from 1; None: found by `names` among the descriptions in the file."""
+    names: tuple[str, ...] = ()
+    """What the band may be called in the file."""
+    coarsest: float | None = None
+    """Metres that a pixel of the file may be wide at most; None where any will do."""
+    fill: float | None = None
+    """The sensor's fill value: among whole numbers no measurement, whatever else is declared."""
+    annotation: tuple[str, str | None] | None = None
+    """Hrefs of the calibration and noise annotation of a Sentinel-1 band."""
+    requester_pays: bool = False
+    region: str | None = None
+
+    @property
+    def stored(self) -> Stored:
+        """What is declared of its numbers."""
+        return Stored(self.scale, self.offset, self.unit)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """One band of one asset."""
+
+    key: str
+    asset: pystac.Asset
+    index: int
+    fields: Mapping[str, Any]
+    inherited: Mapping[str, Any]
+    alone: bool
+    """Whether the asset describes one band at most, so that its key is the band's."""
+
+    def field(self, name: str) -> Any:
+        """What the band, then the asset, then the collection says; None where nobody does."""
+        spelt = (name, f"raster:{name}")
+        for source in (self.fields, self.asset.extra_fields, self.inherited):
+            value = next((source[key] for key in spelt if source.get(key) is not None), None)
+            if value is not None:
+                return value[self.index] if isinstance(value, list) and self.index < len(value) else value
+        return None
+
+    @property
+    def name(self) -> str:
+        return str(self.fields.get("name") or "").lower()
+
+    @property
+    def common_name(self) -> str:
+        return str(self.fields.get("common_name") or self.fields.get("eo:common_name") or "").lower()
+
+    @property
+    def text(self) -> str:
+        """What the band is called in prose."""
+        said = (self.fields.get("description"), self.asset.title if self.alone else None)
+        return " ".join(str(one) for one in said if one).lower()
+
+
+def resolve(
+    item: pystac.Item, sensor: Sensor, collection: Mapping[str, Any] | None = None, max_gsd_ratio: float = MAX_GSD_RATIO
+) -> dict[str, Asset]:
+    """The assets of the bands that a scene has, by band name, in the sensor's order.
+
+    Args:
+        item: the scene.
+        sensor: it is of.
+        collection: STAC document of the item's collection, for what the item does not say.
+        max_gsd_ratio: how much coarser than its band's GSD a file may be.
+    """
+    candidates = list(_candidates(item, collection or {}))
+    found = {band.name: _best(candidates, band, _names(band, item, sensor), sensor) for band in sensor.bands}
+    assets = {}
+    for band in sensor.bands:
+        candidate = found[band.name]
+        if candidate is None:
+            continue
+        asset = _asset(item, candidate, band, sensor, _product(item, band, sensor, candidate))
+        if asset is not None:
+            assets[band.name] = replace(asset, coarsest=band.gsd * max_gsd_ratio, fill=sensor.nodata)
+    return assets
+
+
+def find_mask(
+    item: pystac.Item, sensor: Sensor, collection: Mapping[str, Any] | None = None, max_gsd_ratio: float = MAX_GSD_RATIO
+) -> Asset | None:
+    """The asset of a scene's quality mask; None if it has none."""
+    wanted = Band("mask", "mask", 0.0, sensor.mask_gsd or sensor.gsd, sensor.mask_aliases)
+    names = tuple(alias.lower() for alias in sensor.mask_aliases)
+    candidate = _best(list(_candidates(item, collection or {})), wanted, names, sensor)
+    if candidate is None:
+        return None
+    asset = _described(item, candidate, None, names)
+    coarsest = (sensor.mask_gsd or sensor.gsd) * max_gsd_ratio
+    return replace(asset, scale=1.0, offset=0.0, unit=None, coarsest=coarsest)
+
+
+def find_named(item: pystac.Item, key: str, collection: Mapping[str, Any] | None = None) -> Asset | None:
+    """The asset under one key, with what is declared of its numbers; None if there is none."""
+    candidate = next((c for c in _candidates(item, collection or {}) if c.key == key and c.index == 0), None)
+    if candidate is None:
+        return None
+    return _described(item, candidate, None, ())
+
+
+def required_bands(item: pystac.Item, sensor: Sensor, found: Sequence[str]) -> list[str]:
+    """The bands that a scene must have: those its platform has, of a radar those of the pair it was flown in."""
+    own = sensor.pair_of(found)
+    if own:
+        return list(own)
+    if sensor.polarisations and any(first in found for first, _ in sensor.polarisations[1:]):
+        return [first for first, _ in sensor.polarisations if first in found]
+    platform = _platform(item, sensor)
+    return [
+        band.name
+        for band in sensor.bands
+        if band.required and not (band.absent_from and re.search(band.absent_from, platform, re.IGNORECASE))
+    ]
+
+
+def missing(item: pystac.Item, sensor: Sensor, found: Sequence[str]) -> SceneError | None:
+    """The error for the first required band that is not among `found`; None if all are there."""
+    for name in required_bands(item, sensor, found):
+        if name not in found:
+            return SceneError(
+                "missing-asset",
+                f"scene {item.id} has no band {name}: none of {', '.join(sensor.band(name).aliases)} is among its "
+                f"assets ({', '.join(sorted(item.assets))})",
+            )
+    return None
+
+
+def product_text(item: pystac.Item) -> str:
+    """What an item says of its product, on one line each: id, product name, type, collection."""
+    declared = [value for name, value in item.properties.items() if name.rpartition(":")[2] in PRODUCT_FIELDS]
+    return "\n".join(str(one) for one in (item.id, *declared, item.collection_id) if one)
+
+
+def _candidates(item: pystac.Item, collection: Mapping[str, Any]) -> Iterator[_Candidate]:
+    templates = collection.get("item_assets") or {}
+    for key, asset in item.assets.items():
+        roles = {str(role).lower() for role in asset.roles or []}
+        if roles & NOT_MEASURED or _RENDERED.match(key):
+            continue
+        template = templates.get(key) or {}
+        own, inherited = _bands(asset.extra_fields), _bands(template)
+        count = max(len(own), len(inherited), 1)
+        for index in range(count):
+            fields = _nth(own, index)
+            # Names of the collection hold where the item gives none; numbers are asked for one after the other.
+            named = {k: v for k, v in _nth(inherited, index).items() if k in ("name", "common_name", "description")}
+            flat = {k: v for k, v in template.items() if not k.endswith("bands")}
+            yield _Candidate(
+                key, asset, index, {**named, **fields}, {**flat, **_nth(inherited, index)}, alone=count == 1
+            )
+
+
+def _bands(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The description of each band of an asset, put together from `bands`, `eo:bands` and `raster:bands`."""
+    lists = [fields.get(name) for name in ("raster:bands", "eo:bands", "bands")]
+    described = [[band for band in one if isinstance(band, Mapping)] for one in lists if isinstance(one, list)]
+    count = max((len(one) for one in described), default=0)
+    return [{k: v for one in described for k, v in _nth(one, index).items()} for index in range(count)]
+
+
+def _nth(bands: Sequence[Mapping[str, Any]], index: int) -> dict[str, Any]:
+    """Of a list with one entry, that one: catalogs describe many like bands once."""
+    return dict(bands[index if len(bands) > 1 else 0]) if bands and (len(bands) == 1 or index < len(bands)) else {}
+
+
+def _platform(item: pystac.Item, sensor: Sensor) -> str:
+    """The platform as the item names it, or its id where the name says nothing."""
+    named = str(item.properties.get("platform") or "")
+    return named if sensor.platforms and re.search(sensor.platforms, named, re.IGNORECASE) else item.id
+
+
+def _names(band: Band, item: pystac.Item, sensor: Sensor) -> tuple[str, ...]:
+    """What files of the item's platform call a band, in lower case: best first."""
+    platform = _platform(item, sensor)
+    for generation in sensor.generations:
+        if re.search(generation.platforms, platform, re.IGNORECASE):
+            names = (band.common_name, *generation.names.get(band.name, ()))
+            break
+    else:
+        names = (band.common_name, *band.other_names, band.name)
+    return tuple(dict.fromkeys(name.lower() for name in names))
+
+
+def _best(candidates: Sequence[_Candidate], band: Band, names: Sequence[str], sensor: Sensor) -> _Candidate | None:
+    common = {band.common_name, *band.synonyms}
+    others = {other.common_name for other in sensor.bands} - common
+    usable = [c for c in candidates if c.common_name not in others]
+    keyed = [c for c in usable if c.alone and c.key.lower() in names]
+    if keyed:
+        return min(keyed, key=lambda c: names.index(c.key.lower()))
+    named = [c for c in usable if c.name in names]
+    if named:
+        return _nearest(named, band)
+    shared = [c for c in usable if c.common_name in common]
+    exact = [c for c in shared if c.common_name == band.common_name] or shared
+    if len({c.key for c in exact}) == 1:
+        return exact[0]
+    if exact and band.common_name in {c.common_name for c in exact}:
+        return _nearest(exact, band)
+    titled = [c for c in usable if any(re.search(rf"(?<![a-z0-9]){re.escape(n)}(?![a-z0-9])", c.text) for n in names)]
+    return titled[0] if len(titled) == 1 else None
+
+
+def _nearest(candidates: Sequence[_Candidate], band: Band) -> _Candidate:
+    """The candidate whose GSD is nearest to the band's: catalogs offer bands in several resolutions."""
+
+    def distance(candidate: _Candidate) -> float:
+        gsd = _number(candidate.field("gsd") or candidate.field("spatial_resolution"))
+        # One that says no GSD comes after those that fit, before those that do not.
+        return abs(math.log(gsd / band.gsd)) if gsd and gsd > 0 else 0.1
+
+    return min(candidates, key=distance)
+
+
+def _product(item: pystac.Item, band: Band, sensor: Sensor, candidate: _Candidate) -> Product | None:
+    text = product_text(item)
+    return next(
+        (
+            product
+            for product in sensor.products
+            if product.unit == band.unit and re.search(product.ids, text, re.IGNORECASE | re.MULTILINE)
+        ),
+        None,
+    )
+
+
+def _asset(
+    item: pystac.Item, candidate: _Candidate, band: Band, sensor: Sensor, product: Product | None
+) -> Asset | None:
+    asset = _described(item, candidate, product, _names(band, item, sensor))
+    # A band in a unit of its own is that only where the numbers are: thermal infrared as counts is no temperature.
+    if band.unit and not (asset.unit == band.unit or (product and math.isclose(asset.scale, product.scale))):
+        return None
+    if product and product.annotation == "safe" and asset.unit is None:
+        asset = replace(asset, annotation=_annotation(item, candidate.key, band))
+    return asset
+
+
+def _described(item: pystac.Item, candidate: _Candidate, product: Product | None, names: tuple[str, ...]) -> Asset:
+    scale, offset = _number(candidate.field("scale")), _number(candidate.field("offset"))
+    unit = canonical_unit(candidate.field("unit"))
+    silent = scale is None and offset is None
+    storage = [item.properties, candidate.asset.extra_fields, _s3_alternate(candidate.asset)]
+    described_bands = candidate.fields or candidate.inherited
+    return Asset(
+        item_id=item.id,
+        key=candidate.key,
+        href=candidate.asset.href,
+        nodata=_number(candidate.field("nodata")),
+        scale=(product.scale if product and silent else scale) or 1.0,
+        offset=(product.offset if product and silent else offset) or 0.0,
+        declared_offset=0.0 if offset is None and scale is not None else offset,
+        unit=unit or (product.unit_of_numbers if product else None) or (product.unit if product else None),
+        band=candidate.index + 1 if described_bands or not names else None,
+        names=names,
+        requester_pays=any(one.get("storage:requester_pays") is True for one in storage),
+        region=next((str(one["storage:region"]) for one in storage if one.get("storage:region")), None),
+    )
+
+
+def _s3_alternate(asset: pystac.Asset) -> Mapping[str, Any]:
+    alternate = asset.extra_fields.get("alternate")
+    s3 = alternate.get("s3") if isinstance(alternate, Mapping) else None
+    return s3 if isinstance(s3, Mapping) else {}
+
+
+def _annotation(item: pystac.Item, key: str, band: Band) -> tuple[str, str | None] | None:
+    """Hrefs of calibration and noise of a band: assets such as `schema-calibration-vv` and `schema-noise-vv`."""
+    by_key = {name.lower(): asset.href for name, asset in item.assets.items()}
+    calibration = by_key.get(f"schema-calibration-{band.common_name}") or by_key.get(f"calibration-{key.lower()}")
+    noise = by_key.get(f"schema-noise-{band.common_name}") or by_key.get(f"noise-{key.lower()}")
+    return (calibration, noise) if calibration else None
+
+
+def _number(value: Any) -> float | None:
+    """A number as catalogs write it: 0, "0", "nan"; None for what is none."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
