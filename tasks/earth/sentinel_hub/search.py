@@ -1,0 +1,142 @@
+"""Sentinel Hub's Catalog API: scenes as STAC items with one asset a band, so that they are recorded like any others."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pystac
+from pystac_client.item_search import ItemSearch
+from sentinelhub.api.catalog import SentinelHubCatalog
+from sentinelhub.constants import CRS
+from sentinelhub.geometry import BBox
+
+from tasks.core.errors import CatalogError
+from tasks.earth.sentinel_hub.account import Account
+from tasks.earth.sentinel_hub.collections import Collection, Plane, collections
+
+SCHEME = "sentinelhub:"
+"""Of hrefs, `sentinelhub:<collection>#<band>`: there is no file behind, the pixels are computed when asked for."""
+PAGE = 100
+"""Items a page, the most that the service gives."""
+
+
+def features(
+    account: Account,
+    collection: str,
+    bbox: Sequence[float] | None,
+    datetime: str | None,
+    max_cloud: float | None,
+) -> Iterator[dict[str, Any]]:
+    """What the Catalog API answers, feature by feature, each id once; pages are asked for as they are needed.
+
+    Args:
+        account: see `open_account`.
+        collection: name of one of `collections()`.
+        bbox: west, south, east, north in degrees; none that crosses 180 degrees. None: everywhere.
+        datetime: interval, date, month or year as in STAC; None: always.
+        max_cloud: percent at most, where items of the collection tell it.
+
+    Raises:
+        CatalogError: the collection is not known, the service refuses, or repeats its pages without end.
+        UnreachableError: the service cannot be reached.
+    """
+    what = f"search of '{collection}'"
+    known = collections().get(collection)
+    if known is None:
+        raise CatalogError(f"{what}: not known; Sentinel Hub's are here: {', '.join(sorted(collections()))}")
+    with account.errors(what):
+        catalog = SentinelHubCatalog(config=account.config(collection))
+        catalog.client = account.client(collection)
+    # As pystac-client reads it: an end date means its whole day, a month all of it.
+    when: dict[str, Any] = {"datetime": _interval(datetime)} if datetime else {}
+    west_south_east_north = (float(bbox[0]), float(bbox[1]), float(bbox[2]), float(bbox[3])) if bbox else None
+    found = catalog.search(
+        collection,
+        bbox=BBox(west_south_east_north, CRS.WGS84) if west_south_east_north else None,
+        filter=f"eo:cloud_cover <= {max_cloud:g}" if max_cloud is not None and known.cloud_cover else None,
+        limit=PAGE,
+        **when,
+    )
+    seen: set[str] = set()
+    repeated = 0
+    while True:
+        try:
+            with account.errors(what):
+                feature = next(found, None)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CatalogError(f"{what}: the answer is not a page of STAC items ({type(error).__name__})") from error
+        if feature is None:
+            return
+        if feature.get("id") in seen:
+            repeated += 1
+            if repeated > PAGE:
+                raise CatalogError(f"{what}: the service repeats its pages; {len(seen)} scenes were found before")
+            continue
+        repeated = 0
+        seen.add(str(feature.get("id")))
+        yield feature
+
+
+def search(
+    account: Account,
+    collection: str,
+    bbox: Sequence[float] | None,
+    datetime: str | None,
+    max_cloud: float | None,
+) -> Iterator[pystac.Item]:
+    """Scenes as STAC items; arguments and errors as of `features`.
+
+    Raises:
+        CatalogError: also where a feature is no STAC item; `features` with `to_item` lets a caller go on with others.
+    """
+    for feature in features(account, collection, bbox, datetime, max_cloud):
+        try:
+            yield to_item(feature, collections()[collection])
+        except (KeyError, TypeError, ValueError, AttributeError, pystac.STACError) as error:
+            raise CatalogError(
+                f"search of '{collection}': {feature.get('id')!r} is no STAC item ({type(error).__name__}: {error})"
+            ) from error
+
+
+def to_item(feature: dict[str, Any], collection: Collection) -> pystac.Item:
+    """One feature of the Catalog API as an item whose assets are the bands and the mask that the service computes."""
+    thumbnail = feature.get("assets", {}).get("thumbnail")
+    properties = {key: value for key, value in feature["properties"].items() if value is not None}
+    if "proj:epsg" in properties:
+        properties.setdefault("proj:code", f"EPSG:{properties['proj:epsg']}")
+    item = pystac.Item.from_dict(
+        {
+            "type": "Feature",
+            "stac_version": pystac.get_stac_version(),
+            "id": feature["id"],
+            "collection": collection.name,
+            "geometry": feature["geometry"],
+            "bbox": feature["bbox"],
+            "properties": properties,
+            "assets": {key: _asset(plane, collection) for key, plane in collection.planes_of(feature).items()}
+            | ({"thumbnail": thumbnail} if thumbnail else {}),
+            "links": [],
+        }
+    )
+    return item
+
+
+def _asset(plane: Plane, collection: Collection) -> dict[str, Any]:
+    data_type = collection.sample_type.lower()
+    described: dict[str, Any] = {"nodata": 0, "data_type": data_type, "spatial_resolution": plane.gsd}
+    if not plane.codes:
+        described |= {"scale": plane.scale, "offset": plane.offset}
+    if plane.declared:
+        described["unit"] = plane.declared
+    return {
+        "href": f"{SCHEME}{collection.name}#{plane.band}",
+        "type": pystac.MediaType.GEOTIFF,
+        "roles": ["data-mask"] if plane.codes else ["data"],
+        "gsd": plane.gsd,
+        "raster:bands": [described],
+        "eo:bands": [{"name": plane.band} if plane.codes else {"name": plane.band, "common_name": plane.key}],
+    }
+
+
+def _interval(datetime: str) -> str:
+    given = str(ItemSearch(url="", datetime=datetime).get_parameters()["datetime"])
+    return given if "/" in given else f"{given}/{given}"
