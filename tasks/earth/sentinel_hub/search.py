@@ -61,18 +61,19 @@ def features(
     while True:
         try:
             with account.errors(what):
-                feature = next(found, None)
+                feature = next(found)
+            name = str(feature["id"])
+        except StopIteration:
+            return
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CatalogError(f"{what}: the answer is not a page of STAC items ({type(error).__name__})") from error
-        if feature is None:
-            return
-        if feature.get("id") in seen:
+        if name in seen:
             repeated += 1
             if repeated > PAGE:
                 raise CatalogError(f"{what}: the service repeats its pages; {len(seen)} scenes were found before")
             continue
         repeated = 0
-        seen.add(str(feature.get("id")))
+        seen.add(name)
         yield feature
 
 
