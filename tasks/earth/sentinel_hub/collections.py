@@ -67,9 +67,8 @@ class Collection:
     bands_by: str | None = None
     baseline: Baseline | None = None
 
-    def planes_of(self, item: pystac.Item | Mapping[str, Any]) -> dict[str, Plane]:
-        """The planes that a scene has, by asset key."""
-        properties = item.properties if isinstance(item, pystac.Item) else item["properties"]
+    def planes_of(self, properties: Mapping[str, Any]) -> dict[str, Plane]:
+        """The planes that a scene with these properties has, by asset key."""
         value = properties.get(self.bands_by) if self.bands_by else None
         return {key: plane for key, plane in self.planes.items() if plane.where is None or value in plane.where}
 

@@ -84,7 +84,7 @@ def read(item: pystac.Item, keys: Sequence[str], target: TargetGrid, account: Ac
         CatalogError: it refuses the account or the request.
     """
     collection = collection_of(item)
-    planes = collection.planes_of(item)
+    planes = collection.planes_of(item.properties)
     if missing := [key for key in keys if key not in planes]:
         raise SceneError(
             "missing-asset", f"scene {item.id} has no {', '.join(missing)} at Sentinel Hub; it has {', '.join(planes)}"

@@ -1,7 +1,7 @@
-"""Sentinel Hub's Catalog API: scenes as STAC items with one asset a band, so that they are recorded like any others."""
+"""Sentinel Hub's Catalog API: scenes as STAC items with one asset a band, recorded like any others."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import pystac
 from pystac_client.item_search import ItemSearch
@@ -26,7 +26,9 @@ def features(
     datetime: str | None,
     max_cloud: float | None,
 ) -> Iterator[dict[str, Any]]:
-    """What the Catalog API answers, feature by feature, each id once; pages are asked for as they are needed.
+    """Scenes as the JSON of STAC items, each id once, in the service's order; pages are asked for as they are needed.
+
+    One that is no STAC item comes as the service gave it, for the caller to refuse.
 
     Args:
         account: see `open_account`.
@@ -44,8 +46,7 @@ def features(
     if known is None:
         raise CatalogError(f"{what}: not known; Sentinel Hub's are here: {', '.join(sorted(collections()))}")
     with account.errors(what):
-        catalog = SentinelHubCatalog(config=account.config(collection))
-        catalog.client = account.client(collection)
+        catalog = _catalog(account, collection)
     # As pystac-client reads it: an end date means its whole day, a month all of it.
     when: dict[str, Any] = {"datetime": _interval(datetime)} if datetime else {}
     west_south_east_north = (float(bbox[0]), float(bbox[1]), float(bbox[2]), float(bbox[3])) if bbox else None
@@ -74,51 +75,80 @@ def features(
             continue
         repeated = 0
         seen.add(name)
-        yield feature
-
-
-def search(
-    account: Account,
-    collection: str,
-    bbox: Sequence[float] | None,
-    datetime: str | None,
-    max_cloud: float | None,
-) -> Iterator[pystac.Item]:
-    """Scenes as STAC items; arguments and errors as of `features`.
-
-    Raises:
-        CatalogError: also where a feature is no STAC item; `features` with `to_item` lets a caller go on with others.
-    """
-    for feature in features(account, collection, bbox, datetime, max_cloud):
         try:
-            yield to_item(feature, collections()[collection])
-        except (KeyError, TypeError, ValueError, AttributeError, pystac.STACError) as error:
-            raise CatalogError(
-                f"search of '{collection}': {feature.get('id')!r} is no STAC item ({type(error).__name__}: {error})"
-            ) from error
+            yield with_bands(feature, known)
+        except (KeyError, TypeError, AttributeError):
+            yield feature
 
 
-def to_item(feature: dict[str, Any], collection: Collection) -> pystac.Item:
-    """One feature of the Catalog API as an item whose assets are the bands and the mask that the service computes."""
-    thumbnail = feature.get("assets", {}).get("thumbnail")
+class Query(Protocol):
+    """What is asked for in one collection; `tasks.earth.catalog` has it."""
+
+    @property
+    def collection(self) -> str:
+        """Its name."""
+
+    @property
+    def bbox(self) -> Sequence[float] | None:
+        """west, south, east, north in degrees."""
+
+    @property
+    def datetime(self) -> str | None:
+        """As in STAC."""
+
+    @property
+    def max_cloud(self) -> float | None:
+        """Percent."""
+
+
+class SentinelHubSource:
+    """Sentinel Hub in the place of a STAC API."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.notes: list[str] = []
+        """Nothing: what goes wrong here is an error."""
+
+    def features(self, query: Query) -> Iterator[tuple[dict[str, Any], str]]:
+        """Scenes as the JSON of items, each once; no href of theirs is relative. Errors as of `features`."""
+        for feature in features(self.account, query.collection, query.bbox, query.datetime, query.max_cloud):
+            yield feature, self.account.root(query.collection)
+
+    def collections(self) -> list[str]:
+        """Names of the collections that the account may read and that are known here."""
+        roots = {self.account.root(name): name for name in collections()}
+        offered: set[str] = set()
+        for name in roots.values():
+            with self.account.errors("list of collections"):
+                offered |= {str(one.get("id")) for one in _catalog(self.account, name).get_collections()}
+        return sorted(offered & set(collections()))
+
+    def collection(self, name: str) -> dict[str, Any] | None:
+        """The document of one; None if the service has none of that name."""
+        if name not in self.collections():
+            return None
+        with self.account.errors(f"collection '{name}'"):
+            document: dict[str, Any] = _catalog(self.account, name).get_collection(name)
+        return document
+
+
+def _catalog(account: Account, collection: str) -> SentinelHubCatalog:
+    """The Catalog API that answers for a collection, to be used inside `Account.errors`."""
+    catalog = SentinelHubCatalog(config=account.config(collection))
+    catalog.client = account.client(collection)
+    return catalog
+
+
+def with_bands(feature: dict[str, Any], collection: Collection) -> dict[str, Any]:
+    """A feature of the Catalog API as an item whose assets are the bands and the mask that the service computes."""
     properties = {key: value for key, value in feature["properties"].items() if value is not None}
     if "proj:epsg" in properties:
         properties.setdefault("proj:code", f"EPSG:{properties['proj:epsg']}")
-    item = pystac.Item.from_dict(
-        {
-            "type": "Feature",
-            "stac_version": pystac.get_stac_version(),
-            "id": feature["id"],
-            "collection": collection.name,
-            "geometry": feature["geometry"],
-            "bbox": feature["bbox"],
-            "properties": properties,
-            "assets": {key: _asset(plane, collection) for key, plane in collection.planes_of(feature).items()}
-            | ({"thumbnail": thumbnail} if thumbnail else {}),
-            "links": [],
-        }
-    )
-    return item
+    assets = {key: _asset(plane, collection) for key, plane in collection.planes_of(properties).items()}
+    if thumbnail := feature.get("assets", {}).get("thumbnail"):
+        assets["thumbnail"] = thumbnail
+    own = {"collection": collection.name, "properties": properties, "assets": assets, "links": []}
+    return {"type": "Feature", "stac_version": pystac.get_stac_version(), **feature, **own}
 
 
 def _asset(plane: Plane, collection: Collection) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from tasks.core.errors import CatalogError, UnreachableError
 from tasks.earth.raster import TargetGrid
 from tasks.earth.sentinel_hub.account import Account, open_account
 from tasks.earth.sentinel_hub.pixels import read
-from tasks.earth.sentinel_hub.search import search
-from tests.fixtures.sentinel_hub_scenes import EPSG, LEFT, TOP
+from tests.fixtures.sentinel_hub_scenes import EPSG, LEFT, TOP, search
 from tests.fixtures.sentinel_hub_server import CLIENT_ID, CLIENT_SECRET, TOKEN, Fault, Service
 
 BLOCK = TargetGrid(EPSG, LEFT, TOP, 30, 64, 64)
@@ -20,7 +19,7 @@ BUSY = Fault(429, {"Retry-After": "50"}, {"error": {"message": "Too Many Request
 
 @pytest.fixture
 def item(account: Account) -> pystac.Item:
-    return next(search(account, "landsat-ot-l2", None, None, None))
+    return search(account, "landsat-ot-l2")[0]
 
 
 @pytest.mark.parametrize("missing", [["SH_CLIENT_ID"], ["SH_CLIENT_SECRET"], ["SH_CLIENT_ID", "SH_CLIENT_SECRET"]])
@@ -48,7 +47,7 @@ def test_wrong_credentials_are_named_and_not_shown(service: Service, monkeypatch
     with pytest.raises(
         CatalogError, match="does not accept the credentials of SH_CLIENT_ID and SH_CLIENT_SECRET"
     ) as error:
-        next(search(account, "landsat-ot-l2", None, None, None))
+        search(account, "landsat-ot-l2")[0]
     assert "another-secret" not in str(error.value) and service.asked("search") == []
 
 
@@ -137,7 +136,7 @@ def test_neither_secret_nor_token_is_in_any_error_or_log_whatever_the_service_ec
         assert error.value.__cause__ is None and error.value.__suppress_context__
         assert not {CLIENT_ID, CLIENT_SECRET, TOKEN} & set(str(error.value).split())
     fresh = open_account(service.url, f"{service.url}/token", {})
-    next(search(fresh, "landsat-ot-l2", None, None, None))
+    search(fresh, "landsat-ot-l2")[0]
     for secret in (CLIENT_SECRET, TOKEN):
         assert secret not in caplog.text and secret not in repr(account) and secret not in repr(item.to_dict())
 
@@ -148,7 +147,7 @@ def test_no_profile_file_is_read_or_written(tmp_path: Path, service: Service, mo
     profile.parent.mkdir()
     profile.write_text('[default-profile]\nsh_base_url = "http://127.0.0.1:9"\nsh_client_id = "of a profile"\n')
     account = open_account(service.url, f"{service.url}/token", {})
-    assert next(search(account, "landsat-ot-l2", None, None, None))
+    assert search(account, "landsat-ot-l2")[0]
     assert [path.name for path in tmp_path.rglob("*")] == ["sentinelhub", "config.toml"]
     assert "of a profile" not in str(service.seen)
 

@@ -13,8 +13,7 @@ from tasks.earth.sentinel_hub.account import Account
 from tasks.earth.sentinel_hub.collections import Plane, collection_of
 from tasks.earth.sentinel_hub.extent import scene_extent
 from tasks.earth.sentinel_hub.pixels import read, tiles
-from tasks.earth.sentinel_hub.search import search
-from tests.fixtures.sentinel_hub_scenes import EPSG, LEFT, SIDE, TOP
+from tests.fixtures.sentinel_hub_scenes import EPSG, LEFT, SIDE, TOP, search
 from tests.fixtures.sentinel_hub_server import Raster, Scene, Service
 
 BLOCK = TargetGrid(EPSG, LEFT - 640, TOP + 640, 10, 384, 384)
@@ -25,7 +24,7 @@ OWN_PHASE = TargetGrid(EPSG, LEFT - 15 - 600, TOP + 15 + 600, 30, 128, 128)
 
 def found(account: Account, scene: Scene) -> pystac.Item:
     feature = scene.feature
-    items = search(account, feature["collection"], None, None, None)
+    items = search(account, feature["collection"])
     return next(item for item in items if item.id == feature["id"])
 
 
