@@ -6,3 +6,8 @@
 - `search`: the Catalog API as STAC items with one asset a band.
 - `pixels`: the Process API as numbers on a grid.
 """
+
+CLIENT_ID, CLIENT_SECRET = "SH_CLIENT_ID", "SH_CLIENT_SECRET"
+"""Variables of the environment that hold the credentials."""
+SOURCE = "sentinel-hub"
+"""`source` of a preset under `catalogs:` in params.yaml that is taken from here."""

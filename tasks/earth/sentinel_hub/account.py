@@ -29,9 +29,9 @@ from sentinelhub.exceptions import (
 )
 
 from tasks.core.errors import CatalogError, EarthloomError, UnreachableError
+from tasks.earth.sentinel_hub import CLIENT_ID, CLIENT_SECRET
 
 logger = logging.getLogger(__name__)
-CLIENT_ID, CLIENT_SECRET = "SH_CLIENT_ID", "SH_CLIENT_SECRET"
 LIMIT = "largest"
 """Key of a request's `extra_params`: the most bytes its answer may have."""
 LARGEST_PAGE = 64_000_000
@@ -55,6 +55,8 @@ class Patience:
     """Seconds without an answer: a large block may take a minute to compute."""
     at_once: int = 4
     """Requests under way at the same time."""
+    per_second: float = 10.0
+    """Requests begun, at most."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ class Account:
         )
 
     @cached_property
+    def _limit(self) -> "BoundedRateLimit":
+        """One for all requests of this process: a wait that one was bidden is a wait of all."""
+        return BoundedRateLimit(self.patience.longest_wait, self.patience.per_second)
+
+    @cached_property
     def _session(self) -> SentinelHubSession:
         """One token for all deployments; it is asked for anew before it ends."""
         return SentinelHubSession(config=self.config(""))
@@ -96,7 +103,7 @@ class Account:
     def client(self, collection: str) -> "Client":
         """A client for a collection, to be used inside `errors`."""
         client = Client(session=self._session, config=self.config(collection))
-        client.rate_limit = BoundedRateLimit(self.patience.longest_wait)
+        client.rate_limit = self._limit
         return client
 
     def download(self, collection: str, wanted: Sequence[DownloadRequest], what: str) -> list[DownloadResponse]:
@@ -163,8 +170,8 @@ class Account:
 class BoundedRateLimit(SentinelHubRateLimit):
     """The library's limiter, which waits as long as it is bid: here with a bound, and aloud."""
 
-    def __init__(self, longest_wait: float) -> None:
-        super().__init__()
+    def __init__(self, longest_wait: float, per_second: float) -> None:
+        super().__init__(minimum_wait_time=1 / per_second)
         self.longest_wait = longest_wait
 
     def update(self, headers: Mapping[str, str], *, default: float) -> None:
@@ -222,7 +229,8 @@ def open_account(
         raise CatalogError(
             f"Sentinel Hub at {url} needs an account: {' and '.join(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} not set. They are the id and the secret of an OAuth client, "
-            "which the dashboard of the account makes; set them in the environment, never in params.yaml"
+            "which the dashboard of the account makes; set them in the environment, never in params.yaml "
+            "(docs/how-to/sentinel-hub.md)"
         )
     if token_url is None:
         raise CatalogError(f"Sentinel Hub at {url} has no `token_url` in params.yaml, where its tokens come from")

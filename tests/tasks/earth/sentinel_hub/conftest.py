@@ -8,7 +8,7 @@ from tasks.earth.sentinel_hub.account import Account, Patience, open_account
 from tests.fixtures import sentinel_hub_scenes as scenes
 from tests.fixtures.sentinel_hub_server import CLIENT_ID, CLIENT_SECRET, Scene, Service, serve
 
-PATIENCE = Patience(longest_wait=2.0, attempts=3, pause=0.01, timeout=30.0)
+PATIENCE = Patience(longest_wait=2.0, attempts=3, pause=0.01, timeout=30.0, per_second=100.0)
 
 
 @pytest.fixture(scope="session")
