@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,10 +36,11 @@ class CommandError(FlowError):
 
 
 class Commands:
-    """The running commands of one walk. `stop` ends them, and none is started afterwards."""
+    """The running commands of one walk, with its credentials. `stop` ends them, and none is started afterwards."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, credentials: Mapping[str, str] | None = None) -> None:
         self._root = root
+        self._credentials = dict(credentials or {})
         self._folder = root / ".earthloom" / "running"
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._guard = threading.Lock()
@@ -96,6 +97,7 @@ class Commands:
             log.FORMAT: "json",  # so that the relay knows a warning from a line
             "DVC_ROOT": str(self._root),
             "DVC_STAGE": address,
+            **self._credentials,
         }
         with self._guard:
             if self.stopped:

@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import artifacts
+from flows.credentials import credentials
 from flows.graph import Graph, InstanceOutcome
 from flows.instance import Walk, run_instance, walking
 from flows.preview import preview
@@ -22,6 +23,7 @@ from flows.processes import Commands
 from flows.recorder import Recorder, open_workspace
 from tasks.check import validate
 from tasks.core.errors import EarthloomError, FlowError
+from tasks.core.section import PARAMS_FILE
 
 STATES = {"Cached": "cached", "Restored": "restored", "Completed": "ran"}
 """What became of an instance, by the name of its Prefect state."""
@@ -55,7 +57,7 @@ def walk(
             outcomes = preview(recorder, plan, forced)
             artifacts.show(outcomes, recorder.root)
             return outcomes
-        commands = Commands(recorder.root)
+        commands = Commands(recorder.root, credentials(recorder.root / PARAMS_FILE))
         for address in commands.end_leftovers():
             get_run_logger().warning("ended %s, which a killed run had left behind", address)
         with walking(Walk(recorder, commands, forced)):

@@ -32,6 +32,13 @@ class CatalogParams(Section):
     labels: list[str] = Field(description="collections whose items are label sources")
     sign: Literal["none", "embedded", "planetary-computer", "s3"] = Field(description="how assets are reached")
     requests_per_second: float = Field(gt=0, description="what the catalog's operator tolerates")
+    source: Literal["stac", "sentinel-hub"] = Field(
+        "stac", description="whose API it is; sentinel-hub computes pixels for an account: docs/how-to/sentinel-hub.md"
+    )
+    token_url: str | None = Field(None, description="of Sentinel Hub: where the account's credentials get a token")
+    deployments: dict[str, str] = Field(
+        {}, description="of Sentinel Hub: root of the deployment that holds a collection, where it is not `url`"
+    )
     s3_endpoint: str | None = Field(None, description="host of the object store, where it is not AWS")
     s3_requester_pays: bool = Field(False, description="whether reads are billed to the reader")
 
