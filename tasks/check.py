@@ -9,6 +9,7 @@ from tasks.chips import ChipsParams
 from tasks.core import paths, section
 from tasks.core.section import Section
 from tasks.core.stage import Summary, main, write_json
+from tasks.earth.areas import AreasParams
 from tasks.earth.catalog import CatalogParams
 from tasks.earth.grid import GridParams
 from tasks.earth.sensors import SENSORS
@@ -18,7 +19,7 @@ from tasks.mixture import MixtureParams
 from tasks.qa import QAParams
 from tasks.report import ReportParams
 from tasks.scan import ScanParams
-from tasks.scenes import AreasParams, ScenesParams, SearchParams
+from tasks.scenes import ScenesParams, SearchParams
 from tasks.select import SelectParams
 from tasks.split import SplitParams
 from tasks.stats import StatsParams
