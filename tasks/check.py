@@ -12,9 +12,9 @@ from tasks.core.stage import Summary, main, write_json
 from tasks.earth.areas import AreasParams
 from tasks.earth.catalog import CatalogParams
 from tasks.earth.grid import GridParams
+from tasks.earth.label_params import LabelsParams
 from tasks.earth.sensors import SENSORS
 from tasks.evaluate import EvaluateParams
-from tasks.labels import LabelsParams
 from tasks.mixture import MixtureParams
 from tasks.qa import QAParams
 from tasks.report import ReportParams
