@@ -9,16 +9,17 @@ from tasks.chips import ChipsParams
 from tasks.core import paths, section
 from tasks.core.section import Section
 from tasks.core.stage import Summary, main, write_json
+from tasks.earth.areas import AreasParams
 from tasks.earth.catalog import CatalogParams
 from tasks.earth.grid import GridParams
+from tasks.earth.label_params import LabelsParams
 from tasks.earth.sensors import SENSORS
 from tasks.evaluate import EvaluateParams
-from tasks.labels import LabelsParams
 from tasks.mixture import MixtureParams
 from tasks.qa import QAParams
 from tasks.report import ReportParams
 from tasks.scan import ScanParams
-from tasks.scenes import AreasParams, ScenesParams, SearchParams
+from tasks.scenes import ScenesParams, SearchParams
 from tasks.select import SelectParams
 from tasks.split import SplitParams
 from tasks.stats import StatsParams

@@ -8,13 +8,12 @@ that emptied the search.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pystac
-from pydantic import AfterValidator, Field, RootModel
+from pydantic import Field
 from pyproj import CRS
 
 from tasks.core import paths
@@ -22,6 +21,7 @@ from tasks.core.errors import CatalogError, EmptyStageError
 from tasks.core.log import progress
 from tasks.core.section import Section, load
 from tasks.core.stage import Summary, atomic, main, write_json
+from tasks.earth.areas import load_areas
 from tasks.earth.catalog import Catalog, Query, open_catalog
 
 logger = logging.getLogger(__name__)
@@ -42,22 +42,6 @@ class SearchParams(Section):
     max_scene_cloud: float | None = Field(ge=0, le=100, description="percent of a scene; null: not asked (radar)")
 
 
-def _in_order(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    west, south, east, north = box
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-        raise ValueError(f"{list(box)} is not [west, south, east, north] in degrees")
-    return box
-
-
-Box = Annotated[tuple[float, float, float, float], AfterValidator(_in_order)]
-
-
-class AreasParams(RootModel[dict[str, Box]]):
-    """`areas:` in params.yaml: boxes [west, south, east, north] in degrees, by name; at least one."""
-
-    root: dict[str, Box] = Field(min_length=1, description="name -> [west, south, east, north] in degrees")
-
-
 def search_scenes(catalog: Catalog, sensor: str, search: SearchParams, limit: int) -> list[pystac.Item]:
     """All scenes of a sensor in all areas, each once, ordered by collection and id.
 
@@ -74,7 +58,7 @@ def search_scenes(catalog: Catalog, sensor: str, search: SearchParams, limit: in
     queries = [
         Query(collection, box, search.datetime, search.max_scene_cloud)
         for collection in collections
-        for box in load(AreasParams, "areas").root.values()
+        for box in load_areas().boxes
     ]
     found: dict[tuple[str, str], pystac.Item] = {}
     for query in progress(queries, f"searching {catalog.name} for {sensor}"):

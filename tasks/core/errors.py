@@ -88,3 +88,11 @@ class SceneError(EarthloomError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class VectorFileError(EarthloomError):
+    """A file of features cannot be used. `reason` is a code to group by; the message names the file and what it has."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -1,6 +1,7 @@
 """Measuring labels in windows: share of the area, number of features, position. Vectorised over windows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,19 +15,44 @@ SCHEMA = pa.schema(
     [
         ("chip_id", pa.string()),
         ("label", pa.string()),
-        ("source", pa.string()),  # collection of the label item, or spectral-rules
-        ("kind", pa.string()),  # area, tag or change
-        ("fraction", pa.float64()),  # of the window's valid pixels; null for a tag
-        ("count", pa.int32()),  # features of a polygon source; null for the others
+        ("source", pa.string()),  # collection of the label item, name of a source of one's own, or spectral-rules
+        ("kind", pa.string()),  # area, line, point, tag or change
+        ("fraction", pa.float64()),  # of the window; of its valid pixels where derived; null for line, point and tag
+        ("count", pa.int32()),  # features; null for rasters, rules and tags
+        ("length", pa.float64()),  # metres in the window, of lines
         ("position", pa.string()),  # of the label's centre of mass in the window; null for a tag
         ("derived", pa.bool_()),  # read from the scene's own bands
+        ("date", pa.string()),  # that the label holds for: year, day or start/end; null where the source is silent
+        ("licence", pa.string()),  # of the source
     ]
 )
-"""One row for each chip and label."""
-
+"""One row for each chip, label and source."""
+COMPLETE = pa.schema(
+    [
+        ("chip_id", pa.string()),
+        ("source", pa.string()),
+        ("labels", pa.list_(pa.string())),  # null: all that the source can give
+    ]
+)
+"""One row for each chip and source that describes it wholly: which labels are absent there if they have no row."""
+WHOLE = 0.99
+"""Share of a window that a source must cover to describe all of it."""
 COMPASS = np.array(
     [["north-west", "north", "north-east"], ["west", "centre", "east"], ["south-west", "south", "south-east"]]
 )
+
+
+@dataclass
+class Measured:
+    """What one source says of some windows: rows of `SCHEMA` and of `COMPLETE`."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    complete: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, other: "Measured") -> None:
+        """Take over what another one holds."""
+        self.rows += other.rows
+        self.complete += other.complete
 
 
 def position(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.str_]:
@@ -36,12 +62,20 @@ def position(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.str_]
     return np.asarray(COMPASS[row, column])
 
 
+def boxes(block: Block) -> NDArray[Any]:
+    """The block's windows as polygons in the metres of its zone."""
+    size = float(block.grid.size)
+    left, bottom = block.columns * size, block.rows * size
+    return np.asarray(shapely.box(left, bottom, left + size, bottom + size))
+
+
 def planes(
     block: Block,
     chip_ids: Sequence[str],
     found: Mapping[str, NDArray[np.bool_]],
     valid: NDArray[np.bool_],
     min_fraction: float,
+    of_valid: bool,
     **columns: Any,
 ) -> list[dict[str, Any]]:
     """Rows for boolean planes [height, width] on the block's target, by label.
@@ -52,21 +86,23 @@ def planes(
         found: plane of each label.
         valid: which pixels were measured.
         min_fraction: share under which a label is not there.
-        columns: values of the other columns; `kind` may map labels to kinds.
+        of_valid: whether shares are of the pixels measured, so that a window at a scene's edge has its labels too;
+            else of the whole window, so that what a label source says of half of it is not taken for all.
+        columns: values of the other columns; `kind` may map labels to kinds, and `date` may be one for each window.
     """
     rows: list[dict[str, Any]] = []
     measured = block.cut(valid).sum(axis=(1, 2))
     for label, plane in found.items():
         tiles = block.cut(plane & valid).astype(np.float64)
         pixels = tiles.sum(axis=(1, 2))
-        # Of what was measured, so that a window at a scene's edge has its labels too.
-        shares = np.divide(pixels, measured, out=np.zeros_like(pixels), where=measured > 0)
+        whole = measured if of_valid else np.full_like(measured, tiles[0].size)
+        shares = np.divide(pixels, whole, out=np.zeros_like(pixels), where=whole > 0)
         side = (np.arange(tiles.shape[-1]) + 0.5) / tiles.shape[-1]
         # Centre of mass from the sums along either axis, weighted by pixel centres: no grid of coordinates a window. A
         # label without a pixel has some position and, below, no row.
         weight = np.maximum(pixels, 1)
         places = position(tiles.sum(axis=1) @ side / weight, tiles.sum(axis=2) @ side / weight)
-        kind = columns["kind"]
+        kind, date = columns["kind"], columns.get("date")
         for index in np.flatnonzero(shares >= min_fraction).tolist():
             rows.append(
                 {
@@ -76,6 +112,7 @@ def planes(
                     "position": str(places[index]),
                     **columns,
                     "kind": kind.get(label, "area") if isinstance(kind, Mapping) else kind,
+                    "date": date[index] if isinstance(date, list) else date,
                 }
             )
     return rows
@@ -89,7 +126,7 @@ def polygons(
     min_fraction: float,
     **columns: Any,
 ) -> list[dict[str, Any]]:
-    """Rows for polygon features, exact by their geometry.
+    """Rows for polygon features, exact by their geometry; where features of one label overlap, the ground counts once.
 
     Args:
         block: the windows.
@@ -97,52 +134,133 @@ def polygons(
         features: shapely polygons in the metres of the block's zone.
         labels: label of each feature.
         min_fraction: share under which a label is not there.
-        columns: values of the other columns.
+        columns: values of the other columns; `kind` may map labels to kinds.
     """
     size = float(block.grid.size)
-    left, bottom = block.columns * size, block.rows * size
-    boxes = shapely.box(left, bottom, left + size, bottom + size)
-    feature, window = shapely.STRtree(boxes).query(features, predicate="intersects")
-    overlaps = shapely.intersection(features[feature], boxes[window])
-    areas = shapely.area(overlaps) / size**2
-    centres = shapely.get_coordinates(shapely.centroid(overlaps[areas > 0]))
-    window, feature = window[areas > 0], feature[areas > 0]
-    areas = areas[areas > 0]
-    x = (centres[:, 0] - left[window]) / size
-    # Northings rise, rows fall: 0 is the north-west corner.
-    y = 1 - (centres[:, 1] - bottom[window]) / size
-    names, code = np.unique(labels, return_inverse=True)
-    # One number for each window and label, so that `bincount` adds up all features in one pass.
-    key = window * len(names) + code[feature]
-    groups, group = np.unique(key, return_inverse=True)
-    total = np.bincount(group, areas, len(groups))
+    feature, window, parts = _cut(block, features)
+    areas = shapely.area(parts) / size**2
+    keep = areas > 0
+    feature, window, parts, areas = feature[keep], window[keep], parts[keep], areas[keep]
+    found = _Groups(block, window, labels[feature], areas, np.asarray(shapely.centroid(parts)))
+    shares = found.totals
+    for group in np.flatnonzero((found.sizes > 1) & (shares >= min_fraction)).tolist():
+        shares[group] = min(shares[group], shapely.area(shapely.union_all(parts[found.group == group])) / size**2)
     # A sliver of a feature that lies in the next window is not a feature of this one.
-    counts = np.bincount(group, areas >= min_fraction / 4, len(groups))
-    places = position(
-        np.bincount(group, areas * x, len(groups)) / total, np.bincount(group, areas * y, len(groups)) / total
-    )
+    counts = np.bincount(found.group, areas >= min_fraction / 4, len(shares)).astype(int)
     return [
-        {
-            "chip_id": chip_ids[groups[i] // len(names)],
-            "label": str(names[groups[i] % len(names)]),
-            "fraction": round(min(float(total[i]), 1.0), 6),  # features of one label may overlap
-            "count": int(counts[i]),
-            "position": str(places[i]),
-            **columns,
-        }
-        for i in np.flatnonzero(total >= min_fraction).tolist()
+        found.row(chip_ids, group, columns, fraction=round(float(shares[group]), 6), count=int(counts[group]))
+        for group in np.flatnonzero(shares >= min_fraction).tolist()
     ]
 
 
-def tags(
+def lines(
+    block: Block,
+    chip_ids: Sequence[str],
+    features: NDArray[Any],
+    labels: NDArray[np.str_],
+    min_fraction: float,
+    **columns: Any,
+) -> list[dict[str, Any]]:
+    """Rows for lines: how many cross a window and how many metres of them lie in it; arguments as of `polygons`.
+
+    A line is there if at least `min_fraction` of the window's side lies in the window.
+    """
+    size = float(block.grid.size)
+    feature, window, parts = _cut(block, features)
+    lengths = shapely.length(parts)
+    keep = lengths >= min_fraction * size
+    feature, window, parts, lengths = feature[keep], window[keep], parts[keep], lengths[keep]
+    found = _Groups(block, window, labels[feature], lengths, np.asarray(shapely.centroid(parts)))
+    return [
+        found.row(chip_ids, group, columns, count=int(size), length=round(float(length), 1))
+        for group, (size, length) in enumerate(zip(found.sizes, found.totals, strict=True))
+    ]
+
+
+def points(
     block: Block, chip_ids: Sequence[str], features: NDArray[Any], labels: NDArray[np.str_], **columns: Any
 ) -> list[dict[str, Any]]:
-    """Rows for labels that hold somewhere within a footprint, for the windows that lie inside it."""
-    size = float(block.grid.size)
-    left, bottom = block.columns * size, block.rows * size
-    boxes = shapely.box(left, bottom, left + size, bottom + size)
-    feature, window = shapely.STRtree(boxes).query(features, predicate="intersects")
+    """Rows for points: how many lie in a window. One on the border of two lies in the eastern or northern."""
+    places, feature = shapely.get_coordinates(features, return_index=True)
+    cell = np.floor(places / block.grid.size).astype(np.int64)
+    index_of = {place: i for i, place in enumerate(zip(block.columns.tolist(), block.rows.tolist(), strict=True))}
+    window = np.array([index_of.get((column, row), -1) for column, row in cell.tolist()], dtype=np.int64)
+    inside = window >= 0
+    ones, centres = np.ones(int(inside.sum())), np.asarray(shapely.points(places[inside]))
+    found = _Groups(block, window[inside], labels[feature[inside]], ones, centres)
+    return [found.row(chip_ids, group, columns, count=int(size)) for group, size in enumerate(found.sizes)]
+
+
+def tags(
+    block: Block,
+    chip_ids: Sequence[str],
+    features: NDArray[Any],
+    labels: NDArray[np.str_],
+    contained: bool = False,
+    **columns: Any,
+) -> list[dict[str, Any]]:
+    """Rows for labels that hold somewhere within a footprint, for the windows that lie inside it.
+
+    Args:
+        block: the windows.
+        chip_ids: of the block's windows, in its order.
+        features: footprints in the metres of the block's zone.
+        labels: label of each footprint.
+        contained: also for the windows that a footprint lies inside of; then what it does not name may still be there.
+        columns: values of the other columns.
+    """
+    windows = boxes(block)
+    feature, window = shapely.STRtree(windows).query(features, predicate="intersects")
+    shared = shapely.area(shapely.intersection(features[feature], windows[window]))
     # Not all of it: a tag still describes a window of which a sliver lies outside its footprint.
-    inside = shapely.area(shapely.intersection(features[feature], boxes[window])) >= 0.95 * size**2
+    inside = shared >= 0.95 * float(block.grid.size) ** 2
+    if contained:
+        inside |= shared >= 0.95 * shapely.area(features[feature])
     pairs = sorted({(int(w), str(labels[f])) for f, w in zip(feature[inside], window[inside], strict=True)})
-    return [{"chip_id": chip_ids[w], "label": label, **columns} for w, label in pairs]
+    return [_row(chip_ids[w], label, columns) for w, label in pairs]
+
+
+def _cut(block: Block, features: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+    """Every part of a feature that lies in a window: which feature, which window, and the part."""
+    windows = boxes(block)
+    feature, window = shapely.STRtree(windows).query(features, predicate="intersects")
+    return feature, window, np.asarray(shapely.intersection(features[feature], windows[window]))
+
+
+class _Groups:
+    """Parts of features by the window and label that they belong to."""
+
+    def __init__(
+        self,
+        block: Block,
+        window: NDArray[np.int64],
+        labels: NDArray[np.str_],
+        weights: NDArray[np.float64],
+        centres: NDArray[Any],
+    ) -> None:
+        self.names, code = np.unique(labels, return_inverse=True)
+        # One number for each window and label, so that `bincount` adds up all features in one pass.
+        self.keys, self.group = np.unique(window * max(len(self.names), 1) + code, return_inverse=True)
+        self.sizes = np.bincount(self.group, minlength=len(self.keys))
+        self.totals = np.bincount(self.group, weights, len(self.keys))
+        size, xy = float(block.grid.size), shapely.get_coordinates(centres)
+        x = xy[:, 0] / size - block.columns[window]
+        y = 1 - (xy[:, 1] / size - block.rows[window])  # northings rise, rows fall: 0 is the north-west corner
+        self.places = position(*(np.bincount(self.group, weights * v, len(self.keys)) / self.totals for v in (x, y)))
+
+    def row(self, chip_ids: Sequence[str], group: int, columns: Mapping[str, Any], **measured: Any) -> dict[str, Any]:
+        """The row of one window and label."""
+        window, name = divmod(int(self.keys[group]), len(self.names))
+        label, place = str(self.names[name]), str(self.places[group])
+        return _row(chip_ids[window], label, columns, position=place, **measured)
+
+
+def _row(chip_id: str, label: str, columns: Mapping[str, Any], **measured: Any) -> dict[str, Any]:
+    kind = columns["kind"]
+    return {
+        "chip_id": chip_id,
+        "label": label,
+        **measured,
+        **columns,
+        "kind": kind.get(label, "area") if isinstance(kind, Mapping) else kind,
+    }

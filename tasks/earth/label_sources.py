@@ -1,120 +1,216 @@
-"""Reading one label item in the windows of a block: features through OGR, rasters through the same reads as scenes."""
+"""All label sources of a run: what they are made of, under which licence, and which of it holds for a scene."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import polars as pl
 import pystac
 import shapely
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
-from pyproj import Transformer
 
-from tasks.core.errors import SceneError
-from tasks.core.section import Section
-from tasks.earth import label_fractions
-from tasks.earth.assets import find_named
+from tasks.core.errors import SceneError, VectorFileError
+from tasks.earth import label_files, label_osm, label_satlas, label_skyscript, lonlat_shapes
 from tasks.earth.blocks import Block
 from tasks.earth.catalog import Catalog
-from tasks.earth.faults import fault
-from tasks.earth.raster import open_asset, read_onto
+from tasks.earth.label_dates import Interval, fitting
+from tasks.earth.label_features import Box, Extent, FeatureSource, Labelled, Sheet
+from tasks.earth.label_fractions import Measured
+from tasks.earth.label_licences import Origin
+from tasks.earth.label_params import LabelsParams, SourceParams
+from tasks.earth.label_rasters import RasterSource, RasterTile, footprint_of_bounds, tile_of_file, tile_of_item
 
-Kind = Literal["polygon", "tag", "raster"]
 GSD_FACTOR = 2
 """Labels are measured at twice the sensor's GSD: a quarter of the pixels, a thousand a window."""
+WORLD = lonlat_shapes.WORLD
 
 
-class SourceParams(Section):
-    """One label source, by the name of its collection in the catalog."""
+class LabelSource(Protocol):
+    """What one source says of one scene's windows."""
 
-    kind: Kind = Field(description="polygon: areas; tag: holds somewhere within a footprint; raster: classes by value")
-    asset: str | None = Field(None, description="asset with the features, for polygon and tag")
-    attribute: str = Field("class", description="attribute of a feature that names its class")
-    rasters: dict[str, dict[str, tuple[float, float]]] = Field(
-        default_factory=dict, description="for raster: asset -> class -> values from (included) to (excluded)"
-    )
-    change: list[str] = Field(default_factory=list, description="classes that say what changed, not what is there")
-    rename: dict[str, str] = Field(default_factory=dict, description="class of the source -> label")
-    complete: bool = Field(description="whether a class that is not named is not there; OSM is not complete")
+    name: str
+    failed: dict[str, SceneError]
 
-    @model_validator(mode="after")
-    def _has_what_its_kind_needs(self) -> "SourceParams":
-        if (self.kind == "raster") != bool(self.rasters) or (self.kind == "raster") == bool(self.asset):
-            raise ValueError("a raster source needs 'rasters', every other kind needs 'asset'")
-        return self
+    def measure(self, block: Block, chip_ids: Sequence[str], gsd: float, min_fraction: float) -> Measured:
+        """Labels of a block's windows, in its order, at `gsd` metres where pixels are counted."""
+        ...
 
 
 @dataclass
-class LabelSource:
-    """One label item of a source, opened for the blocks of one scene."""
+class Library:
+    """One source with everything it is made of."""
 
-    item: pystac.Item
     name: str
     params: SourceParams
-    catalog: Catalog
+    origin: Origin
+    entries: Sequence[Sheet | RasterTile]
+    footprints: NDArray[Any]
+    """Where each entry lies, in degrees."""
+    used: set[str] = field(default_factory=set)
+    """Names of the entries that a scene was labelled from."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """Features that cannot be used, by reason."""
 
-    def measure(self, block: Block, chip_ids: Sequence[str], gsd: float, min_fraction: float) -> list[dict[str, Any]]:
-        """Rows of `label_fractions.SCHEMA` for the windows of a block.
-
-        Raises:
-            SceneError: the label asset is missing or cannot be read.
-        """
-        common: dict[str, Any] = {"source": self.name, "derived": False}
+    def for_scene(self, windows: NDArray[Any], when: datetime | None) -> LabelSource | None:
+        """The source as it holds for a scene; None where it has nothing near its windows (polygons in degrees)."""
+        near = np.unique(shapely.STRtree(self.footprints).query(windows, predicate="intersects")[1])
+        if self.params.kind == "satlas":
+            near = near[[label_satlas.holds(self.entries[index], when) for index in near]]
+        else:
+            kept = fitting(self.footprints[near], [self.entries[index].date for index in near], when)
+            near = near[kept]
+        if not len(near):
+            return None
+        chosen: Any = [self.entries[index] for index in near]
+        self.used |= {entry.name for entry in chosen}
+        common = (self.params.change, self.params.complete, self.origin.licence, chosen)
         if self.params.kind == "raster":
-            return self._rasters(block, chip_ids, gsd, min_fraction, common)
-        features, labels = self._features(block)
-        if not len(features):
-            return []
-        if self.params.kind == "tag":
-            return label_fractions.tags(block, chip_ids, features, labels, kind="tag", **common)
-        return label_fractions.polygons(block, chip_ids, features, labels, min_fraction, kind="area", **common)
+            return RasterSource(self.name, self.params.tables, *common)
+        return FeatureSource(self.name, self.params.kind, *common, box=box_around(windows))
 
-    def _rasters(
-        self, block: Block, chip_ids: Sequence[str], gsd: float, min_fraction: float, common: dict[str, Any]
-    ) -> list[dict[str, Any]]:
-        rows = []
-        kinds = dict.fromkeys(self.params.change, "change")
-        for key, classes in self.params.rasters.items():
-            asset = find_named(self.item, key)
-            if asset is None:
-                raise SceneError("missing-asset", f"label item {self.item.id} has no asset '{key}'")
-            with open_asset(asset, self.catalog) as opened:
-                values, valid = read_onto(opened, block.target(gsd), codes=True)
-            found = {name: (values >= low) & (values < high) for name, (low, high) in classes.items()}
-            rows += label_fractions.planes(block, chip_ids, found, valid, min_fraction, kind=kinds, **common)
-        return rows
 
-    def _features(self, block: Block) -> tuple[NDArray[Any], NDArray[np.str_]]:
-        """Features near the block, in its metres, with their labels."""
-        import pyogrio.errors  # here, for it brings geopandas with it, and most who import this module read no features
+def open_libraries(
+    params: LabelsParams,
+    label_items: Sequence[pystac.Item],
+    catalog: Catalog,
+    downloads: label_files.Downloads,
+    origins: Mapping[str, Origin],
+) -> tuple[list[Library], list[SceneError]]:
+    """Every source that has something, in order of name, and the label items that lie nowhere.
 
-        asset = self.item.assets.get(self.params.asset or "")
-        if asset is None:
-            raise SceneError("missing-asset", f"label item {self.item.id} has no asset '{self.params.asset}'")
-        target = block.target(block.grid.size)
-        to_metres = Transformer.from_crs(4326, target.epsg, always_xy=True)
-        right, bottom = target.left + target.width * target.gsd, target.top - target.height * target.gsd
-        box = to_metres.transform_bounds(target.left, bottom, right, target.top, direction="INVERSE")
-        url = self.catalog.href(asset.href)
-        try:
-            meta, _, geometry, fields = pyogrio.raw.read(
-                f"/vsicurl/{url}", columns=[self.params.attribute], bbox=tuple(box)
+    Args:
+        params: `labels:` of params.yaml.
+        label_items: that the catalog gave.
+        catalog: they come from.
+        downloads: takes the files of items.
+        origins: licence of each source; a source without one is left out.
+
+    Raises:
+        VectorFileError: a file of one's own is not there or cannot be used.
+        SceneError: a raster of one's own cannot be used.
+    """
+    libraries, lost = [], []
+    for name, source in sorted(params.sources.items()):
+        if name not in origins:
+            continue
+        library = Library(name, source, origins[name], [], np.zeros(0, object))
+        if source.path is not None:
+            library.entries, places = _of_files(source, library.lost)
+        else:
+            library.entries, places, nowhere = _of_items(
+                source, [item for item in label_items if item.collection_id == name], catalog, downloads, library.lost
             )
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-            raise fault(error, f"label item {self.item.id}, asset {self.params.asset}", url) from error
-        if self.params.attribute not in meta["fields"]:
-            raise SceneError("missing-attribute", f"label item {self.item.id}: no attribute '{self.params.attribute}'")
-        crs = meta["crs"]
-        own = Transformer.from_crs(crs, target.epsg, always_xy=True)
-        shapes = shapely.transform(
-            shapely.from_wkb(geometry), lambda xy: np.stack(own.transform(xy[:, 0], xy[:, 1]), axis=1)
-        )
-        names = [self.params.rename.get(str(name), str(name)) for name in fields[0]]
-        return shapely.make_valid(shapes), np.array(names, dtype=str)
+            lost += nowhere
+        if library.entries:
+            library.footprints = np.array(places, dtype=object)
+            libraries.append(library)
+    return libraries, lost
 
 
-def vocabulary(params: SourceParams, seen: Sequence[str]) -> list[str]:
-    """All labels a source can give: a raster's classes, otherwise those seen."""
-    known = {name for classes in params.rasters.values() for name in classes}
-    return sorted(known or set(seen))
+def _of_files(params: SourceParams, lost: dict[str, int]) -> tuple[Sequence[Sheet | RasterTile], list[Any]]:
+    path = params.path or ""
+    date = Interval.of_text(params.date) if params.date else None
+    if params.kind == "raster":
+        tiles = [tile_of_file(file, date) for file in label_files.expand(path, label_files.RASTER)]
+        return tiles, [tile.footprint for tile in tiles]
+    if params.kind == "satlas":
+        return label_satlas.sheets(Path(path), params, date)
+    if params.kind == "skyscript":
+        return label_skyscript.sheets(label_files.expand(path, label_skyscript.SUFFIXES), params, date)
+    if params.kind == "osm":
+        files = label_files.expand(path, label_osm.SUFFIXES)
+        return [label_osm.sheet(file, params, date, lost) for file in files], [WORLD] * len(files)
+    sheets = []
+    for file in label_files.expand(path, label_files.VECTOR):
+        extents = [Extent(label_files.extent_of(file, params))] if params.complete else []
+        sheets.append(Sheet(str(file), date, partial(label_files.features, file, params, lost=lost), extents))
+    return sheets, [WORLD] * len(sheets)
+
+
+def _of_items(
+    params: SourceParams,
+    items: Sequence[pystac.Item],
+    catalog: Catalog,
+    downloads: label_files.Downloads,
+    lost: dict[str, int],
+) -> tuple[Sequence[Sheet | RasterTile], list[Any], list[SceneError]]:
+    entries: list[Sheet | RasterTile] = []
+    places, nowhere = [], []
+    for item in items:
+        try:
+            place = footprint(item)
+        except SceneError as error:
+            nowhere.append(error)
+            continue
+        if params.kind == "raster":
+            entries.append(tile_of_item(item, place, catalog))
+        else:
+            extents = [Extent(place)] if params.complete else []
+            load = _loader(item, params, downloads, lost)
+            entries.append(Sheet(item.id, Interval.of_item(item), load, extents))
+        places.append(place)
+    return entries, places, nowhere
+
+
+def _loader(
+    item: pystac.Item, params: SourceParams, downloads: label_files.Downloads, lost: dict[str, int]
+) -> Callable[[Box], Labelled]:
+    def load(box: Box) -> Labelled:
+        where = f"label item {item.id}, asset {params.asset}"
+        asset = item.assets.get(params.asset or "")
+        if asset is None:
+            raise SceneError("missing-asset", f"label item {item.id} has no asset '{params.asset}'")
+        file = downloads.get(asset.href, where)
+        try:
+            return label_files.features(file, params, box, lost)
+        except VectorFileError as error:
+            # The file's name here is of this run alone.
+            raise SceneError(error.reason, f"{where}: {str(error).replace(str(file), asset.href)}") from error
+
+    return load
+
+
+def footprint(item: pystac.Item) -> Any:
+    """Where a label item lies, in degrees: its geometry, or its box where it has none.
+
+    Raises:
+        SceneError: it has neither, or what it has is no place.
+    """
+    try:
+        if item.geometry is not None:
+            shape = shapely.make_valid(shapely.force_2d(shapely.geometry.shape(item.geometry)))
+            if not shape.is_empty and np.isfinite(shape.bounds).all():
+                return lonlat_shapes.cut(shape)
+        if item.bbox:
+            half = len(item.bbox) // 2
+            west, south, east, north = (float(v) for v in (*item.bbox[:2], *item.bbox[half : half + 2]))
+            return footprint_of_bounds(west, south, east, north)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, shapely.errors.ShapelyError) as error:
+        raise SceneError("no-footprint", f"label item {item.id}: its place cannot be read: {error}") from error
+    raise SceneError("no-footprint", f"label item {item.id} has neither a geometry nor a box")
+
+
+def windows_of(windows: pl.DataFrame) -> NDArray[Any]:
+    """Windows of a scene, with `epsg`, `left`, `bottom`, `right` and `top`, as polygons in degrees."""
+    parts = [
+        lonlat_shapes.boxes_of(int(str(epsg)), group.select("left", "bottom", "right", "top").to_numpy())
+        for (epsg,), group in windows.group_by("epsg", maintain_order=True)
+    ]
+    return np.concatenate(parts)
+
+
+def box_around(windows: NDArray[Any]) -> Box:
+    """(west, south, east, north) around polygons in degrees; west > east where they lie on both sides of 180."""
+    bounds = shapely.bounds(shapely.get_parts(windows))
+    south, north = float(bounds[:, 1].min()), float(bounds[:, 3].max())
+    west, east = float(bounds[:, 0].min()), float(bounds[:, 2].max())
+    if east - west > 180:
+        # A scene is never as wide: either it crosses 180 degrees, or it lies around a pole.
+        eastern, western = bounds[bounds[:, 0] >= 0], bounds[bounds[:, 2] <= 0]
+        if len(eastern) + len(western) == len(bounds) and len(eastern) and len(western):
+            west, east = float(eastern[:, 0].min()), float(western[:, 2].max())
+    return west, south, east, north

@@ -63,7 +63,7 @@ def cloud(
 ) -> NDArray[np.bool_]:
     """Which pixels are bright, grey and part of a patch at least `smallest` metres wide; see the head of this page."""
     bands = np.stack([red, green, blue]).astype(np.float32)
-    luminance = np.tensordot(np.float32(WEIGHTS), bands, axes=1)
+    luminance = np.tensordot(np.asarray(WEIGHTS, dtype=np.float32), bands, axes=1)
     largest = bands.max(axis=0)
     # Multiplied out, so that black needs no case of its own.
     found = (luminance >= params.bright) & (largest - bands.min(axis=0) <= params.grey * largest)

@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tasks.core import paths
+from tasks.earth.areas import load_areas
 from tasks.pages import charts, gallery, maps, report_data, report_text, svg, world_map
 from tasks.pages.templates import environment
 from tasks.vlm.controls import CONTROLS
@@ -27,7 +28,7 @@ def context(
         smoothing: weight of the past in the smoothed loss curves.
     """
     scenes = [(sensor.sensor.name, item) for sensor in dataset.sensors for item in sensor.scenes]
-    sites = world_map.sites(scenes, dataset.params.get("areas") or {})
+    sites = world_map.sites(scenes, load_areas())
     by_type = sorted(dataset.scores["by_type"].items(), key=lambda row: -row[1]["n"])
     groups = [("all", dataset.scores["overall"])]
     for name in ("by_sensor", "by_modality"):

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pystac
+import shapely
 from markupsafe import Markup, escape
 from pyproj import Transformer
 
+from tasks.earth.areas import Areas
 from tasks.earth.land_mask import is_land
 from tasks.pages.svg import number
 
@@ -39,7 +41,7 @@ class Site:
         return f"{abs(self.latitude):.2f}\u00b0 {north}, {abs(self.longitude):.2f}\u00b0 {east}"
 
 
-def sites(scenes: Sequence[tuple[str, pystac.Item]], areas: dict[str, Sequence[float]]) -> list[Site]:
+def sites(scenes: Sequence[tuple[str, pystac.Item]], areas: Areas) -> list[Site]:
     """Groups of scenes that (nearly) touch, from west to east, named after the smallest area they lie in."""
     boxes = [_grown(item.bbox or [0.0, 0.0, 0.0, 0.0]) for _, item in scenes]
     group = list(range(len(scenes)))
@@ -67,11 +69,12 @@ def _grown(bbox: Sequence[float]) -> tuple[float, float, float, float]:
     return bbox[0] - NEAR / 2, bbox[1] - NEAR / 2, bbox[half] + NEAR / 2, bbox[half + 1] + NEAR / 2
 
 
-def _area(longitude: float, latitude: float, areas: dict[str, Sequence[float]]) -> str:
+def _area(longitude: float, latitude: float, areas: Areas) -> str:
+    near = shapely.Point(longitude, latitude)
     inside = {
-        (box[2] - box[0]) * (box[3] - box[1]): name
-        for name, box in areas.items()
-        if box[0] - NEAR <= longitude <= box[2] + NEAR and box[1] - NEAR <= latitude <= box[3] + NEAR
+        float(shapely.area(shapes).sum()): name
+        for name, shapes in areas.named.items()
+        if shapely.dwithin(shapes, near, NEAR).any()
     }
     return inside[min(inside)].replace("-", " ").title() if inside else "Site"
 

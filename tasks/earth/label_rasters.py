@@ -1,0 +1,151 @@
+"""Rasters of classes as labels: read to the nearest pixel, the tiles of one time joined before anything is counted."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pystac
+import rasterio
+import rasterio.errors
+import shapely
+from numpy.typing import NDArray
+from rasterio.warp import transform_bounds
+
+from tasks.core.errors import SceneError
+from tasks.earth import label_fractions, lonlat_shapes
+from tasks.earth.assets import Asset, find_named
+from tasks.earth.blocks import Block
+from tasks.earth.catalog import Catalog
+from tasks.earth.geolocation import geolocation
+from tasks.earth.label_dates import Interval, joined
+from tasks.earth.label_fractions import WHOLE, Measured
+from tasks.earth.label_params import ValueRange
+from tasks.earth.raster import OpenAsset, TargetGrid, open_asset, read_onto
+
+Opened = AbstractContextManager[OpenAsset]
+
+
+@dataclass(frozen=True)
+class RasterTile:
+    """One file, or one item with several."""
+
+    name: str
+    footprint: Any
+    """shapely geometry in degrees."""
+    date: Interval | None
+    open: Callable[[str], Opened]
+    """Opens the raster of an asset: the data set and the no-data value that its item declares."""
+
+
+@dataclass
+class RasterSource:
+    """The tiles of one source that hold for one scene, the one that counts first."""
+
+    name: str
+    tables: Mapping[str, Mapping[str, ValueRange]]
+    """Asset -> class -> values from (included) to (excluded)."""
+    change: Sequence[str]
+    complete: bool
+    licence: str
+    tiles: Sequence[RasterTile]
+    failed: dict[str, SceneError] = field(default_factory=dict)
+    """Tiles that could not be read; they are asked once."""
+
+    def measure(self, block: Block, chip_ids: Sequence[str], gsd: float, min_fraction: float) -> Measured:
+        """What the source says of a block's windows, at `gsd` metres; fractions are of the whole window.
+
+        Raises:
+            UnreachableError: the server does not give the pixels just now.
+        """
+        target = block.target(gsd)
+        box = lonlat_shapes.boxes_of(target.epsg, np.array([_bounds(target)]))[0]
+        near = [tile for tile in self.tiles if shapely.intersects(tile.footprint, box)]
+        kinds = dict.fromkeys(self.change, "change")
+        out = Measured()
+        whole = np.full(len(chip_ids), bool(near))
+        for key, classes in self.tables.items():
+            values, valid, dates = self._joined(near, key, target, block)
+            found = {label: (values >= low) & (values < high) for label, (low, high) in classes.items()}
+            columns = {"source": self.name, "derived": False, "licence": self.licence}
+            out.rows += label_fractions.planes(
+                block, chip_ids, found, valid, min_fraction, of_valid=False, kind=kinds, date=dates, **columns
+            )
+            whole &= block.cut(valid).mean(axis=(1, 2)) >= WHOLE
+        if self.complete:
+            out.complete += [
+                {"chip_id": chip_ids[i], "source": self.name, "labels": None} for i in np.flatnonzero(whole).tolist()
+            ]
+        return out
+
+    def _joined(
+        self, tiles: Sequence[RasterTile], key: str, target: TargetGrid, block: Block
+    ) -> tuple[NDArray[Any], NDArray[np.bool_], list[str | None]]:
+        """All tiles on one grid, of two the first; which pixels have a value, and the time of each window."""
+        values: NDArray[Any] = np.zeros((target.height, target.width), np.float64)
+        valid = np.zeros(values.shape, bool)
+        times: list[list[Interval | None]] = [[] for _ in block.columns]
+        for tile in tiles:
+            if tile.name in self.failed or valid.all():
+                continue
+            try:
+                with tile.open(key) as opened:
+                    own, there = read_onto(opened, target, codes=True)
+            except SceneError as error:
+                self.failed[tile.name] = error
+                continue
+            new = there & ~valid
+            values[new] = own[new]
+            valid |= new
+            for window in np.flatnonzero(block.cut(new).any(axis=(1, 2))).tolist():
+                times[window].append(tile.date)
+        return values, valid, [joined(dates) for dates in times]
+
+
+def tile_of_item(item: pystac.Item, footprint: Any, catalog: Catalog) -> RasterTile:
+    """A label item of the catalog."""
+
+    @contextmanager
+    def opened(key: str) -> Iterator[OpenAsset]:
+        asset = find_named(item, key)
+        if asset is None:
+            raise SceneError("missing-asset", f"label item {item.id} has no asset '{key}'")
+        with open_asset(asset, catalog) as found:
+            yield found
+
+    return RasterTile(item.id, footprint, Interval.of_item(item), opened)
+
+
+def tile_of_file(path: Path, date: Interval | None) -> RasterTile:
+    """A GeoTIFF of one's own.
+
+    Raises:
+        SceneError: it cannot be read, or has no coordinate system.
+    """
+
+    @contextmanager
+    def opened(_: str) -> Iterator[OpenAsset]:
+        try:
+            # By one driver: others would follow a file to other files.
+            with rasterio.open(path, driver="GTiff") as dataset:
+                place = geolocation(dataset, str(path))
+                yield OpenAsset(Asset(path.name, "labels", str(path)), dataset, str(path), place, 1)
+        except rasterio.errors.RasterioError as error:
+            raise SceneError("unreadable", f"{path} cannot be read as a GeoTIFF: {error}") from error
+
+    with opened("") as found:
+        bounds = transform_bounds(found.dataset.crs, "EPSG:4326", *found.dataset.bounds)
+    return RasterTile(str(path), footprint_of_bounds(*bounds), date, opened)
+
+
+def footprint_of_bounds(west: float, south: float, east: float, north: float) -> Any:
+    """A box in degrees; west > east crosses 180 degrees."""
+    return lonlat_shapes.cut(shapely.box(west, south, east if east >= west else east + 360, north))
+
+
+def _bounds(target: TargetGrid) -> tuple[float, float, float, float]:
+    """(left, bottom, right, top) in metres."""
+    right, bottom = target.left + target.width * target.gsd, target.top - target.height * target.gsd
+    return target.left, bottom, right, target.top
