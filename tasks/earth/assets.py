@@ -22,6 +22,8 @@ NOT_MEASURED = {"thumbnail", "overview", "visual", "metadata", "tiles", "date", 
 """Roles and keys of assets that show or describe a scene and are no measurement."""
 PRODUCT_FIELDS = {"product_uri", "product_type", "correction"}
 """Properties, whatever their prefix, that say which product an item is of."""
+NUMBERS = "earthloom:numbers"
+"""Field of a collection's document under which params.yaml says what its numbers are, where nobody else does."""
 MAX_GSD_RATIO = 2.1
 """Level-2A offers bands of 10 m at 20 m too, the same measurement less sharp; what is coarser is a preview."""
 _RENDERED = re.compile(r"^(visual|tci|preview|rendered_preview|thumbnail|overview)(_\d+m)?$", re.IGNORECASE)
@@ -177,6 +179,7 @@ def product_text(item: pystac.Item) -> str:
 
 def _candidates(item: pystac.Item, collection: Mapping[str, Any]) -> Iterator[_Candidate]:
     templates = collection.get("item_assets") or {}
+    declared = collection.get(NUMBERS) or {}
     for key, asset in item.assets.items():
         roles = {str(role).lower() for role in asset.roles or []}
         if roles & NOT_MEASURED or _RENDERED.match(key):
@@ -190,7 +193,12 @@ def _candidates(item: pystac.Item, collection: Mapping[str, Any]) -> Iterator[_C
             named = {k: v for k, v in _nth(inherited, index).items() if k in ("name", "common_name", "description")}
             flat = {k: v for k, v in template.items() if not k.endswith("bands")}
             yield _Candidate(
-                key, asset, index, {**named, **fields}, {**flat, **_nth(inherited, index)}, alone=count == 1
+                key,
+                asset,
+                index,
+                {**named, **fields},
+                {**declared, **flat, **_nth(inherited, index)},
+                alone=count == 1,
             )
 
 

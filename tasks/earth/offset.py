@@ -27,6 +27,8 @@ from tasks.earth.sensors import Sensor
 
 State = Literal["applied", "not applied", "ambiguous"]
 """`applied`: the offset is out of the numbers, which are 10,000 x reflectance; `not applied`: 1000 is still in them."""
+FIRST_ADDED = "2022-01-25"
+"""The day on which baseline 04.00 came into use: what was made before has nothing added."""
 ADDED = 1000
 """What the product adds to its numbers."""
 SIDE = 366
@@ -150,12 +152,16 @@ def claims(item: pystac.Item, asset: Asset | None, sensor: Sensor) -> dict[str, 
     """What the metadata of an item say: claim -> the state it means."""
     said: dict[str, State] = {}
     baseline = processing_baseline(item)
-    if baseline and sensor.offset_from_baseline:
-        later = _version(baseline) >= _version(sensor.offset_from_baseline)
+    later = bool(baseline) and _version(baseline) >= _version(sensor.offset_from_baseline or "")
+    if baseline:
         said[f"baseline {baseline}"] = "not applied" if later else "applied"
-    flag = item.properties.get("earthsearch:boa_offset_applied")
-    if isinstance(flag, bool):
-        said[f"earthsearch:boa_offset_applied {str(flag).lower()}"] = "applied" if flag else "not applied"
+    for name, value in item.properties.items():
+        made = name.rpartition(":")[2] in ("generation_time", "created") and str(value) < FIRST_ADDED
+        if made and not baseline:
+            said[f"{name} {str(value)[:10]}"] = "applied"
+        # Of a product to which nothing was added, that nothing was taken off says nothing.
+        if name.endswith(":boa_offset_applied") and isinstance(value, bool) and (value or later):
+            said[f"{name} {str(value).lower()}"] = "applied" if value else "not applied"
     if asset is not None and asset.declared_offset is not None:
         said[f"declared offset {asset.declared_offset:g}"] = "not applied" if asset.declared_offset else "applied"
     return said

@@ -1,10 +1,11 @@
 """Reading assets onto the global grid: open, check, and sample each source pixel at most once per read."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import rasterio
@@ -21,7 +22,8 @@ from tasks.earth.assets import Asset
 from tasks.earth.catalog import Catalog
 from tasks.earth.faults import NOT_A_RASTER, fault
 from tasks.earth.geolocation import Geolocation, geolocation, northing_shift
-from tasks.earth.radiometry import RadiometryError, to_physical
+from tasks.earth.radiometry import RadiometryError, Stored, to_physical
+from tasks.earth.sentinel1 import LARGEST, Annotation, annotation
 
 logger = logging.getLogger(__name__)
 GDAL = {
@@ -42,8 +44,8 @@ DRIVERS = ("GTiff", "JP2OpenJPEG")
 """The drivers a file may be read with, by its content: others would follow a remote file to files of this machine."""
 LARGEST_FILE_BLOCK = 512_000_000
 """Bytes that one block of a file may unfold to. A whole tile of Sentinel-2 in one strip is 241 MB."""
-Convert = Callable[[NDArray[Any], int, int], NDArray[np.float32]]
-"""Numbers of a window of a file, with the row and column it begins at -> other numbers, of the same shape."""
+_ANNOTATIONS: WeakKeyDictionary[Catalog, dict[tuple[str, str | None], Annotation]] = WeakKeyDictionary()
+"""Of the scenes read last: each block of a scene needs them."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ class OpenAsset:
     place: Geolocation
     band: int
     """Number of the band in the file, from 1."""
-    convert: Convert | None = None
-    """Turns the numbers of the file into others before they are sampled."""
+    annotation: Annotation | None = None
+    """Turns the counts of a radar into power before they are sampled: power has means, counts of speckle have none."""
 
     @property
     def masked(self) -> bool:
@@ -102,7 +104,8 @@ def open_asset(asset: Asset, catalog: Catalog) -> Iterator[OpenAsset]:
     url = catalog.href(asset.href)
     try:
         with rasterio.Env(**GDAL, **catalog.gdal_options()), _opened(url) as dataset:
-            opened = OpenAsset(asset, dataset, where, geolocation(dataset, where), _band(dataset, asset, where))
+            place, band = geolocation(dataset, where), _band(dataset, asset, where)
+            opened = OpenAsset(asset, dataset, where, place, band, _annotation(asset, dataset, catalog, where))
             _check(opened)
             yield opened
     except rasterio.errors.RasterioError as error:
@@ -137,6 +140,21 @@ def _band(dataset: DatasetReader, asset: Asset, where: str) -> int:
         logger.warning("%s: band %d by its item, %d by its own names, which count", where, asset.band, found[0])
         return found[0]
     return asset.band
+
+
+def _annotation(asset: Asset, dataset: DatasetReader, catalog: Catalog, where: str) -> Annotation | None:
+    if asset.annotation is None:
+        return None
+    known = _ANNOTATIONS.setdefault(catalog, {})
+    if asset.annotation not in known:
+        if len(known) > 4:
+            known.clear()
+        calibration, noise = (
+            None if href is None else catalog.content(replace(asset, href=href), LARGEST) for href in asset.annotation
+        )
+        assert calibration is not None
+        known[asset.annotation] = annotation(calibration, noise, dataset.width, dataset.height, where)
+    return known[asset.annotation]
 
 
 def _check(opened: OpenAsset) -> None:
@@ -233,13 +251,32 @@ def _read(
     """A window of the file, every `step`-th pixel or the means around them, and which pixels hold a measurement."""
     shape = (max(1, window.height // step), max(1, window.width // step))
     how = {"window": window, "out_shape": shape} if step > 1 else {"window": window}
-    resampling = Resampling.nearest if codes or opened.convert else Resampling.average
+    resampling = Resampling.nearest if codes else Resampling.average
+    if opened.annotation is not None:
+        return _calibrated(opened, opened.annotation, window, step)
     values = opened.dataset.read(opened.band, resampling=resampling, **how)
-    valid = _valid(opened, values, how)
-    if opened.convert is not None:
-        values = opened.convert(values, window.row_off, window.col_off)
-        valid &= np.isfinite(values)
-    return values, valid
+    return values, _valid(opened, values, how)
+
+
+def _calibrated(
+    opened: OpenAsset, annotation: Annotation, window: Window, step: int
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Power of a window of a radar's counts, means of `step` x `step` of them, and where there is any."""
+    reach = annotation.reach(window)
+    counts = opened.dataset.read(opened.band, window=reach)
+    power = annotation.power(counts, reach.row_off, reach.col_off)
+    power[~_valid(opened, counts, {"window": reach})] = np.nan
+    top, left = window.row_off - reach.row_off, window.col_off - reach.col_off
+    power = power[top : top + window.height, left : left + window.width]
+    if step > 1:
+        height, width = max(1, window.height // step), max(1, window.width // step)
+        power = power[: height * step, : width * step]
+        blocks = power.reshape(height, power.shape[0] // height, width, power.shape[1] // width)
+        there = np.isfinite(blocks)
+        total = np.where(there, blocks, 0).sum(axis=(1, 3))
+        power = (total / np.maximum(there.sum(axis=(1, 3)), 1)).astype(np.float32)
+        return power, there.any(axis=(1, 3))
+    return power, np.isfinite(power)
 
 
 def _valid(opened: OpenAsset, values: NDArray[Any], how: dict[str, Any]) -> NDArray[np.bool_]:
@@ -282,8 +319,10 @@ def calibrate(values: NDArray[Any], valid: NDArray[np.bool_], opened: OpenAsset,
     """
     what = f"scene {opened.asset.item_id}, asset {opened.asset.key}"
     # Interpolated numbers are floats; what they are is judged by what the file holds.
-    dtype = np.dtype(np.float32) if opened.convert else opened.dtype
+    power = opened.annotation is not None
+    dtype = np.dtype(np.float32) if power else opened.dtype
+    stored = Stored(unit="power") if power else opened.asset.stored
     try:
-        return to_physical(values, valid, opened.asset.stored, unit, what, dtype)
+        return to_physical(values, valid, stored, unit, what, dtype)
     except RadiometryError as error:
         raise SceneError("radiometry", str(error)) from error
