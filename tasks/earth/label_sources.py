@@ -95,11 +95,9 @@ class LabelSource:
         to_metres = Transformer.from_crs(4326, target.epsg, always_xy=True)
         right, bottom = target.left + target.width * target.gsd, target.top - target.height * target.gsd
         box = to_metres.transform_bounds(target.left, bottom, right, target.top, direction="INVERSE")
-        url = self.catalog.href(asset.href)
+        url = self.catalog.vsi(asset.href)
         try:
-            meta, _, geometry, fields = pyogrio.raw.read(
-                f"/vsicurl/{url}", columns=[self.params.attribute], bbox=tuple(box)
-            )
+            meta, _, geometry, fields = pyogrio.raw.read(url, columns=[self.params.attribute], bbox=tuple(box))
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
             raise fault(error, f"label item {self.item.id}, asset {self.params.asset}", url) from error
         if self.params.attribute not in meta["fields"]:

@@ -23,6 +23,7 @@ from tasks.earth.catalog import Catalog
 from tasks.earth.faults import fault
 from tasks.earth.grid import Bounds, utm_epsg
 from tasks.earth.radiometry import RadiometryError, Stored, to_physical
+from tasks.earth.stores import store_of
 
 logger = logging.getLogger(__name__)
 GDAL = {
@@ -52,6 +53,8 @@ class Asset:
     scale: float
     offset: float
     unit: str | None
+    requester_pays: bool = False
+    region: str | None = None
 
     @property
     def stored(self) -> Stored:
@@ -101,6 +104,8 @@ def find_asset(item: pystac.Item, aliases: tuple[str, ...]) -> Asset | None:
         scale=float(field("scale") or 1.0),
         offset=offset,
         unit=field("unit"),
+        requester_pays=(store := store_of(item, asset)).requester_pays,
+        region=store.region,
     )
 
 
@@ -115,7 +120,7 @@ def open_asset(asset: Asset, catalog: Catalog) -> Iterator[DatasetReader]:
     where = f"scene {asset.item_id}, asset {asset.key} ({asset.href})"
     try:
         with (
-            rasterio.Env(**GDAL, **catalog.gdal_options()),
+            rasterio.Env(**GDAL, **catalog.gdal_options(asset)),
             rasterio.open(url := catalog.href(asset.href), driver=_driver(asset.href)) as dataset,
         ):
             if dataset.crs is None and not dataset.gcps[0]:
