@@ -9,7 +9,7 @@ from rich.markup import escape
 from flows.commands import demo, flow, run, status
 from tasks.commands.bench import app as bench
 from tasks.commands.board import board
-from tasks.commands.catalog import catalog
+from tasks.commands.catalog import app as catalog
 from tasks.commands.chat import chat
 from tasks.commands.check import check
 from tasks.commands.doctor import doctor

@@ -33,6 +33,7 @@ from tasks.earth.label_ledger import Ledger
 from tasks.earth.label_params import LabelsParams, require_label_source
 from tasks.earth.label_sources import GSD_FACTOR, LabelSource, Library, open_libraries, windows_of
 from tasks.earth.scene import assets_of
+from tasks.earth.scene_reader import SceneReader
 from tasks.earth.sensors import SENSORS, Sensor
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def _by_rules(
     if len(wanted) < len(by_rules):
         lacking = ", ".join(band for band in by_rules.values() if band not in wanted)
         raise SceneError("missing-asset", f"scene {item.id} has no band {lacking}, needed to read land cover")
-    planes = read_planes(wanted, block.target(GSD_FACTOR * sensor.gsd), sensor, catalog)
+    planes = read_planes(wanted, block.target(GSD_FACTOR * sensor.gsd), sensor, SceneReader(item, catalog))
     bands = {name: planes[band] for name, band in by_rules.items()}
     found = spectral_rules.classify(bands)
     valid = np.logical_or.reduce(list(found.values()))
@@ -119,7 +120,7 @@ def run(sensor: str) -> Summary:
         for (collection, item_id), group in progress(
             windows.group_by("collection", "item_id", maintain_order=True), f"labelling {sensor}"
         ):
-            item, described = items[(collection, item_id)], collections.get(str(collection))
+            item, described = items[(collection, item_id)], catalog.described(collections, str(collection))
             sources = _for_scene(item, group, libraries)
             try:
                 ledger.add(label_scene(item, group, sources, SENSORS[sensor], catalog, params, grid, described))

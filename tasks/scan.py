@@ -25,8 +25,8 @@ from tasks.earth.catalog import Catalog, open_catalog
 from tasks.earth.grid import GridParams, WindowGrid, part_of, to_lonlat
 from tasks.earth.items import read_collections, read_items
 from tasks.earth.land_mask import is_land
-from tasks.earth.raster import OpenAsset, open_asset, read_onto
 from tasks.earth.scene import RADIOMETRY, Scene, open_scene, scene_names
+from tasks.earth.scene_reader import OpenBand
 from tasks.earth.sensors import SENSORS, Sensor
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def scan_scene(scene: Scene, grid: GridParams, part: int, params: ScanParams) ->
         SceneError: the mask (for radar, the first band) is missing or cannot be read, or no window touches the scene.
     """
     sensor, batches, touched = scene.sensor, [], 0
-    with open_asset(scene.shown, scene.catalog) as opened:
+    with scene.reader.open(scene.shown) as opened:
         for epsg in opened.place.zones:
             windows = WindowGrid(epsg, grid.cell * sensor.window_cells)
             columns, rows = windows.cells_in(opened.place.bounds_in(epsg))
@@ -85,14 +85,14 @@ def scan_scene(scene: Scene, grid: GridParams, part: int, params: ScanParams) ->
     return batches
 
 
-def _planes(opened: OpenAsset, block: Block, scene: Scene) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]:
+def _planes(opened: OpenBand, block: Block, scene: Scene) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]:
     """What the mask says of the pixels of a block at twice the GSD, and which of them hold data."""
     sensor = scene.sensor
-    values, valid = read_onto(opened, block.target(2 * sensor.gsd), codes=scene.mask is not None)
+    numbers = opened.read(block.target(2 * sensor.gsd), codes=scene.mask is not None)
     if scene.mask is None or sensor.mask is None:
-        return {}, valid
-    found, has_data = masks.planes(values, sensor.mask)
-    return found, valid & has_data
+        return {}, numbers.valid
+    found, has_data = masks.planes(numbers.values, sensor.mask)
+    return found, numbers.valid & has_data
 
 
 def fractions(
@@ -167,7 +167,7 @@ def scan(
     names = scene_names(items)
     for item, name in zip(progress(items, f"scanning {sensor.name} {part}"), names, strict=True):
         try:
-            collection = collections.get(str(item.collection_id))
+            collection = catalog.described(collections, item.collection_id)
             scene = open_scene(item, name, sensor, catalog, grid.max_gsd_ratio, collection)
             batches += scan_scene(scene, grid, grid.parts.index(part), params)
         except SceneError as error:

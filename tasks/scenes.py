@@ -1,58 +1,92 @@
 """Stage `scenes`: search the catalog per sensor, area, time and cloud, and freeze what was found.
 
 Later stages read the recorded list only, so that a rebuild next year sees the same scenes. Label sources that touch
-the scenes, and the scenes' thumbnails, are recorded beside them. Zero scenes is an error that names the condition
-that emptied the search.
+the scenes, the collections and the scenes' previews are recorded beside them, and a row for every item that a catalog
+gave and that was not taken. Zero scenes is an error that names the condition that emptied the search.
 """
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Annotated, Any
 
-import httpx
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pystac
-from pydantic import Field
-from pyproj import CRS
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from tasks.core import paths
-from tasks.core.errors import CatalogError, EmptyStageError
+from tasks.core import paths, tables
+from tasks.core.errors import EmptyStageError
 from tasks.core.log import progress
 from tasks.core.section import Section, load
-from tasks.core.stage import Summary, atomic, main, write_json
+from tasks.core.stage import Summary, main
+from tasks.earth.acquisitions import baseline_of, supersede
 from tasks.earth.areas import load_areas
-from tasks.earth.catalog import Catalog, Query, open_catalog
+from tasks.earth.catalog import Catalog, Query, Refused, open_catalog
+from tasks.earth.conditions import boxes_of, cloud_cover, interval
+from tasks.earth.http import MAX_WAIT
+from tasks.earth.items import write_collections, write_items
+from tasks.earth.previews import save_previews
+from tasks.earth.sensors import SENSORS, Sensor
 
 logger = logging.getLogger(__name__)
-THUMBNAIL_LIMIT = 2_000_000
-"""Bytes; a larger preview is left where it is."""
 
 
 class ScenesParams(Section):
     """`scenes:` in params.yaml."""
 
     max_items: int = Field(ge=1, description="items at most, per collection and area; more is an error, not a cut")
+    max_wait: float = Field(
+        MAX_WAIT, ge=0, description="seconds that a request waits in all, however long a server asks it to"
+    )
+
+
+def _as_text(value: Any) -> Any:
+    """YAML reads 2020 as a number and 2020-06-10 as a date."""
+    return str(value) if isinstance(value, int | date) and not isinstance(value, bool) else value
+
+
+def _is_interval(text: str) -> str:
+    interval(text)
+    return text
 
 
 class SearchParams(Section):
     """`sensors.<name>:` in params.yaml."""
 
-    datetime: str = Field(description="interval as in STAC, start/end, `..` for open")
-    max_scene_cloud: float | None = Field(ge=0, le=100, description="percent of a scene; null: not asked (radar)")
+    datetime: Annotated[str, BeforeValidator(_as_text), AfterValidator(_is_interval)] = Field(
+        description="a day, month or year, or an interval of them as in STAC: start/end, both with all of their days, "
+        "`..` for open"
+    )
+    max_scene_cloud: float | None = Field(
+        ge=0,
+        le=100,
+        description="percent of a scene; null: not asked (radar). A scene that does not say is kept",
+    )
 
 
-def search_scenes(catalog: Catalog, sensor: str, search: SearchParams, limit: int) -> list[pystac.Item]:
-    """All scenes of a sensor in all areas, each once, ordered by collection and id.
+@dataclass
+class Scenes:
+    """What was found for one sensor."""
+
+    items: list[pystac.Item] = field(default_factory=list)
+    """Scenes, each once, ordered by collection and id."""
+    superseded: list[tuple[pystac.Item, pystac.Item]] = field(default_factory=list)
+    """Items that show a scene again, each with the one that is taken."""
+    refused: list[Refused] = field(default_factory=list)
+    """What the catalog gave and cannot be worked with."""
+
+
+def search_scenes(catalog: Catalog, sensor: Sensor, search: SearchParams, limit: int) -> Scenes:
+    """All scenes of a sensor in all areas.
 
     Raises:
         EmptyStageError: nothing was found; says why for each collection and area.
         CatalogError: a search gave more than `limit` items, so that some would be lost in silence.
     """
-    collections = catalog.params.collections.get(sensor, [])
+    collections = catalog.params.collections.get(sensor.name, [])
     if not collections:
         raise EmptyStageError(
-            f"catalog '{catalog.name}' lists no collection for sensor '{sensor}'; name one under "
+            f"catalog '{catalog.name}' lists no collection for sensor '{sensor.name}'; name one under "
             f"catalogs.{catalog.name}.collections, or take the sensor out of sensors.enabled"
         )
     queries = [
@@ -60,71 +94,47 @@ def search_scenes(catalog: Catalog, sensor: str, search: SearchParams, limit: in
         for collection in collections
         for box in load_areas().boxes
     ]
-    found: dict[tuple[str, str], pystac.Item] = {}
-    for query in progress(queries, f"searching {catalog.name} for {sensor}"):
-        items = catalog.search(query, limit + 1)
-        if len(items) > limit:
-            raise CatalogError(
-                f"more than {limit} items of '{query.collection}' in {query.bbox}; raise scenes.max_items, "
-                "or ask for a smaller area or time"
-            )
-        found.update({(query.collection, item.id): item for item in items})
-    if not found:
+    items: dict[tuple[str, str], pystac.Item] = {}
+    refused: dict[Refused, None] = {}
+    for query in progress(queries, f"searching {catalog.name} for {sensor.name}"):
+        found = catalog.find(query, limit)
+        items |= {(query.collection, item.id): item for item in found.items}
+        refused |= dict.fromkeys(found.refused)
+    if not items:
         reasons = dict.fromkeys(catalog.explain_nothing(query) for query in queries)
-        raise EmptyStageError(f"no scene of {sensor}: " + "; ".join(reasons))
-    return [found[key] for key in sorted(found)]
+        raise EmptyStageError(f"no scene of {sensor.name}: " + "; ".join(reasons))
+    kept, superseded = supersede([items[key] for key in sorted(items)], sensor, collections)
+    return Scenes(kept, superseded, sorted(refused, key=lambda row: (row.collection, row.item_id, row.detail)))
 
 
 def search_labels(catalog: Catalog, scenes: Sequence[pystac.Item], limit: int) -> list[pystac.Item]:
     """Items of the catalog's label collections that touch any of the scenes."""
+    boxes = dict.fromkeys(box for scene in scenes for box in boxes_of({"bbox": scene.bbox, "geometry": scene.geometry}))
     found: dict[tuple[str, str], pystac.Item] = {}
     for collection in catalog.params.labels:
-        for scene in scenes:
-            for item in catalog.search(Query(collection, scene.bbox, None, None), limit):
+        for box in boxes:
+            for item in catalog.search(Query(collection, box, None, None), limit):
                 found[(collection, item.id)] = item
     return [found[key] for key in sorted(found)]
 
 
-def freeze(items: Sequence[pystac.Item], path: Path) -> None:
-    """Write items as stac-geoparquet; no items, no rows."""
-    import stac_geoparquet.arrow  # here, for it brings pandas with it, and the parameters of this module are read often
-
-    if items:
-        table = stac_geoparquet.arrow.parse_stac_items_to_arrow([item.to_dict() for item in items]).read_all()
-    else:
-        table = pa.table({"id": pa.array([], pa.string())})
-    with atomic(path) as partial:
-        if items:
-            stac_geoparquet.arrow.to_parquet(table, partial)
-        else:
-            pq.write_table(table, partial)
-
-
-def save_thumbnails(catalog: Catalog, scenes: Sequence[pystac.Item], folder: Path) -> int:
-    """Fetch the scenes' previews, for the report's maps; returns how many there were."""
-    bounds: dict[str, dict[str, object]] = {}
-    folder.mkdir(parents=True, exist_ok=True)
-    for item in scenes:
-        asset = item.assets.get("thumbnail")
-        box, epsg = item.properties.get("proj:bbox"), _epsg(item)
-        if asset is None or box is None or epsg is None or asset.media_type != pystac.MediaType.PNG:
-            continue
-        try:
-            response = httpx.get(catalog.href(asset.href), timeout=30, follow_redirects=True)
-            response.raise_for_status()
-        except httpx.HTTPError as error:
-            raise CatalogError(f"scene {item.id}: its thumbnail {asset.href} cannot be read: {error}") from error
-        if len(response.content) <= THUMBNAIL_LIMIT:
-            with atomic(folder / f"{Path(item.id).name}.png") as partial:
-                partial.write_bytes(response.content)
-            bounds[item.id] = {"bounds": list(box), "crs": f"EPSG:{epsg}"}
-    write_json(folder.parent / "thumbnails.json", bounds)
-    return len(bounds)
-
-
-def _epsg(item: pystac.Item) -> int | None:
-    code = item.properties.get("proj:code") or item.properties.get("proj:epsg")
-    return CRS.from_user_input(code).to_epsg() if code else None
+def quarantine(scenes: Scenes, sensor: str) -> list[dict[str, str]]:
+    """A row for every item that was not taken, `asset` holding its collection."""
+    rows = [
+        {"item_id": row.item_id, "asset": row.collection, "reason": row.reason, "detail": row.detail}
+        for row in scenes.refused
+    ]
+    for item, taken in scenes.superseded:
+        newer = f", of baseline {baseline_of(taken)}" if baseline_of(taken) != baseline_of(item) else ""
+        rows.append(
+            {
+                "item_id": item.id,
+                "asset": str(item.collection_id),
+                "reason": "superseded",
+                "detail": f"the same scene as {taken.id} of '{taken.collection_id}'{newer}, which is taken",
+            }
+        )
+    return [{"sensor": sensor, **row} for row in rows]
 
 
 def run(sensor: str) -> Summary:
@@ -132,20 +142,37 @@ def run(sensor: str) -> Summary:
     params = load(ScenesParams, "scenes")
     search = load(SearchParams, f"sensors.{sensor}")
     folder = paths.scenes(sensor)
-    with open_catalog(search=True) as catalog:
-        scenes = search_scenes(catalog, sensor, search, params.max_items)
-        label_items = search_labels(catalog, scenes, params.max_items)
-        freeze(scenes, folder / "items.parquet")
-        freeze(label_items, folder / "labels.parquet")
-        thumbnails = save_thumbnails(catalog, scenes, folder / "thumbnails")
-    logger.info("%s: %d scenes, %d label items from '%s'", sensor, len(scenes), len(label_items), catalog.name)
-    collections = sorted({str(item.collection_id) for item in scenes})
+    with open_catalog(search=True, max_wait=params.max_wait) as catalog:
+        scenes = search_scenes(catalog, SENSORS[sensor], search, params.max_items)
+        label_items = search_labels(catalog, scenes.items, params.max_items)
+        collections = sorted({str(item.collection_id) for item in (*scenes.items, *label_items)})
+        documents = {name: document for name in collections if (document := catalog.collection(name))}
+        write_items(scenes.items, folder / "items.parquet")
+        write_items(label_items, folder / "labels.parquet")
+        write_collections(documents, folder)
+        previews = save_previews(catalog, scenes.items, folder)
+    rows = quarantine(scenes, sensor)
+    tables.write_rows(rows, tables.QUARANTINE, folder / "quarantine.parquet")
+    for row in rows:
+        logger.warning("left out: %s of '%s': %s", row["item_id"] or "a page", row["asset"], row["detail"])
+    asked = search.max_scene_cloud is not None
+    unknown = [item.id for item in scenes.items if asked and cloud_cover({"properties": item.properties}) is None]
+    if unknown:
+        logger.warning(
+            "%d scenes do not say how cloudy they are, kept for their masks to say: %s", len(unknown), unknown
+        )
+    logger.info("%s: %d scenes, %d label items from '%s'", sensor, len(scenes.items), len(label_items), catalog.name)
+    used = sorted({str(item.collection_id) for item in scenes.items})
     return {
         "catalog": catalog.name,
-        "scenes": len(scenes),
+        "scenes": len(scenes.items),
+        "superseded": len(scenes.superseded),
+        "refused": len(scenes.refused),
+        "cloud_unknown": len(unknown),
         "label_items": len(label_items),
-        "thumbnails": thumbnails,
-        "collections": {c: sum(item.collection_id == c for item in scenes) for c in collections},
+        "thumbnails": previews.kept,
+        "thumbnails_skipped": previews.skipped,
+        "collections": {name: sum(item.collection_id == name for item in scenes.items) for name in used},
     }
 
 

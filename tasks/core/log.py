@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from tasks.core.redaction import RedactingFilter
+
 console = Console(stderr=True)
 FORMAT = "EARTHLOOM_LOG"
 """Variable of the environment that asks for JSON; a flow sets it for the commands it relays."""
 CHATTY = (
     "httpx", "httpcore", "urllib3", "rasterio", "pystac_client", "uvicorn",
-    "stac_io", "stac", "rustac", "stac_geoparquet",
+    "stac_io", "stac", "rustac",
 )  # fmt: skip
 """Loggers of libraries whose every step is no news."""
 T = TypeVar("T")
@@ -64,6 +66,7 @@ def setup(level: int = logging.INFO) -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
     else:
         handler.setFormatter(LineFormatter())
+    handler.addFilter(RedactingFilter(CHATTY))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)

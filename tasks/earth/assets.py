@@ -15,15 +15,15 @@ from typing import Any
 import pystac
 
 from tasks.core.errors import SceneError
+from tasks.earth.catalog_params import NUMBERS
 from tasks.earth.radiometry import Stored, canonical_unit
 from tasks.earth.sensors import Band, Product, Sensor
+from tasks.earth.stores import store_of
 
 NOT_MEASURED = {"thumbnail", "overview", "visual", "metadata", "tiles", "date", "graphic", "rendered_preview"}
 """Roles and keys of assets that show or describe a scene and are no measurement."""
 PRODUCT_FIELDS = {"product_uri", "product_type", "correction"}
 """Properties, whatever their prefix, that say which product an item is of."""
-NUMBERS = "earthloom:numbers"
-"""Field of a collection's document under which params.yaml says what its numbers are, where nobody else does."""
 MAX_GSD_RATIO = 2.1
 """Level-2A offers bands of 10 m at 20 m too, the same measurement less sharp; what is coarser is a preview."""
 _RENDERED = re.compile(r"^(visual|tci|preview|rendered_preview|thumbnail|overview)(_\d+m)?$", re.IGNORECASE)
@@ -292,7 +292,7 @@ def _described(item: pystac.Item, candidate: _Candidate, product: Product | None
     scale, offset = _number(candidate.field("scale")), _number(candidate.field("offset"))
     unit = canonical_unit(candidate.field("unit"))
     silent = scale is None and offset is None
-    storage = [item.properties, candidate.asset.extra_fields, _s3_alternate(candidate.asset)]
+    store = store_of(item, candidate.asset)
     described_bands = candidate.fields or candidate.inherited
     return Asset(
         item_id=item.id,
@@ -305,15 +305,9 @@ def _described(item: pystac.Item, candidate: _Candidate, product: Product | None
         unit=unit or (product.unit_of_numbers if product else None) or (product.unit if product else None),
         band=candidate.index + 1 if described_bands or not names else None,
         names=names,
-        requester_pays=any(one.get("storage:requester_pays") is True for one in storage),
-        region=next((str(one["storage:region"]) for one in storage if one.get("storage:region")), None),
+        requester_pays=store.requester_pays,
+        region=store.region,
     )
-
-
-def _s3_alternate(asset: pystac.Asset) -> Mapping[str, Any]:
-    alternate = asset.extra_fields.get("alternate")
-    s3 = alternate.get("s3") if isinstance(alternate, Mapping) else None
-    return s3 if isinstance(s3, Mapping) else {}
 
 
 def _annotation(item: pystac.Item, key: str, band: Band) -> tuple[str, str | None] | None:

@@ -1,260 +1,226 @@
 """A STAC catalog: search it, record what was found, and find the assets of recorded items when they are read."""
 
-import logging
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pystac
-import requests
-from pydantic import Field
-from pystac_client import Client, ConformanceClasses
-from pystac_client.exceptions import APIError
-from pystac_client.stac_api_io import StacApiIO
-from urllib3 import Retry
 
-from tasks.core.errors import CatalogError, ParamsError
-from tasks.core.section import Section, load, read_params
+from tasks.core.errors import CatalogError, SceneError, UnreachableError
 from tasks.earth import faults, sample_catalog
+from tasks.earth.access import Access
+from tasks.earth.catalog_params import NUMBERS, CatalogParams, selected
+from tasks.earth.conditions import Query, cloud_cover, meets
+from tasks.earth.hosts import resolved
+from tasks.earth.http import MAX_WAIT, AnswerError
+from tasks.earth.item_checks import checked, shown_id
+from tasks.earth.items import to_item
+from tasks.earth.sentinel_hub import SOURCE as SENTINEL_HUB
+from tasks.earth.stac_api import Feature, StacApi
+from tasks.earth.static_catalog import StaticCatalog
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from tasks.earth.sentinel_hub.account import Account
 
-
-class CatalogParams(Section):
-    """One preset under `catalogs:` in params.yaml."""
-
-    url: str = Field(description="root of the STAC API; `embedded:<folder>` serves a folder on loopback")
-    collections: dict[str, list[str]] = Field(description="collections to search, by sensor")
-    labels: list[str] = Field(description="collections whose items are label sources")
-    sign: Literal["none", "embedded", "planetary-computer", "s3"] = Field(description="how assets are reached")
-    requests_per_second: float = Field(gt=0, description="what the catalog's operator tolerates")
-    source: Literal["stac", "sentinel-hub"] = Field(
-        "stac", description="whose API it is; sentinel-hub computes pixels for an account: docs/how-to/sentinel-hub.md"
-    )
-    token_url: str | None = Field(None, description="of Sentinel Hub: where the account's credentials get a token")
-    deployments: dict[str, str] = Field(
-        {}, description="of Sentinel Hub: root of the deployment that holds a collection, where it is not `url`"
-    )
-    s3_endpoint: str | None = Field(None, description="host of the object store, where it is not AWS")
-    s3_requester_pays: bool = Field(False, description="whether reads are billed to the reader")
-
-
-def selected() -> tuple[str, CatalogParams]:
-    """The catalog that params.yaml chooses, with its name.
-
-    Raises:
-        ParamsError: it is not one of the presets.
-    """
-    values = read_params()
-    name = values.get("catalog")
-    if name not in values.get("catalogs", {}):
-        allowed = ", ".join(sorted(values.get("catalogs", {})))
-        raise ParamsError(f"params.yaml: 'catalog' is {name!r}; the presets under 'catalogs' are: {allowed}")
-    return str(name), load(CatalogParams, f"catalogs.{name}")
+__all__ = ["Catalog", "CatalogParams", "Found", "Query", "open_catalog", "selected"]
 
 
 @dataclass(frozen=True)
-class Query:
-    """What is asked for in one collection. A condition that is None is not asked."""
+class Refused:
+    """An item that a catalog gave and that cannot be worked with, or a page that could not be followed."""
 
     collection: str
-    bbox: Sequence[float] | None
-    datetime: str | None
-    max_cloud: float | None
+    item_id: str
+    reason: str
+    detail: str
 
 
-class Catalog:
+@dataclass
+class Found:
+    """What a search came back with."""
+
+    items: list[pystac.Item] = field(default_factory=list)
+    """Those that meet the query, each once, ordered by id."""
+    refused: list[Refused] = field(default_factory=list)
+    """Those that are malformed, and where a server's pages went wrong."""
+
+
+class Source(Protocol):
+    """A STAC API, or a static catalog."""
+
+    notes: list[str]
+
+    def features(self, query: Query) -> Iterator[Feature]:
+        """Items as JSON, each once, and where their relative hrefs start."""
+
+    def collections(self) -> list[str]:
+        """Names of all collections."""
+
+    def collection(self, name: str) -> dict[str, Any] | None:
+        """The document of one."""
+
+
+class Catalog(Access):
     """An open catalog. Comes from `open_catalog`."""
 
-    def __init__(self, name: str, params: CatalogParams, endpoints: sample_catalog.Endpoints | None) -> None:
-        self.name = name
-        self.params = params
-        self._endpoints = endpoints
-        self._client: Client | None = None
-        self._next = 0.0
-        self._versions: dict[str, str | None] = {}
+    _source: Source | None = None
 
-    @property
-    def url(self) -> str:
-        """Root of the API."""
-        return self._endpoints.api if self._endpoints else self.params.url
-
-    def search(self, query: Query, limit: int) -> list[pystac.Item]:
-        """Items that meet `query`, ordered by id, with hrefs that do not depend on this run.
-
-        The server is asked for what it says it can do; every condition is then applied here as well, because
-        servers exist that ignore one, or answer a filter they do not know with nothing.
+    @cached_property
+    def account(self) -> "Account":
+        """The account at Sentinel Hub, of presets with that source.
 
         Raises:
-            CatalogError: the API cannot be reached, or answers with an error.
+            CatalogError: the environment holds no credentials.
         """
-        with self._errors(query.collection):
-            client = self._open()
-            server_side: dict[str, Any] = (
-                {"query": {"eo:cloud_cover": {"lte": query.max_cloud}}}
-                if query.max_cloud is not None and client.conforms_to(ConformanceClasses.QUERY)
-                else {}
-            )
-            search = client.search(
-                collections=[query.collection],
-                bbox=list(query.bbox) if query.bbox else None,
-                datetime=query.datetime,
-                max_items=limit,
-                limit=min(limit, 100),
-                **server_side,
-            )
-            found = [item for item in search.items() if meets(item, query)]
-        return sorted((self._freeze(item) for item in found), key=lambda item: item.id)
+        from tasks.earth.sentinel_hub.account import open_account
+
+        return open_account(self.params.url, self.params.token_url, self.params.deployments)
+
+    def described(self, collections: Mapping[str, Any], name: str | None) -> dict[str, Any]:
+        """The document of a collection, with what params.yaml says of its numbers."""
+        numbers = self.params.numbers.get(str(name))
+        own = {NUMBERS: numbers.model_dump(exclude_none=True)} if numbers else {}
+        return {**collections.get(str(name), {}), **own}
+
+    def search(self, query: Query, limit: int) -> list[pystac.Item]:
+        """Items that meet `query`; `find` says what else came."""
+        return self.find(query, limit).items
+
+    def find(self, query: Query, limit: int) -> Found:
+        """Items that meet `query`, ordered by id, with hrefs that do not depend on this run, and what was refused.
+
+        Raises:
+            CatalogError: the API cannot be reached, or answers with an error; or more than `limit` items meet the
+                query, so that some would be lost.
+        """
+        found = Found()
+        for item in self._matching(query, found.refused):
+            if len(found.items) == limit:
+                raise CatalogError(
+                    f"more than {limit} items of '{query.collection}' in {list(query.bbox or [])}; raise "
+                    "scenes.max_items, or ask for a smaller area or time"
+                )
+            found.items.append(item)
+        found.items.sort(key=lambda item: item.id)
+        return found
+
+    def first(self, query: Query, count: int) -> list[pystac.Item]:
+        """Up to `count` items that meet `query`, the first that come, to see whether there are any."""
+        return list(islice(self._matching(query, []), count))
+
+    def collection(self, name: str) -> dict[str, Any] | None:
+        """The document of a collection, without its links; None if the catalog has none of that name."""
+        with self._errors(name):
+            document = self._open().collection(name)
+        return {**document, "links": []} if document else None
 
     def explain_nothing(self, query: Query) -> str:
         """Which condition of a query without results emptied it, found by relaxing them one after the other."""
-        with self._errors(query.collection):
-            known = sorted(collection.id for collection in self._open().get_collections())
-        if query.collection not in known:
-            return f"the catalog has no collection '{query.collection}'; it has: {', '.join(known)}"
+        refused: list[Refused] = []
+        something = any(self._matching(Query(query.collection, None, None, None), refused))
+        broken = f"; {len(refused)} that came cannot be used, such as: {refused[0].detail}" if refused else ""
+        if not something:
+            with self._errors(query.collection):
+                known = self._open().collections()
+            if query.collection not in known:
+                has = f"it has: {', '.join(known)}" if known else "it has none"
+                return f"the catalog has no collection '{query.collection}'; {has}{broken}"
+            return f"collection '{query.collection}' is empty{broken}"
         steps = {
             "its area": Query(query.collection, query.bbox, None, None),
             "its dates": Query(query.collection, query.bbox, query.datetime, None),
         }
-        if not self.search(Query(query.collection, None, None, None), 1):
-            return f"collection '{query.collection}' is empty"
         for condition, relaxed in steps.items():
-            if not self.search(relaxed, 1):
+            if not any(self._matching(relaxed, [])):
                 value = list(query.bbox or []) if condition == "its area" else query.datetime
-                return f"collection '{query.collection}' has items, but none within {condition} ({value})"
-        clouds = [i.properties.get("eo:cloud_cover") for i in self.search(replace(query, max_cloud=None), 100)]
+                return f"collection '{query.collection}' has items, but none within {condition} ({value}){broken}"
+        clouds = [cloud_cover(item.to_dict()) for item in self._matching(replace(query, max_cloud=None), [])]
         clearest = min((cloud for cloud in clouds if cloud is not None), default=None)
         return (
             f"collection '{query.collection}' has items there and then, but none with at most "
             f"{query.max_cloud} % cloud (the clearest has {clearest} %)"
         )
 
-    def href(self, href: str) -> str:
-        """The URL that answers for a recorded href now: resolved or signed, so ask just before the read."""
-        if href.startswith(sample_catalog.SCHEME):
-            if self._endpoints is None:
-                raise CatalogError(f"{href} belongs to the embedded catalog, but '{self.name}' is the one in use")
-            return sample_catalog.resolve(href, self._endpoints)
-        if self.params.sign == "planetary-computer":
-            import planetary_computer
+    def _matching(self, query: Query, refused: list[Refused]) -> Iterator[pystac.Item]:
+        """Items that meet `query` as they come, each recorded and once."""
+        seen = set()
+        with self._errors(query.collection):
+            source = self._open()
+            source.notes.clear()
+            for feature, base in source.features(query):
+                try:
+                    if not meets(checked(feature, query.collection), query) or feature["id"] in seen:
+                        continue
+                except SceneError as error:
+                    row = Refused(query.collection, shown_id(feature), error.reason, faults.redacted(str(error)))
+                    if row not in refused:
+                        refused.append(row)
+                    continue
+                seen.add(feature["id"])
+                yield self._recorded(feature, base)
+            refused += [Refused(query.collection, "", "repeated-page", note) for note in source.notes]
 
-            return str(planetary_computer.sign_url(href))
-        return href
+    def _open(self) -> Source:
+        if self._source is None and self.params.source == SENTINEL_HUB:
+            from tasks.earth.sentinel_hub.search import SentinelHubSource  # here, for its package takes a second
 
-    def version(self, href: str) -> str | None:
-        """What the server says of the version of a recorded href's file, asked once a run; see `faults.version`."""
-        if href not in self._versions:
-            self._versions[href] = faults.version(self.href(href))
-        return self._versions[href]
-
-    def gdal_options(self) -> dict[str, Any]:
-        """What GDAL must know to read this catalog's assets."""
-        options: dict[str, Any] = {}
-        if self.params.s3_endpoint:
-            options |= {"AWS_S3_ENDPOINT": self.params.s3_endpoint, "AWS_VIRTUAL_HOSTING": False}
-        if self.params.s3_requester_pays:
-            options |= {"AWS_REQUEST_PAYER": "requester"}
-        return options
-
-    def _open(self) -> Client:
-        if self._client is None:
-            retry = Retry(
-                total=5,
-                backoff_factor=0.5,
-                status_forcelist=[429, 502, 503, 504],
-                allowed_methods=None,
-                respect_retry_after_header=True,
-                raise_on_status=False,
-            )
-            stac_io = StacApiIO(max_retries=retry, timeout=30)
-            self._client = Client.open(self.url, stac_io=stac_io, request_modifier=self._throttle)
-        return self._client
-
-    def _throttle(self, request: requests.Request) -> None:
-        """Wait until the catalog's rate allows the next request."""
-        wait = self._next - time.monotonic()
-        if wait > 0:
-            time.sleep(wait)
-        self._next = time.monotonic() + 1 / self.params.requests_per_second
+            self._source = SentinelHubSource(self.account)
+        if self._source is None:
+            http = self.http()
+            if not self.url.startswith("http"):
+                self._source = StaticCatalog(self.url, None)
+            else:
+                landing = http.json(self.url)
+                if not isinstance(landing, dict) or not landing.get("links"):
+                    raise AnswerError(200, "its root is not a STAC catalog: it has no links")
+                serves = StacApi.serves(landing)
+                self._source = StacApi(self.url, landing, http) if serves else StaticCatalog(self.url, http)
+        return self._source
 
     @contextmanager
     def _errors(self, collection: str) -> Iterator[None]:
         try:
             yield
-        except (requests.RequestException, APIError, OSError, ValueError, KeyError, pystac.STACError) as error:
+        except (AnswerError, UnreachableError, SceneError) as error:
             raise CatalogError(
                 f"catalog '{self.name}' at {self.params.url} failed on collection '{collection}': "
-                f"{_cause(error)}. Is the address right and the network up? Another catalog can be chosen "
+                f"{error}. Is the address right and the network up? Another catalog can be chosen "
                 "by `catalog:` in params.yaml."
             ) from error
 
-    def _freeze(self, item: pystac.Item) -> pystac.Item:
-        """A copy without links and with hrefs that stay true after this run."""
-        recorded = item.clone()
-        recorded.clear_links()
-        for asset in recorded.assets.values():
-            alternate = asset.extra_fields.get("alternate", {}).get("s3", {}).get("href")
-            if self._endpoints:
-                asset.href = sample_catalog.freeze(asset.href, self._endpoints)
-            elif self.params.sign == "s3" and alternate:
-                asset.href = alternate
-        return recorded
+    def _recorded(self, document: dict[str, Any], base: str) -> pystac.Item:
+        """The item without links and with hrefs that stay true after this run."""
+        assets = {key: {**asset, "href": self._recorded_href(asset, base)} for key, asset in document["assets"].items()}
+        return to_item({**document, "links": [], "assets": assets})
+
+    def _recorded_href(self, asset: dict[str, Any], base: str) -> str:
+        href = resolved(asset["href"], base)
+        if self._endpoints:
+            return sample_catalog.freeze(href, self._endpoints)
+        alternate = asset.get("alternate")
+        s3 = alternate.get("s3") if isinstance(alternate, dict) else None
+        if self.params.sign == "s3" and isinstance(s3, dict) and isinstance(s3.get("href"), str):
+            return str(s3["href"])
+        return href
 
 
 @contextmanager
-def open_catalog(search: bool = False) -> Iterator[Catalog]:
+def open_catalog(search: bool = False, max_wait: float = MAX_WAIT, name: str | None = None) -> Iterator[Catalog]:
     """The catalog that params.yaml chooses, its embedded servers running if it has any.
 
     Args:
         search: whether it will be searched; to read assets, an embedded catalog needs no API.
+        max_wait: seconds that one request waits in all between its tries.
+        name: of another preset than the one chosen.
     """
-    name, params = selected()
+    name, params = selected(name)
     with ExitStack() as stack:
         endpoints = None
         if params.url.startswith(sample_catalog.SCHEME):
             folder = Path(params.url.removeprefix(sample_catalog.SCHEME))
             endpoints = stack.enter_context(sample_catalog.serve(folder, search=search))
-        yield Catalog(name, params, endpoints)
-
-
-def meets(item: pystac.Item, query: Query) -> bool:
-    """Whether an item meets every condition of a query, whatever the server made of them."""
-    if item.collection_id != query.collection:
-        return False
-    if query.bbox and not (item.bbox and _overlap(item.bbox, query.bbox)):
-        return False
-    if query.datetime:
-        start, end = _interval(query.datetime)
-        when = item.datetime or item.common_metadata.start_datetime
-        if when is None or not start <= _utc(when) <= end:
-            return False
-    cloud = item.properties.get("eo:cloud_cover")
-    return query.max_cloud is None or (cloud is not None and cloud <= query.max_cloud)
-
-
-def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:
-    a = [a[0], a[1], a[-2], a[-1]] if len(a) == 4 else [a[0], a[1], a[3], a[4]]
-    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
-
-
-def _interval(text: str) -> tuple[datetime, datetime]:
-    start, _, end = text.partition("/")
-    earliest, latest = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-    first = _utc(datetime.fromisoformat(start)) if start not in ("", "..") else earliest
-    return first, _utc(datetime.fromisoformat(end)) if end not in ("", "..") else latest
-
-
-def _utc(when: datetime) -> datetime:
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason in one line: libraries wrap `connection refused` in four layers."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    reason = getattr(error, "reason", None)
-    return f"{type(error).__name__}: {reason or error}".splitlines()[0][:300]
+        yield Catalog(name, params, endpoints, max_wait)

@@ -10,26 +10,26 @@ from tasks.core.errors import SceneError
 from tasks.earth import geotiff
 from tasks.earth.assets import Asset
 from tasks.earth.blocks import Block
-from tasks.earth.catalog import Catalog
 from tasks.earth.radiometry import RadiometryError, check_plausible
-from tasks.earth.raster import TargetGrid, calibrate, open_asset, read_onto
+from tasks.earth.raster import TargetGrid, calibrate
+from tasks.earth.scene_reader import SceneReader
 from tasks.earth.sensors import Sensor
 
 Pixels = NDArray[np.float32]
 
 
-def read_block(assets: Mapping[str, Asset], block: Block, sensor: Sensor, catalog: Catalog) -> Pixels:
+def read_block(assets: Mapping[str, Asset], block: Block, sensor: Sensor, reader: SceneReader) -> Pixels:
     """Calibrated pixels of the block's windows, [windows, bands, side, side], NaN where there is no data.
 
     Raises:
         SceneError: an asset cannot be read, or its numbers cannot be what the item says they are.
     """
-    target = block.target(sensor.gsd)
-    return np.ascontiguousarray(block.cut(np.stack(list(read_planes(assets, target, sensor, catalog).values()))))
+    planes = read_planes(assets, block.target(sensor.gsd), sensor, reader)
+    return np.ascontiguousarray(block.cut(np.stack(list(planes.values()))))
 
 
 def read_planes(
-    assets: Mapping[str, Asset], target: TargetGrid, sensor: Sensor, catalog: Catalog
+    assets: Mapping[str, Asset], target: TargetGrid, sensor: Sensor, reader: SceneReader
 ) -> dict[str, NDArray[np.float32]]:
     """Calibrated pixels of bands on one grid, [height, width] each, NaN where there is no data.
 
@@ -37,12 +37,11 @@ def read_planes(
         SceneError: an asset cannot be read, or its numbers cannot be what the item says they are.
     """
     planes = {}
-    for name, asset in assets.items():
-        with open_asset(asset, catalog) as opened:
-            values, valid = read_onto(opened, target)
-            plane = calibrate(values, valid, opened, sensor.unit_of(name))
+    for name, asset, numbers in reader.bands(assets, target):
+        unit = sensor.unit_of(name)
+        plane = calibrate(numbers.values, numbers.valid, asset, unit, numbers.dtype, numbers.power)
         try:
-            check_plausible(plane, asset.stored, sensor.unit_of(name), f"scene {asset.item_id}, band {name}")
+            check_plausible(plane, asset.stored, unit, f"scene {asset.item_id}, band {name}")
         except RadiometryError as error:
             raise SceneError("radiometry", str(error)) from error
         planes[name] = plane

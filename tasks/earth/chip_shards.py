@@ -16,13 +16,14 @@ from tasks.core.errors import SceneError
 from tasks.core.log import progress
 from tasks.core.stage import write_json
 from tasks.earth import chip_schema as chip_table
+from tasks.earth.acquisitions import baseline_of
 from tasks.earth.assets import resolve
 from tasks.earth.blocks import Block, blocks_of
 from tasks.earth.catalog import Catalog
 from tasks.earth.chip_pixels import Pixels, read_block, to_geotiff
 from tasks.earth.grid import polygons_wkb
-from tasks.earth.offset import processing_baseline
 from tasks.earth.scene import assets_of
+from tasks.earth.scene_reader import SceneReader
 from tasks.earth.sensors import Sensor
 
 logger = logging.getLogger(__name__)
@@ -55,10 +56,10 @@ class ShardWriter:
         quarantine: Rows = []
         for block, windows in plan:
             item = self.items[_key(windows)]
-            collection = self.collections.get(str(item.collection_id))
+            collection = self.catalog.described(self.collections, item.collection_id)
             try:
                 assets = assets_of(item, self.sensor, windows["offset"][0], collection, self.max_gsd_ratio)
-                pixels = read_block(assets, block, self.sensor, self.catalog)
+                pixels = read_block(assets, block, self.sensor, SceneReader(item, self.catalog))
             except SceneError as error:
                 logger.warning("quarantined %d windows: %s", windows.height, error)
                 quarantine.append(
@@ -87,7 +88,7 @@ class ShardWriter:
             "collection": item.collection_id,
             "sensor": self.sensor.name,
             "platform": properties.get("platform", ""),
-            "processing_baseline": processing_baseline(item) or str(properties.get("processing:version") or ""),
+            "processing_baseline": baseline_of(item) or str(properties.get("processing:version") or ""),
             "crs": f"EPSG:{epsg}",
             "height": pixels.shape[-2],
             "width": pixels.shape[-1],

@@ -19,7 +19,8 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
 from tasks.core.errors import SceneError
-from tasks.earth.assets import Asset, product_text
+from tasks.earth.acquisitions import baseline_of
+from tasks.earth.assets import Asset
 from tasks.earth.catalog import Catalog
 from tasks.earth.faults import fault
 from tasks.earth.raster import open_asset
@@ -151,7 +152,7 @@ def _measured(samples: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
 def claims(item: pystac.Item, asset: Asset | None, sensor: Sensor) -> dict[str, State]:
     """What the metadata of an item say: claim -> the state it means."""
     said: dict[str, State] = {}
-    baseline = processing_baseline(item)
+    baseline = baseline_of(item)
     later = bool(baseline) and _version(baseline) >= _version(sensor.offset_from_baseline or "")
     if baseline:
         said[f"baseline {baseline}"] = "not applied" if later else "applied"
@@ -165,15 +166,6 @@ def claims(item: pystac.Item, asset: Asset | None, sensor: Sensor) -> dict[str, 
     if asset is not None and asset.declared_offset is not None:
         said[f"declared offset {asset.declared_offset:g}"] = "not applied" if asset.declared_offset else "applied"
     return said
-
-
-def processing_baseline(item: pystac.Item) -> str:
-    """Processing baseline of a Sentinel-2 item, such as 05.11; empty where it says none."""
-    declared = item.properties.get("s2:processing_baseline") or item.properties.get("processing:version")
-    if declared and re.fullmatch(r"\d{1,2}\.\d{1,2}", str(declared).strip()):
-        return str(declared).strip()
-    named = re.search(r"_N(\d{2})(\d{2})_", product_text(item))
-    return f"{named[1]}.{named[2]}" if named else ""
 
 
 def judge(state: State, evidence: str, said: Mapping[str, State]) -> Verdict:

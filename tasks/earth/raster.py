@@ -103,7 +103,7 @@ def open_asset(asset: Asset, catalog: Catalog) -> Iterator[OpenAsset]:
     where = f"scene {asset.item_id}, asset {asset.key} ({asset.href})"
     url = catalog.href(asset.href)
     try:
-        with rasterio.Env(**GDAL, **catalog.gdal_options()), _opened(url) as dataset:
+        with rasterio.Env(**GDAL, **catalog.gdal_options(asset)), _opened(url) as dataset:
             place, band = geolocation(dataset, where), _band(dataset, asset, where)
             opened = OpenAsset(asset, dataset, where, place, band, _annotation(asset, dataset, catalog, where))
             _check(opened)
@@ -275,13 +275,13 @@ def _calibrated(
         there = np.isfinite(blocks)
         total = np.where(there, blocks, 0).sum(axis=(1, 3))
         power = (total / np.maximum(there.sum(axis=(1, 3)), 1)).astype(np.float32)
-        return power, there.any(axis=(1, 3))
+        return power, np.asarray(there.any(axis=(1, 3)))
     return power, np.isfinite(power)
 
 
 def _valid(opened: OpenAsset, values: NDArray[Any], how: dict[str, Any]) -> NDArray[np.bool_]:
     """Which numbers are measurements, by the file's mask, the file's value, or the item's; never the fill value."""
-    valid = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
+    valid: NDArray[np.bool_] = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
     if opened.masked:
         valid &= opened.dataset.read_masks(opened.band, **how) > 0
     else:
@@ -305,23 +305,24 @@ def _occurs(value: float | None, dtype: np.dtype[Any]) -> bool:
     return bool(value == int(value) and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max)
 
 
-def calibrate(values: NDArray[Any], valid: NDArray[np.bool_], opened: OpenAsset, unit: str) -> NDArray[np.float32]:
+def calibrate(
+    values: NDArray[Any], valid: NDArray[np.bool_], asset: Asset, unit: str, dtype: np.dtype[Any], power: bool = False
+) -> NDArray[np.float32]:
     """Physical values of an asset's numbers as `tasks.earth.radiometry` reads them, NaN where not valid.
 
     Args:
         values: numbers as stored, [height, width].
         valid: which of them are.
-        opened: the asset, for its scale, offset, unit and type.
+        asset: their scale, offset and unit.
         unit: what chips hold the band in: reflectance, dB or kelvin.
+        dtype: of the numbers as they are stored; `values` may lie between them.
+        power: whether an annotation has made linear power of them.
 
     Raises:
         SceneError: the numbers cannot be what the item says, or could be two things.
     """
-    what = f"scene {opened.asset.item_id}, asset {opened.asset.key}"
-    # Interpolated numbers are floats; what they are is judged by what the file holds.
-    power = opened.annotation is not None
-    dtype = np.dtype(np.float32) if power else opened.dtype
-    stored = Stored(unit="power") if power else opened.asset.stored
+    what = f"scene {asset.item_id}, asset {asset.key}"
+    stored, dtype = (Stored(unit="power"), np.dtype(np.float32)) if power else (asset.stored, dtype)
     try:
         return to_physical(values, valid, stored, unit, what, dtype)
     except RadiometryError as error:

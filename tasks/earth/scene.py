@@ -11,8 +11,10 @@ import pystac
 
 from tasks.core.errors import SceneError
 from tasks.earth import offset
+from tasks.earth.acquisitions import acquisition_of, baseline_of
 from tasks.earth.assets import MAX_GSD_RATIO, Asset, find_mask, missing, resolve
 from tasks.earth.catalog import Catalog
+from tasks.earth.scene_reader import SceneReader
 from tasks.earth.sensors import Sensor
 
 RADIOMETRY = pa.schema(
@@ -54,8 +56,12 @@ class Scene:
     @cached_property
     def acquisition(self) -> str:
         """The overpass it was taken in: the same in every tile and baseline."""
-        when = self.item.datetime or self.item.common_metadata.start_datetime
-        return f"{self.item.properties.get('platform', '')}/{when:%Y-%m-%d}" if when else self.item.id
+        return acquisition_of(self.item, self.sensor)
+
+    @property
+    def reader(self) -> SceneReader:
+        """Reads its pixels."""
+        return SceneReader(self.item, self.catalog)
 
     @property
     def radiometry_row(self) -> dict[str, Any]:
@@ -64,7 +70,7 @@ class Scene:
         return {
             "item_id": self.item.id,
             "collection": self.item.collection_id,
-            "baseline": offset.processing_baseline(self.item),
+            "baseline": baseline_of(self.item),
             "state": self.verdict.state,
             "decided_by": self.verdict.by,
             "evidence": self.verdict.evidence,
@@ -98,7 +104,8 @@ def open_scene(
             f"scene {item.id} has no quality mask: none of {', '.join(sensor.mask_aliases)} is among its assets "
             f"({', '.join(sorted(item.assets))})",
         )
-    verdict = offset.verdict(item, assets, mask, sensor, catalog)
+    # Numbers that Sentinel Hub computes are those we ask for: there is nothing to decide.
+    verdict = offset.verdict(item, assets, mask, sensor, catalog) if catalog.params.source == "stac" else None
     if verdict is not None:
         assets = {name: verdict.correct(asset) for name, asset in assets.items()}
     return Scene(item, name, sensor, catalog, assets, mask, verdict)

@@ -2,33 +2,39 @@
 
 import numpy as np
 import pystac
-from pyproj import CRS, Transformer
-from rasterio.warp import transform_bounds
+from pyproj import CRS
+from rasterio.transform import from_bounds
 
 from tasks.core.errors import SceneError
-from tasks.earth.grid import Bounds, utm_epsg
+from tasks.earth.geolocation import Geolocation
+from tasks.earth.grid import Bounds
+
+SIDE = 1024
+"""Pixels that a scene's box is counted in, where only the box is known."""
 
 
-def scene_extent(item: pystac.Item) -> tuple[int, Bounds]:
-    """The UTM zone that a scene is worked in, and its extent in the metres of that zone.
-
-    The zone is the one its centre lies in, as `tasks.earth.raster.scene_epsg` has it for files.
+def place_of(item: pystac.Item) -> Geolocation:
+    """The box that a scene lies in: of the grid it is stored on, or around its outline in degrees.
 
     Raises:
-        SceneError: the item has no geometry, or none that is a polygon.
+        SceneError: no-geometry, the item has no polygon.
     """
-    try:
-        vertices = np.concatenate([np.asarray(ring, dtype=float)[:, :2] for ring in _rings(item.geometry or {})])
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise SceneError("no-geometry", f"scene {item.id} has no polygon that says where it lies") from error
-    right = int(utm_epsg(*_centre(vertices)))
-    own, box = own_grid(item)
-    if own is not None and own - own % 100 in (32600, 32700) and own % 100 == right % 100:
-        if box is not None:
-            return own, box
-        right = own
-    x, y = Transformer.from_crs(4326, right, always_xy=True).transform(*vertices.T)
-    return right, Bounds(float(np.min(x)), float(np.min(y)), float(np.max(x)), float(np.max(y)))
+    epsg, box = own_grid(item)
+    if epsg is not None and box is not None:
+        west, south, east, north = box.left, box.bottom, box.right, box.top
+        crs = CRS.from_epsg(epsg)
+    else:
+        try:
+            vertices = np.concatenate([np.asarray(ring, dtype=float)[:, :2] for ring in _rings(item.geometry or {})])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise SceneError("no-geometry", f"scene {item.id} has no polygon that says where it lies") from error
+        longitudes = vertices[:, 0]
+        if np.ptp(longitudes) > 180:  # on both sides of 180 degrees: counted on beyond it
+            longitudes = np.where(longitudes < 0, longitudes + 360, longitudes)
+        west, south = float(longitudes.min()), float(vertices[:, 1].min())
+        east, north = float(longitudes.max()), float(vertices[:, 1].max())
+        crs = CRS.from_epsg(4326)
+    return Geolocation(crs, SIDE, SIDE, from_bounds(west, south, east, north, SIDE, SIDE))
 
 
 def own_grid(item: pystac.Item) -> tuple[int | None, Bounds | None]:
@@ -45,27 +51,8 @@ def own_grid(item: pystac.Item) -> tuple[int | None, Bounds | None]:
     return epsg, Bounds(*map(float, box))
 
 
-def bounds_in(bounds: Bounds, epsg: int, target: int) -> Bounds:
-    """A box in the metres of one zone as the box around it in another."""
-    if epsg == target:
-        return bounds
-    box = (bounds.left, bounds.bottom, bounds.right, bounds.top)
-    return Bounds(*transform_bounds(f"EPSG:{epsg}", f"EPSG:{target}", *box))
-
-
 def _rings(geometry: dict[str, object]) -> list[object]:
     coordinates = geometry["coordinates"]
     assert isinstance(coordinates, list | tuple)
     polygons = coordinates if geometry["type"] == "MultiPolygon" else [coordinates]
     return [polygon[0] for polygon in polygons]
-
-
-def _centre(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(longitude, latitude) of the middle of points on the sphere, so that 180 degrees is no edge."""
-    longitude, latitude = np.radians(vertices.T)
-    x, y, z = np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)
-    middle = x.mean(), y.mean(), z.mean()
-    return (
-        np.degrees(np.arctan2(middle[1], middle[0])),
-        np.degrees(np.arctan2(middle[2], np.hypot(middle[0], middle[1]))),
-    )

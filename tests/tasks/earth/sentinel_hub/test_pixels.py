@@ -7,12 +7,14 @@ import rasterio
 from numpy.typing import NDArray
 
 from tasks.core.errors import SceneError
+from tasks.earth.assets import Asset
 from tasks.earth.radiometry import Stored, to_physical
 from tasks.earth.raster import TargetGrid, read_onto
 from tasks.earth.sentinel_hub.account import Account
 from tasks.earth.sentinel_hub.collections import Plane, collection_of
-from tasks.earth.sentinel_hub.extent import scene_extent
+from tasks.earth.sentinel_hub.extent import place_of
 from tasks.earth.sentinel_hub.pixels import read, tiles
+from tests.fixtures.rasters import opened
 from tests.fixtures.sentinel_hub_scenes import EPSG, LEFT, SIDE, TOP, search
 from tests.fixtures.sentinel_hub_server import Raster, Scene, Service
 
@@ -29,8 +31,8 @@ def found(account: Account, scene: Scene) -> pystac.Item:
 
 
 def through_files(raster: Raster, plane: Plane, target: TargetGrid) -> NDArray[np.float32]:
-    with rasterio.open(raster.path) as file:
-        values, valid = read_onto(file, target, 0)
+    with opened(raster.path, Asset("S", plane.key, "", nodata=0)) as file:
+        values, valid = read_onto(file, target)
     return physical(values, valid, Stored(raster.scale, raster.offset, plane.declared), plane)
 
 
@@ -73,8 +75,8 @@ def test_landsat_on_the_global_grid_is_the_mean_of_the_four_pixels_around_withou
 ) -> None:
     item = found(account, made_scenes["landsat"])
     plane = collection_of(item).planes["red"]
-    with rasterio.open(made_scenes["landsat"].bands["B04"].path) as file:
-        numbers = file.read(1, window=((20, 61), (20, 61))).astype(float)
+    with opened(made_scenes["landsat"].bands["B04"].path) as file:
+        numbers = file.dataset.read(1, window=((20, 61), (20, 61))).astype(float)
     mean = (numbers[:-1, :-1] + numbers[1:, :-1] + numbers[:-1, 1:] + numbers[1:, 1:]) / 4
     target = TargetGrid(EPSG, LEFT + 600, TOP - 600, 30, 40, 40)
     theirs = through_service(item, plane, target, account)
@@ -118,9 +120,9 @@ def test_classes_and_bits_are_never_interpolated_in_the_own_zone_or_another(
     scene = made_scenes[which]
     item = found(account, scene)
     band = collection_of(item).planes[key].band
-    with rasterio.open(scene.bands[band].path) as file:
-        there = set(np.unique(file.read(1)))
-        ours, inside = read_onto(file, BLOCK, None)
+    with opened(scene.bands[band].path) as file:
+        there = set(np.unique(file.dataset.read(1)))
+        ours, inside = read_onto(file, BLOCK, codes=True)
     values, valid = read(item, [key], BLOCK, account)[key]
     assert (values[valid & inside] == ours[valid & inside]).all()
     assert valid.sum() > 0.5 * inside.sum()
@@ -182,8 +184,8 @@ def test_a_grid_larger_than_the_service_computes_is_put_together_from_parts_with
     assert [(part.grid.width, part.column) for part in tiles(large)] == [(2500, 0), (380, 2500)]
     item = found(account, made_scenes["optical"])
     values, valid = read(item, ["blue"], large, account)["blue"]
-    with rasterio.open(made_scenes["optical"].bands["B02"].path) as file:
-        ours, inside = read_onto(file, large, 0)
+    with opened(made_scenes["optical"].bands["B02"].path, Asset("S", "blue", "", nodata=0)) as file:
+        ours, inside = read_onto(file, large)
     assert len(service.asked("process")) == 2
     assert (valid == inside).all() and (values[valid] == ours[valid]).all()
 
@@ -200,15 +202,14 @@ def test_a_neighbour_of_the_same_second_lends_a_scene_no_pixels(
 
 def test_where_a_scene_lies_is_known_from_its_item(made_scenes: dict[str, Scene], account: Account) -> None:
     gridded, bare = (found(account, made_scenes[which]) for which in ("optical", "radar"))
-    epsg, bounds = scene_extent(gridded)
-    assert (epsg, bounds.left, bounds.top) == (EPSG, LEFT, TOP)
-    epsg, bounds = scene_extent(bare)
-    assert epsg == EPSG and abs(bounds.left - LEFT) < 1 and abs(bounds.bottom - (TOP - SIDE)) < 1
+    for item in (gridded, bare):
+        place = place_of(item)
+        bounds = place.bounds_in(EPSG)
+        assert EPSG in place.zones
+        assert abs(bounds.left - LEFT) < 60 and abs(bounds.bottom - (TOP - SIDE)) < 60
 
 
-def test_a_scene_across_180_degrees_lies_in_the_zone_of_its_middle(
-    made_scenes: dict[str, Scene], account: Account
-) -> None:
+def test_a_scene_across_180_degrees_lies_in_both_zones(made_scenes: dict[str, Scene], account: Account) -> None:
     item = found(account, made_scenes["radar"])
     west, east = 179.9, -179.2
     item.geometry = {
@@ -218,8 +219,10 @@ def test_a_scene_across_180_degrees_lies_in_the_zone_of_its_middle(
             [[[-180, -17], [east, -17], [east, -16], [-180, -16], [-180, -17]]],
         ],
     }
-    epsg, bounds = scene_extent(item)
-    assert epsg == 32701 and 90_000 < bounds.right - bounds.left < 100_000
+    place = place_of(item)
+    assert place.zones == [32701, 32760]
+    widths = [place.bounds_in(epsg).right - place.bounds_in(epsg).left for epsg in place.zones]
+    assert 90_000 < sum(widths) < 115_000, "with the strip around the edge of a zone that both hold"
 
 
 def test_a_scene_without_a_polygon_or_a_time_is_refused_by_name(
@@ -228,7 +231,7 @@ def test_a_scene_without_a_polygon_or_a_time_is_refused_by_name(
     item = found(account, made_scenes["radar"])
     item.geometry = None
     with pytest.raises(SceneError, match="has no polygon that says where it lies"):
-        scene_extent(item)
+        place_of(item)
     item.datetime = None
     with pytest.raises(SceneError, match="has no time"):
         read(item, ["vv"], BLOCK, account)

@@ -7,10 +7,9 @@ import pytest
 
 from tasks.core.errors import CatalogError, UnreachableError
 from tasks.earth.catalog import Query
-from tasks.earth.items import read_items
+from tasks.earth.items import read_items, write_items
 from tasks.earth.sentinel_hub.account import Account
 from tasks.earth.sentinel_hub.search import SentinelHubSource, features
-from tasks.scenes import freeze
 from tests.fixtures.sentinel_hub_scenes import search
 from tests.fixtures.sentinel_hub_server import Fault, Scene, Service
 
@@ -48,7 +47,7 @@ def test_items_have_one_asset_a_band_and_mask_described_like_a_file(account: Acc
 def test_recorded_items_are_read_back_unchanged(account: Account, tmp_path: Path) -> None:
     for collection in ("sentinel-2-l2a", "sentinel-1-grd", "landsat-ot-l2"):
         items = search(account, collection)
-        freeze(items, tmp_path / "items.parquet")
+        write_items(items, tmp_path / "items.parquet")
         back = {item.id: item for item in read_items(tmp_path / "items.parquet")}
         for item in items:
             assert set(back[item.id].assets) == set(item.assets)
