@@ -23,6 +23,8 @@ from tasks.core.section import Section, load
 from tasks.core.stage import Summary, atomic, main, write_json
 from tasks.earth.areas import load_areas
 from tasks.earth.catalog import Catalog, Query, open_catalog
+from tasks.earth.label_params import LabelsParams, require_label_source
+from tasks.earth.sensors import SENSORS
 
 logger = logging.getLogger(__name__)
 THUMBNAIL_LIMIT = 2_000_000
@@ -133,6 +135,7 @@ def run(sensor: str) -> Summary:
     search = load(SearchParams, f"sensors.{sensor}")
     folder = paths.scenes(sensor)
     with open_catalog(search=True) as catalog:
+        require_label_source(SENSORS[sensor], catalog.name, catalog.params.labels, load(LabelsParams, "labels"))
         scenes = search_scenes(catalog, sensor, search, params.max_items)
         label_items = search_labels(catalog, scenes, params.max_items)
         freeze(scenes, folder / "items.parquet")
