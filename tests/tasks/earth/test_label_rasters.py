@@ -3,17 +3,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
 import shapely
 import yaml
+from rasterio.transform import from_origin
 
 from tasks.core.errors import SceneError
 from tasks.earth.blocks import Block
 from tasks.earth.grid import WindowGrid
 from tasks.earth.label_dates import Interval, fitting
-from tasks.earth.label_rasters import RasterSource, read_classes, tile_of_file
+from tasks.earth.label_rasters import RasterSource, tile_of_file
 from tests.conftest import ROOT
-from tests.fixtures.label_files import block, classes, degrees
+from tests.fixtures.label_files import block, classes, degrees, write
 
 TABLE = {"": {"tree cover": (10, 11), "water": (80, 81)}}
 TREE, WATER = 10, 80
@@ -80,16 +80,6 @@ def test_classes_on_another_grid_are_never_interpolated_whatever_their_type(tmp_
     assert shares["water"] == pytest.approx(0.5, abs=0.05)
 
 
-@pytest.mark.parametrize("nodata", [-9999.0, float("nan")])
-def test_a_nodata_value_that_the_type_cannot_hold_is_ignored(tmp_path: Path, nodata) -> None:
-    path = classes(tmp_path / "a.tif", full(TREE), -100, -100, 900, nodata=None)
-    target = block(1)[0].target(20)
-    with rasterio.open(path) as dataset:
-        values, valid = read_classes(dataset, target, nodata)
-    assert valid.all()
-    assert (values == TREE).all()
-
-
 def test_a_damaged_tile_costs_itself_and_the_certainty_of_its_windows(tmp_path: Path) -> None:
     good = tile_of_file(classes(tmp_path / "good.tif", full(TREE), -100, -100, 900), None)
     path = classes(tmp_path / "bad.tif", np.random.default_rng(1).integers(0, 99, (512, 512), np.uint8), 640, -100, 900)
@@ -125,3 +115,11 @@ def test_a_real_tile_of_worldcover_gives_shares_that_add_up_to_one() -> None:
     whole = {row["chip_id"] for row in found.complete}
     assert whole
     assert all(0.98 <= totals[chip_id] <= 1.000001 for chip_id in whole)
+
+
+def test_a_raster_that_lies_nowhere_or_is_none_is_refused_by_name(tmp_path: Path) -> None:
+    write(tmp_path / "nowhere.tif", full(TREE), from_origin(0, 64, 1, 1), None, None)
+    (tmp_path / "text.tif").write_text("<VRTDataset/>")
+    for name in ("nowhere.tif", "text.tif", "none.tif"):
+        with pytest.raises(SceneError, match=name.replace(".", r"\.")):
+            tile_of_file(tmp_path / name, None)
