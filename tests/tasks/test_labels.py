@@ -90,9 +90,19 @@ def test_a_projected_layer_of_ones_own_labels_its_windows_and_is_named_with_date
     assert found["date"].unique().to_list() == ["2020"]
     assert found["licence"].unique().to_list() == ["CC0-1.0"]
     ledger = json.loads(Path("data/labels/landsat/licences.json").read_text())
-    assert ledger["fields"] == {
+    assert ledger["labels"]["fields"] == {
         "licence": "CC0-1.0", "attribution": "me", "url": None, "items": ["inputs/labels/fields.gpkg"], "date": "2020"
     }  # fmt: skip
+
+
+def test_the_ledger_of_licences_names_the_scenes_too(labelled) -> None:
+    labelled(spectral="always")
+    ledger = json.loads(Path("data/labels/landsat/licences.json").read_text())
+    assert list(ledger["scenes"]) == ["landsat-8-l1"]
+    found = ledger["scenes"]["landsat-8-l1"]
+    assert "U.S. Geological Survey" in found["attribution"]
+    assert len(found["items"]) >= 1
+    assert found["date"]
 
 
 def test_labels_are_in_one_order_and_the_same_bytes_twice(labelled) -> None:
