@@ -111,7 +111,7 @@ def run(sensor: str) -> Summary:
         require_label_source(SENSORS[sensor], catalog.name, offered, params)
         origins = {
             name: label_licences.origin(name, source, [i for i in label_items if i.collection_id == name], collections)
-            for name, source in params.sources.items()
+            for name, source in {**params.of_files(), **params.of_catalog(offered)}.items()
         }
         good, refused = label_licences.allowed(origins, params)
         libraries, nowhere = open_libraries(params, label_items, catalog, downloads, good)
@@ -129,7 +129,11 @@ def run(sensor: str) -> Summary:
             for source in sources:
                 for name, lost in source.failed.items():
                     ledger.lose(name, lost)
-        counts = ledger.write(libraries, refused)
+        for name in sorted(set(offered) - set(params.sources)):
+            detail = f"the catalog gives labels of '{name}', but labels.sources does not say how to read them"
+            ledger.lose("", SceneError("unknown-source", detail), name)
+        imagery = label_licences.imagery(list(items.values()), collections, SENSORS[sensor].credit)
+        counts = ledger.write(libraries, refused, imagery)
     if not counts["labels"]:
         raise EmptyStageError(
             f"none of the {windows.height} windows of {sensor} got a label. Label collections of the catalog: "

@@ -25,6 +25,7 @@ from tasks.earth.catalog import Catalog, Query, Refused, open_catalog
 from tasks.earth.conditions import boxes_of, cloud_cover, interval
 from tasks.earth.http import MAX_WAIT
 from tasks.earth.items import write_collections, write_items
+from tasks.earth.label_params import LabelsParams, require_label_source
 from tasks.earth.previews import save_previews
 from tasks.earth.sensors import SENSORS, Sensor
 
@@ -143,6 +144,7 @@ def run(sensor: str) -> Summary:
     search = load(SearchParams, f"sensors.{sensor}")
     folder = paths.scenes(sensor)
     with open_catalog(search=True, max_wait=params.max_wait) as catalog:
+        require_label_source(SENSORS[sensor], catalog.name, catalog.params.labels, load(LabelsParams, "labels"))
         scenes = search_scenes(catalog, SENSORS[sensor], search, params.max_items)
         label_items = search_labels(catalog, scenes.items, params.max_items)
         collections = sorted({str(item.collection_id) for item in (*scenes.items, *label_items)})

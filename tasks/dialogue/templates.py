@@ -36,12 +36,8 @@ class TemplateGenerator:
 def presence(subject: Subject, rng: random.Random) -> list[Draft]:
     """Is there X? Yes and no as often as the labels allow."""
     there = [name for name, label in subject.areas.items() if (label.fraction or 0) >= 2 * MARGIN]
-    gone = subject.absent(("raster", "spectral"))
-    gone = [
-        name
-        for name in gone
-        if not any(name in s.labels and s.kind == "raster" for s in subject.used) or name not in CHANGES
-    ]
+    there += [name for name in subject.objects if name not in subject.areas]
+    gone = subject.absent(tags=False)
     pairs = []
     for names, answer in ((there, "yes"), (gone, "no")):
         for name in rng.sample(names, min(2, len(names))):
@@ -51,12 +47,9 @@ def presence(subject: Subject, rng: random.Random) -> list[Draft]:
     return pairs
 
 
-CHANGES = ("forest loss since 2000", "forest gain 2000 to 2012")
-
-
 def nearby(subject: Subject, rng: random.Random) -> list[Draft]:
     """Is there X in or around the image? For tags, which hold somewhere in a footprint around the chip."""
-    there, gone = list(subject.tags), subject.absent(("tag",))
+    there, gone = list(subject.tags), subject.absent(tags=True)
     pairs = []
     for names, answer in ((there, "yes"), (gone, "no")):
         for name in rng.sample(names, min(2, len(names))):
@@ -120,11 +113,13 @@ def position(subject: Subject, rng: random.Random) -> list[Draft]:
 
 
 def count(subject: Subject, rng: random.Random) -> list[Draft]:
-    """How many mapped areas of X? Only where features were counted."""
+    """How many mapped areas, or points, of X? Only where features were counted."""
     pairs = []
-    for name, label in subject.areas.items():
+    points = {name: label for name, label in subject.objects.items() if label.kind == "point"}
+    for name, label in {**points, **subject.areas}.items():
         if label.count and label.count <= 9:
-            question = f"How many mapped areas of {name} does this image show?"
+            what = "areas" if name in subject.areas else "points"
+            question = f"How many mapped {what} of {name} does this image show?"
             claim = {"label": name, "count": label.count}
             pairs.append(Draft(question, str(label.count), "count", claim, (name,)))
     rng.shuffle(pairs)
@@ -135,14 +130,13 @@ def change(subject: Subject, rng: random.Random) -> list[Draft]:
     """Did X happen here? From labels of change."""
     pairs = []
     for source in subject.used:
-        for name in CHANGES:
-            if name not in source.labels:
-                continue
+        for name in source.change:
             label = subject.changes.get(name)
-            fraction = label.fraction or 0.0 if label else 0.0
-            if 0 < fraction < 2 * MARGIN:
+            if label is None and not source.can_deny(name):
                 continue
-            answer = "yes" if fraction else "no"
+            if label is not None and label.fraction is not None and label.fraction < 2 * MARGIN:
+                continue
+            answer = "no" if label is None else "yes"
             question = f"Was there {name} in this area?"
             pairs.append(Draft(question, answer, "change", {"label": name, "happened": answer == "yes"}, (name,)))
     rng.shuffle(pairs)

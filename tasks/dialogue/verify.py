@@ -43,8 +43,8 @@ def _yes(holds: bool) -> str:
 
 def _presence(draft: Draft, subject: Subject) -> str:
     name = draft.claim["label"]
-    given = {label.name for label in subject.labels if label.kind == "area"}
-    if name not in given and not any(s.complete and name in s.labels and s.kind != "tag" for s in subject.used):
+    given = {label.name for label in subject.labels if label.kind in ("area", "line", "point")}
+    if name not in given and not any(s.can_deny(name) and not s.is_tag and name not in s.change for s in subject.used):
         return "unknown: no complete source tells whether it is there"
     return _yes(name in given)
 
@@ -52,7 +52,7 @@ def _presence(draft: Draft, subject: Subject) -> str:
 def _nearby(draft: Draft, subject: Subject) -> str:
     name = draft.claim["label"]
     given = {label.name for label in subject.labels if label.kind == "tag"}
-    if name not in given and not any(s.complete and name in s.labels and s.kind == "tag" for s in subject.used):
+    if name not in given and not any(s.can_deny(name) and s.is_tag for s in subject.used):
         return "unknown: no complete source tells whether it is there"
     return _yes(name in given)
 
@@ -63,7 +63,7 @@ def _shares(subject: Subject) -> dict[str, float]:
 
 def _dominant(draft: Draft, subject: Subject) -> str:
     shares = _shares(subject)
-    if not all(source.complete for source in subject.used):
+    if not all(source.complete and source.looked_for is None for source in subject.used):
         return "unknown: the sources do not describe the whole chip"
     return max(sorted(shares), key=lambda name: shares[name])
 
@@ -84,13 +84,17 @@ def _position(draft: Draft, subject: Subject) -> str:
 
 
 def _count(draft: Draft, subject: Subject) -> str:
-    found = next(a for a in subject.labels if a.kind == "area" and a.name == draft.claim["label"])
+    counted = [a for a in subject.labels if a.kind in ("area", "point") and a.name == draft.claim["label"]]
+    found = min(counted, key=lambda label: label.kind)  # an area before a point
     return "unknown: features were not counted" if found.count is None else str(found.count)
 
 
 def _change(draft: Draft, subject: Subject) -> str:
     name = draft.claim["label"]
-    return _yes(any(a.kind == "change" and a.name == name and (a.fraction or 0) > 0 for a in subject.labels))
+    happened = any(a.kind == "change" and a.name == name and a.fraction != 0 for a in subject.labels)
+    if not happened and not any(s.can_deny(name) and name in s.change for s in subject.used):
+        return "unknown: no complete source tells whether it happened"
+    return _yes(happened)
 
 
 def _list(draft: Draft, subject: Subject) -> str:

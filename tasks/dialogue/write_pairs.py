@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -32,9 +33,15 @@ def subjects(chip_ids: Iterable[str], sensor: str) -> Iterator[Subject]:
     """Chips with their labels, in the order of `chip_ids`."""
     folder = paths.labels(sensor)
     known = {
-        name: SourceInfo(name, source["kind"], source["complete"], tuple(source["labels"]))
+        # Whether it is complete is known of each chip.
+        name: SourceInfo(name, source["kind"], False, tuple(source["labels"]), tuple(source["change"]))
         for name, source in read_json(folder / "sources.json").items()
     }
+    wholly: dict[str, dict[str, SourceInfo]] = defaultdict(dict)
+    for row in tables.read(folder / "complete.parquet").to_pylist():
+        looked_for = None if row["labels"] is None else frozenset(row["labels"])
+        source = row["source"]
+        wholly[row["chip_id"]][source] = replace(known[source], complete=True, looked_for=looked_for)
     wanted = list(chip_ids)
     rows = defaultdict(list)
     for row in tables.read(folder / "labels.parquet").to_pylist():
@@ -43,7 +50,8 @@ def subjects(chip_ids: Iterable[str], sensor: str) -> Iterator[Subject]:
         )
     for chip_id in wanted:
         labels = tuple(rows[chip_id])
-        yield Subject(chip_id, sensor, labels, {label.source: known[label.source] for label in labels})
+        sources = {label.source: known[label.source] for label in labels}
+        yield Subject(chip_id, sensor, labels, {**sources, **wholly[chip_id]})
 
 
 def converse(

@@ -99,12 +99,15 @@ class Ledger:
         row = {**tables.quarantine_row(self.sensor, item_id, error), "asset": source}
         self._lost.setdefault((item_id, error.reason, str(error)), row)
 
-    def write(self, libraries: Sequence["Library"], refused: Mapping[str, str]) -> dict[str, Any]:
+    def write(
+        self, libraries: Sequence["Library"], refused: Mapping[str, str], imagery: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Write everything; returns counts for the summary.
 
         Args:
             libraries: the sources that were used.
             refused: why others were not, by name.
+            imagery: what the ledger of licences says of the scenes' collections, by id.
         """
         for name, detail in sorted(refused.items()):
             self.lose("", SceneError("licence", detail), name)
@@ -113,18 +116,16 @@ class Ledger:
         labels = self._rows.write(self.folder / "labels.parquet")
         self._complete.write(self.folder / "complete.parquet")
         write_json(self.folder / "sources.json", self._sources(libraries))
-        write_json(
-            self.folder / "licences.json",
-            {
-                library.name: entry(
-                    library.origin,
-                    sorted(library.used),
-                    joined([one.date for one in library.entries if one.name in library.used]),
-                )
-                for library in libraries
-                if library.used
-            },
-        )
+        labels_of = {
+            library.name: entry(
+                library.origin,
+                sorted(library.used),
+                joined([one.date for one in library.entries if one.name in library.used]),
+            )
+            for library in libraries
+            if library.used
+        }
+        write_json(self.folder / "licences.json", {"labels": labels_of, "scenes": dict(imagery)})
         shutil.rmtree(self._work, ignore_errors=True)
         return {
             "labelled": self._labelled,

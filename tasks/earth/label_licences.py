@@ -1,11 +1,12 @@
 """Where labels come from and under which licence: asked before they are read, kept beside what was made of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import pystac
 
+from tasks.earth.label_dates import Interval, joined
 from tasks.earth.label_params import LabelsParams, SourceParams
 
 UNKNOWN = "unknown"
@@ -38,9 +39,18 @@ def origin(
         items: its label items.
         collections: documents of the catalog's collections, by id.
     """
-    collection = collections.get(name, {}) if params.path is None else {}
-    own = next((licence for item in items if isinstance(licence := item.properties.get("license"), str)), None)
-    kind = OF_KINDS.get(params.kind, (None, None, None))
+    said = _origin(collections.get(name, {}) if params.path is None else {}, items)
+    kind = Origin(*OF_KINDS.get(params.kind, (UNKNOWN, None, None)))
+    return Origin(
+        params.licence or (said.licence if said.licence != UNKNOWN else kind.licence),
+        params.attribution or said.attribution or kind.attribution,
+        params.url or said.url or kind.url,
+    )
+
+
+def _origin(collection: Mapping[str, Any], items: Sequence[pystac.Item]) -> Origin:
+    """What a collection says of itself, else its items."""
+    own = next((licence for item in items if _text(licence := item.properties.get("license"))), None)
     providers = collection.get("providers") or []
     named = [str(one["name"]) for one in providers if isinstance(one, Mapping) and one.get("name")]
     links = [link for link in collection.get("links") or [] if isinstance(link, Mapping)]
@@ -48,9 +58,9 @@ def origin(
         str(link.get("href")).strip() for rel in ("license", "cite-as") for link in links if link.get("rel") == rel
     ]
     return Origin(
-        params.licence or _text(collection.get("license")) or own or kind[0] or UNKNOWN,
-        params.attribution or ", ".join(dict.fromkeys(named)) or kind[1],
-        params.url or next(iter(pages), None) or kind[2],
+        _text(collection.get("license")) or own or UNKNOWN,
+        ", ".join(dict.fromkeys(named)) or None,
+        next(iter(pages), None),
     )
 
 
@@ -81,6 +91,26 @@ def entry(origin: Origin, items: Sequence[str], date: str | None) -> dict[str, A
         "items": sorted(items),
         "date": date,
     }
+
+
+def imagery(
+    items: Sequence[pystac.Item], collections: Mapping[str, Mapping[str, Any]], credit: str
+) -> dict[str, dict[str, Any]]:
+    """What the ledger of licences says of the scenes' collections.
+
+    Args:
+        items: the scenes.
+        collections: documents of the catalog's collections, by id.
+        credit: what must be said of anything made from the sensor's scenes; `{years}` are those of their acquisition.
+    """
+    found = {}
+    for name in sorted({item.collection_id or "" for item in items}):
+        own = [item for item in items if (item.collection_id or "") == name]
+        times = [time for item in own if (time := Interval.of_item(item)) is not None]
+        years = ", ".join(sorted({f"{time.start.year}" for time in times}))
+        licence, _, url = astuple(_origin(collections.get(name, {}), own))
+        found[name] = entry(Origin(licence, credit.format(years=years), url), [i.id for i in own], joined(times))
+    return found
 
 
 def _text(value: Any) -> str | None:

@@ -1,9 +1,10 @@
 """`labels:` of params.yaml: which sources there are, of which kind, and what may be taken of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tasks.core.errors import ParamsError
 from tasks.core.section import Section
@@ -16,7 +17,12 @@ Kind = Literal["polygon", "line", "point", "vector", "tag", "raster", "osm", "sa
 ValueRange = tuple[float, float]
 
 
-def _is_a_date(text: str) -> str:
+def _text(value: Any) -> Any:
+    """YAML reads 2021 as a number and 2021-06-30 as a date."""
+    return str(value) if isinstance(value, int | date) else value
+
+
+def _is_a_time(text: str) -> str:
     Interval.of_text(text)
     return text
 
@@ -44,8 +50,8 @@ class SourceParams(Section):
     change: list[str] = Field(default_factory=list, description="classes that say what changed, not what is there")
     rename: dict[str, str] = Field(default_factory=dict, description="class of the source -> label")
     complete: bool = Field(False, description="whether a class that is not named is not there; OSM is not complete")
-    date: Annotated[str, AfterValidator(_is_a_date)] | None = Field(
-        None, coerce_numbers_to_str=True, description="year, date or start/end that the labels hold for"
+    date: Annotated[str, BeforeValidator(_text), AfterValidator(_is_a_time)] | None = Field(
+        None, description="year, day or start/end that the labels hold for"
     )
     licence: str | None = Field(None, description="SPDX identifier; of a collection, what it says itself if not given")
     attribution: str | None = Field(None, description="whom to name; of a collection, its providers if not given")

@@ -136,6 +136,8 @@ def tile_of_file(path: Path, date: Interval | None) -> RasterTile:
             raise SceneError("unreadable", f"{path} cannot be read as a GeoTIFF: {error}") from error
 
     with opened("") as found:
+        if found.dataset.crs is None:
+            raise SceneError("no-crs", f"{path} has ground control points alone; warp it first, as by gdalwarp")
         bounds = transform_bounds(found.dataset.crs, "EPSG:4326", *found.dataset.bounds)
     return RasterTile(str(path), footprint_of_bounds(*bounds), date, opened)
 

@@ -98,17 +98,14 @@ def draw_sites(sites: Sequence[Site], sensors: Sequence[SensorData], limit: int)
 def draw_scene(item: pystac.Item, data: SensorData, windows: pl.DataFrame) -> SceneMap:
     """The scene's picture with its windows: those dropped veiled and hatched by reason, those kept framed."""
     thumbnail = data.thumbnails.get(item.id)
-    epsg, windows, box = _ground(windows, thumbnail)
-    span = max(box[2] - box[0], box[3] - box[1])
-    height = 400.0 if span > 9000 else 250.0 if span > 4000 else 170.0
-    scale = height / (box[3] - box[1])
-    width = (box[2] - box[0]) * scale
+    epsg, windows, box = ground(windows, thumbnail)
+    width, height, scale = size(box)
     body = [f'<rect class="void" width="{number(width)}" height="{number(height)}"/>']
     if thumbnail:
-        body.append(_picture(thumbnail, epsg, box, scale))
+        body.append(picture(thumbnail, epsg, box, scale))
     for fate, rows in sorted(windows.group_by("fate"), key=lambda pair: str(pair[0])):
         body.append(_windows(str(fate[0]), rows, box, scale))
-    body.append(_scale_bar(width, height, scale))
+    body.append(scale_bar(width, height, scale))
     chips = windows.filter(pl.col("fate").is_in(SPLITS)).height
     when = item.datetime or item.common_metadata.start_datetime
     cloud = item.properties.get("eo:cloud_cover")
@@ -126,7 +123,15 @@ def draw_scene(item: pystac.Item, data: SensorData, windows: pl.DataFrame) -> Sc
     )
 
 
-def _ground(windows: pl.DataFrame, thumbnail: Thumbnail | None) -> tuple[int, pl.DataFrame, Box]:
+def size(box: Box) -> tuple[float, float, float]:
+    """Width and height of the drawing of a box in metres, and units a metre."""
+    span = max(box[2] - box[0], box[3] - box[1])
+    height = 400.0 if span > 9000 else 250.0 if span > 4000 else 170.0
+    scale = height / (box[3] - box[1])
+    return (box[2] - box[0]) * scale, height, scale
+
+
+def ground(windows: pl.DataFrame, thumbnail: Thumbnail | None) -> tuple[int, pl.DataFrame, Box]:
     """The zone a scene is drawn in, its windows there, and the box around them; without any, its picture."""
     if windows.is_empty():
         crs, bounds = (thumbnail.crs, thumbnail.bounds) if thumbnail else ("EPSG:3857", (0.0, 0.0, 1000.0, 1000.0))
@@ -161,8 +166,8 @@ def _windows(fate: str, rows: pl.DataFrame, box: Box, scale: float) -> str:
     return f'<path class="veil" d="{d}"/>{hatch}'
 
 
-def _picture(thumbnail: Thumbnail, epsg: int, box: Box, scale: float) -> str:
-    """The preview where it belongs; warped first if it is not on the windows' zone."""
+def picture(thumbnail: Thumbnail, epsg: int, box: Box, scale: float) -> str:
+    """The preview, where it belongs; warped first if it is not on the windows' zone."""
     content, bounds = thumbnail.path.read_bytes(), thumbnail.bounds
     if thumbnail.crs != f"EPSG:{epsg}":
         content, bounds = _warp(thumbnail, epsg)
@@ -195,7 +200,8 @@ def _warp(thumbnail: Thumbnail, epsg: int) -> tuple[bytes, Box]:
     return png.encode(np.ascontiguousarray(np.moveaxis(out, 0, -1))), target
 
 
-def _scale_bar(width: float, height: float, scale: float) -> str:
+def scale_bar(width: float, height: float, scale: float) -> str:
+    """A bar of a round number of metres, at most a third of the drawing."""
     metres = next(m for m in (50_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200, 100) if m * scale <= width * 0.34)
     x, y, length = 10.0, height - 11, metres * scale
     text = f"{short_number(metres / 1000)} km" if metres >= 1000 else f"{metres} m"

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from tasks.core import paths
 from tasks.earth.areas import load_areas
-from tasks.pages import charts, gallery, maps, report_data, report_text, svg, world_map
+from tasks.pages import charts, gallery, label_maps, maps, report_data, report_text, svg, world_map
 from tasks.pages.templates import environment
 from tasks.vlm.controls import CONTROLS
 
@@ -42,6 +42,8 @@ def context(
         "world": world_map.draw(sites),
         "sites": maps.draw_sites(sites, dataset.sensors, scene_maps),
         "legend": maps.legend(dataset.sensors),
+        "label_maps": label_maps.draw(dataset.sensors, scene_maps),
+        "label_colours": label_maps.sources(dataset.sensors),
         "sensors": dataset.sensors,
         "funnels": [(sensor, charts.funnel(sensor)) for sensor in dataset.sensors],
         "cards": [

@@ -156,14 +156,25 @@ def origins(data: ReportData) -> list[Mapping[str, Any]]:
 
 
 def label_sources(data: ReportData) -> list[Mapping[str, Any]]:
-    """Where labels come from: how many rows each source gave to each sensor, and whether they are derived."""
+    """Where labels come from: how many rows each source gave to each sensor, their licence and time, derived or not."""
+    first, last = pl.col("date").str.split("/").list.first().min(), pl.col("date").str.split("/").list.last().max()
     return [
-        {"sensor": sensor.sensor.name, "source": source, "derived": derived, "rows": rows, "chips": chips}
+        {
+            "sensor": sensor.sensor.name,
+            **row,
+            "dates": row["first"] if row["first"] == row["last"] else f"{row['first']} to {row['last']}",
+        }
         for sensor in data.sensors
-        for source, derived, rows, chips in sensor.labels.group_by("source", "derived")
-        .agg(pl.len(), chips=pl.col("chip_id").n_unique())
+        for row in sensor.labels.group_by("source", "derived")
+        .agg(
+            rows=pl.len(),
+            chips=pl.col("chip_id").n_unique(),
+            licence=pl.col("licence").first(),
+            first=first.fill_null(""),
+            last=last.fill_null(""),
+        )
         .sort("source")
-        .iter_rows()
+        .to_dicts()
     ]
 
 

@@ -36,6 +36,12 @@ def test_touching_the_parameters_of_a_section_leaves_stages_that_do_not_use_it_a
         assert others == []
 
 
+def test_what_reads_files_of_ones_own_depends_on_their_folder() -> None:
+    assert {stage for stage in STAGES if "inputs/areas" in _body(stage)["deps"]} == {"scenes", "scan", "report"}
+    assert {stage for stage in STAGES if "inputs/labels" in _body(stage)["deps"]} == {"labels"}
+    assert all("areas" in _body(stage)["params"] for stage in ("scenes", "scan"))
+
+
 def test_importing_the_parameters_loads_neither_torch_nor_prefect() -> None:
     code = "import sys, tasks.check; sys.exit(bool({'torch', 'transformers', 'prefect', 'dvc'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -178,6 +178,18 @@ def test_every_window_is_drawn_and_counted_in_the_legend(reported: Path, html: s
     assert sum(map(int, re.findall(r"<b>(\d+)</b>", legend))) == 3 * 36
 
 
+def test_labels_of_a_source_are_drawn_in_its_colour_with_its_licence_beside(reported: Path, html: str) -> None:
+    drawn = re.findall(r'<path class="said s(\d) p(\d)" d="[^"]+"><title>(.+?): (.+?) of the window \((\d+) lab', html)
+    labelled = pl.concat(
+        [pl.read_parquet(path) for path in sorted((reported / "data/labels").glob("*/labels.parquet"))],
+        how="vertical_relaxed",
+    ).filter(~pl.col("derived"))
+    assert {source for _, _, source, _, _ in drawn} == set(labelled["source"])
+    assert sum(int(count) for *_, count in drawn) == labelled["chip_id"].n_unique()
+    assert {(step, what) for _, step, _, what, _ in drawn} == {("0", "more than two thirds")}
+    assert "<td>CC-BY-4.0</td><td>2021</td>" in html
+
+
 def test_the_gallery_shows_the_models_own_answers_beside_the_blank_ones(reported: Path, page: Reader) -> None:
     predictions = pl.read_parquet(reported / "data/evaluate/predictions.parquet")
     assert len(page.cards) == len(set(page.cards)) == 3 * report_dataset.PARAMS["report"]["gallery"]
