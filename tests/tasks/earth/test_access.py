@@ -173,7 +173,7 @@ def test_a_public_bucket_is_read_without_credentials_and_without_a_signature(aws
 
 def test_a_bucket_whose_reader_pays_is_paid_when_the_item_says_so(aws: pytest.MonkeyPatch) -> None:
     def payer(asked: Asked) -> Answer | None:
-        return None if "requester" in str(asked.headers.get("x-amz-request-payer")) else Answer(403, DENIED)
+        return None if "requester" in str(asked.headers.get("X-Amz-Request-Payer")) else Answer(403, DENIED)
 
     aws.setenv("AWS_ACCESS_KEY_ID", "test")
     aws.setenv("AWS_SECRET_ACCESS_KEY", "test")
