@@ -136,7 +136,7 @@ def _agree(a: Any, b: Any, same_tile: bool) -> bool:
 def _orbit(item: pystac.Item, pattern: str, field: str) -> str | None:
     found = _named(item, pattern)
     value = found[1] if found else item.properties.get(field)
-    return str(value).zfill(3) if value is not None else None
+    return str(value).lstrip("0").zfill(3) if value is not None else None
 
 
 def _named(item: pystac.Item, pattern: str) -> re.Match[str] | None:

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from tasks.core.errors import SceneError
 
 _SCHEMES = {"http", "https", "s3"}
+_PATHS = re.compile(r"s3://[^/]+/|folder:")
 _RELATIVE = re.compile(r"(?![a-zA-Z][a-zA-Z0-9+.-]*:)(?!/)[^\\]+")
 
 
@@ -73,10 +74,9 @@ def resolved(href: str, base: str) -> str:
     """An href as it is, or relative to the document at `base`; an absolute path is left as it is, to be refused."""
     if not _RELATIVE.fullmatch(href):
         return href
-    if base.startswith("s3://"):
-        bucket, _, key = base.removeprefix("s3://").partition("/")
-        path = posixpath.normpath(posixpath.join("/", posixpath.dirname(key), href))
-        return f"s3://{bucket}{path}"
+    if own := _PATHS.match(base):  # schemes that urljoin does not know
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(base[own.end() :]), href))
+        return own[0] + (re.sub(r"^(\.\./)+", "", path) if own[0].startswith("s3") else path)
     return urljoin(base, href)
 
 

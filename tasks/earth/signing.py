@@ -77,4 +77,4 @@ def _settings() -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Support for class-based `config` is deprecated")
         from planetary_computer.settings import Settings
-    return Settings.get()
+    return Settings()

@@ -1,0 +1,105 @@
+"""Each pair of preset and sensor in params.yaml: items as that catalog publishes them, from search to open files."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks.earth.catalog import Catalog, CatalogParams, Query
+from tasks.earth.items import read_items, write_items
+from tasks.earth.probe import probe
+from tasks.earth.raster import find_asset, open_asset
+from tasks.earth.sensors import SENSORS
+from tests.conftest import ROOT
+from tests.fixtures.published_catalogs import EPSG, LAYOUTS, SIDE, Layout, published
+
+PRESETS = yaml.safe_load((ROOT / "params.yaml").read_text())["catalogs"]
+AREA = [14.9, 52.5, 15.1, 52.6]
+REMOTE = {name: preset for name, preset in PRESETS.items() if preset["sign"] != "embedded"}
+OFFERED = {(name, s) for name, preset in REMOTE.items() for s, found in preset["collections"].items() if found}
+
+
+def test_every_pair_that_a_preset_offers_has_its_published_layout_here() -> None:
+    assert {(layout.preset, layout.sensor) for layout in LAYOUTS} == OFFERED
+    for layout in LAYOUTS:
+        assert layout.collection in REMOTE[layout.preset]["collections"][layout.sensor]
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Credentials as a reader has them, and stores without TLS."""
+    for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "HTTPS": "NO"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    yield monkeypatch
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_a_published_item_is_found_frozen_and_its_files_open(
+    layout: Layout, account: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sensor = SENSORS[layout.sensor]
+    with published(layout, REMOTE[layout.preset]) as running:
+        query = Query(layout.collection, AREA, "2023-06", 10)
+        found = running.catalog.find(query, 5)
+        assert [one.id for one in found.items] == [layout.item_id] and found.refused == []
+        write_items(found.items, tmp_path / "items.parquet")
+        item = read_items(tmp_path / "items.parquet")[0]
+        wanted = [band.aliases for band in sensor.bands if band.required]
+        for aliases in [*wanted, *filter(None, [sensor.mask_aliases])]:
+            asset = find_asset(item, aliases)
+            assert asset is not None, aliases
+            with open_asset(asset, running.catalog) as dataset:
+                assert dataset.crs.to_epsg() == EPSG and dataset.width * dataset.res[0] == SIDE
+            assert running.catalog.version(asset.href, running.catalog.store(asset))
+        if layout.root.startswith("s3") or layout.alternate:
+            assert asset.href.startswith("s3://")
+        looked = next(probe(running.catalog, sensor, "2023-06"))
+        assert looked.collection == layout.collection and looked.sensor == sensor.name
+
+
+def test_a_probe_counts_says_who_pays_and_reads_a_head(account: pytest.MonkeyPatch) -> None:
+    layout = next(one for one in LAYOUTS if one.preset == "earth-search" and one.sensor == "landsat")
+    preset = {**REMOTE["earth-search"], "area": AREA}
+    with published(layout, preset) as running:
+        found = list(probe(running.catalog, SENSORS["landsat"], "2023-06"))
+        assert [(one.items, one.works) for one in found] == [("1", True)]
+        assert found[0].credentials == "the reader pays; credentials are there"
+        assert found[0].file == f"qa_pixel of {layout.item_id}: TIFF"
+        account.delenv("AWS_ACCESS_KEY_ID")
+        account.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        account.delenv("AWS_PROFILE", raising=False)
+        poor = next(probe(running.catalog, SENSORS["landsat"], "2023-06"))
+        assert not poor.works and "missing: set AWS_ACCESS_KEY_ID" in poor.credentials
+
+
+def test_a_preset_s_own_area_is_small_enough_to_try() -> None:
+    for name, preset in REMOTE.items():
+        west, south, east, north = preset["area"]
+        assert 0 < (east - west) <= 0.2 and 0 < north - south <= 0.2, name
+
+
+PUBLISHED = sorted((ROOT.parent / "shared" / "stac").rglob("*.json"))
+WHOSE = {"earth-search": "earth-search", "planetary-computer": "planetary-computer", "odc-stac": "usgs"}
+
+
+@pytest.mark.skipif(not PUBLISHED, reason="no published items beside this checkout")
+def test_the_files_of_really_published_items_lie_on_the_hosts_that_their_preset_names() -> None:
+    checked = set()
+    for path in PUBLISHED:
+        document = json.loads(path.read_text())
+        folder = path.relative_to(ROOT.parent / "shared" / "stac").parts[0]
+        preset = REMOTE.get(WHOSE.get(folder, ""))
+        if preset is None or not isinstance(document, dict) or document.get("type") != "Feature":
+            continue
+        sensors = [name for name, found in preset["collections"].items() if document["collection"] in found]
+        catalog = Catalog(WHOSE[folder], CatalogParams.model_validate(preset))
+        for sensor in sensors:
+            aliases = {alias for band in SENSORS[sensor].bands for alias in band.aliases}
+            for key, asset in document["assets"].items():
+                if key in {*aliases, *SENSORS[sensor].mask_aliases}:
+                    href = catalog._recorded_href(asset, "https://unused.example/x.json")
+                    assert catalog.hosts.check(href) == href
+                    checked.add((WHOSE[folder], sensor))
+    assert {("earth-search", "sentinel-2"), ("planetary-computer", "sentinel-2"), ("usgs", "landsat")} <= checked
