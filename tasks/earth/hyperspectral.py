@@ -111,17 +111,15 @@ def _of_item(described: Sequence[Mapping[str, Any]]) -> Centres | None:
 
 
 def _of_file(file: DatasetReader) -> Centres | None:
-    """From a band's own metadata as of an ENVI header, GDAL's IMAGERY metadata (rounded to 1 nm), or its description."""
+    """From a band's own metadata, as of an ENVI header; GDAL's IMAGERY metadata, rounded to 1 nm; its description."""
     found: Centres = []
     for index in range(1, file.count + 1):
         imagery, own = file.tags(index, ns="IMAGERY"), file.tags(index)
         text = _WAVELENGTH.search(file.descriptions[index - 1] or "")
         if "wavelength" in own:
-            units = own.get("wavelength_units")
-            width = own.get("fwhm")
-            found.append(
-                (_micrometres(float(own["wavelength"]), units), _micrometres(float(width), units) if width else None)
-            )
+            width = imagery.get("FWHM_UM")
+            centre = _micrometres(float(own["wavelength"]), own.get("wavelength_units"))
+            found.append((centre, float(width) if width else None))
         elif "CENTRAL_WAVELENGTH_UM" in imagery:
             width = imagery.get("FWHM_UM")
             found.append((float(imagery["CENTRAL_WAVELENGTH_UM"]), float(width) if width else None))

@@ -54,8 +54,8 @@ def test_an_envi_header_tells_wavelengths_and_bad_bands(tmp_path: Path) -> None:
     with rasterio.open(path) as file:
         bands = spectral_bands(file)
     assert [(band.name, band.wavelength, band.width) for band in bands] == [
-        ("B002", 0.4113, 0.0101),
-        ("B003", 0.6649, 0.0099),
+        ("B002", 0.4113, 0.01),
+        ("B003", 0.6649, 0.01),
         ("B005", 2.4501, 0.012),
     ]
     assert bands[1].common_name == "red"
