@@ -1,0 +1,106 @@
+"""One scene, once as files and once from Sentinel Hub: the same windows, the same fractions, the same chips."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pystac
+import pytest
+import yaml
+
+from tasks import scan
+from tasks.earth.blocks import blocks_of
+from tasks.earth.catalog import Catalog, Query, open_catalog
+from tasks.earth.chip_pixels import read_block
+from tasks.earth.grid import GridParams
+from tasks.earth.scene import assets_of
+from tasks.earth.scene_reader import SceneReader
+from tasks.earth.sensors import SENSORS, Sensor
+from tasks.earth.sentinel_hub.collections import collections
+from tests.fixtures.sentinel_hub_server import Raster, Scene, Service
+
+GRID = GridParams(cell=640, parts=["a"])
+HUB = {"sentinel-2-l2a": "sentinel-2-l2a", "landsat-8-l1": "landsat-ot-l2", "sentinel-1-gamma0": "sentinel-1-grd"}
+"""Collection of the sample -> the collection of Sentinel Hub in whose shape its scenes are offered."""
+NAMED = ["chip_id", "window_id", "item_id", "datetime", "epsg", "column", "row"]
+
+
+@pytest.fixture
+def sample(workspace: Path) -> Iterator[Catalog]:
+    with open_catalog(search=True) as catalog:
+        yield catalog
+
+
+@pytest.fixture
+def hub(workspace: Path, sample: Catalog, service: Service) -> Iterator[Catalog]:
+    """The catalog that params.yaml chooses after the sample was opened."""
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    preset = values["catalogs"]["sentinel-hub"] | {"url": service.url, "token_url": f"{service.url}/token"}
+    values["catalogs"]["sentinel-hub"] = preset | {"deployments": {}, "requests_per_second": 100}
+    Path("params.yaml").write_text(yaml.safe_dump(values | {"catalog": "sentinel-hub"}))
+    service.scenes.clear()
+    with open_catalog() as catalog:
+        yield catalog
+
+
+def offered(item: pystac.Item, collection: str) -> Scene:
+    """A scene of the sample as Sentinel Hub would have it: the same files, the service's names."""
+    bands = {}
+    for key, plane in collections()[collection].planes.items():
+        if key in item.assets:
+            asset = item.assets[key]
+            described = asset.extra_fields["raster:bands"][0]
+            path = Path("samples") / asset.href.removeprefix("embedded:")
+            scale, offset = described.get("scale", 1.0), described.get("offset", 0.0)
+            bands[plane.band] = Raster(path, scale, offset, plane.codes, described.get("unit") == "dB")
+    feature = item.to_dict() | {"assets": {}, "collection": collection}
+    feature["properties"] |= {"sar:instrument_mode": "IW", "s1:polarization": "DV", "s1:resolution": "HIGH"}
+    return Scene(feature, bands)
+
+
+def windows_of(items: Sequence[pystac.Item], sensor: Sensor, catalog: Catalog) -> pl.DataFrame:
+    table, quarantine, _ = scan.scan(items, {}, sensor, catalog, GRID, "a", scan.ScanParams(land_mask_samples=4))
+    assert quarantine == []
+    return pl.DataFrame(table)
+
+
+@pytest.mark.parametrize(
+    ("sensor", "collection", "pattern"),
+    [
+        ("sentinel-2", "sentinel-2-l2a", "S2A_MSIL2A_20170617T113321_4_55"),
+        ("landsat", "landsat-8-l1", "LC8"),
+        ("sentinel-1", "sentinel-1-gamma0", "S1A_IW_GRDH.*4_55"),
+    ],
+)
+def test_stages_give_the_same_windows_and_chips_from_files_and_from_sentinel_hub(
+    sensor: str, collection: str, pattern: str, sample: Catalog, hub: Catalog, service: Service
+) -> None:
+    found = sample.search(Query(collection, None, None, None), 100)
+    (item,) = [one for one in found if re.match(pattern, one.id)]
+    service.scenes[HUB[collection]].append(offered(item, HUB[collection]))
+    (computed,) = hub.search(Query(HUB[collection], item.bbox, None, None), 10)
+    known = SENSORS[sensor]
+    ours, theirs = windows_of([item], known, sample), windows_of([computed], known, hub)
+    assert ours.height == theirs.height > 3
+    assert ours.select(NAMED).equals(theirs.select(NAMED))
+    fractions = [name for name in ours.columns if name.endswith("_fraction")]
+    for name in fractions:
+        a, b = ours[name].fill_null(-1).to_numpy(), theirs[name].fill_null(-1).to_numpy()
+        # A code on the border of two pixels may fall to either.
+        assert np.abs(a - b).max() < 0.02, name
+    _, members = next(blocks_of(ours.filter(pl.col("nodata_fraction") < 0.5), known.window_cells, GRID.cell))
+    block, _ = next(blocks_of(members, known.window_cells, GRID.cell))
+    sides = []
+    for scene, table, catalog in ((item, ours, sample), (computed, theirs, hub)):
+        assets = assets_of(scene, known, table["offset"][0], None, GRID.max_gsd_ratio)
+        pixels = read_block(assets, block, known, SceneReader(scene, catalog))
+        sides.append(dict(zip(assets, pixels.swapaxes(0, 1), strict=True)))
+    shared = [name for name in sides[0] if name in sides[1]]
+    assert len(shared) == (len(sides[0]) if sensor != "landsat" else len(sides[0]) - 1)  # no cirrus in Level-2
+    for name in shared:
+        first, second = sides[0][name], sides[1][name]
+        both = np.isfinite(first) & np.isfinite(second)
+        assert both.sum() > 0.98 * np.isfinite(first).sum() > 0, name
+        assert np.abs(first - second)[both].max() < (3e-5 if known.unit == "reflectance" else 1e-3), name
