@@ -19,16 +19,21 @@ from tasks.core.errors import EmptyStageError, SceneError
 from tasks.core.log import progress
 from tasks.core.section import Section, load
 from tasks.core.stage import Summary, main
-from tasks.earth import masks
+from tasks.earth import learned_mask, luminance, masks
+from tasks.earth.areas import Areas, load_areas
 from tasks.earth.blocks import Block, blocks
 from tasks.earth.catalog import Catalog, open_catalog
 from tasks.earth.grid import GridParams, WindowGrid, part_of, to_lonlat
 from tasks.earth.items import read_collections, read_items
 from tasks.earth.land_mask import is_land
+from tasks.earth.luminance import LuminanceParams
+from tasks.earth.raster import TargetGrid
 from tasks.earth.scene import RADIOMETRY, Scene, open_scene, scene_names
 from tasks.earth.scene_reader import OpenBand
 from tasks.earth.sensors import SENSORS, Sensor
 
+Planes = tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]
+"""What a mask says, by name, and which pixels hold data."""
 logger = logging.getLogger(__name__)
 SCHEMA = pa.schema(
     [
@@ -61,13 +66,17 @@ class ScanParams(Section):
     """`scan:` in params.yaml."""
 
     land_mask_samples: int = Field(ge=1, le=64, description="the land mask is asked at n x n points of a window")
+    luminance: LuminanceParams = Field(
+        default_factory=lambda: LuminanceParams.model_validate({}), description="cloud in images without a mask"
+    )
 
 
-def scan_scene(scene: Scene, grid: GridParams, part: int, params: ScanParams) -> list[pa.RecordBatch]:
-    """Candidate windows of one scene that belong to `part`: of every zone that it touches those that lie in it.
+def scan_scene(scene: Scene, areas: Areas, grid: GridParams, part: int, params: ScanParams) -> list[pa.RecordBatch]:
+    """Candidate windows of one scene that belong to `part`: in every zone that it touches those that touch an area.
 
     Raises:
-        SceneError: the mask (for radar, the first band) is missing or cannot be read, or no window touches the scene.
+        SceneError: the mask (for radar, the first band) is missing or cannot be read, or no window is both in the scene
+            and in an area.
     """
     sensor, batches, touched = scene.sensor, [], 0
     with scene.reader.open(scene.shown) as opened:
@@ -75,24 +84,39 @@ def scan_scene(scene: Scene, grid: GridParams, part: int, params: ScanParams) ->
             windows = WindowGrid(epsg, grid.cell * sensor.window_cells)
             columns, rows = windows.cells_in(opened.place.bounds_in(epsg))
             mine = windows.in_own_zone(columns, rows)
+            mine[mine] = areas.touch(epsg, windows.boxes(columns[mine], rows[mine]))
             touched += int(mine.sum())
             mine &= part_of(columns, rows, epsg, sensor.window_cells, len(grid.parts)) == part
             for block in blocks(windows, columns[mine], rows[mine], sensor.window_cells, sensor.gsd):
-                measured = fractions(block, *_planes(opened, block, scene))
+                measured = fractions(block, *_planes(opened, block, scene, params))
                 batches.append(_rows(scene, block, measured | {"land": land_fraction(block, params.land_mask_samples)}))
     if not touched:
-        raise SceneError("no-window", f"scene {scene.item.id} has no window: no zone of the grid has a part of it")
+        raise SceneError("no-window", f"scene {scene.item.id} has no window that touches an area of params.yaml")
     return batches
 
 
-def _planes(opened: OpenBand, block: Block, scene: Scene) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]:
+def _planes(opened: OpenBand, block: Block, scene: Scene, params: ScanParams) -> Planes:
     """What the mask says of the pixels of a block at twice the GSD, and which of them hold data."""
     sensor = scene.sensor
-    numbers = opened.read(block.target(2 * sensor.gsd), codes=scene.mask is not None)
-    if scene.mask is None or sensor.mask is None:
-        return {}, numbers.valid
-    found, has_data = masks.planes(numbers.values, sensor.mask)
-    return found, numbers.valid & has_data
+    target = block.target(2 * sensor.gsd)
+    if scene.mask is not None and sensor.mask is not None:
+        numbers = opened.read(target, codes=True)
+        found, has_data = masks.planes(numbers.values, sensor.mask)
+        return found, numbers.valid & has_data
+    if sensor.mask == "luminance":
+        return _by_luminance(scene, target, params.luminance)
+    if scene.learned:
+        return learned_mask.planes(scene.assets, target, sensor, scene.reader)
+    return {}, opened.read(target, codes=False).valid
+
+
+def _by_luminance(scene: Scene, target: TargetGrid, params: LuminanceParams) -> Planes:
+    """Cloud of an image without a mask, by its own red, green and blue."""
+    shown = {name: scene.assets[name] for name in scene.sensor.rgb or ()}
+    numbers = {name: found for name, _, found in scene.reader.bands(shown, target)}
+    red, green, blue = (one.values for one in numbers.values())
+    found, has_data = luminance.planes(red, green, blue, target.gsd, params)
+    return found, has_data & np.logical_and.reduce([one.valid for one in numbers.values()])
 
 
 def fractions(
@@ -164,12 +188,13 @@ def scan(
     """
     batches: list[pa.RecordBatch] = []
     quarantine, decided = [], []
+    areas = load_areas()
     names = scene_names(items)
     for item, name in zip(progress(items, f"scanning {sensor.name} {part}"), names, strict=True):
         try:
             collection = catalog.described(collections, item.collection_id)
             scene = open_scene(item, name, sensor, catalog, grid.max_gsd_ratio, collection)
-            batches += scan_scene(scene, grid, grid.parts.index(part), params)
+            batches += scan_scene(scene, areas, grid, grid.parts.index(part), params)
         except SceneError as error:
             logger.warning("quarantined: %s", error)
             quarantine.append(tables.quarantine_row(sensor.name, item.id, error))

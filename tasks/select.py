@@ -1,6 +1,7 @@
 """Stage `select`: EarthDial's triple filter (cloud, land coverage, sparse labels; paper, data section) and the ledger.
 
-Besides the three: windows with too little data, and further dates of a window that has enough. No pixel is opened
+Besides the three: windows with too little data, the same overpass in a second tile, and further dates of a window that
+has enough. No pixel is opened
 here: `scan` and `labels` have measured. The ledger has one row for every candidate, so that its counts reconcile.
 """
 
@@ -52,6 +53,7 @@ class SelectParams(Section):
             "cloud": Rule("cloud_fraction", self.max_cloud, True),
             "land": Rule("land_fraction", self.min_land, False),
             "labels": Rule("label_count", self.min_labels, False),
+            "overlap": Rule("tile_rank", 1, True),
             "duplicate": Rule("date_rank", self.max_dates, True),
         }
         if sensor.mask is None:
@@ -71,19 +73,26 @@ def judge(windows: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
 
 
 def measure(candidates: pl.DataFrame, labels: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
-    """Add `label_count`, and `date_rank`: 1 for the scene of a window that is kept first.
+    """Add `label_count`, `tile_rank` and `date_rank`: 1 for the scene of a window that is kept first.
 
-    Only windows that pass every other rule take a rank: a cloudy date never pushes out a clear one.
+    Only windows that pass every other rule take a rank: a cloudy date never pushes out a clear one. Dates are those of
+    overpasses: the same one in two tiles is one date, and the tile with more data is taken.
     """
     counts = labels.group_by("chip_id").agg(label_count=pl.col("label").n_unique())
     windows = candidates.join(counts, on="chip_id", how="left").with_columns(pl.col("label_count").fill_null(0))
-    eligible = pl.all_horizontal([rule.passes() for name, rule in rules.items() if name != "duplicate"])
-    ranked = (
-        windows.filter(eligible)
+    others = [rule.passes() for name, rule in rules.items() if name not in ("overlap", "duplicate")]
+    tiles = (
+        windows.filter(pl.all_horizontal(others))
+        .sort("window_id", "acquisition", "nodata_fraction", "cloud_fraction", "chip_id")
+        .with_columns(tile_rank=pl.int_range(1, pl.len() + 1).over("window_id", "acquisition"))
+    )
+    dates = (
+        tiles.filter(pl.col("tile_rank") == 1)
         .sort(["window_id", "cloud_fraction", "datetime", "chip_id"], descending=[False, False, True, False])
         .with_columns(date_rank=pl.int_range(1, pl.len() + 1).over("window_id"))
         .select("chip_id", "date_rank")
     )
+    ranked = tiles.select("chip_id", "tile_rank").join(dates, on="chip_id", how="left")
     return windows.join(ranked, on="chip_id", how="left")
 
 

@@ -73,6 +73,11 @@ class WindowGrid:
         left, bottom = column * self.size, row * self.size
         return Bounds(left, bottom, left + self.size, bottom + self.size)
 
+    def boxes(self, columns: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[n, 4] of windows: left, bottom, right, top in metres."""
+        left, bottom = columns * float(self.size), rows * float(self.size)
+        return np.stack([left, bottom, left + self.size, bottom + self.size], axis=1)
+
     def pixels(self, gsd: float) -> int:
         """Pixels along a side of a window at about `gsd` metres; a GSD that does not divide the window is fitted."""
         return max(1, round(self.size / gsd))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pystac
 
 from tasks.core.errors import SceneError
-from tasks.earth import offset
+from tasks.earth import learned_mask, offset
 from tasks.earth.acquisitions import acquisition_of, baseline_of
 from tasks.earth.assets import MAX_GSD_RATIO, Asset, find_mask, missing, resolve
 from tasks.earth.catalog import Catalog
@@ -38,6 +38,7 @@ class Scene:
     assets: Mapping[str, Asset]
     """By band name, in the sensor's order, with the scale and offset that are right for their numbers."""
     mask: Asset | None
+    """Of its own; None where it has none, as of radar, or where one is made of its bands."""
     verdict: offset.Verdict | None
 
     @property
@@ -46,10 +47,16 @@ class Scene:
         return self.mask or next(iter(self.assets.values()))
 
     @property
+    def learned(self) -> bool:
+        """Whether its mask is made by a model: it carries none, and its sensor has one."""
+        return self.mask is None and self.sensor.learned_mask is not None
+
+    @property
     def mask_provenance(self) -> str:
         """Which mask was asked, and whether it was derived."""
         if self.mask is None:
-            return "nodata"
+            own = self.sensor.learned_mask if self.learned else self.sensor.mask
+            return f"{own} (derived)" if own else "nodata"
         derived = "derived" in (self.item.assets[self.mask.key].roles or [])
         return f"{self.sensor.mask}{' (derived)' if derived else ''}"
 
@@ -97,8 +104,9 @@ def open_scene(
     lacking = missing(item, sensor, list(assets))
     if lacking:
         raise lacking
-    mask = find_mask(item, sensor, collection, max_gsd_ratio) if sensor.mask else None
-    if sensor.mask and mask is None:
+    mask = find_mask(item, sensor, collection, max_gsd_ratio) if sensor.mask_aliases else None
+    learnable = sensor.learned_mask is not None and learned_mask.serves(list(assets), sensor)
+    if sensor.mask_aliases and mask is None and not learnable:
         raise SceneError(
             "missing-asset",
             f"scene {item.id} has no quality mask: none of {', '.join(sensor.mask_aliases)} is among its assets "

@@ -25,6 +25,7 @@ REASONS = {
     "cloud": "too much cloud",
     "land": "too little land",
     "labels": "too few labels",
+    "overlap": "same overpass, other tile",
     "duplicate": "further date of a place",
 }
 LOST = "quarantined"

@@ -21,7 +21,7 @@ from tasks.earth.items import read_items
 from tasks.earth.sensors import SENSORS, Sensor
 
 KEPT = "kept"
-FILTERS = ("nodata", "cloud", "land", "labels", "duplicate")
+FILTERS = ("nodata", "cloud", "land", "labels", "overlap", "duplicate")
 """In the order they are charged: the first that a window fails is its reason."""
 SPLITS = ("train", "val", "test", "buffer")
 STAGES = ("1", "2", "3")

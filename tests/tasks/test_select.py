@@ -21,6 +21,7 @@ def _candidates(count: int = 400, seed: int = 0) -> pl.DataFrame:
             "chip_id": [f"w{i % (count // 2):04d}_s{i}" for i in range(count)],
             "window_id": [f"w{i % (count // 2):04d}" for i in range(count)],
             "datetime": [datetime(2020, 1, 1 + i % 20, tzinfo=UTC) for i in range(count)],
+            "acquisition": [f"s2_{i}" for i in range(count)],
             "nodata_fraction": rng.choice([0.0, 0.5], count, p=[0.9, 0.1]),
             "cloud_fraction": [None if value > 0.28 else value for value in cloud],
             "land_fraction": rng.uniform(0, 1, count),
@@ -41,7 +42,7 @@ def test_the_ledger_reconciles_kept_and_dropped_with_the_candidates(sensor: str)
     assert sorted(ledger["chip_id"]) == sorted(candidates["chip_id"])
     counts = dict(ledger.group_by("verdict").len().iter_rows())
     assert sum(counts.values()) == candidates.height
-    assert counts["kept"] > 0 and set(counts) <= {"kept", "nodata", "cloud", "land", "labels", "duplicate"}
+    assert counts["kept"] > 0 and set(counts) <= {"kept", "nodata", "cloud", "land", "labels", "overlap", "duplicate"}
 
 
 def test_every_dropped_window_fails_its_threshold_and_every_kept_one_passes_all() -> None:
@@ -74,6 +75,22 @@ def test_of_a_window_seen_twice_the_clearest_usable_scene_is_kept() -> None:
     )
     ledger = select(candidates, labels, SENSORS["sentinel-2"], PARAMS)
     assert sorted(ledger.filter(verdict="kept")["chip_id"]) == ["w0000_s4", "w0001_s5", "w0002_s2", "w0003_s3"]
+
+
+def test_one_overpass_in_two_tiles_is_one_date_of_a_window_and_the_tile_with_more_data_is_taken() -> None:
+    candidates = _candidates(6).with_columns(
+        window_id=pl.lit("w"),
+        acquisition=pl.Series(["a", "a", "b", "b", "c", "c"]),
+        nodata_fraction=pl.Series([0.04, 0.0, 0.01, 0.02, 0.0, 0.0]),
+        cloud_fraction=pl.Series([0.0, 0.01, 0.05, 0.0, 0.09, 0.08]),
+        land_fraction=1.0,
+    )
+    labels = pl.DataFrame(
+        [(c, f"l{n}") for c in candidates["chip_id"] for n in range(3)], schema=["chip_id", "label"], orient="row"
+    )
+    params = PARAMS.model_copy(update={"max_dates": 2})
+    ledger = select(candidates, labels, SENSORS["sentinel-2"], params).sort("acquisition", "chip_id")
+    assert ledger["verdict"].to_list() == ["overlap", "kept", "overlap", "kept", "overlap", "duplicate"]
 
 
 def test_no_candidate_is_an_error_that_names_the_areas() -> None:
