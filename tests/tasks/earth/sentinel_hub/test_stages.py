@@ -10,7 +10,8 @@ import pystac
 import pytest
 import yaml
 
-from tasks import scan, scenes
+from tasks import chips, labels, scan, scenes, select
+from tasks.core import tables
 from tasks.earth.blocks import blocks_of
 from tasks.earth.catalog import Catalog, Query, open_catalog
 from tasks.earth.chip_pixels import read_block
@@ -113,21 +114,28 @@ def test_stages_give_the_same_windows_and_chips_from_files_and_from_sentinel_hub
         assert np.abs(first - second)[both].max() < (3e-5 if known.unit == "reflectance" else 1e-3), name
 
 
-def test_the_stages_record_scenes_of_sentinel_hub_and_scan_what_is_recorded(
+def test_stages_from_the_search_to_the_chips_run_on_sentinel_hub_and_keep_no_address_or_secret(
     sample: Catalog, hub: Catalog, service: Service
 ) -> None:
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    values["select"] |= {"min_labels": 1, "max_nodata": 0.9}
+    Path("params.yaml").write_text(yaml.safe_dump(values))
     item = offer(service, sample, "sentinel-2-l2a", "S2A_MSIL2A_20170613T101031_87_48")
     assert scenes.run("sentinel-2")["collections"] == {"sentinel-2-l2a": 1}
-    recorded = [path.read_bytes() for path in sorted(Path("data/scenes/sentinel-2").rglob("*")) if path.is_file()]
-    done = scan.run("sentinel-2", "a")["candidates"] + scan.run("sentinel-2", "b")["candidates"]
-    assert done > 3 and (windows := pl.read_parquet("data/scan/sentinel-2/*/windows.parquet")).height == done
-    assert set(windows["item_id"]) == {item.id}
-    # No address, token or credential is in what is kept, and the same search gives the same bytes.
+    recorded = Path("data/scenes/sentinel-2/items.parquet").read_bytes()
+    windows = [scan.run("sentinel-2", part)["candidates"] for part in "ab"]
+    assert labels.run("sentinel-2")["labelled"] == sum(windows) > 3
+    kept = select.run("sentinel-2")["kept"]
+    made = [chips.run("sentinel-2", part)["chips"] for part in "ab"]
+    assert sum(made) == kept > 3
+    part = "ab"[made.index(max(made))]
+    chip = tables.read_shards(Path("data/chips/sentinel-2") / part, ["item_id", "bands", "unit"]).to_pylist()[0]
+    assert chip["item_id"] == item.id and len(chip["bands"]) == 12 and chip["unit"] == "reflectance"
     scenes.run("sentinel-2")
-    assert [p.read_bytes() for p in sorted(Path("data/scenes/sentinel-2").rglob("*")) if p.is_file()] == recorded
-    kept = b"".join(path.read_bytes() for path in Path("data").rglob("*") if path.is_file())
+    assert Path("data/scenes/sentinel-2/items.parquet").read_bytes() == recorded
+    written = b"".join(path.read_bytes() for path in Path("data").rglob("*") if path.is_file())
     for secret in (CLIENT_ID, CLIENT_SECRET, TOKEN, service.url.removeprefix("http://")):
-        assert secret.encode() not in kept
+        assert secret.encode() not in written
 
 
 def test_what_was_computed_is_not_asked_for_again_by_a_run_that_goes_on(hub: Catalog) -> None:
