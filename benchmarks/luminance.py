@@ -2,7 +2,7 @@
 
 The scenes of the sample that have a mask are rendered to 8 bits as ESA renders its true-colour images (reflectance 0 to
 0.3558), and what `tasks.earth.luminance` finds is compared with the mask's cloud, pixel by pixel and by windows: a
-window with more than 10 % cloud would be dropped. FOLDER is another one of STAC items and assets laid out as the sample's.
+window with more than 10 % cloud would be dropped. FOLDER is another one, laid out as the sample's.
 The table is first with the default thresholds, then with others, so that a choice can be seen.
 """
 

@@ -9,6 +9,7 @@ from tasks.earth import faults, sample_catalog, stores
 from tasks.earth.catalog_params import CatalogParams
 from tasks.earth.hosts import Hosts, own_host
 from tasks.earth.http import MAX_WAIT, AnswerError, Http
+from tasks.earth.sentinel_hub import SCHEME as SENTINEL_HUB
 from tasks.earth.signing import BLOBS, Signer
 from tasks.earth.static_catalog import FOLDER, folder_file
 from tasks.earth.stores import Store
@@ -91,8 +92,11 @@ class Access:
         """What the server says of the version of a recorded href's file: entity tag, time of change, length.
 
         None where it says nothing, or cannot be asked: then whether the file has changed is unknown. Asked once a
-        run. No signature and no address is in it.
+        run. No signature and no address is in it. Of bands that Sentinel Hub computes their name: the scene that they
+        are computed from is a finished product.
         """
+        if href.startswith(SENTINEL_HUB):
+            return href
         if href not in self._versions:
             try:
                 url = self.address(href)

@@ -76,9 +76,10 @@ class Catalog(Access):
         Raises:
             CatalogError: the environment holds no credentials.
         """
-        from tasks.earth.sentinel_hub.account import open_account
+        from tasks.earth.sentinel_hub.account import Patience, open_account
 
-        return open_account(self.params.url, self.params.token_url, self.params.deployments)
+        patience = Patience(longest_wait=self._max_wait, per_second=self.params.requests_per_second)
+        return open_account(self.params.url, self.params.token_url, self.params.deployments, patience)
 
     def described(self, collections: Mapping[str, Any], name: str | None) -> dict[str, Any]:
         """The document of a collection, with what params.yaml says of its numbers."""

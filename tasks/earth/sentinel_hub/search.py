@@ -10,11 +10,10 @@ from sentinelhub.constants import CRS
 from sentinelhub.geometry import BBox
 
 from tasks.core.errors import CatalogError
+from tasks.earth.sentinel_hub import SCHEME
 from tasks.earth.sentinel_hub.account import Account
 from tasks.earth.sentinel_hub.collections import Collection, Plane, collections
 
-SCHEME = "sentinelhub:"
-"""Of hrefs, `sentinelhub:<collection>#<band>`: there is no file behind, the pixels are computed when asked for."""
 PAGE = 100
 """Items a page, the most that the service gives."""
 

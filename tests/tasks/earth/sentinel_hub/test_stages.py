@@ -10,16 +10,18 @@ import pystac
 import pytest
 import yaml
 
-from tasks import scan
+from tasks import chips, labels, scan, scenes, select
+from tasks.core import tables
 from tasks.earth.blocks import blocks_of
 from tasks.earth.catalog import Catalog, Query, open_catalog
 from tasks.earth.chip_pixels import read_block
 from tasks.earth.grid import GridParams
+from tasks.earth.probe import probe
 from tasks.earth.scene import assets_of
 from tasks.earth.scene_reader import SceneReader
 from tasks.earth.sensors import SENSORS, Sensor
 from tasks.earth.sentinel_hub.collections import collections
-from tests.fixtures.sentinel_hub_server import Raster, Scene, Service
+from tests.fixtures.sentinel_hub_server import CLIENT_ID, CLIENT_SECRET, TOKEN, Raster, Scene, Service
 
 GRID = GridParams(cell=640, parts=["a"])
 HUB = {"sentinel-2-l2a": "sentinel-2-l2a", "landsat-8-l1": "landsat-ot-l2", "sentinel-1-gamma0": "sentinel-1-grd"}
@@ -38,7 +40,8 @@ def hub(workspace: Path, sample: Catalog, service: Service) -> Iterator[Catalog]
     """The catalog that params.yaml chooses after the sample was opened."""
     values = yaml.safe_load(Path("params.yaml").read_text())
     preset = values["catalogs"]["sentinel-hub"] | {"url": service.url, "token_url": f"{service.url}/token"}
-    values["catalogs"]["sentinel-hub"] = preset | {"deployments": {}, "requests_per_second": 100}
+    own = {"deployments": {}, "requests_per_second": 100, "area": None}
+    values["catalogs"]["sentinel-hub"] = preset | own
     Path("params.yaml").write_text(yaml.safe_dump(values | {"catalog": "sentinel-hub"}))
     service.scenes.clear()
     with open_catalog() as catalog:
@@ -60,6 +63,13 @@ def offered(item: pystac.Item, collection: str) -> Scene:
     return Scene(feature, bands)
 
 
+def offer(service: Service, sample: Catalog, collection: str, pattern: str) -> pystac.Item:
+    """Offer the one scene of the sample with such a name."""
+    (item,) = [one for one in sample.search(Query(collection, None, None, None), 100) if re.match(pattern, one.id)]
+    service.scenes[HUB[collection]].append(offered(item, HUB[collection]))
+    return item
+
+
 def windows_of(items: Sequence[pystac.Item], sensor: Sensor, catalog: Catalog) -> pl.DataFrame:
     table, quarantine, _ = scan.scan(items, {}, sensor, catalog, GRID, "a", scan.ScanParams(land_mask_samples=4))
     assert quarantine == []
@@ -77,9 +87,7 @@ def windows_of(items: Sequence[pystac.Item], sensor: Sensor, catalog: Catalog) -
 def test_stages_give_the_same_windows_and_chips_from_files_and_from_sentinel_hub(
     sensor: str, collection: str, pattern: str, sample: Catalog, hub: Catalog, service: Service
 ) -> None:
-    found = sample.search(Query(collection, None, None, None), 100)
-    (item,) = [one for one in found if re.match(pattern, one.id)]
-    service.scenes[HUB[collection]].append(offered(item, HUB[collection]))
+    item = offer(service, sample, collection, pattern)
     (computed,) = hub.search(Query(HUB[collection], item.bbox, None, None), 10)
     known = SENSORS[sensor]
     ours, theirs = windows_of([item], known, sample), windows_of([computed], known, hub)
@@ -104,3 +112,39 @@ def test_stages_give_the_same_windows_and_chips_from_files_and_from_sentinel_hub
         both = np.isfinite(first) & np.isfinite(second)
         assert both.sum() > 0.98 * np.isfinite(first).sum() > 0, name
         assert np.abs(first - second)[both].max() < (3e-5 if known.unit == "reflectance" else 1e-3), name
+
+
+def test_stages_from_the_search_to_the_chips_run_on_sentinel_hub_and_keep_no_address_or_secret(
+    sample: Catalog, hub: Catalog, service: Service
+) -> None:
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    values["select"] |= {"min_labels": 1, "max_nodata": 0.9}
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+    item = offer(service, sample, "sentinel-2-l2a", "S2A_MSIL2A_20170613T101031_87_48")
+    assert scenes.run("sentinel-2")["collections"] == {"sentinel-2-l2a": 1}
+    recorded = Path("data/scenes/sentinel-2/items.parquet").read_bytes()
+    windows = [scan.run("sentinel-2", part)["candidates"] for part in "ab"]
+    assert labels.run("sentinel-2")["labelled"] == sum(windows) > 3
+    kept = select.run("sentinel-2")["kept"]
+    made = [chips.run("sentinel-2", part)["chips"] for part in "ab"]
+    assert sum(made) == kept > 3
+    part = "ab"[made.index(max(made))]
+    chip = tables.read_shards(Path("data/chips/sentinel-2") / part, ["item_id", "bands", "unit"]).to_pylist()[0]
+    assert chip["item_id"] == item.id and len(chip["bands"]) == 12 and chip["unit"] == "reflectance"
+    scenes.run("sentinel-2")
+    assert Path("data/scenes/sentinel-2/items.parquet").read_bytes() == recorded
+    written = b"".join(path.read_bytes() for path in Path("data").rglob("*") if path.is_file())
+    for secret in (CLIENT_ID, CLIENT_SECRET, TOKEN, service.url.removeprefix("http://")):
+        assert secret.encode() not in written
+
+
+def test_what_was_computed_is_not_asked_for_again_by_a_run_that_goes_on(hub: Catalog) -> None:
+    assert hub.version("sentinelhub:sentinel-2-l2a#B04") == "sentinelhub:sentinel-2-l2a#B04"
+
+
+def test_a_probe_has_a_few_pixels_computed(sample: Catalog, hub: Catalog, service: Service) -> None:
+    item = offer(service, sample, "sentinel-2-l2a", "S2A_MSIL2A_20170613T101031_87_48")
+    (finding,) = probe(hub, SENSORS["sentinel-2"], "2017")
+    assert finding.works and finding.items == "1" and finding.credentials == "an account; credentials are there"
+    assert finding.file == f"scl of {item.id}: computed, 100% of 256 pixels in its middle have data"
+    assert len(service.asked("process")) == 1
