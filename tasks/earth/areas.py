@@ -177,8 +177,8 @@ def _search_boxes(shapes: NDArray[Any]) -> Iterator[Bbox]:
         _, group = np.unique(middle, axis=0, return_inverse=True)
         group = group.ravel()
         boxes = np.array([_hull(boxes[group == index]) for index in range(group.max() + 1)])
-    for west, south, east, north in np.round(boxes, 7).tolist():  # a centimetre: shapes of a file have no round numbers
-        yield (west, south, east, north)
+    # To a centimetre: shapes of a file have no round numbers.
+    yield from (tuple(box) for box in np.round(boxes, 7).tolist())
 
 
 def _joined(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -45,17 +45,24 @@ FLOOR = (900, 1250)
 BANDS_AT_FLOOR = 4
 """Bands whose darkest pixels must lie there, one of them in the short-wave infrared: bright soils reflect 0.1 in blue
 too, but never in blue and short-wave infrared alike."""
-CLASS_SHARE = 0.002
-"""Share of a scene that a class of its mask must have to be asked."""
-Bounds = tuple[float, float]
-CLASSES: Mapping[str, tuple[tuple[int, ...], Mapping[str, Bounds]]] = {
-    "vegetation": ((4,), {"blue": (-0.02, 0.14), "red": (-0.02, 0.17), "coastal": (-0.03, 0.15)}),
-    "water": ((6,), {"nir08": (-0.02, 0.12), "swir16": (-0.02, 0.09), "swir22": (-0.02, 0.08)}),
-    "dark or shadow": ((2, 3), {"blue": (-0.02, 0.14), "red": (-0.02, 0.14), "swir22": (-0.02, 0.18)}),
-    "snow": ((11,), {"swir16": (-0.01, 0.20), "swir22": (-0.01, 0.18)}),
+DECISIVE = 0.01
+"""Share of impossibly dark pixels that settles it whatever else is seen."""
+CIRRUS = (500, 950, 1100)
+"""Numbers between which the clear ground of the cirrus band lies: below the first without the offset, between the
+second and the third with it."""
+CLASS_SHARE = 0.03
+"""Share of a scene that a class of its mask must have to be asked: a few pixels of any class are misclassified."""
+SURE = 4.0
+"""Logarithm of how many times likelier a class must be with one reading of its numbers than with the other: 1 in 55."""
+Usual = tuple[float, float]
+CLASSES: Mapping[str, tuple[tuple[int, ...], Mapping[str, Usual]]] = {
+    "vegetation": ((4,), {"coastal": (0.035, 0.03), "blue": (0.04, 0.03), "red": (0.06, 0.04)}),
+    "water": ((6,), {"nir08": (0.02, 0.025), "swir16": (0.01, 0.02), "swir22": (0.01, 0.02)}),
+    "dark or shadow": ((2, 3), {"red": (0.05, 0.04), "swir22": (0.05, 0.04)}),
+    "snow": ((11,), {"swir16": (0.08, 0.05), "swir22": (0.07, 0.045)}),
 }
-"""Classes of the scene classification, which is made before catalogs touch the numbers, with the reflectances that the
-middle of each can have."""
+"""Classes of the scene classification, which is made before catalogs touch the numbers, with the mean and the spread of
+the reflectance that the middle of each usually has. Blue of shadow is not among them: on snow it is bright."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,12 @@ def decide(samples: Mapping[str, NDArray[Any]], classes: NDArray[Any] | None) ->
         classes: codes of Sentinel-2's scene classification on the same pixels, where there are any.
     """
     votes: dict[State, list[str]] = {"applied": [], "not applied": []}
-    for vote, why in (*_cirrus(samples), *_darkest(samples), *_by_class(samples, classes)):
+    share = _impossible(samples)
+    if share >= FEW:
+        votes["applied"].append(f"{share:.1%} of the pixels are below {IMPOSSIBLE}")
+    if share >= DECISIVE:
+        return "applied", votes["applied"][0]
+    for vote, why in (*_cirrus(samples), *_at_floor(samples), *_by_class(samples, classes)):
         votes[vote].append(why)
     for state, other in (("applied", "not applied"), ("not applied", "applied")):
         if votes[state] and not votes[other]:  # type: ignore[index]
@@ -103,21 +115,23 @@ def _cirrus(samples: Mapping[str, NDArray[Any]]) -> list[tuple[State, str]]:
     values = _measured(samples, "cirrus")
     if not values.size:
         return []
-    low = float(np.percentile(values, 5))
-    if low < 0.6 * ADDED:
+    low, (without, *with_it) = float(np.percentile(values, 5)), CIRRUS
+    if low < without:
         return [("applied", f"the cirrus band is dark at {low:.0f}")]
-    return [("not applied", f"the cirrus band is dark at {low:.0f}")] if low < 1.3 * ADDED else []
+    return [("not applied", f"the cirrus band is dark at {low:.0f}")] if with_it[0] <= low < with_it[1] else []
 
 
-def _darkest(samples: Mapping[str, NDArray[Any]]) -> list[tuple[State, str]]:
-    ground = {name: values for name in samples if name != "cirrus" and (values := _measured(samples, name)).size}
-    if not ground:
-        return []
-    darkest = np.min([np.where(samples[name] > 0, samples[name], np.inf) for name in ground], axis=0)
+def _impossible(samples: Mapping[str, NDArray[Any]]) -> float:
+    """Share of pixels that are too dark in some band to have the offset in them."""
+    ground = [np.where(values > 0, values, np.inf) for name, values in samples.items() if name != "cirrus"]
+    darkest = np.min(ground, axis=0) if ground else np.zeros(0)
     known = darkest[np.isfinite(darkest)]
-    share = float((known < IMPOSSIBLE).mean())
-    if share >= FEW:
-        return [("applied", f"{share:.1%} of the pixels are below {IMPOSSIBLE}")]
+    return float((known < IMPOSSIBLE).mean()) if known.size else 0.0
+
+
+def _at_floor(samples: Mapping[str, NDArray[Any]]) -> list[tuple[State, str]]:
+    """Many bands, short-wave infrared among them, whose darkest pixels are where black is with the offset."""
+    ground = {name: values for name in samples if name != "cirrus" and (values := _measured(samples, name)).size}
     floors = {name: float(np.percentile(values, 0.5)) for name, values in ground.items()}
     there = [name for name, floor in floors.items() if FLOOR[0] <= floor <= FLOOR[1]]
     if len(there) >= BANDS_AT_FLOOR and {"swir16", "swir22"} & set(there):
@@ -133,14 +147,15 @@ def _by_class(samples: Mapping[str, NDArray[Any]], classes: NDArray[Any] | None)
         members = np.isin(classes, codes)
         if members.mean() < CLASS_SHARE:
             continue
-        for name, (low, high) in bands.items():
+        for name, (mean, spread) in bands.items():
             values = samples[name][members & (samples[name] > 0)] if name in samples else np.zeros(0)
             if not values.size:
                 continue
             middle = float(np.median(values))
-            fits = [low <= (middle - added) * 1e-4 <= high for added in (0, ADDED)]
-            if fits[0] != fits[1]:
-                votes.append(("applied" if fits[0] else "not applied", f"{name} of {kind} is {middle:.0f}"))
+            off = [((middle - added) * 1e-4 - mean) / spread for added in (0, ADDED)]
+            ratio = (off[0] ** 2 - off[1] ** 2) / 2
+            if abs(ratio) >= SURE:
+                votes.append(("not applied" if ratio > 0 else "applied", f"{name} of {kind} is {middle:.0f}"))
     return votes
 
 

@@ -78,15 +78,29 @@ def test_a_value_out_of_bounds_is_named_with_its_path_and_bound(run_stage: Run, 
 
 @pytest.mark.usefixtures("brandenburg")
 def test_a_scene_without_its_mask_is_quarantined_and_the_others_go_on(run_stage: Run, workspace: Path) -> None:
-    item = workspace / f"samples/catalog/items/sentinel-2-l1c/{SCENE}.json"
+    item = workspace / f"samples/catalog/items/sentinel-2-l2a/{PATCH}.json"
     document = json.loads(item.read_text())
     del document["assets"]["scl"]
     item.write_text(json.dumps(document))
     _scan(run_stage)
     rows = pl.read_parquet("data/scan/sentinel-2/*/quarantine.parquet")
-    assert set(rows["item_id"]) == {SCENE} and set(rows["reason"]) == {"missing-asset"}
+    assert set(rows["item_id"]) == {PATCH} and set(rows["reason"]) == {"missing-asset"}
     kept = pl.read_parquet("data/scan/sentinel-2/*/windows.parquet")
-    assert PATCH in set(kept["item_id"])
+    assert SCENE in set(kept["item_id"])
+
+
+@pytest.mark.usefixtures("brandenburg")
+def test_a_scene_of_level_1c_without_a_mask_gets_a_learned_one_that_says_so(run_stage: Run, workspace: Path) -> None:
+    item = workspace / f"samples/catalog/items/sentinel-2-l1c/{SCENE}.json"
+    document = json.loads(item.read_text())
+    del document["assets"]["scl"]
+    item.write_text(json.dumps(document))
+    _scan(run_stage)
+    windows = pl.read_parquet("data/scan/sentinel-2/*/windows.parquet").filter(item_id=SCENE)
+    assert set(windows["mask_provenance"]) == {"s2cloudless (derived)"}
+    measured = windows.filter(pl.col("nodata_fraction") < 0.05)
+    assert 0.02 < measured["cloud_fraction"].mean() < 0.3
+    assert measured["snow_fraction"].null_count() == measured.height, "the model knows cloud alone"
 
 
 @pytest.mark.usefixtures("brandenburg")
