@@ -31,7 +31,7 @@ def acquisition_of(item: pystac.Item, sensor: Sensor) -> str:
     """
     platform = re.sub(r"[\s_]+", "-", str(item.properties.get("platform") or sensor.name).lower())
     radar = bool(sensor.polarisations)
-    absolute = _orbit(item, r"_\d{8}T\d{6}_(\d{6})_", "sat:absolute_orbit") if radar else None
+    absolute = _orbit(item, r"_\d{8}T\d{6}_(\d{6})_", "absolute_orbit") if radar else None
     if absolute:
         return f"{platform}_orbit-{absolute}"
     when = item.datetime or item.common_metadata.start_datetime
@@ -41,8 +41,8 @@ def acquisition_of(item: pystac.Item, sensor: Sensor) -> str:
     longitude = (boxes[0][0] + boxes[0][2]) / 2 if boxes else 0.0
     local = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC) + timedelta(hours=longitude / 15)
     half = ("-am" if local.hour < 12 else "-pm") if radar else ""
-    relative = _orbit(item, r"_R(\d{3})(?:_|$)", "sat:relative_orbit")
-    path = _orbit(item, r"^L[A-Z]\d\d_\w{4}_(\d{3})\d{3}_", "landsat:wrs_path")
+    relative = _orbit(item, r"_R(\d{3})(?:_|$)", "relative_orbit")
+    path = _orbit(item, r"^L[A-Z]\d\d_\w{4}_(\d{3})\d{3}_", "wrs_path")
     track = f"_track-{relative or path}" if relative or path else ""
     return f"{platform}_{local:%Y-%m-%d}{half}{track}"
 
@@ -86,8 +86,8 @@ def tile_of(item: pystac.Item) -> str | None:
     for prefix, zone in (("mgrs", "utm_zone"), ("sentinel", "utm_zone")):
         parts = [properties.get(f"{prefix}:{name}") for name in (zone, "latitude_band", "grid_square")]
         code = code or ("".join(map(str, parts)) if all(parts) else None)
-    if not code and (path := properties.get("landsat:wrs_path")):
-        code = f"{path}{properties.get('landsat:wrs_row')}"
+    if not code and (path := _field(properties, "wrs_path")):
+        code = f"{path}{_field(properties, 'wrs_row')}"
     found = re.search(r"_T?(\d{1,2}[C-X][A-Z]{2})_", item.id)
     code = code or (found[1] if found else None)
     return str(code).lstrip("0") if code else None
@@ -135,8 +135,13 @@ def _agree(a: Any, b: Any, same_tile: bool) -> bool:
 
 def _orbit(item: pystac.Item, pattern: str, field: str) -> str | None:
     found = _named(item, pattern)
-    value = found[1] if found else item.properties.get(field)
+    value = found[1] if found else _field(item.properties, field)
     return str(value).lstrip("0").zfill(3) if value is not None else None
+
+
+def _field(properties: Mapping[str, Any], name: str) -> Any:
+    """The property called `name` after its prefix, whatever extension it is of."""
+    return next((properties[key] for key in sorted(properties) if key.rpartition(":")[2] == name), None)
 
 
 def _named(item: pystac.Item, pattern: str) -> re.Match[str] | None:

@@ -13,6 +13,7 @@ from tasks.core.errors import SceneError, UnreachableError
 from tasks.core.redaction import redacted
 from tasks.earth import stores
 from tasks.earth.hosts import Hosts
+from tasks.earth.stores import Store
 
 __all__ = ["fault", "first_byte", "redacted", "validators"]
 GONE = {404, 410}
@@ -27,19 +28,20 @@ REFUSED = re.compile(
 """What stores call an answer that is not about the object: their codes, or the sentences that go with them."""
 
 
-def fault(error: Exception, what: str, url: str) -> SceneError | UnreachableError:
+def fault(error: Exception, what: str, url: str, store: Store | None = None) -> SceneError | UnreachableError:
     """What a failed open or read means, after the retries that GDAL has made.
 
     Args:
         error: what rasterio or pyogrio said.
         what: the scene and asset, for the message.
         url: where the bytes come from, as GDAL was given it.
+        store: how the object is asked for, if it lies in a store; None: as the GDAL options in force say.
     """
     chain = [str(one) for one in _causes(error)]
     text = chain[-1] if len(chain) > 1 else chain[0]
     status = next((int(found[1]) for one in chain if (found := re.search(r"HTTP response code: (\d+)", one))), None)
     if status is None and "file format" not in text and not any(REFUSED.search(one) for one in chain):
-        status = _ask(url)  # GDAL says that a read failed, but not why
+        status = _ask(url, store)  # GDAL says that a read failed, but not why
     refused = status is None and any(REFUSED.search(one) or NETWORK.search(one) for one in chain)
     if status not in (None, 200, 206, 416, *GONE) or refused:
         reason = f"the server answers {status}" if status else text
@@ -86,9 +88,9 @@ def first_byte(url: str, hosts: Hosts | None = None) -> requests.Response | None
     return None
 
 
-def _ask(url: str) -> int | None:
+def _ask(url: str, store: Store | None) -> int | None:
     if url.startswith("/vsis3/"):
-        return stores.status(stores.active(), f"s3://{url.removeprefix('/vsis3/')}")
+        return stores.status(store or stores.active(), f"s3://{url.removeprefix('/vsis3/')}")
     if url.startswith("http"):
         answer = first_byte(url)
         # GDAL has followed a redirect, which was looked at before: what it led to is not known here.

@@ -10,7 +10,7 @@ from tasks.core.errors import CatalogError, SceneError
 from tasks.core.redaction import redacted
 from tasks.earth import stores
 from tasks.earth.areas import load_areas
-from tasks.earth.assets import Asset
+from tasks.earth.assets import Asset, find_mask, resolve
 from tasks.earth.catalog import Catalog, Query
 from tasks.earth.http import AnswerError
 from tasks.earth.raster import TargetGrid
@@ -68,12 +68,12 @@ def probe(catalog: Catalog, sensor: Sensor, datetime: str) -> Iterator[Finding]:
 
 
 def _asset(item: pystac.Item, sensor: Sensor) -> tuple[str, pystac.Asset]:
-    """The asset that is read first: the mask, or a band; else any raster, for the file is to be seen."""
-    aliases = [*sensor.mask_aliases, *(alias for band in sensor.bands for alias in band.aliases)]
-    key = next((alias for alias in aliases if alias in item.assets), None)
-    if key is None:
-        tiffs = (name for name, asset in item.assets.items() if "tiff" in str(asset.media_type))
-        key = next(tiffs, next(iter(item.assets)))
+    """The asset that is read first: the mask, or a band; else any, for a file is to be seen."""
+    try:
+        first = find_mask(item, sensor) or next(iter(resolve(item, sensor).values()), None)
+    except SceneError:
+        first = None
+    key = first.key if first else next(iter(item.assets))
     return key, item.assets[key]
 
 

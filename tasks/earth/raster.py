@@ -109,7 +109,7 @@ def open_asset(asset: Asset, catalog: Catalog) -> Iterator[OpenAsset]:
             _check(opened)
             yield opened
     except rasterio.errors.RasterioError as error:
-        raise fault(error, where, url) from error
+        raise fault(error, where, url, catalog.store(asset)) from error
 
 
 def _opened(url: str) -> DatasetReader:

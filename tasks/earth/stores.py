@@ -129,15 +129,21 @@ def content(store: Store, href: str, largest: int) -> bytes:
 
     Raises:
         ValueError: it is larger than `largest` bytes.
-        OSError: the store does not give it.
+        FileNotFoundError: the store has no such object.
+        UnreachableError: the store does not give it just now, or not without credentials.
     """
+    store.gdal_options()  # says which credentials are missing
     bucket, _, key = href.removeprefix("s3://").partition("/")
     try:
         answer = store.open(bucket).get(key)
         if answer.meta["size"] <= largest:
             return bytes(answer.bytes())
     except Exception as error:  # obstore raises its own, one a kind of failure
-        raise OSError(f"{href} cannot be read") from error
+        code = status(store, href)
+        if code == 404:
+            raise FileNotFoundError(f"{href} is not there") from error
+        why = f"{href} cannot be reached: the store answers {code}. Run the same command again later"
+        raise UnreachableError(why) from error
     raise ValueError(f"{href} has more than {largest:,} bytes")
 
 

@@ -12,11 +12,12 @@ import rasterio.errors
 
 from tasks.core.errors import SceneError, UnreachableError
 from tasks.core.redaction import redacted
+from tasks.earth.assets import Asset
 from tasks.earth.catalog import Catalog, Query
 from tasks.earth.faults import fault
 from tasks.earth.hosts import Hosts, resolved
 from tasks.earth.items import to_item
-from tasks.earth.raster import Asset, open_asset
+from tasks.earth.raster import open_asset
 from tasks.earth.stores import Store, store_of
 from tests.conftest import ROOT
 from tests.fixtures.stac_server import Answer, Asked, document, item, serve
@@ -28,7 +29,7 @@ DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Err
 
 
 def asset(href: str, requester_pays: bool = False) -> Asset:
-    return Asset("I0", "red", href, 0, 1.0, 0.0, None, requester_pays=requester_pays)
+    return Asset("I0", "red", href, requester_pays=requester_pays)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +166,8 @@ def store_catalog(served: object, **changes: object) -> Catalog:
 def test_a_public_bucket_is_read_without_credentials_and_without_a_signature(aws: pytest.MonkeyPatch) -> None:
     with serve(files={"bucket/public.tif": band()}) as served:
         catalog = store_catalog(served)
-        with open_asset(asset("s3://bucket/public.tif"), catalog) as dataset:
-            assert dataset.width > 0
+        with open_asset(asset("s3://bucket/public.tif"), catalog) as opened:
+            assert opened.dataset.width > 0
         assert catalog.version("s3://bucket/public.tif", Store(catalog.params.s3_endpoint))
         assert not [asked for asked in served.asked if "Authorization" in asked.headers]
 
@@ -179,13 +180,26 @@ def test_a_bucket_whose_reader_pays_is_paid_when_the_item_says_so(aws: pytest.Mo
     aws.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with serve([], payer, files={"bucket/paid.tif": band()}) as served:
         catalog = store_catalog(served)
-        with open_asset(asset("s3://bucket/paid.tif", requester_pays=True), catalog) as dataset:
-            assert dataset.width > 0
+        with open_asset(asset("s3://bucket/paid.tif", requester_pays=True), catalog) as opened:
+            assert opened.dataset.width > 0
         with (
             pytest.raises(UnreachableError, match="cannot be reached"),
             open_asset(asset("s3://bucket/paid2.tif"), catalog),
         ):
             pass
+
+
+def test_a_small_file_of_a_store_that_refuses_is_unreachable_and_one_that_is_gone_is_its_scene_s(
+    aws: pytest.MonkeyPatch,
+) -> None:
+    with serve(files={"bucket/a.xml": b"<a/>"}) as served:
+        assert store_catalog(served).content(asset("s3://bucket/a.xml"), 100) == b"<a/>"
+        with pytest.raises(SceneError):
+            store_catalog(served).content(asset("s3://bucket/b.xml"), 100)
+        with pytest.raises(SceneError, match="more than 2 bytes"):
+            store_catalog(served).content(asset("s3://bucket/a.xml"), 2)
+    with serve([], lambda asked: Answer(403, DENIED)) as served, pytest.raises(UnreachableError, match="403"):
+        store_catalog(served).content(asset("s3://bucket/a.xml"), 100)
 
 
 def test_paying_without_credentials_is_an_error_that_names_the_variables(aws: pytest.MonkeyPatch) -> None:
@@ -212,12 +226,8 @@ def test_a_file_cut_in_a_store_is_damaged_and_its_message_has_no_port(aws: pytes
     content = band()
     with serve(files={"bucket/cut.tif": content[: len(content) // 2]}) as served:
         catalog = store_catalog(served)
-        with pytest.raises(SceneError) as caught, open_asset(asset("s3://bucket/cut.tif"), catalog) as dataset:
-            from tasks.earth.raster import TargetGrid, read_onto
-
-            left, top = dataset.transform.c, dataset.transform.f
-            size = dataset.height
-            read_onto(dataset, TargetGrid(dataset.crs.to_epsg(), left, top, dataset.res[0], size, size), None)
+        with pytest.raises(SceneError) as caught, open_asset(asset("s3://bucket/cut.tif"), catalog) as opened:
+            opened.dataset.read(1)
     assert caught.value.reason == "unreadable" and "127.0.0.1" not in str(caught.value)
 
 

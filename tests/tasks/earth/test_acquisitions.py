@@ -8,10 +8,11 @@ import pytest
 
 from tasks.earth.acquisitions import acquisition_of, supersede, tile_of
 from tasks.earth.items import to_item
-from tasks.earth.sensors import LANDSAT, SENTINEL_1, SENTINEL_2
+from tasks.earth.sensors import SENSORS
 from tests.conftest import ROOT
 from tests.fixtures.stac_server import item
 
+SENTINEL_1, SENTINEL_2, LANDSAT = (SENSORS[name] for name in ("sentinel-1", "sentinel-2", "landsat"))
 ES, PC = "S2B_24MUV_20250731_0_L2A", "S2B_MSIL2A_20250731T130249_R095_T24MUV_20250731T132745"
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import CatalogError, SceneError
+from tasks.earth.assets import find_named
 from tasks.earth.catalog import Catalog, CatalogParams, Query
-from tasks.earth.raster import find_asset, open_asset
+from tasks.earth.raster import open_asset
 from tests.conftest import ROOT
 from tests.fixtures.stac_server import item, serve
 
@@ -55,10 +56,10 @@ def test_a_folder_is_searched_and_its_files_are_read_without_a_server(folder: Pa
     found = catalog.find(Query("s2", AREA, "2020-06-10", 10), 5)
     assert [one.id for one in found.items] == ["A"]
     assert found.items[0].assets["red"].href == "folder:s2/A/red.tif", "not where it lies on this machine"
-    asset = find_asset(found.items[0], ("red",))
+    asset = find_named(found.items[0], "red")
     assert asset is not None
-    with open_asset(asset, catalog) as dataset:
-        assert dataset.width > 0
+    with open_asset(asset, catalog) as opened:
+        assert opened.dataset.width > 0
     assert catalog.version(asset.href)
     assert [row.reason for row in found.refused] == ["unreadable"]
 
