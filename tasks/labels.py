@@ -28,9 +28,9 @@ from tasks.earth.chip_pixels import read_planes
 from tasks.earth.grid import GridParams
 from tasks.earth.items import read_collections, read_items
 from tasks.earth.label_files import Downloads
-from tasks.earth.label_fractions import Measured
 from tasks.earth.label_ledger import Ledger
 from tasks.earth.label_params import LabelsParams, require_label_source
+from tasks.earth.label_rows import Measured
 from tasks.earth.label_sources import GSD_FACTOR, LabelSource, Library, open_libraries, windows_of
 from tasks.earth.scene import assets_of
 from tasks.earth.scene_reader import SceneReader

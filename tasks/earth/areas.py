@@ -119,8 +119,7 @@ def load_areas() -> Areas:
 
 def _shapes(where: str, area: Area) -> Sequence[Any]:
     if area.box is not None:
-        west, south, east, north = area.box
-        return [lonlat_shapes.cut(shapely.box(west, south, east if east > west else east + 360, north))]
+        return [lonlat_shapes.of_bounds(*area.box)]
     if area.path is None:
         return [_square(x, y, area.size or 0) for x, y in area.points or []]
     shapes = _of_file(where, area.path, area.layer)
@@ -177,8 +176,10 @@ def _search_boxes(shapes: NDArray[Any]) -> Iterator[Bbox]:
         _, group = np.unique(middle, axis=0, return_inverse=True)
         group = group.ravel()
         boxes = np.array([_hull(boxes[group == index]) for index in range(group.max() + 1)])
-    # To a centimetre: shapes of a file have no round numbers.
-    yield from (tuple(box) for box in np.round(boxes, 7).tolist())
+    # A centimetre: shapes of a file have no round numbers.
+    for west, south, east, north in np.round(boxes, 7).tolist():
+        box: Bbox = (west, south, east, north)
+        yield box
 
 
 def _joined(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from tasks.core.errors import SceneError
 from tasks.earth import label_fractions, lonlat_shapes
 from tasks.earth.blocks import Block
 from tasks.earth.label_dates import Interval, joined
-from tasks.earth.label_fractions import Measured
+from tasks.earth.label_rows import WHOLE, Measured
 
 LONGEST = 2_000.0
 """Metres: longer edges are split before they are projected, for a straight line there is a curve here."""
@@ -150,7 +150,7 @@ class FeatureSource:
         for index in np.unique(window).tolist():
             over = extent[window == index]
             ground = shapely.union_all(shapely.intersection(shapes[over], windows[index]))
-            if shapely.area(ground) < label_fractions.WHOLE * shapely.area(windows[index]):
+            if shapely.area(ground) < WHOLE * shapely.area(windows[index]):
                 continue
             known = [extents[i].labels for i in over.tolist()]
             some = frozenset.intersection(*(labels for labels in known if labels is not None)) if any(known) else None
@@ -173,7 +173,7 @@ def _moved(labelled: Labelled, epsg: int, box: Box) -> tuple[NDArray[Any], NDArr
     shapes, labels = labelled.shapes, labelled.labels
     if not len(shapes):
         return shapes, labels
-    near = unary_box(box, labelled.crs)
+    near = around(box, labelled.crs)
     if near is not None:
         large = ~shapely.within(shapes, near)
         shapes = shapes.copy()
@@ -189,7 +189,7 @@ def _moved(labelled: Labelled, epsg: int, box: Box) -> tuple[NDArray[Any], NDArr
     return shapely.make_valid(moved[good]), labels[good]
 
 
-def unary_box(box: Box, crs: CRS) -> Any:
+def around(box: Box, crs: CRS) -> Any:
     """Ground around a box of degrees in the coordinates of `crs`, a little larger; None where it has none there."""
     parts = []
     for one in halves(box):

@@ -7,19 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import requests
 import shapely
+from pyproj import Transformer
 
-from tasks.core.errors import SceneError, VectorFileError
-from tasks.earth import vector_files
+from tasks.core.errors import SceneError, UnreachableError, VectorFileError
+from tasks.core.redaction import redacted
+from tasks.core.stage import atomic
+from tasks.earth import lonlat_shapes, stores, vector_files
 from tasks.earth.catalog import Catalog
-from tasks.earth.faults import fault
-from tasks.earth.label_features import Box, Labelled, halves, unary_box
+from tasks.earth.faults import GONE
+from tasks.earth.http import AnswerError
+from tasks.earth.label_features import Box, Labelled, around
 from tasks.earth.label_params import SourceParams
+from tasks.earth.stores import Store
 
 VECTOR = (".gpkg", ".geojson", ".json", ".parquet", ".geoparquet", ".fgb", ".zip")
 RASTER = (".tif", ".tiff")
-LARGEST = 500_000_000
+LARGEST = 200_000_000
 """Bytes of a label file of the catalog; larger ones are to be fetched by hand and named by their path."""
 
 
@@ -47,6 +51,7 @@ class Downloads:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._http = catalog.http()
         self._folder = tempfile.TemporaryDirectory(prefix="labels-")
 
     def close(self) -> None:
@@ -57,34 +62,47 @@ class Downloads:
         """The file behind a recorded href.
 
         Raises:
-            SceneError: it is not there, too large, or at no address that is read.
+            SceneError: it is not there, too large, or where this catalog's files may not lie.
             UnreachableError: the server does not give it just now.
         """
+        url = self._catalog.address(href)
+        if not url.startswith(("http://", "https://", "s3://")):
+            return Path(url)  # of a static catalog in a folder
         file = Path(self._folder.name) / hashlib.sha256(href.encode()).hexdigest()
-        if file.is_file():
-            return file
-        url = self._catalog.href(href)
-        if not url.startswith(("http://", "https://")):
-            raise SceneError("address", f"{where}: features are read over http(s), not from {href.partition(':')[0]}:")
-        partial = file.with_suffix(".partial")
+        if not file.is_file():
+            content = self._object(url, where) if url.startswith("s3://") else self._body(url, where)
+            with atomic(file) as partial:
+                partial.write_bytes(content)
+        return file
+
+    def _body(self, url: str, where: str) -> bytes:
         try:
-            with requests.get(url, timeout=60, stream=True) as answer, partial.open("wb") as out:
-                answer.raise_for_status()
-                _refuse_large(int(answer.headers.get("Content-Length") or 0), where)
-                for chunk in answer.iter_content(1 << 20):
-                    out.write(chunk)
-                    _refuse_large(out.tell(), where)
-        except requests.RequestException as error:
-            raise fault(error, where, url) from error
-        return partial.replace(file)
+            return self._http.content(url, largest=LARGEST)
+        except AnswerError as error:
+            # A body that is too large comes with a status that is good.
+            if error.status in (*GONE, 200, 206):
+                raise SceneError("unreadable", f"{where}: {redacted(str(error))}") from error
+            raise UnreachableError(f"{where}: {redacted(str(error))}. Run the same command again later") from error
+        except UnreachableError as error:
+            raise UnreachableError(f"{where}: {redacted(str(error))}. Run the same command again later") from error
 
-
-def _refuse_large(size: int, where: str) -> None:
-    if size > LARGEST:
-        raise SceneError(
-            "too-large",
-            f"{where} is larger than {LARGEST // 1_000_000} MB; fetch it by hand and name it as a file of your own",
-        )
+    def _object(self, url: str, where: str) -> bytes:
+        params = self._catalog.params
+        store = Store(params.s3_endpoint, params.s3_requester_pays)
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        try:
+            opened = store.open(bucket)
+            size = int(opened.head(key)["size"])
+            if size > LARGEST:
+                raise SceneError("too-large", f"{where} is of {size:,} bytes, of which {LARGEST:,} are taken")
+            return bytes(opened.get(key).bytes())
+        except SceneError:
+            raise
+        except Exception as error:  # obstore raises its own, one a kind of failure
+            status = stores.status(store, url)
+            if status in GONE:
+                raise SceneError("unreadable", f"{where}: the store has no such object") from error
+            raise UnreachableError(f"{where}: the store answers {status}. Run the same command again later") from error
 
 
 def features(path: Path, params: SourceParams, box: Box, lost: dict[str, int]) -> Labelled:
@@ -100,7 +118,7 @@ def features(path: Path, params: SourceParams, box: Box, lost: dict[str, int]) -
         VectorFileError: it cannot be read, or has no such layer or attribute; names those it has.
     """
     crs = vector_files.crs_of(path, params.layer)
-    near = unary_box(box, crs)
+    near = around(box, crs)
     boxes = [None] if near is None else [shapely.bounds(part) for part in shapely.get_parts(near)]
     read = [
         vector_files.read(path, [params.attribute], params.layer, None if one is None else tuple(one.tolist()))
@@ -119,15 +137,11 @@ def features(path: Path, params: SourceParams, box: Box, lost: dict[str, int]) -
 
 def extent_of(path: Path, params: SourceParams) -> Any:
     """The box, in degrees, around all features of a file."""
-    from tasks.earth.label_rasters import footprint_of_bounds
-
     found = vector_files.read(path, [], params.layer)
     if not len(found.shapes):
         return shapely.Polygon()
-    from pyproj import Transformer
-
     bounds = Transformer.from_crs(found.crs, 4326, always_xy=True).transform_bounds(*shapely.total_bounds(found.shapes))
-    return footprint_of_bounds(*bounds)
+    return lonlat_shapes.of_bounds(*bounds)
 
 
 def _name(value: Any) -> str | None:
@@ -137,6 +151,3 @@ def _name(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip() or None
-
-
-__all__ = ["Downloads", "expand", "extent_of", "features", "halves"]

@@ -15,9 +15,9 @@ from tasks.core.errors import SceneError
 from tasks.core.stage import write_json
 from tasks.earth import spectral_rules
 from tasks.earth.label_dates import joined
-from tasks.earth.label_fractions import COMPLETE, SCHEMA, Measured
 from tasks.earth.label_licences import entry
 from tasks.earth.label_params import SourceParams
+from tasks.earth.label_rows import COMPLETE, SCHEMA, Measured
 
 if TYPE_CHECKING:
     from tasks.earth.label_sources import Library

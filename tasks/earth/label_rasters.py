@@ -21,8 +21,8 @@ from tasks.earth.blocks import Block
 from tasks.earth.catalog import Catalog
 from tasks.earth.geolocation import geolocation
 from tasks.earth.label_dates import Interval, joined
-from tasks.earth.label_fractions import WHOLE, Measured
 from tasks.earth.label_params import ValueRange
+from tasks.earth.label_rows import WHOLE, Measured
 from tasks.earth.raster import OpenAsset, TargetGrid, open_asset, read_onto
 
 Opened = AbstractContextManager[OpenAsset]
@@ -139,12 +139,7 @@ def tile_of_file(path: Path, date: Interval | None) -> RasterTile:
         if found.dataset.crs is None:
             raise SceneError("no-crs", f"{path} has ground control points alone; warp it first, as by gdalwarp")
         bounds = transform_bounds(found.dataset.crs, "EPSG:4326", *found.dataset.bounds)
-    return RasterTile(str(path), footprint_of_bounds(*bounds), date, opened)
-
-
-def footprint_of_bounds(west: float, south: float, east: float, north: float) -> Any:
-    """A box in degrees; west > east crosses 180 degrees."""
-    return lonlat_shapes.cut(shapely.box(west, south, east if east >= west else east + 360, north))
+    return RasterTile(str(path), lonlat_shapes.of_bounds(*bounds), date, opened)
 
 
 def _bounds(target: TargetGrid) -> tuple[float, float, float, float]:

@@ -14,15 +14,16 @@ import shapely
 from numpy.typing import NDArray
 
 from tasks.core.errors import SceneError, VectorFileError
+from tasks.core.redaction import redacted
 from tasks.earth import label_files, label_osm, label_satlas, label_skyscript, lonlat_shapes
 from tasks.earth.blocks import Block
 from tasks.earth.catalog import Catalog
 from tasks.earth.label_dates import Interval, fitting
 from tasks.earth.label_features import Box, Extent, FeatureSource, Labelled, Sheet
-from tasks.earth.label_fractions import Measured
 from tasks.earth.label_licences import Origin
 from tasks.earth.label_params import LabelsParams, SourceParams
-from tasks.earth.label_rasters import RasterSource, RasterTile, footprint_of_bounds, tile_of_file, tile_of_item
+from tasks.earth.label_rasters import RasterSource, RasterTile, tile_of_file, tile_of_item
+from tasks.earth.label_rows import Measured
 
 GSD_FACTOR = 2
 """Labels are measured at twice the sensor's GSD: a quarter of the pixels, a thousand a window."""
@@ -169,7 +170,8 @@ def _loader(
             return label_files.features(file, params, box, lost)
         except VectorFileError as error:
             # The file's name here is of this run alone.
-            raise SceneError(error.reason, f"{where}: {str(error).replace(str(file), asset.href)}") from error
+            detail = redacted(str(error).replace(str(file), asset.href))
+            raise SceneError(error.reason, f"{where}: {detail}") from error
 
     return load
 
@@ -188,7 +190,7 @@ def footprint(item: pystac.Item) -> Any:
         if item.bbox:
             half = len(item.bbox) // 2
             west, south, east, north = (float(v) for v in (*item.bbox[:2], *item.bbox[half : half + 2]))
-            return footprint_of_bounds(west, south, east, north)
+            return lonlat_shapes.of_bounds(west, south, east, north)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, shapely.errors.ShapelyError) as error:
         raise SceneError("no-footprint", f"label item {item.id}: its place cannot be read: {error}") from error
     raise SceneError("no-footprint", f"label item {item.id} has neither a geometry nor a box")

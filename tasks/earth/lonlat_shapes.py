@@ -82,6 +82,11 @@ def cut(shape: Any) -> Any:
     return shapely.union_all(shapely.intersection(moved, WORLD))
 
 
+def of_bounds(west: float, south: float, east: float, north: float) -> Any:
+    """A box in degrees; west > east crosses 180 degrees."""
+    return cut(shapely.box(west, south, east if east >= west else east + 360, north))
+
+
 def boxes_of(epsg: int, boxes: NDArray[np.float64]) -> NDArray[Any]:
     """Polygons in degrees of [n, 4] boxes (left, bottom, right, top) in the metres of a zone; each cut at 180 degrees.
 

@@ -1,4 +1,4 @@
-"""Maps of labels: every candidate window in the colour of the source that says most of it, fuller the more it says."""
+"""Maps of labels: every window in the colour of the source that says most of it, the fuller the more it says."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
