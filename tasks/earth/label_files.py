@@ -1,6 +1,5 @@
 """Label files: those of one's own, and features of the catalog, which are fetched whole before they are read."""
 
-import hashlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,6 @@ from pyproj import Transformer
 
 from tasks.core.errors import SceneError, UnreachableError, VectorFileError
 from tasks.core.redaction import redacted
-from tasks.core.stage import atomic
 from tasks.earth import lonlat_shapes, stores, vector_files
 from tasks.earth.catalog import Catalog
 from tasks.earth.faults import GONE
@@ -52,6 +50,7 @@ class Downloads:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._http = catalog.http()
+        self._files: dict[str, Path] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="labels-")
 
     def close(self) -> None:
@@ -68,12 +67,13 @@ class Downloads:
         url = self._catalog.address(href)
         if not url.startswith(("http://", "https://", "s3://")):
             return Path(url)  # of a static catalog in a folder
-        file = Path(self._folder.name) / hashlib.sha256(href.encode()).hexdigest()
-        if not file.is_file():
+        if href not in self._files:
             content = self._object(url, where) if url.startswith("s3://") else self._body(url, where)
-            with atomic(file) as partial:
-                partial.write_bytes(content)
-        return file
+            # GDAL complains of a content that does not go with the suffix.
+            name = f"{len(self._files)}{vector_files.format_of(content[:4096]) or ''}"
+            self._files[href] = Path(self._folder.name) / name
+            self._files[href].write_bytes(content)
+        return self._files[href]
 
     def _body(self, url: str, where: str) -> bytes:
         try:

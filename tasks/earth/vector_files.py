@@ -60,7 +60,7 @@ def read(
     """
     kind = _kind(path)
     try:
-        if kind == "parquet":
+        if kind == ".parquet":
             crs, shapes, values = _parquet(path, columns, box)
         else:
             crs, shapes, values = _ogr(path, kind, columns, layer, box)
@@ -74,7 +74,7 @@ def read(
 def crs_of(path: Path, layer: str | None = None) -> CRS:
     """The coordinate system of a layer, without its features; errors as of `read`."""
     kind = _kind(path)
-    if kind == "parquet":
+    if kind == ".parquet":
         import pyarrow.parquet as pq
 
         return _parquet_crs(path, pq.read_schema(path).metadata or {})
@@ -88,23 +88,29 @@ def crs_of(path: Path, layer: str | None = None) -> CRS:
     return _crs(path, info["crs"])
 
 
+def format_of(head: bytes) -> str | None:
+    """What a file is by its first bytes, as the usual suffix of such files; None if it is nothing that is read here."""
+    if head.startswith(b"SQLite format 3\0"):
+        return ".gpkg"
+    if head.startswith(b"fgb\x03fgb"):
+        return ".fgb"
+    if head.startswith(b"PAR1"):
+        return ".parquet"
+    if head.startswith(b"PK\x03\x04"):
+        return ".zip"
+    return ".geojson" if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{" else None
+
+
 def _kind(path: Path) -> str:
     if not path.is_file():
         raise VectorFileError("missing", f"{path} is not there, or is no file")
     with path.open("rb") as file:
-        head = file.read(4096)
-    if head.startswith(b"SQLite format 3\0"):
+        kind = format_of(file.read(4096))
+    if kind is None:
+        raise VectorFileError("format", f"{path} is not {WANTED}, whatever its name says; convert it, as by ogr2ogr")
+    if kind == ".gpkg":
         _check_geopackage(path)
-        return "geopackage"
-    if head.startswith(b"fgb\x03fgb"):
-        return "flatgeobuf"
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if head.startswith(b"PK\x03\x04"):
-        return "zip"
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{":
-        return "geojson"
-    raise VectorFileError("format", f"{path} is not {WANTED}, whatever its name says; convert it, as by ogr2ogr")
+    return kind
 
 
 def _check_geopackage(path: Path) -> None:
@@ -127,9 +133,9 @@ def _check_geopackage(path: Path) -> None:
 def _source(path: Path, kind: str) -> str:
     """What GDAL is given: with a prefix or a member's name where content alone would leave the driver open."""
     where = str(path.resolve())
-    if kind == "geojson":
+    if kind == ".geojson":
         return f"GeoJSON:{where}"
-    if kind != "zip":
+    if kind != ".zip":
         return where
     try:
         with zipfile.ZipFile(path) as archive:
