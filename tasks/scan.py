@@ -177,6 +177,7 @@ def _rows(scene: Scene, block: Block, measured: dict[str, NDArray[np.float64]]) 
 def scan(
     items: Sequence[pystac.Item],
     collections: Mapping[str, Any],
+    areas: Areas,
     sensor: Sensor,
     catalog: Catalog,
     grid: GridParams,
@@ -188,7 +189,6 @@ def scan(
     """
     batches: list[pa.RecordBatch] = []
     quarantine, decided = [], []
-    areas = load_areas()
     names = scene_names(items)
     for item, name in zip(progress(items, f"scanning {sensor.name} {part}"), names, strict=True):
         try:
@@ -211,8 +211,10 @@ def run(sensor: str, part: str) -> Summary:
     params, grid = load(ScanParams, "scan"), load(GridParams, "grid")
     items = read_items(paths.scenes(sensor) / "items.parquet")
     collections = read_collections(paths.scenes(sensor))
+    areas = load_areas()
     with open_catalog() as catalog:
-        candidates, quarantine, decided = scan(items, collections, SENSORS[sensor], catalog, grid, part, params)
+        found = scan(items, collections, areas, SENSORS[sensor], catalog, grid, part, params)
+    candidates, quarantine, decided = found
     folder = paths.scan(sensor, part)
     tables.write_rows(quarantine, tables.QUARANTINE, folder / "quarantine.parquet")
     tables.write_rows(decided, RADIOMETRY, folder / "radiometry.parquet")

@@ -4,17 +4,28 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import polars as pl
+import pystac
 import pytest
 import yaml
 
+from tasks.earth import lonlat_shapes
+from tasks.earth.areas import Areas
 from tasks.earth.assets import find_mask, required_bands, resolve
+from tasks.earth.blocks import blocks_of
 from tasks.earth.catalog import Catalog, CatalogParams, Query
+from tasks.earth.chip_pixels import read_block
+from tasks.earth.grid import GridParams
 from tasks.earth.items import read_items, write_items
 from tasks.earth.probe import probe
 from tasks.earth.raster import open_asset
+from tasks.earth.scene import assets_of
+from tasks.earth.scene_reader import SceneReader
 from tasks.earth.sensors import SENSORS
+from tasks.scan import ScanParams, scan
 from tests.conftest import ROOT
-from tests.fixtures.published_catalogs import EPSG, LAYOUTS, SIDE, Layout, published
+from tests.fixtures.published_catalogs import EPSG, LAYOUTS, LEFT, SIDE, Layout, Published, published, truth
 
 PRESETS = yaml.safe_load((ROOT / "params.yaml").read_text())["catalogs"]
 AREA = [14.9, 52.5, 15.1, 52.6]
@@ -58,6 +69,66 @@ def test_a_published_item_is_found_frozen_and_its_files_open(
             assert asset.href.startswith("s3://")
         looked = next(probe(running.catalog, sensor, "2023-06"))
         assert looked.collection == layout.collection and looked.sensor == sensor.name
+
+
+def scanned(layout: Layout, running: Published) -> tuple[pystac.Item, pl.DataFrame]:
+    """The item as it is found, and the windows of it that have data everywhere."""
+    found = running.catalog.find(Query(layout.collection, AREA, "2023-06", 10), 5).items
+    grid = GridParams(cell=640, parts=["a"])
+    params = ScanParams(land_mask_samples=2)
+    areas = Areas({"here": np.array([lonlat_shapes.of_bounds(*AREA)], dtype=object)})
+    windows, lost, _ = scan(found, {}, areas, SENSORS[layout.sensor], running.catalog, grid, "a", params)
+    assert lost == []
+    whole = pl.DataFrame(pl.from_arrow(windows)).filter(pl.col("nodata_fraction") < 0.05)
+    return found[0], whole.sort("row", "column")
+
+
+def chips(layout: Layout, running: Published) -> tuple[pl.DataFrame, dict[str, np.ndarray]]:
+    """Windows, and the pixels of each band [windows, side, side]."""
+    sensor = SENSORS[layout.sensor]
+    item, windows = scanned(layout, running)
+    assets = assets_of(item, sensor, windows["offset"][0], None, 2.1)
+    reader, pixels, members = SceneReader(item, running.catalog), [], []
+    for block, own in blocks_of(windows, sensor.window_cells, 640, sensor.gsd):
+        pixels.append(read_block(assets, block, sensor, reader))
+        members.append(own)
+    stack = np.concatenate(pixels)
+    return pl.concat(members), {name: stack[:, index] for index, name in enumerate(assets)}
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_a_published_scene_becomes_chips_of_its_true_values_in_the_right_place(layout: Layout) -> None:
+    sensor = SENSORS[layout.sensor]
+    with published(layout, REMOTE[layout.preset]) as running:
+        windows, bands = chips(layout, running)
+    assert windows.height >= 2
+    side = sensor.window_cells * 640
+    west = (windows["right"] <= LEFT + SIDE / 2).to_numpy()
+    east = (windows["left"] >= LEFT + SIDE / 2).to_numpy()
+    assert west.any() and east.any() and (windows["right"] - windows["left"] == side).all()
+    for name, pixels in bands.items():
+        for half, value in zip((west, east), truth(sensor, name), strict=True):
+            wanted = 10 * np.log10(value) if sensor.unit == "dB" else value
+            # Half a count of reflectance; of radar what a whole count is in dB.
+            inner = pixels[half][:, 4:-4, 4:-4]  # Landsat's grid is half a pixel off: its edge lies within a window
+            assert np.abs(inner - wanted).max() <= (0.05 if sensor.unit == "dB" else 0.5 * 1e-4)
+    if sensor.mask == "scl":
+        assert windows["radiometry"].str.contains("by pixels").all()
+
+
+@pytest.mark.usefixtures("account")
+def test_one_scene_through_three_catalogs_is_the_same_chips() -> None:
+    seen = []
+    for layout in (one for one in LAYOUTS if one.sensor == "sentinel-2"):
+        with published(layout, REMOTE[layout.preset]) as running:
+            windows, bands = chips(layout, running)
+            measured = windows.select("window_id", "nodata_fraction", "cloud_fraction", "land_fraction", "acquisition")
+            seen.append((measured, bands, set(windows["radiometry"])))
+    assert len(seen) == 3 and len({*map(str, (verdict for _, _, verdict in seen))}) > 1, "their numbers differ by 1000"
+    for measured, bands, _ in seen[1:]:
+        assert measured.equals(seen[0][0])
+        assert max(np.nanmax(np.abs(bands[name] - plane)) for name, plane in seen[0][1].items()) <= 0.5e-4
 
 
 def test_a_probe_counts_says_who_pays_and_reads_a_head(account: pytest.MonkeyPatch) -> None:
