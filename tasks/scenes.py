@@ -22,7 +22,7 @@ from tasks.core.stage import Summary, main
 from tasks.earth.acquisitions import baseline_of, supersede
 from tasks.earth.areas import load_areas
 from tasks.earth.catalog import Catalog, Query, Refused, open_catalog
-from tasks.earth.conditions import boxes_of, cloud_cover, interval
+from tasks.earth.conditions import cloud_cover, interval, item_boxes
 from tasks.earth.http import MAX_WAIT
 from tasks.earth.items import write_collections, write_items
 from tasks.earth.label_params import LabelsParams, require_label_source
@@ -43,7 +43,9 @@ class ScenesParams(Section):
 
 def _as_text(value: Any) -> Any:
     """YAML reads 2020 as a number and 2020-06-10 as a date."""
-    return str(value) if isinstance(value, int | date) and not isinstance(value, bool) else value
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _is_interval(text: str) -> str:
@@ -110,7 +112,7 @@ def search_scenes(catalog: Catalog, sensor: Sensor, search: SearchParams, limit:
 
 def search_labels(catalog: Catalog, scenes: Sequence[pystac.Item], limit: int) -> list[pystac.Item]:
     """Items of the catalog's label collections that touch any of the scenes."""
-    boxes = dict.fromkeys(box for scene in scenes for box in boxes_of({"bbox": scene.bbox, "geometry": scene.geometry}))
+    boxes = dict.fromkeys(box for scene in scenes for box in item_boxes(scene))
     found: dict[tuple[str, str], pystac.Item] = {}
     for collection in catalog.params.labels:
         for box in boxes:

@@ -1,5 +1,6 @@
 """How the files of a catalog are reached: resolved, signed, and only where they may lie."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any, Protocol
@@ -167,8 +168,8 @@ class Access:
             own.append(own_host(self.params.url))
         if self.params.sign == "planetary-computer":
             own.append(BLOBS)
-        if self.params.s3_endpoint:
-            own.append("s3://*")
+        if self.params.s3_endpoint or os.environ.get("AWS_S3_ENDPOINT"):
+            own.append("s3://*")  # whatever the bucket, it is this store that is asked
         return (*own, *self.params.hosts) or ("none",)
 
     def _inspect(self, href: str, url: str) -> None:

@@ -14,7 +14,7 @@ import pystac
 import shapely
 import shapely.geometry
 
-from tasks.earth.conditions import boxes_of
+from tasks.earth.conditions import item_boxes
 from tasks.earth.sensors import Sensor
 
 SAME = 0.9
@@ -37,7 +37,7 @@ def acquisition_of(item: pystac.Item, sensor: Sensor) -> str:
     when = item.datetime or item.common_metadata.start_datetime
     if when is None:
         return f"{platform}_{item.id}"
-    boxes = boxes_of({"bbox": item.bbox, "geometry": item.geometry})
+    boxes = item_boxes(item)
     longitude = (boxes[0][0] + boxes[0][2]) / 2 if boxes else 0.0
     local = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC) + timedelta(hours=longitude / 15)
     half = ("-am" if local.hour < 12 else "-pm") if radar else ""

@@ -139,7 +139,7 @@ class Catalog(Access):
             if not any(self._matching(relaxed, [])):
                 value = list(query.bbox or []) if condition == "its area" else query.datetime
                 return f"collection '{query.collection}' has items, but none within {condition} ({value}){broken}"
-        clouds = [cloud_cover(item.to_dict()) for item in self._matching(replace(query, max_cloud=None), [])]
+        clouds = [cloud_cover(item.to_dict()) for item in self.first(replace(query, max_cloud=None), 1000)]
         clearest = min((cloud for cloud in clouds if cloud is not None), default=None)
         return (
             f"collection '{query.collection}' has items there and then, but none with at most "

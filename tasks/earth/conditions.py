@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pystac
 import shapely
 import shapely.geometry
 
@@ -145,6 +146,11 @@ def boxes_of(item: Mapping[str, Any]) -> list[Planar]:
     shape = shapely.geometry.shape(geometry)
     # The halves of a scene at 180 degrees lie at both ends of the map: a box around both would be the whole world.
     return [box for part in shapely.get_parts(shape).tolist() for box in planar(part.bounds)]
+
+
+def item_boxes(item: pystac.Item) -> list[Planar]:
+    """`boxes_of` an item that is no longer JSON."""
+    return boxes_of({"bbox": item.bbox, "geometry": item.geometry})
 
 
 def overlap(a: Sequence[Planar], b: Sequence[Planar]) -> bool:

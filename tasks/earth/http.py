@@ -23,7 +23,7 @@ MAX_WAIT = 60.0
 """Seconds that one request waits in all between its tries."""
 TIMEOUT = (10.0, 30.0)
 """Seconds for a connection, and between two bytes of an answer."""
-LONGEST = 300.0
+LONGEST = 120.0
 """Seconds an answer may take from its first byte to its last."""
 LARGEST = 64_000_000
 """Bytes of an answer, unpacked; a page of 100 items is about 1 MB."""
@@ -59,6 +59,7 @@ class Http:
         self.name = name
         self.hosts = hosts
         self.max_wait = max_wait
+        self.timeout = TIMEOUT
         self._throttle = throttle
         self._session = requests.Session()
         self.headers = self._session.headers
@@ -99,10 +100,13 @@ class Http:
         for attempt in range(TRIES):
             if self._throttle:
                 self._throttle()
+            begun = time.monotonic()
             try:
                 return self._once(url, method, body, largest)
             except _TransientError as error:
                 failure = error
+            if not failure.status:
+                waited += time.monotonic() - begun  # a server that hangs is waited for too
             wait = min(failure.wait if failure.wait is not None else 0.5 * 2**attempt, self.max_wait - waited)
             tries = server_errors if failure.status >= 500 else TRIES
             if attempt + 1 >= tries or (attempt and wait <= 0):
@@ -131,7 +135,7 @@ class Http:
             self.hosts.check(url)
             try:
                 with self._session.request(
-                    method, url, json=body, headers=headers, timeout=TIMEOUT, stream=True, allow_redirects=False
+                    method, url, json=body, headers=headers, timeout=self.timeout, stream=True, allow_redirects=False
                 ) as answer:
                     if answer.status_code not in _REDIRECTS or "Location" not in answer.headers:
                         return _body(answer, largest) if count is None else _start(answer, count)

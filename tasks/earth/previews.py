@@ -15,7 +15,7 @@ from tasks.core.errors import CatalogError, SceneError
 from tasks.core.stage import atomic, write_json
 from tasks.earth import stores
 from tasks.earth.catalog import Catalog
-from tasks.earth.conditions import boxes_of
+from tasks.earth.conditions import item_boxes
 from tasks.earth.http import AnswerError
 from tasks.earth.stores import store_of
 
@@ -85,7 +85,7 @@ def _place(item: pystac.Item, asset: pystac.Asset) -> dict[str, Any] | None:
         epsg = _epsg(code)
         if box and epsg and len(box) == 4 and box[0] < box[2] and box[1] < box[3]:
             return {"bounds": [float(value) for value in box], "crs": f"EPSG:{epsg}"}
-    boxes = boxes_of({"bbox": item.bbox, "geometry": item.geometry})
+    boxes = item_boxes(item)
     if len(boxes) != 1 or boxes[0][0] >= boxes[0][2] or boxes[0][1] >= boxes[0][3]:
         return None  # a picture that crosses 180 degrees has no place on a map that ends there
     return {"bounds": list(boxes[0]), "crs": "EPSG:4326"}

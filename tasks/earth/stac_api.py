@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit, urlunsplit
 
 from pystac_client import ItemSearch
 
-from tasks.core.errors import CatalogError, UnreachableError
+from tasks.core.errors import CatalogError
 from tasks.earth.conditions import Query, server_interval
 from tasks.earth.http import TRIES, AnswerError, Http
 
@@ -153,10 +153,9 @@ class StacApi:
                 tries = 2 if self._size > SMALLEST_PAGE else TRIES
                 page = self._http.json(sized.url, sized.method, sized.body, server_errors=tries)
                 break
-            except (AnswerError, UnreachableError) as error:
-                passing = isinstance(error, UnreachableError) or error.status >= 500 or error.status == 413
-                too_long = isinstance(error, AnswerError) and error.status == 200
-                if self._size <= SMALLEST_PAGE or not (passing or too_long):
+            except AnswerError as error:
+                # 200: a body that is too long, or cut in a way that its JSON shows.
+                if self._size <= SMALLEST_PAGE or not (error.status >= 500 or error.status in (200, 413)):
                     raise
                 self._size = max(self._size // 2, SMALLEST_PAGE)
                 logger.warning(

@@ -29,11 +29,7 @@ class Store:
         Raises:
             UnreachableError: the reader pays, and there are no credentials to pay with.
         """
-        options: dict[str, Any] = {
-            # Nothing is asked of the metadata address of a cloud: on any other machine it answers after minutes.
-            "CPL_AWS_AUTODETECT_EC2": "NO",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        options: dict[str, Any] = {}
         if self.endpoint:
             options |= {"AWS_S3_ENDPOINT": self.endpoint, "AWS_VIRTUAL_HOSTING": "FALSE"}
         if self.region:
@@ -43,6 +39,7 @@ class Store:
         if not has_credentials():
             if self.requester_pays:
                 raise UnreachableError(NO_CREDENTIALS)
+            # Unsigned, and so without a question to the metadata address of a cloud, which elsewhere is answered late.
             options["AWS_NO_SIGN_REQUEST"] = "YES"
         return options
 

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from pyproj import Transformer
 
 from tasks.earth.areas import Areas
+from tasks.earth.conditions import item_boxes
 from tasks.earth.land_mask import is_land
 from tasks.pages.svg import number
 
@@ -43,7 +44,7 @@ class Site:
 
 def sites(scenes: Sequence[tuple[str, pystac.Item]], areas: Areas) -> list[Site]:
     """Groups of scenes that (nearly) touch, from west to east, named after the smallest area they lie in."""
-    boxes = [_grown(item.bbox or [0.0, 0.0, 0.0, 0.0]) for _, item in scenes]
+    boxes = [_grown(item_boxes(item)[0]) for _, item in scenes]
     group = list(range(len(scenes)))
     for i, a in enumerate(boxes):
         for j, b in enumerate(boxes[:i]):
@@ -65,8 +66,8 @@ def sites(scenes: Sequence[tuple[str, pystac.Item]], areas: Areas) -> list[Site]
 
 
 def _grown(bbox: Sequence[float]) -> tuple[float, float, float, float]:
-    half = len(bbox) // 2
-    return bbox[0] - NEAR / 2, bbox[1] - NEAR / 2, bbox[half] + NEAR / 2, bbox[half + 1] + NEAR / 2
+    west, south, east, north = bbox
+    return west - NEAR / 2, south - NEAR / 2, east + NEAR / 2, north + NEAR / 2
 
 
 def _area(longitude: float, latitude: float, areas: Areas) -> str:

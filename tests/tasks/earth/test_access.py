@@ -1,6 +1,5 @@
 """Where a catalog's files may lie, and how they are reached: by address, by signature, in an object store."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -265,9 +264,5 @@ def test_what_is_secret_or_true_of_one_run_only_is_taken_out_of_a_message(tmp_pa
     assert "https://a.blob.core.windows.net/c/x.tif" in shown
 
 
-def test_gdal_knows_no_metadata_address(aws: pytest.MonkeyPatch) -> None:
-    options = Store().gdal_options()
-    assert options["AWS_NO_SIGN_REQUEST"] == "YES" and options["CPL_AWS_AUTODETECT_EC2"] == "NO"
-    with rasterio.Env(**options):
-        pass
-    json.dumps(options)
+def test_without_credentials_nothing_is_signed_and_so_no_metadata_address_is_asked(aws: pytest.MonkeyPatch) -> None:
+    assert Store().gdal_options() == {"AWS_NO_SIGN_REQUEST": "YES"}

@@ -2,12 +2,13 @@
 
 import gzip
 import json
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from tasks.core.errors import CatalogError
+from tasks.core.errors import CatalogError, UnreachableError
 from tasks.earth.catalog import Query
 from tasks.earth.http import AnswerError
 from tests.fixtures.stac_server import Answer, Asked, document, item, page, serve
@@ -207,3 +208,21 @@ def test_a_catalog_that_does_not_answer_is_named_with_its_collection(tmp_path: P
         catalog = served.catalog(max_wait=0.1)
     with pytest.raises(CatalogError, match=r"catalog 'own' at http://127.*collection 's2'.*refused"):
         catalog.search(QUERY, 5)
+
+
+def test_a_server_that_hangs_is_waited_for_as_long_as_the_parameter_allows() -> None:
+    released = threading.Event()
+
+    def hangs(asked: Asked) -> Answer | None:
+        if asked.path == "/search":
+            released.wait(20)
+        return None
+
+    begun = time.monotonic()
+    with serve(TWELVE, hangs) as served:
+        http = served.catalog(max_wait=0.2).http()
+        http.timeout = (1.0, 0.2)
+        with pytest.raises(UnreachableError, match=r"timed out.*\(2 tries\)"):
+            http.json(f"{served.url}/search")
+        released.set()
+    assert time.monotonic() - begun < 10
