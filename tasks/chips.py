@@ -15,6 +15,7 @@ from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError
 from tasks.core.section import Section, load
 from tasks.core.stage import Summary, address, fresh_work, main
+from tasks.earth.asset_versions import read_versions
 from tasks.earth.catalog import open_catalog
 from tasks.earth.chip_shards import ShardWriter, plan_shards, publish, write_shards
 from tasks.earth.grid import GridParams, part_of
@@ -46,6 +47,7 @@ def run(sensor: str, part: str) -> Summary:
     inputs = (paths.selected(sensor), items_file, params.model_dump(), grid.model_dump())
     work = fresh_work(address("chips", sensor, part), "tasks.chips", *inputs)
     with open_catalog() as catalog:
+        catalog.frozen = read_versions(paths.scenes(sensor))
         writer = ShardWriter(description, catalog, items, collections, grid.max_gsd_ratio)
         lost = [row for rows in write_shards(plan, writer, work, f"chips of {sensor} {part}") for row in rows]
     folder = paths.chips(sensor, part)

@@ -21,6 +21,7 @@ from tasks.core.log import progress
 from tasks.core.section import load
 from tasks.core.stage import Summary, main
 from tasks.earth import label_fractions, label_licences, spectral_rules
+from tasks.earth.asset_versions import read_versions
 from tasks.earth.assets import Asset
 from tasks.earth.blocks import Block, blocks_of
 from tasks.earth.catalog import Catalog, open_catalog
@@ -107,6 +108,7 @@ def run(sensor: str) -> Summary:
     folder = paths.labels(sensor)
     ledger = Ledger(sensor, folder)
     with open_catalog() as catalog, closing(Downloads(catalog)) as downloads:
+        catalog.frozen = read_versions(paths.scenes(sensor))
         offered = sorted({item.collection_id or "" for item in label_items})
         require_label_source(SENSORS[sensor], catalog.name, offered, params)
         origins = {

@@ -19,8 +19,9 @@ from tasks.core.errors import EmptyStageError, SceneError
 from tasks.core.log import progress
 from tasks.core.section import Section, load
 from tasks.core.stage import Summary, main
-from tasks.earth import learned_mask, luminance, masks
+from tasks.earth import learned_mask, luminance, masks, offset
 from tasks.earth.areas import Areas, load_areas
+from tasks.earth.asset_versions import read_versions
 from tasks.earth.blocks import Block, blocks
 from tasks.earth.catalog import Catalog, open_catalog
 from tasks.earth.grid import GridParams, WindowGrid, part_of, to_lonlat
@@ -213,6 +214,7 @@ def run(sensor: str, part: str) -> Summary:
     collections = read_collections(paths.scenes(sensor))
     areas = load_areas()
     with open_catalog() as catalog:
+        catalog.frozen = read_versions(paths.scenes(sensor))
         found = scan(items, collections, areas, SENSORS[sensor], catalog, grid, part, params)
     candidates, quarantine, decided = found
     folder = paths.scan(sensor, part)
@@ -222,7 +224,12 @@ def run(sensor: str, part: str) -> Summary:
         reasons = "; ".join(row["detail"] for row in quarantine[:3])
         raise EmptyStageError(f"none of the {len(items)} scenes of {sensor} can be used: {reasons}")
     tables.write(candidates, folder / "windows.parquet")
-    return {"scenes": len(items), "quarantined": len(quarantine), "candidates": candidates.num_rows}
+    return {
+        "scenes": len(items),
+        "quarantined": len(quarantine),
+        "candidates": candidates.num_rows,
+        "offset": offset.summary([(row["state"], row["decided_by"], row["agrees"] == "yes") for row in decided]),
+    }
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from tasks.core.section import Section, load
 from tasks.core.stage import Summary, main
 from tasks.earth.acquisitions import baseline_of, supersede
 from tasks.earth.areas import load_areas
+from tasks.earth.asset_versions import freeze_versions
 from tasks.earth.catalog import Catalog, Query, Refused, open_catalog
 from tasks.earth.conditions import cloud_cover, interval, item_boxes
 from tasks.earth.http import MAX_WAIT
@@ -154,6 +155,7 @@ def run(sensor: str) -> Summary:
         write_items(scenes.items, folder / "items.parquet")
         write_items(label_items, folder / "labels.parquet")
         write_collections(documents, folder)
+        versions = freeze_versions(catalog, scenes.items, documents, SENSORS[sensor], folder)
         previews = save_previews(catalog, scenes.items, folder)
     rows = quarantine(scenes, sensor)
     tables.write_rows(rows, tables.QUARANTINE, folder / "quarantine.parquet")
@@ -174,6 +176,7 @@ def run(sensor: str) -> Summary:
         "refused": len(scenes.refused),
         "cloud_unknown": len(unknown),
         "label_items": len(label_items),
+        "versions": versions,
         "thumbnails": previews.kept,
         "thumbnails_skipped": previews.skipped,
         "collections": {name: sum(item.collection_id == name for item in scenes.items) for name in used},

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,7 +50,14 @@ class Access:
         self._signer: Signer | None = None
         self._next = 0.0
         self._versions: dict[str, str | None] = {}
+        self.frozen: Mapping[str, str] = {}
+        """Versions of assets when the list of scenes was frozen, by href; one that has another now is refused."""
         self.hosts = Hosts(self._patterns(), f"catalogs.{name}.hosts")
+
+    @property
+    def remote(self) -> bool:
+        """Whether its files lie on servers of others, and not in the embedded catalog or a folder."""
+        return self._endpoints is None and self.params.url.startswith("http")
 
     @property
     def url(self) -> str:
@@ -180,6 +188,22 @@ class Access:
         """
         if href not in self._versions:
             self._versions[href] = faults.validators(faults.first_byte(url, self.hosts))
+
+    def require_unchanged(self, asset: AssetLike) -> None:
+        """Refuse an asset that is not the one that was frozen.
+
+        Raises:
+            SceneError: changed, its server says another version than when the list of scenes was frozen.
+        """
+        frozen = self.frozen.get(asset.href)
+        now = self.version(asset.href, self.store(asset)) if frozen is not None else None
+        if now is not None and now != frozen:
+            raise SceneError(
+                "changed",
+                f"{faults.redacted(asset.href)} is not what it was when the scenes were frozen: then '{frozen}', now "
+                f"'{now}'. To take it as it is now, freeze them again: `dvc repro --force --single-item` of the "
+                "sensor's `scenes`",
+            )
 
     def _throttle(self) -> None:
         """Wait until the catalog's rate allows the next request."""

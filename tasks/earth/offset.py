@@ -242,9 +242,15 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text))
 
 
-def agreement(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """How many scenes were decided which way, for the summary of a stage."""
-    out: dict[str, int] = {}
-    for one in verdicts:
-        out[one.text] = out.get(one.text, 0) + 1
-    return dict(sorted(out.items()))
+def summary(decided: Sequence[tuple[str, str, bool]]) -> dict[str, int]:
+    """How many scenes were decided by what, and of how many the metadata say otherwise.
+
+    Args:
+        decided: state, what it was decided by, and whether all metadata agree, of each scene.
+    """
+    out = {f"{state}, by {by}": 0 for state, by, _ in sorted(decided)}
+    for state, by, agrees in decided:
+        out[f"{state}, by {by}"] += 1
+        if not agrees:
+            out["metadata disagree"] = out.get("metadata disagree", 0) + 1
+    return out

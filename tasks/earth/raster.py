@@ -101,6 +101,7 @@ def open_asset(asset: Asset, catalog: Catalog) -> Iterator[OpenAsset]:
         UnreachableError: the server does not answer, or with an error that may pass.
     """
     where = f"scene {asset.item_id}, asset {asset.key} ({asset.href})"
+    catalog.require_unchanged(asset)
     url = catalog.href(asset.href)
     try:
         with rasterio.Env(**GDAL, **catalog.gdal_options(asset)), _opened(url) as dataset:

@@ -64,3 +64,10 @@ def test_any_tool_can_open_it(tmp_path) -> None:
     path.write_bytes(geotiff.encode(FLOATS, ["B04", "B08"], PLACE, "EPSG:32631"))
     with rasterio.open(path) as dataset:
         assert dataset.descriptions == ("B04", "B08")
+
+
+def test_pixels_that_are_not_those_written_are_an_error_that_names_what_they_are_of() -> None:
+    content = bytearray(geotiff.encode(FLOATS, ("a", "b"), PLACE, "EPSG:32631", {"compress": "none"}))
+    content[len(content) // 2] ^= 1  # amid the pixels
+    with pytest.raises(geotiff.ChecksumError, match=r"chip x.*dvc pull"):
+        geotiff.decode(bytes(content), what="chip x")
