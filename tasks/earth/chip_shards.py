@@ -76,8 +76,8 @@ class ShardWriter:
     def versions(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> list[str | None]:
         """What the servers say of the version of each asset that a shard is read from, in the order of their hrefs."""
         items = sorted({_key(windows) for _, windows in plan})
-        hrefs = {found.href for key in items for found in resolve(self.items[key], self.sensor).values()}
-        return [self.catalog.version(href) for href in sorted(hrefs)]
+        found = {asset.href: asset for key in items for asset in resolve(self.items[key], self.sensor).values()}
+        return [self.catalog.version(href, self.catalog.store(found[href])) for href in sorted(found)]
 
     def _rows(self, item: pystac.Item, windows: pl.DataFrame, pixels: Pixels, bands: list[str]) -> Rows:
         boxes = windows.select("left", "bottom", "right", "top").to_numpy()

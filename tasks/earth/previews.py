@@ -78,7 +78,9 @@ def _asset(item: pystac.Item) -> pystac.Asset | None:
 
 
 def _place(item: pystac.Item, asset: pystac.Asset) -> dict[str, Any] | None:
-    """Bounds and CRS of a preview: of the raster that it shows, or the scene's box in degrees."""
+    """Bounds and CRS of a preview: of the raster that it shows, or the scene's box in degrees; None: not north-up."""
+    if item.properties.get("sar:product_type") == "GRD" and _epsg(_code(item.properties)) in (None, 4326):
+        return None  # drawn as the radar saw it, along its track
     for source in (asset.extra_fields, item.properties, *(other.extra_fields for other in item.assets.values())):
         code = source.get("proj:code") or source.get("proj:epsg") or _code(item.properties)
         box = source.get("proj:bbox") or _from_transform(source)

@@ -71,3 +71,9 @@ def test_dead_foreign_huge_or_odd_previews_are_counted_and_no_more(tmp_path: Pat
 
     found, places = save(odd, files, tmp_path, huge)
     assert found == Previews(2, 7) and set(places) == {"epsg", "fine"}
+
+
+def test_a_picture_along_the_track_of_a_radar_has_no_place_on_a_map(tmp_path: Path) -> None:
+    seen = scene("GRD", "a.png", "image/png", **{"sar:product_type": "GRD", "proj:epsg": 4326})
+    found, places = save([seen], {"a.png": picture("PNG")}, tmp_path)
+    assert found == Previews(0, 1) and places == {}
