@@ -88,7 +88,7 @@ def tile_of(item: pystac.Item) -> str | None:
         code = code or ("".join(map(str, parts)) if all(parts) else None)
     if not code and (path := _field(properties, "wrs_path")):
         code = f"{path}{_field(properties, 'wrs_row')}"
-    found = re.search(r"_T?(\d{1,2}[C-X][A-Z]{2})_", item.id)
+    found = re.search(r"_T?(\d{2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])_", item.id)
     code = code or (found[1] if found else None)
     return str(code).lstrip("0") if code else None
 

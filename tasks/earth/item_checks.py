@@ -94,7 +94,7 @@ def _check_place(item: Mapping[str, Any], where: str) -> None:
     box = item.get("bbox")
     if box is None:
         return
-    numbers = isinstance(box, list) and len(box) in (4, 6) and all(_is_number(value) for value in box)
+    numbers = isinstance(box, list | tuple) and len(box) in (4, 6) and all(_is_number(value) for value in box)
     if not numbers or not all(-90 <= south <= north <= 90 for _, south, _, north in boxes_of(item)):
         raise SceneError("invalid-item", f"{where}: 'bbox' is {str(box)[:80]}, not four or six numbers in degrees")
 

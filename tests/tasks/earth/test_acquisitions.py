@@ -124,3 +124,8 @@ def test_published_items_of_one_tile_in_four_collections_are_one_scene() -> None
     assert len({acquisition_of(one, SENTINEL_2) for one in found}) == 1
     kept, _ = supersede(found, SENTINEL_2, ["sentinel-2-c1-l2a", "sentinel-2-l2a"])
     assert [one.collection_id for one in kept] == ["sentinel-2-c1-l2a"]
+
+
+def test_the_mode_in_a_radar_product_s_name_is_no_tile() -> None:
+    assert tile_of(scene("S1A_IW_GRDH_1SDV_20240419T045904_20240419T045916_053498_067DF2")) is None
+    assert tile_of(scene("S2A_T06VVN_20240419_L2A")) == "6VVN" == tile_of(scene("A", **{"grid:code": "MGRS-6VVN"}))
