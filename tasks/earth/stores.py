@@ -1,5 +1,6 @@
 """Object stores: what GDAL is to know to read an `s3://` file, and what the store says of it."""
 
+import configparser
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class Store:
             options["AWS_REGION"] = self.region
         if self.requester_pays:
             options["AWS_REQUEST_PAYER"] = "requester"
+        if _credentials_file().is_file():
+            options["CPL_AWS_CREDENTIALS_FILE"] = str(_credentials_file())
         if not has_credentials():
             if self.requester_pays:
                 raise UnreachableError(NO_CREDENTIALS)
@@ -50,7 +53,8 @@ class Store:
         scheme = "http" if os.environ.get("AWS_HTTPS", "").upper() in ("NO", "FALSE", "OFF") else "https"
         endpoint = self.endpoint or os.environ.get("AWS_S3_ENDPOINT")
         config: dict[str, Any] = {
-            "skip_signature": not os.environ.get("AWS_ACCESS_KEY_ID"),
+            "skip_signature": not has_credentials(),
+            **_of_profile(),
             "request_payer": self.requester_pays,
             "region": self.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
         }
@@ -81,8 +85,26 @@ NO_CREDENTIALS = (
 
 def has_credentials() -> bool:
     """Whether the environment or a file of credentials names an account."""
-    file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", Path.home() / ".aws" / "credentials"))
-    return any(os.environ.get(name) for name in CREDENTIALS) or file.is_file()
+    return any(os.environ.get(name) for name in CREDENTIALS) or _credentials_file().is_file()
+
+
+def _credentials_file() -> Path:
+    return Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", Path.home() / ".aws" / "credentials"))
+
+
+def _of_profile() -> dict[str, str]:
+    """Keys of the profile in force, for obstore: GDAL reads the file by itself."""
+    if os.environ.get("AWS_ACCESS_KEY_ID"):
+        return {}
+    file = configparser.ConfigParser(interpolation=None)
+    try:
+        file.read(_credentials_file())
+        profile = file[os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or "default"]
+    except (configparser.Error, KeyError, UnicodeDecodeError):
+        return {}
+    wanted = {"aws_access_key_id": "access_key_id", "aws_secret_access_key": "secret_access_key"}
+    wanted["aws_session_token"] = "session_token"
+    return {wanted[name]: profile[name] for name in wanted if name in profile}
 
 
 def store_of(

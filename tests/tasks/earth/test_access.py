@@ -188,6 +188,22 @@ def test_a_bucket_whose_reader_pays_is_paid_when_the_item_says_so(aws: pytest.Mo
             pass
 
 
+def test_credentials_of_a_profile_serve_reads_and_questions_alike(aws: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "credentials"
+    file.write_text("[own]\naws_access_key_id = FROMPROFILE\naws_secret_access_key = x\n")
+    aws.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    aws.setenv("AWS_PROFILE", "own")
+
+    def signed(asked: Asked) -> Answer | None:
+        return None if "FROMPROFILE" in asked.headers.get("Authorization", "") else Answer(403, DENIED)
+
+    with serve([], signed, files={"bucket/own.tif": band()}) as served:
+        catalog = store_catalog(served)
+        assert catalog.version("s3://bucket/own.tif")
+        with open_asset(asset("s3://bucket/own.tif"), catalog) as opened:
+            assert opened.dataset.width > 0
+
+
 def test_a_small_file_of_a_store_that_refuses_is_unreachable_and_one_that_is_gone_is_its_scene_s(
     aws: pytest.MonkeyPatch,
 ) -> None:
