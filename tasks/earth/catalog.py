@@ -153,6 +153,9 @@ class Catalog(Access):
             source = self._open()
             source.notes.clear()
             for feature, base in source.features(query):
+                named = feature.get("collection") if isinstance(feature, dict) else None
+                if isinstance(named, str) and named != query.collection:
+                    continue  # of another collection, which the server was not asked for
                 try:
                     if not meets(checked(feature, query.collection), query) or feature["id"] in seen:
                         continue
