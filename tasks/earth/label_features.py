@@ -146,12 +146,15 @@ class FeatureSource:
         windows = lonlat_shapes.boxes_of(block.grid.epsg, np.stack([left, bottom, left + size, bottom + size], axis=1))
         shapes = np.array([extent.shape for extent in extents], dtype=object)
         window, extent = shapely.STRtree(shapes).query(windows, predicate="intersects")
+        shapely.prepare(shapes)
+        within_one = set(window[shapely.covers(shapes[extent], windows[window])].tolist())
         rows = []
         for index in np.unique(window).tolist():
             over = extent[window == index]
-            ground = shapely.union_all(shapely.intersection(shapes[over], windows[index]))
-            if shapely.area(ground) < WHOLE * shapely.area(windows[index]):
-                continue
+            if index not in within_one:
+                ground = shapely.union_all(shapely.intersection(shapes[over], windows[index]))
+                if shapely.area(ground) < WHOLE * shapely.area(windows[index]):
+                    continue
             known = [extents[i].labels for i in over.tolist()]
             some = frozenset.intersection(*(labels for labels in known if labels is not None)) if any(known) else None
             if some is None or some:

@@ -102,8 +102,9 @@ def polygons(
     feature, window, parts, areas = feature[keep], window[keep], parts[keep], areas[keep]
     found = _Groups(block, window, labels[feature], areas, np.asarray(shapely.centroid(parts)))
     shares = found.totals
+    members = np.split(np.argsort(found.group, kind="stable"), np.cumsum(found.sizes)[:-1])
     for group in np.flatnonzero((found.sizes > 1) & (shares >= min_fraction)).tolist():
-        shares[group] = min(shares[group], shapely.area(shapely.union_all(parts[found.group == group])) / size**2)
+        shares[group] = min(shares[group], shapely.area(shapely.union_all(parts[members[group]])) / size**2)
     # A sliver of a feature that lies in the next window is not a feature of this one.
     counts = np.bincount(found.group, areas >= min_fraction / 4, len(shares)).astype(int)
     return [
