@@ -23,6 +23,7 @@ from tasks.earth.acquisitions import baseline_of, supersede
 from tasks.earth.areas import load_areas
 from tasks.earth.asset_versions import freeze_versions
 from tasks.earth.catalog import Catalog, Query, Refused, open_catalog
+from tasks.earth.catalog_params import selected
 from tasks.earth.conditions import cloud_cover, interval, item_boxes
 from tasks.earth.http import MAX_WAIT
 from tasks.earth.items import write_collections, write_items
@@ -111,15 +112,20 @@ def search_scenes(catalog: Catalog, sensor: Sensor, search: SearchParams, limit:
     return Scenes(kept, superseded, sorted(refused, key=lambda row: (row.collection, row.item_id, row.detail)))
 
 
-def search_labels(catalog: Catalog, scenes: Sequence[pystac.Item], limit: int) -> list[pystac.Item]:
-    """Items of the catalog's label collections that touch any of the scenes."""
+def search_labels(catalog: Catalog, scenes: Sequence[pystac.Item], limit: int) -> Scenes:
+    """Items of the catalog's label collections that touch any of the scenes, and what of them cannot be worked with."""
     boxes = dict.fromkeys(box for scene in scenes for box in item_boxes(scene))
     found: dict[tuple[str, str], pystac.Item] = {}
+    refused: dict[Refused, None] = {}
     for collection in catalog.params.labels:
         for box in boxes:
-            for item in catalog.search(Query(collection, box, None, None), limit):
-                found[(collection, item.id)] = item
-    return [found[key] for key in sorted(found)]
+            came = catalog.find(Query(collection, box, None, None), limit)
+            found |= {(collection, item.id): item for item in came.items}
+            refused |= dict.fromkeys(came.refused)
+    return Scenes(
+        [found[key] for key in sorted(found)],
+        refused=sorted(refused, key=lambda row: (row.collection, row.item_id, row.detail)),
+    )
 
 
 def quarantine(scenes: Scenes, sensor: str) -> list[dict[str, str]]:
@@ -146,18 +152,19 @@ def run(sensor: str) -> Summary:
     params = load(ScenesParams, "scenes")
     search = load(SearchParams, f"sensors.{sensor}")
     folder = paths.scenes(sensor)
+    name, preset = selected()
+    require_label_source(SENSORS[sensor], name, preset.labels, load(LabelsParams, "labels"))
     with open_catalog(search=True, max_wait=params.max_wait) as catalog:
-        require_label_source(SENSORS[sensor], catalog.name, catalog.params.labels, load(LabelsParams, "labels"))
         scenes = search_scenes(catalog, SENSORS[sensor], search, params.max_items)
-        label_items = search_labels(catalog, scenes.items, params.max_items)
-        collections = sorted({str(item.collection_id) for item in (*scenes.items, *label_items)})
+        labels = search_labels(catalog, scenes.items, params.max_items)
+        collections = sorted({str(item.collection_id) for item in (*scenes.items, *labels.items)})
         documents = {name: document for name in collections if (document := catalog.collection(name))}
         write_items(scenes.items, folder / "items.parquet")
-        write_items(label_items, folder / "labels.parquet")
+        write_items(labels.items, folder / "labels.parquet")
         write_collections(documents, folder)
         versions = freeze_versions(catalog, scenes.items, documents, SENSORS[sensor], folder)
         previews = save_previews(catalog, scenes.items, folder)
-    rows = quarantine(scenes, sensor)
+    rows = [*quarantine(scenes, sensor), *quarantine(labels, sensor)]
     tables.write_rows(rows, tables.QUARANTINE, folder / "quarantine.parquet")
     for row in rows:
         logger.warning("left out: %s of '%s': %s", row["item_id"] or "a page", row["asset"], row["detail"])
@@ -167,7 +174,7 @@ def run(sensor: str) -> Summary:
         logger.warning(
             "%d scenes do not say how cloudy they are, kept for their masks to say: %s", len(unknown), unknown
         )
-    logger.info("%s: %d scenes, %d label items from '%s'", sensor, len(scenes.items), len(label_items), catalog.name)
+    logger.info("%s: %d scenes, %d label items from '%s'", sensor, len(scenes.items), len(labels.items), catalog.name)
     used = sorted({str(item.collection_id) for item in scenes.items})
     return {
         "catalog": catalog.name,
@@ -175,7 +182,7 @@ def run(sensor: str) -> Summary:
         "superseded": len(scenes.superseded),
         "refused": len(scenes.refused),
         "cloud_unknown": len(unknown),
-        "label_items": len(label_items),
+        "label_items": len(labels.items),
         "versions": versions,
         "thumbnails": previews.kept,
         "thumbnails_skipped": previews.skipped,

@@ -114,10 +114,13 @@ class Catalog(Access):
         return list(islice(self._matching(query, []), count))
 
     def collection(self, name: str) -> dict[str, Any] | None:
-        """The document of a collection, without its links; None if the catalog has none of that name."""
+        """The document of a collection, of its links those of licence and citation; None if there is none."""
         with self._errors(name):
             document = self._open().collection(name)
-        return {**document, "links": []} if document else None
+        if not document:
+            return None
+        links = [link for link in document.get("links") or [] if isinstance(link, dict)]
+        return {**document, "links": [link for link in links if link.get("rel") in ("license", "cite-as")]}
 
     def explain_nothing(self, query: Query) -> str:
         """Which condition of a query without results emptied it, found by relaxing them one after the other."""

@@ -11,7 +11,7 @@ from pyproj import Transformer
 
 from tasks.core.errors import SceneError, UnreachableError, VectorFileError
 from tasks.core.redaction import redacted
-from tasks.earth import lonlat_shapes, stores, vector_files
+from tasks.earth import lonlat_shapes, stores, vector_files, vector_formats
 from tasks.earth.catalog import Catalog
 from tasks.earth.faults import GONE
 from tasks.earth.http import AnswerError
@@ -70,7 +70,7 @@ class Downloads:
         if href not in self._files:
             content = self._object(url, where) if url.startswith("s3://") else self._body(url, where)
             # GDAL complains of a content that does not go with the suffix.
-            name = f"{len(self._files)}{vector_files.format_of(content[:4096]) or ''}"
+            name = f"{len(self._files)}{vector_formats.format_of(content[:4096]) or ''}"
             self._files[href] = Path(self._folder.name) / name
             self._files[href].write_bytes(content)
         return self._files[href]

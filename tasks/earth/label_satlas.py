@@ -51,7 +51,7 @@ def sheets(root: Path, params: SourceParams, date: Interval | None) -> tuple[lis
         place = _lonlat(shapely.box(*_bounds(column, row)))
         document = read(file)
         when = moment(file, document) or date
-        looked_for = frozenset(params.rename.get(name, name) for name in document if name not in PLAIN)
+        looked_for = frozenset(_label(name, params) for name in document if _is_known(name, document[name]))
         load = partial(_load, file, column, row, params)
         found.append(Sheet(str(file), when, load, [Extent(place, looked_for)]))
         places.append(place)
@@ -111,7 +111,7 @@ def moment(file: Path, document: dict[str, Any]) -> Interval | None:
 def _load(file: Path, column: int, row: int, params: SourceParams, box: Box) -> Labelled:
     shapes, labels = [], []
     for name, features in read(file).items():
-        if name in PLAIN:
+        if not _is_known(name, features) or _is_of_tile(name, features):
             continue
         for feature in features:
             try:
@@ -120,11 +120,28 @@ def _load(file: Path, column: int, row: int, params: SourceParams, box: Box) -> 
                 raise VectorFileError("format", f"{file}: a feature of '{name}' cannot be read: {error!r}") from error
             if not shape.is_empty:
                 shapes.append(shape)
-                labels.append(params.rename.get(name, name))
+                labels.append(_label(name, params))
     left, _, _, top = _bounds(column, row)
     scale = SIDE / UNITS
     placed = shapely.transform(np.array(shapes, dtype=object), lambda xy: np.array([left, top]) + xy * [scale, -scale])
     return Labelled(placed, np.array(labels, dtype=str), MERCATOR)
+
+
+def _is_of_tile(name: str, features: list[Any]) -> bool:
+    """Whether a class is said of the whole tile, by a property of its own name: {"smoke": 0}, no smoke."""
+    return any(isinstance(one, dict) and name in (one.get("Properties") or {}) for one in features)
+
+
+def _is_known(name: str, features: Any) -> bool:
+    """Whether it is known where a class is: of one that holds somewhere in a tile of 5 km, it is not."""
+    if name in PLAIN:
+        return False
+    return not _is_of_tile(name, features) or all(not one["Properties"][name] for one in features)
+
+
+def _label(name: str, params: SourceParams) -> str:
+    """A class as people say it: wind_turbine, wind turbine."""
+    return params.rename.get(name, name.replace("_", " "))
 
 
 def _shape(geometry: dict[str, Any]) -> Any:

@@ -26,14 +26,19 @@ def to_lonlat(shapes: NDArray[Any], crs: CRS) -> NDArray[Any]:
         AmbiguousShapeError: an edge in degrees spans more than half of the Earth, so that either way round is meant.
     """
     transform = Transformer.from_crs(crs, 4326, always_xy=True).transform
-    out = []
-    for shape in shapes:
-        if crs.is_projected:
-            span = max(shape.bounds[2] - shape.bounds[0], shape.bounds[3] - shape.bounds[1])
-            shape = shapely.segmentize(shape, max(SEGMENT, span / MAX_SEGMENTS))
-        moved = [_moved(part, transform, crs.is_projected) for part in shapely.get_parts(shape)]
-        out.append(cut(shapely.union_all(moved)))
-    return np.array(out, dtype=object)
+    if not len(shapes):
+        return shapes
+    if crs.is_projected:
+        bounds = shapely.bounds(shapes)
+        span = np.maximum(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])
+        shapes = shapely.segmentize(shapes, np.maximum(SEGMENT, span / MAX_SEGMENTS))
+    moved = np.asarray(shapely.transform(shapes, lambda xy: np.stack(transform(xy[:, 0], xy[:, 1]), axis=1)))
+    west, _, east, _ = shapely.bounds(moved).T
+    # Only a shape as wide as half of the Earth can lie across 180 degrees or round a pole: looked at corner by corner.
+    for index in np.flatnonzero(~((east - west < 180) & (west >= -180) & (east <= 180))).tolist():
+        parts = [_moved(part, transform, crs.is_projected) for part in shapely.get_parts(shapes[index])]
+        moved[index] = cut(shapely.union_all(parts))
+    return moved
 
 
 def _moved(part: Any, transform: Any, projected: bool) -> Any:

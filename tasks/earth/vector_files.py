@@ -5,10 +5,8 @@ and hosts. Every format that is read here keeps its features in itself.
 """
 
 import json
-import sqlite3
 import zipfile
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from tasks.core.errors import VectorFileError
+from tasks.earth.vector_formats import check_geopackage, format_of
 
 ZIP_LIMIT = 4_000_000_000
 """Bytes that a zipped shapefile may unfold to."""
@@ -88,19 +87,6 @@ def crs_of(path: Path, layer: str | None = None) -> CRS:
     return _crs(path, info["crs"])
 
 
-def format_of(head: bytes) -> str | None:
-    """What a file is by its first bytes, as the usual suffix of such files; None if it is nothing that is read here."""
-    if head.startswith(b"SQLite format 3\0"):
-        return ".gpkg"
-    if head.startswith(b"fgb\x03fgb"):
-        return ".fgb"
-    if head.startswith(b"PAR1"):
-        return ".parquet"
-    if head.startswith(b"PK\x03\x04"):
-        return ".zip"
-    return ".geojson" if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{" else None
-
-
 def _kind(path: Path) -> str:
     if not path.is_file():
         raise VectorFileError("missing", f"{path} is not there, or is no file")
@@ -109,25 +95,8 @@ def _kind(path: Path) -> str:
     if kind is None:
         raise VectorFileError("format", f"{path} is not {WANTED}, whatever its name says; convert it, as by ogr2ogr")
     if kind == ".gpkg":
-        _check_geopackage(path)
+        check_geopackage(path)
     return kind
-
-
-def _check_geopackage(path: Path) -> None:
-    """Refuse a database whose tables stand for other files: SQLite's virtual tables, but those of spatial indexes."""
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
-            tables = database.execute("SELECT name, sql FROM sqlite_master WHERE sql LIKE '%VIRTUAL%'").fetchall()
-    except sqlite3.Error as error:
-        raise VectorFileError("unreadable", f"{path} cannot be read: {error}") from error
-    for name, sql in tables:
-        words = str(sql).upper().split()
-        if words[1:3] == ["VIRTUAL", "TABLE"] and "USING" in words:
-            module = words[words.index("USING") + 1].partition("(")[0]
-            if module not in ("RTREE", "RTREE_I32", "FTS3", "FTS4", "FTS5"):
-                raise VectorFileError(
-                    "format", f"{path}: table '{name}' is virtual ({module}) and may stand for another file; refused"
-                )
 
 
 def _source(path: Path, kind: str) -> str:
@@ -174,9 +143,12 @@ def _layer(path: Path, source: str, wanted: str | None) -> str | None:
     import pyogrio
 
     try:
-        names = [str(name) for name, _ in pyogrio.list_layers(source)]
+        # Tables without geometry are no layers: QGIS keeps its styles in one.
+        names = [str(name) for name, geometry in pyogrio.list_layers(source) if geometry is not None]
     except (pyogrio.errors.DataSourceError, ValueError) as error:
         raise VectorFileError("unreadable", f"{path} cannot be read: {_line(error)}") from error
+    if not names:
+        raise VectorFileError("no-geometry", f"{path} has no layer with a geometry")
     if wanted is None and len(names) > 1:
         raise VectorFileError("layer", f"{path} has {len(names)} layers; name one as `layer`: {', '.join(names)}")
     if wanted is not None and wanted not in names:
@@ -221,7 +193,8 @@ def _crs(path: Path, given: str | None) -> CRS:
         raise VectorFileError(
             "no-crs", f"{path}: its coordinate system is not known to PROJ: {_line(error)}"
         ) from error
-    if crs is None or not (crs.is_geographic or crs.is_projected):
+    # GeoPackage's numbers 0 and -1 stand for systems that are named "Undefined ...".
+    if crs is None or not (crs.is_geographic or crs.is_projected) or crs.name.lower().startswith("undefined"):
         raise VectorFileError(
             "no-crs", f"{path} names no coordinate system; assign one, as by ogr2ogr -a_srs EPSG:4326"
         )

@@ -186,3 +186,14 @@ def test_an_incomplete_layer_is_never_asked_about_where_it_is_silent(labelled) -
     asked = list(subjects(windows()["chip_id"].to_list(), SENSOR))
     drafts = [draft for drafts in TemplateGenerator(30, 1).generate(asked) for draft in drafts]
     assert {draft.answer for draft in drafts if draft.question_type == "change"} == {"yes"}
+
+
+def test_radar_that_no_source_labels_is_refused_before_anything_is_searched(labelled) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["catalogs"]["sample"] |= {"labels": [], "url": "http://127.0.0.1:1"}  # nobody is there to be asked
+    Path("params.yaml").unlink()
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(
+        ParamsError, match=r"sentinel-1 cannot be labelled.*Name a file of your own under labels\.sources"
+    ):
+        scenes.run("sentinel-1")

@@ -1,5 +1,7 @@
 import json
+import sqlite3
 import warnings
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -138,6 +140,30 @@ def test_a_layer_without_a_coordinate_system_is_refused(tmp_path: Path, suffix) 
         made.to_parquet(path) if suffix == "parquet" else made.to_file(path)
     with pytest.raises(VectorFileError, match="names no coordinate system"):
         measured(path)
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_geopackage_whose_system_is_undefined_is_refused(tmp_path: Path, number: int) -> None:
+    path = layer(tmp_path / "own.gpkg", [square(0, 0, 9)], ["a"])
+    with closing(sqlite3.connect(path)) as database, database:
+        values = f"('undefined', {number}, 'NONE', {number}, 'undefined', '')"
+        database.execute(f"INSERT OR IGNORE INTO gpkg_spatial_ref_sys VALUES {values}")
+        for table in ("gpkg_geometry_columns", "gpkg_contents"):
+            database.execute(f"UPDATE {table} SET srs_id = {number}")
+    with pytest.raises(VectorFileError, match="names no coordinate system"):
+        measured(path)
+
+
+def test_a_table_of_styles_beside_the_only_layer_is_no_layer(tmp_path: Path) -> None:
+    path = layer(tmp_path / "own.gpkg", [square(0, 0, 640)], ["a"])
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("PRAGMA journal_mode = WAL")  # as QGIS leaves it
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE layer_styles (id INTEGER PRIMARY KEY, style TEXT)")
+        row = "('layer_styles', 'attributes', 'layer_styles', 0)"
+        database.execute(f"INSERT INTO gpkg_contents (table_name, data_type, identifier, srs_id) VALUES {row}")
+    assert [row["label"] for row in measured(path, columns=1)[0].rows] == ["a"]
+    assert [file.name for file in tmp_path.iterdir()] == ["own.gpkg"], "reading leaves nothing beside it"
 
 
 def test_geojson_without_a_coordinate_system_is_in_degrees(tmp_path: Path) -> None:

@@ -60,9 +60,9 @@ def test_points_polygons_and_lines_lie_where_the_tile_puts_them(tmp_path: Path) 
         },
     )
     rows, _ = measured(tmp_path)
-    assert rows["solar_farm"]["fraction"] == pytest.approx(0.25, abs=2e-3)
-    assert rows["solar_farm"]["position"] == "south-west"
-    assert (rows["wind_turbine"]["count"], rows["wind_turbine"]["position"]) == (1, "north-east")
+    assert rows["solar farm"]["fraction"] == pytest.approx(0.25, abs=2e-3)
+    assert rows["solar farm"]["position"] == "south-west"
+    assert (rows["wind turbine"]["count"], rows["wind turbine"]["position"]) == (1, "north-east")
     assert rows["road"]["length"] == pytest.approx(SIZE, abs=2)
 
 
@@ -70,7 +70,18 @@ def test_an_empty_list_means_absent_and_a_missing_key_not_looked_for(tmp_path: P
     write(tmp_path, {"power_substation": [], "airport": []})
     rows, complete = measured(tmp_path)
     assert rows == {}
-    assert [row["labels"] for row in complete] == [["airport", "power_substation"]]
+    assert [row["labels"] for row in complete] == [["airport", "power substation"]]
+
+
+def test_a_class_of_the_whole_tile_is_absent_or_unknown_but_never_everywhere(tmp_path: Path) -> None:
+    tile = {"Type": "polygon", "Polygon": [[[0, 0], [8192, 0], [8192, 8192], [0, 8192]]]}
+    document = {"airport": []} | {
+        name: [{"Geometry": tile, "Properties": {name: degree}}] for name, degree in (("smoke", 0), ("snow", 1))
+    }
+    write(tmp_path, document)
+    rows, complete = measured(tmp_path)
+    assert rows == {}
+    assert [row["labels"] for row in complete] == [["airport", "smoke"]]
 
 
 def test_of_a_window_in_two_tiles_only_what_both_were_searched_for_is_known(tmp_path: Path) -> None:
