@@ -1,5 +1,6 @@
 """Label files: those of one's own, and features of the catalog, which are fetched whole before they are read."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +16,14 @@ from tasks.earth import lonlat_shapes, stores, vector_files, vector_formats
 from tasks.earth.catalog import Catalog
 from tasks.earth.faults import GONE
 from tasks.earth.http import AnswerError
+from tasks.earth.label_dates import Interval
 from tasks.earth.label_features import Box, Labelled, around
 from tasks.earth.label_params import SourceParams
 from tasks.earth.stores import Store
 
 VECTOR = (".gpkg", ".geojson", ".json", ".parquet", ".geoparquet", ".fgb", ".zip")
 RASTER = (".tif", ".tiff")
+YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 LARGEST = 200_000_000
 """Bytes of a label file of the catalog; larger ones are to be fetched by hand and named by their path."""
 
@@ -136,12 +139,17 @@ def features(path: Path, params: SourceParams, box: Box, lost: dict[str, int]) -
 
 
 def extent_of(path: Path, params: SourceParams) -> Any:
-    """The box, in degrees, around all features of a file."""
-    found = vector_files.read(path, [], params.layer)
-    if not len(found.shapes):
+    """The box around all features of a file, in degrees."""
+    crs, bounds = vector_files.bounds_of(path, params.layer)
+    if bounds is None:
         return shapely.Polygon()
-    bounds = Transformer.from_crs(found.crs, 4326, always_xy=True).transform_bounds(*shapely.total_bounds(found.shapes))
-    return lonlat_shapes.of_bounds(*bounds)
+    return lonlat_shapes.of_bounds(*Transformer.from_crs(crs, 4326, always_xy=True).transform_bounds(*bounds))
+
+
+def year_of(path: Path) -> Interval | None:
+    """The year that the name of a file holds; None if it holds none, or several."""
+    years = set(YEAR.findall(path.name))
+    return Interval.of_text(years.pop()) if len(years) == 1 else None
 
 
 def _name(value: Any) -> str | None:

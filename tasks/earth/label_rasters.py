@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,36 @@ def tile_of_file(path: Path, date: Interval | None) -> RasterTile:
         if found.dataset.crs is None:
             raise SceneError("no-crs", f"{path} has ground control points alone; warp it first, as by gdalwarp")
         bounds = transform_bounds(found.dataset.crs, "EPSG:4326", *found.dataset.bounds)
+        date = date or _of_tags(found.dataset.tags())
     return RasterTile(str(path), lonlat_shapes.of_bounds(*bounds), date, opened)
+
+
+def refuse_overlap(tiles: Sequence[RasterTile]) -> None:
+    """Refuse rasters of one's own that lie on one another and hold for the same time: which of them counts?
+
+    Raises:
+        SceneError: names two, and what to do.
+    """
+    places: NDArray[Any] = np.array([tile.footprint for tile in tiles], dtype=object)
+    first, second = shapely.STRtree(places).query(places, predicate="intersects")
+    for a, b in zip(first.tolist(), second.tolist(), strict=True):
+        # Tiles of a product may share an edge some pixels wide.
+        shared = shapely.area(shapely.intersection(places[a], places[b]))
+        if a < b and tiles[a].date == tiles[b].date and shared > 0.1 * min(shapely.area(places[[a, b]])):
+            raise SceneError(
+                "overlap",
+                f"{tiles[a].name} and {tiles[b].name} lie on one another and hold for the same time, as far as their "
+                "names and tags say. Take one out, or make a source of each with its own `date`",
+            )
+
+
+def _of_tags(tags: Mapping[str, str]) -> Interval | None:
+    """The time that a file says it holds for, as WorldCover's do."""
+    try:
+        start, end = (datetime.fromisoformat(tags[name]) for name in ("time_start", "time_end"))
+        return Interval(*sorted(time if time.tzinfo else time.replace(tzinfo=UTC) for time in (start, end)))
+    except (KeyError, ValueError):
+        return None
 
 
 def _bounds(target: TargetGrid) -> tuple[float, float, float, float]:

@@ -1,7 +1,7 @@
 """All label sources of a run: what they are made of, under which licence, and which of it holds for a scene."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from tasks.earth.label_dates import Interval, fitting
 from tasks.earth.label_features import Box, Extent, FeatureSource, Labelled, Sheet
 from tasks.earth.label_licences import Origin
 from tasks.earth.label_params import LabelsParams, SourceParams
-from tasks.earth.label_rasters import RasterSource, RasterTile, tile_of_file, tile_of_item
+from tasks.earth.label_rasters import RasterSource, RasterTile, refuse_overlap, tile_of_file, tile_of_item
 from tasks.earth.label_rows import Measured
 
 GSD_FACTOR = 2
@@ -116,7 +116,11 @@ def _of_files(params: SourceParams, lost: dict[str, int]) -> tuple[Sequence[Shee
     path = params.path or ""
     date = Interval.of_text(params.date) if params.date else None
     if params.kind == "raster":
-        tiles = [tile_of_file(file, date) for file in label_files.expand(path, label_files.RASTER)]
+        files = label_files.expand(path, label_files.RASTER)
+        tiles = [tile_of_file(file, date) for file in files]
+        if len(files) > 1:
+            tiles = [replace(t, date=t.date or label_files.year_of(f)) for t, f in zip(tiles, files, strict=True)]
+            refuse_overlap(tiles)
         return tiles, [tile.footprint for tile in tiles]
     if params.kind == "satlas":
         return label_satlas.sheets(Path(path), params, date)
@@ -125,11 +129,16 @@ def _of_files(params: SourceParams, lost: dict[str, int]) -> tuple[Sequence[Shee
     if params.kind == "osm":
         files = label_files.expand(path, label_osm.SUFFIXES)
         return [label_osm.sheet(file, params, date, lost) for file in files], [WORLD] * len(files)
-    sheets = []
-    for file in label_files.expand(path, label_files.VECTOR):
-        extents = [Extent(label_files.extent_of(file, params))] if params.complete else []
-        sheets.append(Sheet(str(file), date, partial(label_files.features, file, params, lost=lost), extents))
-    return sheets, [WORLD] * len(sheets)
+    sheets, places = [], []
+    files = label_files.expand(path, label_files.VECTOR)
+    for file in files:
+        several = len(files) > 1  # editions by year are told apart by their names
+        place = label_files.extent_of(file, params) if several or params.complete else WORLD
+        when = date or (label_files.year_of(file) if several else None)
+        load = partial(label_files.features, file, params, lost=lost)
+        sheets.append(Sheet(str(file), when, load, [Extent(place)] if params.complete else []))
+        places.append(place)
+    return sheets, places
 
 
 def _of_items(

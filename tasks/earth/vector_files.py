@@ -87,6 +87,22 @@ def crs_of(path: Path, layer: str | None = None) -> CRS:
     return _crs(path, info["crs"])
 
 
+def bounds_of(path: Path, layer: str | None = None) -> tuple[CRS, tuple[float, float, float, float] | None]:
+    """The coordinate system of a layer and the box around its features; None if there are none. Errors as of `read`."""
+    crs, kind = crs_of(path, layer), _kind(path)
+    if kind == ".parquet":
+        box = shapely.total_bounds(read(path, layer=layer).shapes)
+    else:
+        import pyogrio
+
+        source = _source(path, kind)
+        box = pyogrio.read_info(source, layer=_layer(path, source, layer), force_total_bounds=True)["total_bounds"]
+    if box is None or not np.isfinite(box).all():
+        return crs, None
+    left, bottom, right, top = (float(value) for value in box)
+    return crs, (left, bottom, right, top)
+
+
 def _kind(path: Path) -> str:
     if not path.is_file():
         raise VectorFileError("missing", f"{path} is not there, or is no file")

@@ -6,19 +6,22 @@ import shutil
 from pathlib import Path
 
 import geopandas
+import numpy as np
 import pandas
 import polars as pl
 import pytest
 import shapely
 import yaml
+from rasterio.transform import from_origin
 
 from tasks import labels, scan, scenes
-from tasks.core.errors import ParamsError, VectorFileError
+from tasks.core.errors import ParamsError, SceneError, VectorFileError
 from tasks.dialogue.templates import TemplateGenerator
 from tasks.dialogue.verify import VERIFIED, verify
 from tasks.dialogue.write_pairs import subjects
 from tasks.earth.label_params import SourceParams
 from tests.conftest import ROOT
+from tests.fixtures.label_files import write
 
 SENSOR = "landsat"
 
@@ -197,3 +200,28 @@ def test_radar_that_no_source_labels_is_refused_before_anything_is_searched(labe
         ParamsError, match=r"sentinel-1 cannot be labelled.*Name a file of your own under labels\.sources"
     ):
         scenes.run("sentinel-1")
+
+
+def test_editions_of_two_years_in_one_folder_are_not_added_up(labelled) -> None:
+    for year, label in ((2014, "old"), (2015, "new")):
+        own_layer(f"fields/fields_{year}.gpkg", label=label)
+    labelled({"fields": {"kind": "polygon", "path": "inputs/labels/fields"}})
+    assert set(rows()["label"]) == {"new"}, "the scene is of 2015"
+    assert set(rows()["date"]) == {"2015"}
+
+
+def test_rasters_of_ones_own_that_lie_on_one_another_want_a_time(labelled) -> None:
+    left, bottom = windows().select("left", "bottom").row(0)
+    folder = Path("inputs/labels/cover")
+    folder.mkdir(parents=True)
+    for name, value in (("a_2014", 1), ("b_2015", 2)):
+        values = np.full((64, 64), value, np.uint8)
+        crs = f"EPSG:{windows()['epsg'][0]}"
+        write(folder / f"{name}.tif", values, from_origin(left, bottom + 1920, 30, 30), crs, 0)
+    source = {"kind": "raster", "path": str(folder), "classes": {"old": [1, 2], "new": [2, 3]}}
+    labelled({"cover": source})
+    assert rows().select("label", "fraction", "date").rows() == [("new", 1.0, "2015")]
+    for file in sorted(folder.iterdir()):
+        file.rename(file.with_name(f"{file.name[0]}.tif"))
+    with pytest.raises(SceneError, match=r"cover/a\.tif and inputs/labels/cover/b\.tif lie on one another"):
+        labelled({"cover": source})
