@@ -10,8 +10,9 @@ from tasks.core import paths, section
 from tasks.core.section import Section
 from tasks.core.stage import Summary, main, write_json
 from tasks.earth.areas import AreasParams
+from tasks.earth.blocks import check_window
 from tasks.earth.catalog import CatalogParams
-from tasks.earth.grid import GridParams
+from tasks.earth.grid import GridParams, window_grid
 from tasks.earth.label_params import LabelsParams
 from tasks.earth.sensors import SENSORS
 from tasks.evaluate import EvaluateParams
@@ -47,7 +48,7 @@ else:
         "SensorsParams",
         __base__=_SensorsParams,
         __doc__="`sensors:` in params.yaml: which are worked, and what is searched for each of the registry.",
-        **{name.replace("-", "_"): (SearchParams, Field(alias=name)) for name in SENSORS},
+        **{name.replace("-", "_"): (SearchParams | None, Field(None, alias=name)) for name in SENSORS},
     )
 
 
@@ -79,6 +80,13 @@ class Params(Section):
         if self.catalog not in self.catalogs:
             raise ValueError(
                 f"'catalog' is '{self.catalog}'; the presets under 'catalogs' are: {sorted(self.catalogs)}"
+            )
+        for name in self.sensors.enabled:
+            sensor = SENSORS[name]
+            if getattr(self.sensors, name.replace("-", "_")) is None:
+                raise ValueError(f"'sensors.{name}' is missing: what is searched for it, as it is in sensors.enabled")
+            check_window(
+                window_grid(32601, self.grid.cell, sensor.window_cells), sensor.gsd, len(sensor.bands), f"{name}: "
             )
         return self
 

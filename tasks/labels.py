@@ -58,7 +58,7 @@ def label_scene(
     out = Measured()
     wanted = params.spectral == "always" or (params.spectral == "auto" and not sources)
     by_rules = spectral_rules.bands_of(sensor) if wanted else None
-    for block, members in blocks_of(windows, sensor.window_cells, grid.cell, sensor.gsd):
+    for block, members in blocks_of(windows, sensor.window_cells, grid.cell, sensor.gsd, len(sensor.bands)):
         chip_ids = members["chip_id"].to_list()
         for source in sources:
             out.add(source.measure(block, chip_ids, GSD_FACTOR * sensor.gsd, params.min_fraction))

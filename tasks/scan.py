@@ -6,6 +6,7 @@ touches a scene becomes a candidate, also an empty one, so that the ledger can a
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from tasks.earth.areas import Areas, load_areas
 from tasks.earth.asset_versions import read_versions
 from tasks.earth.blocks import Block, blocks
 from tasks.earth.catalog import Catalog, open_catalog
-from tasks.earth.grid import GridParams, WindowGrid, part_of, to_lonlat
+from tasks.earth.grid import GridParams, part_of, to_lonlat, window_grid
 from tasks.earth.items import read_collections, read_items
 from tasks.earth.land_mask import is_land
 from tasks.earth.luminance import LuminanceParams
@@ -82,13 +83,13 @@ def scan_scene(scene: Scene, areas: Areas, grid: GridParams, part: int, params: 
     sensor, batches, touched = scene.sensor, [], 0
     with scene.reader.open(scene.shown) as opened:
         for epsg in opened.place.zones:
-            windows = WindowGrid(epsg, grid.cell * sensor.window_cells)
+            windows = window_grid(epsg, grid.cell, sensor.window_cells)
             columns, rows = windows.cells_in(opened.place.bounds_in(epsg))
             mine = windows.in_own_zone(columns, rows)
             mine[mine] = areas.touch(epsg, windows.boxes(columns[mine], rows[mine]))
             touched += int(mine.sum())
             mine &= part_of(columns, rows, epsg, sensor.window_cells, len(grid.parts)) == part
-            for block in blocks(windows, columns[mine], rows[mine], sensor.window_cells, sensor.gsd):
+            for block in blocks(windows, columns[mine], rows[mine], sensor.window_cells, sensor.gsd, len(scene.assets)):
                 measured = fractions(block, *_planes(opened, block, scene, params))
                 batches.append(_rows(scene, block, measured | {"land": land_fraction(block, params.land_mask_samples)}))
     if not touched:
@@ -101,9 +102,9 @@ def _planes(opened: OpenBand, block: Block, scene: Scene, params: ScanParams) ->
     sensor = scene.sensor
     target = block.target(2 * sensor.gsd)
     if scene.mask is not None and sensor.mask is not None:
-        numbers = opened.read(target, codes=True)
-        found, has_data = masks.planes(numbers.values, sensor.mask)
-        return found, numbers.valid & has_data
+        codes, valid = opened.read_codes(target, partial(masks.bands_of, sensor.mask))
+        found, has_data = masks.planes(codes, sensor.mask)
+        return found, valid & has_data
     if sensor.mask == "luminance":
         return _by_luminance(scene, target, params.luminance)
     if scene.learned:

@@ -51,6 +51,14 @@ class Asset:
     """Metres that a pixel of the file may be wide at most; None where any will do."""
     fill: float | None = None
     """The sensor's fill value: among whole numbers no measurement, whatever else is declared."""
+    no_data_in_all: bool = False
+    """Whether no-data and fill values count only where all bands of the file have them."""
+    places: tuple[tuple[int, int], ...] = ()
+    """(bands of a file, number of this one): where it is in a file of as many bands that names none."""
+    measured: frozenset[int] = frozenset()
+    """Numbers of the file's bands that the item calls measurements: none of them is a mask, whatever the file says."""
+    wavelength: float | None = None
+    """Centre in micrometres, of a band that is read from its file and not from the table of sensors."""
     annotation: tuple[str, str | None] | None = None
     """Hrefs of the calibration and noise annotation of a Sentinel-1 band."""
     requester_pays: bool = False
@@ -92,6 +100,11 @@ class _Candidate:
         return str(self.fields.get("common_name") or self.fields.get("eo:common_name") or "").lower()
 
     @property
+    def named(self) -> bool:
+        """Whether anything says which band it is."""
+        return bool(self.name or self.common_name or self.fields.get("description"))
+
+    @property
     def text(self) -> str:
         """What the band is called in prose."""
         said = (self.fields.get("description"), self.asset.title if self.alone else None)
@@ -109,7 +122,7 @@ def resolve(
         collection: STAC document of the item's collection, for what the item does not say.
         max_gsd_ratio: how much coarser than its band's GSD a file may be.
     """
-    candidates = list(_candidates(item, collection or {}))
+    candidates = _whole_files(list(_candidates(item, collection or {}, sensor.files)), sensor)
     found = {band.name: _best(candidates, band, _names(band, item, sensor), sensor) for band in sensor.bands}
     assets = {}
     for band in sensor.bands:
@@ -118,8 +131,41 @@ def resolve(
             continue
         asset = _asset(item, candidate, band, sensor, _product(item, band, sensor, candidate))
         if asset is not None:
-            assets[band.name] = replace(asset, coarsest=band.gsd * max_gsd_ratio, fill=sensor.nodata)
-    return assets
+            assets[band.name] = replace(
+                asset,
+                band=asset.band if candidate.named or not sensor.files else None,
+                coarsest=band.gsd * max_gsd_ratio,
+                fill=sensor.nodata,
+                no_data_in_all=sensor.nodata_in_all,
+                places=_places(band.name, sensor) if sensor.files else (),
+            )
+    return {name: replace(asset, measured=_measured(asset, assets)) for name, asset in assets.items()}
+
+
+def matching(patterns: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """The asset keys that the first pattern matches which matches any, in any case."""
+    for pattern in patterns:
+        found = [key for key in keys if re.fullmatch(pattern, key, re.IGNORECASE)]
+        if found:
+            return found
+    return []
+
+
+def _whole_files(candidates: list[_Candidate], sensor: Sensor) -> list[_Candidate]:
+    """Of a sensor whose bands are in one file, the bands of that file alone."""
+    if not sensor.files:
+        return candidates
+    keys = matching(sensor.files, list(dict.fromkeys(c.key for c in candidates)))
+    return [c for c in candidates if c.key in keys]
+
+
+def _places(band: str, sensor: Sensor) -> tuple[tuple[int, int], ...]:
+    orders = (sensor.band_names, sensor.file_order, sensor.required_bands)
+    return tuple(dict.fromkeys((len(names), names.index(band) + 1) for names in orders if band in names))
+
+
+def _measured(asset: Asset, assets: Mapping[str, Asset]) -> frozenset[int]:
+    return frozenset(other.band for other in assets.values() if other.href == asset.href and other.band is not None)
 
 
 def find_mask(
@@ -128,7 +174,11 @@ def find_mask(
     """The asset of a scene's quality mask; None if it has none."""
     wanted = Band("mask", "mask", 0.0, sensor.mask_gsd or sensor.gsd, sensor.mask_aliases)
     names = tuple(alias.lower() for alias in sensor.mask_aliases)
-    candidate = _best(list(_candidates(item, collection or {})), wanted, names, sensor)
+    candidates = list(_candidates(item, collection or {}))
+    candidate = _best(candidates, wanted, names, sensor)
+    if candidate is None:
+        keys = matching(sensor.mask_aliases, [c.key for c in candidates])
+        candidate = next((c for c in candidates if c.key in keys), None)
     if candidate is None:
         return None
     asset = _described(item, candidate, None, names)
@@ -177,12 +227,13 @@ def product_text(item: pystac.Item) -> str:
     return "\n".join(str(one) for one in (item.id, *declared, item.collection_id) if one)
 
 
-def _candidates(item: pystac.Item, collection: Mapping[str, Any]) -> Iterator[_Candidate]:
+def _candidates(item: pystac.Item, collection: Mapping[str, Any], files: Sequence[str] = ()) -> Iterator[_Candidate]:
     templates = collection.get("item_assets") or {}
     declared = collection.get(NUMBERS) or {}
     for key, asset in item.assets.items():
         roles = {str(role).lower() for role in asset.roles or []}
-        if roles & NOT_MEASURED or _RENDERED.match(key):
+        # What a sensor's own entry names is what it measures: a mosaic of a drone is its visual.
+        if (roles & NOT_MEASURED or _RENDERED.match(key)) and not matching(files, [key]):
             continue
         template = templates.get(key) or {}
         own, inherited = _bands(asset.extra_fields), _bands(template)
@@ -245,12 +296,23 @@ def _best(candidates: Sequence[_Candidate], band: Band, names: Sequence[str], se
         return _nearest(named, band)
     shared = [c for c in usable if c.common_name in common]
     exact = [c for c in shared if c.common_name == band.common_name] or shared
-    if len({c.key for c in exact}) == 1:
+    if len(exact) > 1 and len({c.key for c in exact}) == 1:
+        # Bands of one file that all have one common name: only their places tell them apart.
+        return _in_place([c for c in candidates if c.key == exact[0].key], exact, band, sensor)
+    if len(exact) == 1:
         return exact[0]
     if exact and band.common_name in {c.common_name for c in exact}:
         return _nearest(exact, band)
+    if sensor.files and usable and not any(c.named for c in usable):
+        return _in_place(usable, usable, band, sensor) or usable[0]  # which of its bands it is, the file is asked
     titled = [c for c in usable if any(re.search(rf"(?<![a-z0-9]){re.escape(n)}(?![a-z0-9])", c.text) for n in names)]
     return titled[0] if len(titled) == 1 else None
+
+
+def _in_place(file: Sequence[_Candidate], alike: Sequence[_Candidate], band: Band, sensor: Sensor) -> _Candidate | None:
+    """The one of several like bands of a file that is where the sensor has this one; None if the order is another."""
+    place = dict(_places(band.name, sensor)).get(len(file))
+    return next((c for c in alike if c.index + 1 == place), None)
 
 
 def _nearest(candidates: Sequence[_Candidate], band: Band) -> _Candidate:
@@ -265,7 +327,7 @@ def _nearest(candidates: Sequence[_Candidate], band: Band) -> _Candidate:
 
 
 def _product(item: pystac.Item, band: Band, sensor: Sensor, candidate: _Candidate) -> Product | None:
-    text = product_text(item)
+    text = f"{product_text(item)}\n{candidate.key}"
     return next(
         (
             product

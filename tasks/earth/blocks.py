@@ -8,11 +8,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.earth.grid import SUPER_CELL, WindowGrid
+from tasks.core.errors import ParamsError
+from tasks.earth.grid import SUPER_CELL, WindowGrid, super_cells, window_grid
 from tasks.earth.raster import TargetGrid
 
-LARGEST_BLOCK = 4096
-"""Pixels along a side of what is read together, at most: 64 MB a band."""
+LARGEST_BLOCK = 64_000_000
+"""Numbers that are read together, over all bands, at most: 256 MB as they are calibrated."""
+LARGEST_WINDOW, LARGEST_CHIP = 4096, 256_000_000
+"""Pixels along a side of a chip, and numbers over all its bands, at most."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Block:
 
 
 def blocks_of(
-    windows: pl.DataFrame, window_cells: int, cell: int, gsd: float = 10.0
+    windows: pl.DataFrame, window_cells: float, cell: int, gsd: float = 10.0, bands: int = 1
 ) -> Iterator[tuple[Block, pl.DataFrame]]:
     """Blocks of one scene's windows, zone by zone, each with the rows of its windows in the block's order.
 
@@ -56,30 +59,62 @@ def blocks_of(
         window_cells: side of a window in cells of the global grid.
         cell: side of a cell in metres.
         gsd: metres a pixel of what will be read.
+        bands: how many bands are read together.
     """
     for (epsg,), group in windows.group_by("epsg", maintain_order=True):
-        grid = WindowGrid(int(str(epsg)), cell * window_cells)
-        for block in blocks(grid, group["column"].to_numpy(), group["row"].to_numpy(), window_cells, gsd):
+        grid = window_grid(int(str(epsg)), cell, window_cells)
+        for block in blocks(grid, group["column"].to_numpy(), group["row"].to_numpy(), window_cells, gsd, bands):
             places = pl.DataFrame({"column": block.columns, "row": block.rows})
             yield block, places.join(group, on=["column", "row"], how="left", maintain_order="left")
 
 
 def blocks(
-    grid: WindowGrid, columns: NDArray[np.int64], rows: NDArray[np.int64], cells: int, gsd: float = 10.0
+    grid: WindowGrid,
+    columns: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    cells: float,
+    gsd: float = 10.0,
+    bands: int = 1,
 ) -> Iterator[Block]:
     """Group windows by super-cell, from the north-west, row of super-cells by row: the order of a COG's blocks.
+
+    A super-cell of fine pixels or many bands would not fit in memory, and is worked in smaller squares.
 
     Args:
         grid: the windows' grid.
         columns, rows: of the windows.
         cells: side of a window in cells of the global grid.
-        gsd: metres a pixel of what will be read: a square of fine pixels is cut smaller, or it would not fit in memory.
+        gsd: metres a pixel of what will be read.
+        bands: how many bands are read together.
+
+    Raises:
+        ParamsError: one window alone is too large.
     """
-    side = max(1, min(SUPER_CELL, int(LARGEST_BLOCK * gsd * cells / grid.size)))
+    check_window(grid, gsd, bands)
+    pixels = grid.pixels(gsd)
+    super_cell = -super_cells(rows, cells), super_cells(columns, cells)
+    windows = max(1, int((LARGEST_BLOCK / max(bands, 1)) ** 0.5) // pixels)
+    whole = windows * cells >= SUPER_CELL
+    square = super_cell if whole else (*super_cell, -(rows // windows), columns // windows)
     # Ascending keys then run from north to south, as a file's blocks do.
-    key = np.stack([-(rows * cells // side), columns * cells // side], axis=1)
+    key = np.stack(square, axis=1)
     _, inverse = np.unique(key, axis=0, return_inverse=True)
     inverse = inverse.ravel()
     for index in range(inverse.max() + 1 if len(inverse) else 0):
         members = inverse == index
         yield Block(grid, columns[members], rows[members])
+
+
+def check_window(grid: WindowGrid, gsd: float, bands: int, what: str = "") -> None:
+    """Refuse windows whose chips would not fit in memory.
+
+    Raises:
+        ParamsError: says how large they are, and what to change.
+    """
+    pixels = grid.pixels(gsd)
+    if pixels > LARGEST_WINDOW or pixels**2 * bands > LARGEST_CHIP:
+        raise ParamsError(
+            f"{what}a window of {grid.size} m has {pixels} x {pixels} pixels of {gsd:g} m in {bands} bands, more than "
+            f"a chip may hold ({LARGEST_WINDOW} a side, {LARGEST_CHIP / 1e6:.0f} million numbers): give the sensor "
+            "smaller windows in the table of sensors, such as `window_cells = 0.1`"
+        )

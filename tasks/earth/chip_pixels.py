@@ -1,6 +1,6 @@
 """Pixels of the windows of one block: every band read once onto the grid, calibrated, checked, cut."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,12 @@ def read_block(assets: Mapping[str, Asset], block: Block, sensor: Sensor, reader
     Raises:
         SceneError: an asset cannot be read, or its numbers cannot be what the item says they are.
     """
-    planes = read_planes(assets, block.target(sensor.gsd), sensor, reader)
-    return np.ascontiguousarray(block.cut(np.stack(list(planes.values()))))
+    target = block.target(sensor.gsd)
+    # Filled band by band: of some 200 bands there is no room for two of everything.
+    stack = np.empty((len(assets), target.height, target.width), np.float32)
+    for index, (_, plane) in enumerate(calibrated(assets, target, sensor, reader)):
+        stack[index] = plane
+    return np.ascontiguousarray(block.cut(stack))
 
 
 def read_planes(
@@ -36,7 +40,13 @@ def read_planes(
     Raises:
         SceneError: an asset cannot be read, or its numbers cannot be what the item says they are.
     """
-    planes = {}
+    return dict(calibrated(assets, target, sensor, reader))
+
+
+def calibrated(
+    assets: Mapping[str, Asset], target: TargetGrid, sensor: Sensor, reader: SceneReader
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """The same, one band after the other."""
     for name, asset, numbers in reader.bands(assets, target):
         unit = sensor.unit_of(name)
         plane = calibrate(numbers.values, numbers.valid, asset, unit, numbers.dtype, numbers.power)
@@ -44,8 +54,7 @@ def read_planes(
             check_plausible(plane, asset.stored, unit, f"scene {asset.item_id}, band {name}")
         except RadiometryError as error:
             raise SceneError("radiometry", str(error)) from error
-        planes[name] = plane
-    return planes
+        yield name, plane
 
 
 def to_geotiff(pixels: Pixels, bands: list[str], epsg: int, left: float, top: float, gsd: float) -> bytes:

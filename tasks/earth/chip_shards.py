@@ -132,7 +132,7 @@ def plan_shards(windows: pl.DataFrame, sensor: Sensor, cell: int, size: int) -> 
         "item_id", "collection", "epsg", "row", "column", descending=[False, False, False, True, False]
     )
     for _, scene in ordered.group_by("item_id", "collection", maintain_order=True):
-        for block, members in blocks_of(scene, sensor.window_cells, cell, sensor.gsd):
+        for block, members in blocks_of(scene, sensor.window_cells, cell, sensor.gsd, len(sensor.bands)):
             if filled >= size:
                 shards.append([])
                 filled = 0

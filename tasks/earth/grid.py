@@ -6,6 +6,7 @@ one of them, not twice. North of 84 and south of 80 degrees the zones are those 
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from hashlib import blake2b
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pyproj import CRS, Transformer
 
+from tasks.core.errors import ParamsError
 from tasks.core.section import Section
 
 FALSE_NORTHING = 10_000_000
@@ -95,6 +97,27 @@ class WindowGrid:
         return np.asarray(there & (zones == self.epsg))
 
 
+def window_grid(epsg: int, cell: int, cells: float) -> WindowGrid:
+    """The windows of a zone that are `cells` cells of `cell` metres wide.
+
+    Raises:
+        ParamsError: that is no whole number of metres.
+    """
+    size = cell * Fraction(cells).limit_denominator(1000)
+    if size.denominator != 1:
+        raise ParamsError(
+            f"grid.cell: {cell} m are no whole number of metres times the {cells:g} cells of a window (`window_cells` "
+            "in the table of sensors)"
+        )
+    return WindowGrid(epsg, size.numerator)
+
+
+def super_cells(places: NDArray[np.int64], cells: float) -> NDArray[np.int64]:
+    """Along an axis, the super-cells that windows `cells` cells wide begin in."""
+    share = Fraction(cells).limit_denominator(1000)
+    return places * share.numerator // (SUPER_CELL * share.denominator)
+
+
 def utm_epsg(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> NDArray[np.int64]:
     """EPSG code of the zone of each place: UTM with its exceptions for Norway and Svalbard, UPS around the poles.
 
@@ -125,7 +148,7 @@ def to_lonlat(epsg: int) -> Transformer:
 
 
 def part_of(
-    columns: NDArray[np.int64], rows: NDArray[np.int64], epsg: int, cells: int, parts: int
+    columns: NDArray[np.int64], rows: NDArray[np.int64], epsg: int, cells: float, parts: int
 ) -> NDArray[np.int64]:
     """Index of the part each window belongs to, by a hash of its super-cell: stable, and near windows together.
 
@@ -135,7 +158,7 @@ def part_of(
         cells: side of a window in cells.
         parts: how many parts there are.
     """
-    super_column, super_row = columns * cells // SUPER_CELL, rows * cells // SUPER_CELL
+    super_column, super_row = super_cells(columns, cells), super_cells(rows, cells)
     # One hash a super-cell, not one a window.
     keys, inverse = np.unique(np.stack([super_column, super_row], axis=1), axis=0, return_inverse=True)
     hashes = np.array([stable_hash(f"{epsg}/{column}/{row}") % parts for column, row in keys], dtype=np.int64)

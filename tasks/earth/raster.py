@@ -1,7 +1,7 @@
 """Reading assets onto the global grid: open, check, and sample each source pixel at most once per read."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import rasterio
 import rasterio.errors
 from numpy.typing import NDArray
-from rasterio.enums import MaskFlags, Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 from rasterio.windows import Window
@@ -44,6 +44,8 @@ DRIVERS = ("GTiff", "JP2OpenJPEG")
 """The drivers a file may be read with, by its content: others would follow a remote file to files of this machine."""
 LARGEST_FILE_BLOCK = 512_000_000
 """Bytes that one block of a file may unfold to. A whole tile of Sentinel-2 in one strip is 241 MB."""
+STRIP = 512
+"""Rows of a file that means are made of at a time."""
 _ANNOTATIONS: WeakKeyDictionary[Catalog, dict[tuple[str, str | None], Annotation]] = WeakKeyDictionary()
 """Of the scenes read last: each block of a scene needs them."""
 
@@ -81,9 +83,20 @@ class OpenAsset:
 
     @property
     def masked(self) -> bool:
-        """Whether the file has a mask of its own."""
+        """Whether the file has a mask of its own; an alpha band is another."""
         flags = self.dataset.mask_flag_enums[self.band - 1]
-        return MaskFlags.per_dataset in flags or MaskFlags.alpha in flags
+        return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+
+    @property
+    def alpha(self) -> int | None:
+        """Number of the band that says which pixels are there; None where there is none."""
+        return _alpha(self.dataset, self.asset)
+
+    @property
+    def averaged_here(self) -> bool:
+        """Whether GDAL would leave pixels out of its means that are measured: where one band is 0, or alpha by name."""
+        called_alpha = ColorInterp.alpha in self.dataset.colorinterp and self.alpha is None
+        return self.asset.no_data_in_all or called_alpha
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -100,17 +113,37 @@ def open_asset(asset: Asset, catalog: Catalog) -> Iterator[OpenAsset]:
         SceneError: unreadable (missing, cut short, corrupt), not-a-raster, no-crs, missing-band, too-large, or gsd.
         UnreachableError: the server does not answer, or with an error that may pass.
     """
-    where = f"scene {asset.item_id}, asset {asset.key} ({asset.href})"
+    with open_bands([asset], catalog) as (opened,):
+        yield opened
+
+
+@contextmanager
+def open_bands(assets: Sequence[Asset], catalog: Catalog) -> Iterator[list[OpenAsset]]:
+    """Open the bands of one file together; errors as of `open_asset`.
+
+    Args:
+        assets: of one href.
+        catalog: they are of.
+    """
+    asset = assets[0]
     catalog.require_unchanged(asset)
     url = catalog.href(asset.href)
+    where = _where(asset)
     try:
         with rasterio.Env(**GDAL, **catalog.gdal_options(asset)), _opened(url) as dataset:
-            place, band = geolocation(dataset, where), _band(dataset, asset, where)
-            opened = OpenAsset(asset, dataset, where, place, band, _annotation(asset, dataset, catalog, where))
-            _check(opened)
+            place = geolocation(dataset, where)
+            opened = []
+            for one in assets:
+                band, radar = _band(dataset, one, _where(one)), _annotation(one, dataset, catalog, where)
+                opened.append(OpenAsset(one, dataset, _where(one), place, band, radar))
+                _check(opened[-1])
             yield opened
     except rasterio.errors.RasterioError as error:
         raise fault(error, where, url, catalog.store(asset)) from error
+
+
+def _where(asset: Asset) -> str:
+    return f"scene {asset.item_id}, asset {asset.key} ({asset.href})"
 
 
 def _opened(url: str) -> DatasetReader:
@@ -129,11 +162,16 @@ def _band(dataset: DatasetReader, asset: Asset, where: str) -> int:
     descriptions = [str(name or "").strip().lower() for name in dataset.descriptions]
     found = [number for number, name in enumerate(descriptions, 1) if name and name in asset.names]
     if asset.band is None:
-        # An item that says nothing of bands: the file's own names, or its only band.
-        if len(found) == 1 or dataset.count == 1:
+        # An item that says nothing of bands: the file's own names, or its only band, or the sensor's order.
+        if len(found) == 1 or (dataset.count == 1 and not asset.places):
             return found[0] if found else 1
+        place = _place(dataset, asset)
+        if place is not None and not found and not any(descriptions):
+            return place
         raise SceneError(
-            "missing-band", f"{where} holds {dataset.count} bands, of which none is called {', '.join(asset.names)}"
+            "missing-band",
+            f"{where} holds {dataset.count} bands ({', '.join(filter(None, descriptions)) or 'none has a name'}), of "
+            f"which {len(found) or 'none'} can be {asset.names[0]} (called {', '.join(asset.names)})",
         )
     if asset.band > dataset.count:
         raise SceneError("missing-band", f"{where} holds {dataset.count} bands; band {asset.band} is asked for")
@@ -141,6 +179,28 @@ def _band(dataset: DatasetReader, asset: Asset, where: str) -> int:
         logger.warning("%s: band %d by its item, %d by its own names, which count", where, asset.band, found[0])
         return found[0]
     return asset.band
+
+
+def _place(dataset: DatasetReader, asset: Asset) -> int | None:
+    """The place of a band in a file of as many bands as its sensor has, with or without a band of alpha."""
+    places, alpha = dict(asset.places), _alpha(dataset, asset)
+    count = dataset.count
+    return places.get(count) or (places.get(count - 1) if alpha == count else None)
+
+
+def _alpha(dataset: DatasetReader, asset: Asset) -> int | None:
+    """The band of a file that says which of its pixels are there.
+
+    Files of red, green, blue and near infrared call their fourth alpha, for that is what GDAL takes four bands of 8 bit
+    for: a band that is measured is none.
+    """
+    for number in range(dataset.count, 0, -1):
+        called = str(dataset.descriptions[number - 1] or "").strip().lower()
+        measured = number in asset.measured or dataset.count in dict(asset.places)
+        other = measured or called not in ("", "alpha", "mask")
+        if dataset.colorinterp[number - 1] is ColorInterp.alpha and not other:
+            return number
+    return None
 
 
 def _annotation(asset: Asset, dataset: DatasetReader, catalog: Catalog, where: str) -> Annotation | None:
@@ -199,6 +259,17 @@ def read_onto(opened: OpenAsset, target: TargetGrid, codes: bool = False) -> tup
         SceneError: the bytes behind the pixels are missing or corrupt.
         UnreachableError: the server does not give them just now.
     """
+    return read_bands_onto([opened], target, codes)[0]
+
+
+def read_bands_onto(
+    bands: Sequence[OpenAsset], target: TargetGrid, codes: bool = False
+) -> list[tuple[NDArray[Any], NDArray[np.bool_]]]:
+    """Bands of one file on the pixels of `target`, read together: a block that holds them all is decoded once.
+
+    See `read_onto`.
+    """
+    opened = bands[0]
     shift = northing_shift(opened.place.zone, target.epsg) if opened.place.zone else None
     affine = opened.place.affine
     try:
@@ -206,57 +277,102 @@ def read_onto(opened: OpenAsset, target: TargetGrid, codes: bool = False) -> tup
             x = target.left + (np.arange(target.width) + 0.5) * target.gsd
             y = target.top + shift - (np.arange(target.height) + 0.5) * target.gsd
             columns, rows = (x - affine.c) / affine.a, (y - affine.f) / affine.e
-            return _on_axes(opened, columns, rows, codes)
+            return _on_axes(bands, columns, rows, codes)
         columns, rows = opened.place.under(
             target.epsg,
             lambda column: target.left + column * target.gsd,
             lambda row: target.top - row * target.gsd,
             (target.height, target.width),
         )
-        return _scattered(opened, columns, rows, codes)
+        return _scattered(bands, columns, rows, codes)
     except rasterio.errors.RasterioError as error:
         raise fault(error, opened.where, opened.dataset.name) from error
 
 
 def _on_axes(
-    opened: OpenAsset, columns: NDArray[np.float64], rows: NDArray[np.float64], codes: bool
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    bands: Sequence[OpenAsset], columns: NDArray[np.float64], rows: NDArray[np.float64], codes: bool
+) -> list[sampling.Sampled]:
     """Pixels at each row and each column, both counted from the corner of the file's first pixel."""
+    place = bands[0].place
     exact = codes or (sampling.on_pixels(columns) and sampling.on_pixels(rows))
-    window = sampling.window(columns, rows, opened.place.width, opened.place.height, 0 if exact else 1)
+    window = sampling.window(columns, rows, place.width, place.height, 0 if exact else 1)
     if window is None:
-        return np.zeros((len(rows), len(columns)), opened.dtype), np.zeros((len(rows), len(columns)), dtype=bool)
-    values, valid = _read(opened, window)
+        return _nothing(bands, (len(rows), len(columns)))
     columns, rows = columns - window.col_off, rows - window.row_off
-    return (sampling.nearest if exact else sampling.bilinear)(values, valid, columns[None, :], rows[:, None])
+    sample = sampling.nearest if exact else sampling.bilinear
+    return [sample(values, valid, columns[None, :], rows[:, None]) for values, valid in _read(bands, window)]
 
 
 def _scattered(
-    opened: OpenAsset, columns: NDArray[np.float64], rows: NDArray[np.float64], codes: bool
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    bands: Sequence[OpenAsset], columns: NDArray[np.float64], rows: NDArray[np.float64], codes: bool
+) -> list[sampling.Sampled]:
     """Pixels at places of their own each, [height, width]."""
-    window = sampling.window(columns, rows, opened.place.width, opened.place.height, 1)
+    place = bands[0].place
+    window = sampling.window(columns, rows, place.width, place.height, 1)
     if window is None:
-        return np.zeros(rows.shape, opened.dtype), np.zeros(rows.shape, dtype=bool)
+        return _nothing(bands, rows.shape)
     # A file much finer than the target: as many of its pixels as are wanted, from its overviews where it has any.
     step = sampling.step(columns, rows)
-    values, valid = _read(opened, window, step, codes)
-    scale = window.width / values.shape[1], window.height / values.shape[0]
-    columns, rows = (columns - window.col_off) / scale[0], (rows - window.row_off) / scale[1]
-    return (sampling.nearest if codes else sampling.bilinear)(values, valid, columns, rows)
+    window = sampling.whole(window, step, place.width, place.height)
+    shape = max(1, window.height // step), max(1, window.width // step)
+    columns = (columns - window.col_off) / (window.width / shape[1])
+    rows = (rows - window.row_off) / (window.height / shape[0])
+    sample = sampling.nearest if codes else sampling.bilinear
+    return [sample(values, valid, columns, rows) for values, valid in _read(bands, window, step, codes)]
+
+
+def _nothing(bands: Sequence[OpenAsset], shape: tuple[int, ...]) -> list[sampling.Sampled]:
+    return [(np.zeros(shape, opened.dtype), np.zeros(shape, dtype=bool)) for opened in bands]
 
 
 def _read(
-    opened: OpenAsset, window: Window, step: int = 1, codes: bool = True
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    bands: Sequence[OpenAsset], window: Window, step: int = 1, codes: bool = True
+) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
     """A window of the file, every `step`-th pixel or the means around them, and which pixels hold a measurement."""
+    opened = bands[0]
     shape = (max(1, window.height // step), max(1, window.width // step))
+    if step > 1 and not codes and opened.averaged_here:
+        yield from _means(bands, window, step)
+        return
     how = {"window": window, "out_shape": shape} if step > 1 else {"window": window}
-    resampling = Resampling.nearest if codes else Resampling.average
+    how["resampling"] = Resampling.nearest if codes else Resampling.average
     if opened.annotation is not None:
-        return _calibrated(opened, opened.annotation, window, step)
-    values = opened.dataset.read(opened.band, resampling=resampling, **how)
-    return values, _valid(opened, values, how)
+        yield from (_calibrated(one, one.annotation, window, step) for one in bands if one.annotation)
+        return
+    alpha = opened.alpha
+    numbers = [one.band for one in bands] + ([alpha] if alpha else [])
+    stack = opened.dataset.read(numbers, **_stacked(how, len(numbers)))
+    there = stack[-1] > 0 if alpha else None
+    if opened.asset.no_data_in_all:
+        measured = [_valid(one, values, how) for one, values in zip(bands, stack, strict=False)]
+        some = np.logical_or.reduce(measured)
+        there = some if there is None else some & there
+    for one, values in zip(bands, stack, strict=False):
+        valid = there if one.asset.no_data_in_all and there is not None else _valid(one, values, how)
+        yield values, valid if there is None else valid & there
+
+
+def _means(bands: Sequence[OpenAsset], window: Window, step: int) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
+    """Means of `step` x `step` pixels of a window, of those that hold a measurement by our own reading of the file."""
+    height, width = max(1, window.height // step), max(1, window.width // step)
+    down, across = min(step, window.height), min(step, window.width)
+    means = np.zeros((len(bands), height, width), np.float32)
+    valid = np.zeros((len(bands), height, width), dtype=bool)
+    strip = max(1, STRIP // down)
+    for top in range(0, height, strip):
+        count = min(strip, height - top)
+        part = Window(window.col_off, window.row_off + top * down, width * across, count * down)
+        for index, (values, there) in enumerate(_read(bands, part)):
+            shape = (count, down, width, across)
+            held = there.reshape(shape).sum(axis=(1, 3))
+            total = np.where(there, values, 0).reshape(shape).sum(axis=(1, 3), dtype=np.float64)
+            means[index, top : top + count] = total / np.maximum(held, 1)
+            valid[index, top : top + count] = held > 0
+    yield from zip(means, valid, strict=True)
+
+
+def _stacked(how: dict[str, Any], count: int) -> dict[str, Any]:
+    return {**how, "out_shape": (count, *how["out_shape"])} if "out_shape" in how else how
 
 
 def _calibrated(

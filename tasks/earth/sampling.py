@@ -55,6 +55,21 @@ def window(columns: Places, rows: Places, width: int, height: int, margin: int) 
     return Window(left, top, right - left, bottom - top)
 
 
+def whole(window: Window, step: int, width: int, height: int) -> Window:
+    """The window, grown to whole squares of `step` pixels where the file of `width` x `height` has them, else cut."""
+    left, across = _whole_steps(window.col_off, window.width, step, width)
+    top, down = _whole_steps(window.row_off, window.height, step, height)
+    return Window(left, top, across, down)
+
+
+def _whole_steps(start: int, count: int, step: int, end: int) -> tuple[int, int]:
+    if count < step:
+        return start, count
+    grown = -(-count // step) * step
+    start = min(start, end - grown)
+    return (start, grown) if start >= 0 else (0, end // step * step)
+
+
 def step(columns: Places, rows: Places) -> int:
     """How many pixels of the file lie between two places, whole and at least one."""
     across = np.hypot(np.diff(columns, axis=1), np.diff(rows, axis=1))

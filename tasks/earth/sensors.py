@@ -12,12 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from tasks.core.errors import ParamsError
+from tasks.earth import sensor_checks
+from tasks.earth.sensor_parts import CLOSED, Generation, Metres, Pattern, Product, Tag
+from tasks.earth.sensor_parts import Band as Band
 
-Mask = Literal["scl", "qa_pixel", "luminance"]
+Mask = Literal["scl", "qa_pixel", "udm2", "luminance"]
 """Layouts of quality masks; `luminance` is computed from the scene's own red, green and blue."""
 PublishedNorm = Literal["imagenet", "s2_l2a", "l8_norm", "s1", "rgbm_norm"]
 """How EarthDial's loader normalises pixels, by its own names; `tasks.published.normalisation` has the numbers."""
@@ -33,94 +36,42 @@ C_BAND = 55_466.0
 """Micrometres of Sentinel-1's radar, 5.405 GHz."""
 
 
-_CLOSED = ConfigDict(extra="forbid")
-
-
-@dataclass(frozen=True, config=_CLOSED)
-class Band:
-    """One band of a sensor."""
-
-    name: str
-    """Name used in chips, such as B04 or VV."""
-    common_name: str
-    """STAC's `eo:common_name`, or Earth Search's asset key where several bands share that. Both composites and the
-    rules of land cover ask for bands by it."""
-    wavelength: float
-    """Centre in micrometres."""
-    gsd: float
-    """Native ground sampling distance in metres."""
-    other_names: tuple[str, ...] = ()
-    """What catalogs (Planetary Computer, CDSE, USGS) and published data sets call it besides."""
-    required: bool = True
-    """Whether a scene without it is quarantined. Sentinel-2's cirrus band is absent from L2A by design."""
-    synonyms: tuple[str, ...] = ()
-    """Common names that catalogs give it and that other bands may share, such as `rededge`."""
-    absent_from: str | None = None
-    """Regular expression for platforms that lack it: their scenes are whole without."""
-    unit: str | None = None
-    """Where it is another than the sensor's: kelvin of a thermal band."""
-
-    @property
-    def aliases(self) -> tuple[str, ...]:
-        """Asset keys under which catalogs offer it, the first that is there counts."""
-        return (self.common_name, self.name, *self.other_names)
-
-
-@dataclass(frozen=True, config=_CLOSED)
-class Generation:
-    """Platforms of a sensor whose instrument numbers its bands otherwise."""
-
-    platforms: str
-    """Regular expression for the platform, or for the id where an item names none."""
-    names: dict[str, tuple[str, ...]]
-    """Band -> its names in their files. A band that is not here has only its common name."""
-
-
-@dataclass(frozen=True, config=_CLOSED)
-class Product:
-    """What is known of the numbers of a product where neither file, item nor collection says it."""
-
-    ids: str
-    """Regular expression that finds the product in an item's id, product name, product type or collection."""
-    unit: str | None = None
-    """Of the bands it holds for; None: of those in the sensor's unit."""
-    scale: float = 1.0
-    offset: float = 0.0
-    unit_of_numbers: str | None = None
-    """What the scaled numbers are, of radar: power, amplitude or dB."""
-    annotation: Literal["safe"] | None = None
-    """Where the calibration is that turns its numbers into the unit: the annotation of Sentinel-1's SAFE."""
-
-
-@dataclass(frozen=True, config=_CLOSED)
+@dataclass(frozen=True, config=CLOSED)
 class Sensor:
     """A family of platforms with the same bands, or a rendering of one."""
 
     name: str
     """As in params.yaml, in every table, and in the paths of artifacts."""
-    gsd: float
+    gsd: Metres
     """Metres a pixel of a chip."""
     bands: tuple[Band, ...]
     """In the order of files that name none."""
     unit: str
     """Unit of calibrated chips: reflectance, dB, or display values; `tasks.earth.radiometry` holds pixels to it."""
-    tag: str
+    tag: Tag
     """EarthDial's tag for all bands."""
-    rgb_tag: str | None = None
+    rgb_tag: Tag | None = None
     """EarthDial's tag for the true-colour composite; None where there is none."""
-    dates_tag: str | None = None
+    dates_tag: Tag | None = None
     """EarthDial's tag for several dates of one place; None where it has none."""
     polarisations: tuple[tuple[str, str], ...] = ()
     """Of a radar, the pairs it is flown in, like- before cross-polarised: shown together, their difference in dB as
     third plane."""
-    window_cells: int = 1
-    """Side of a chip window, in cells of the global grid."""
+    window_cells: float = 1
+    """Side of a chip window in cells of the global grid: a whole number, or a whole part of one such as 0.1."""
+    files: tuple[Pattern, ...] = ()
+    """Asset keys (or expressions that match them) of a file that holds all bands, best first; nothing else is taken.
+    Where neither item nor file names its bands, they are in the order of this entry."""
+    cube: tuple[Pattern, ...] = ()
+    """The same of a hyperspectral file, whose bands are read from it and not from here."""
     nodata: float | None = None
     """What whole numbers are where nothing was measured, in all its products, whatever an item says."""
+    nodata_in_all: bool = False
+    """Whether it means so only where all bands of a file have it: shadows of 8-bit images are 0 in one or the other."""
     mask: Mask | None = None
     """Layout of the quality mask; None where there is none, as of radar, which sees through cloud."""
     mask_aliases: tuple[str, ...] = ()
-    """Asset keys under which catalogs offer the mask."""
+    """Asset keys (or expressions that match them) under which catalogs offer the mask."""
     mask_gsd: float | None = None
     """Metres a pixel of the mask."""
     learned_mask: Literal["s2cloudless"] | None = None
@@ -131,14 +82,21 @@ class Sensor:
     """Platforms that number their bands otherwise."""
     products: tuple[Product, ...] = ()
     """What is known of the numbers of products, the first that fits counts."""
-    platforms: str | None = None
+    platforms: Pattern | None = None
     """Regular expression for what metadata and names of files call its platforms; None: they never tell it."""
+    known_by_names: bool = True
+    """Whether a file whose bands have the names of its own can be taken for it; else only its platform tells."""
     known_by_count: bool = False
     """Whether a file of as many bands without names can be of no other sensor."""
     published_norm: PublishedNorm | None = None
     """How the published weights were shown it; None: they never were."""
     credit: str = ""
     """What must stand beside anything made from its scenes; `{years}` are those of their acquisition."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Sensor":
+        sensor_checks.check(self)
+        return self
 
     def band(self, name: str) -> Band:
         """The band called `name`."""
@@ -230,16 +188,20 @@ def read_table(path: Path = TABLE) -> dict[str, Sensor]:
     """The sensors of a table, by name.
 
     Raises:
-        ParamsError: an entry has a field that is not known, lacks one or holds a wrong value.
+        ParamsError: it is no TOML, an entry has a field that is not known, lacks one or holds a wrong value, or two
+            entries are at odds.
     """
-    entries: dict[str, dict[str, Any]] = tomllib.loads(path.read_text())
+    try:
+        entries: dict[str, dict[str, Any]] = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ParamsError(f"{path.name} is not valid TOML: {error}") from error
     sensors = {}
     for name, entry in entries.items():
         try:
-            sensors[name] = TypeAdapter(Sensor).validate_python({"name": name, **entry})
-        except ValidationError as error:
-            where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors())
-            raise ParamsError(f"{path.name}: sensor '{name}': {where}") from error
+            sensors[name] = TypeAdapter(Sensor).validate_python({"name": name, "bands": (), **entry})
+        except (ValidationError, TypeError) as error:
+            raise ParamsError(f"{path.name}: sensor '{name}': {sensor_checks.explain(error)}") from error
+    sensor_checks.check_table(sensors, path.name)
     return sensors
 
 

@@ -73,7 +73,7 @@ def recognise(file: FileMetadata, sensor: str | None = None) -> Recognised:
     named = sorted({name for text in _texts(file) for name, pattern in PLATFORMS.items() if pattern.search(text)})
     if len(named) == 1:
         return Recognised(SENSORS[named[0]], _bands(file, SENSORS[named[0]]), "by its metadata")
-    fitting = [known for known in SENSORS.values() if all(_by_names(file.bands, known))]
+    fitting = [one for one in SENSORS.values() if one.known_by_names and all(_by_names(file.bands, one))]
     if len(fitting) > 1 and file.gsd is not None:
         fitting = [known for known in fitting if abs(file.gsd - known.gsd) < known.gsd / 4]
     if len(fitting) == 1:
