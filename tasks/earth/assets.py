@@ -17,7 +17,8 @@ import pystac
 from tasks.core.errors import SceneError
 from tasks.earth.catalog_params import NUMBERS
 from tasks.earth.radiometry import Stored, canonical_unit
-from tasks.earth.sensors import Band, Product, Sensor
+from tasks.earth.sensor_parts import Band, Product
+from tasks.earth.sensors import Sensor
 from tasks.earth.stores import store_of
 
 NOT_MEASURED = {"thumbnail", "overview", "visual", "metadata", "tiles", "date", "graphic", "rendered_preview"}
