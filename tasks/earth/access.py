@@ -84,7 +84,7 @@ class Access:
             if self._endpoints is None:
                 raise CatalogError(f"{href} belongs to the embedded catalog, but '{self.name}' is the one in use")
             return sample_catalog.resolve(href, self._endpoints)
-        if href.startswith(FOLDER):
+        if href.startswith(FOLDER) and not self.params.url.startswith("http"):
             return str(folder_file(href, self.params.url))
         self.hosts.check(href)
         if self.params.sign == "planetary-computer":

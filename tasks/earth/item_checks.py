@@ -11,8 +11,12 @@ import shapely.geometry
 
 from tasks.core.errors import SceneError
 from tasks.earth.conditions import boxes_of, instant
+from tasks.earth.sample_catalog import SCHEME
 from tasks.earth.stac_api import Unreadable
+from tasks.earth.static_catalog import FOLDER
 
+RECORDED = (SCHEME, FOLDER)
+"""What hrefs begin with once they are recorded as files of this machine; no catalog may write them itself."""
 LONGEST_ID = 200
 """Characters; a name of a file made from it, and some more beside it, must fit into 255 bytes."""
 
@@ -105,6 +109,8 @@ def _check_assets(assets: Any, where: str) -> None:
     for key, asset in assets.items():
         if not isinstance(asset, dict) or not isinstance(asset.get("href"), str) or not asset["href"]:
             raise SceneError("invalid-item", f"{where}, asset {key} has no href")
+        if asset["href"].startswith(RECORDED):
+            raise SceneError("foreign-host", f"{where}, asset {key}: '{asset['href'][:60]}' is no address")
         for field in ("raster:bands", "bands", "eo:bands"):
             bands = asset.get(field) or []
             if not isinstance(bands, list) or not all(isinstance(band, dict) for band in bands):

@@ -22,7 +22,7 @@ from tasks.earth.http import TRIES, AnswerError, Http
 logger = logging.getLogger(__name__)
 PAGE = 100
 """Items asked for at once; halved where a server fails at that."""
-SMALLEST_PAGE = 5
+SMALLEST_PAGE = 1
 MOST_ITEMS = 200_000
 """Items looked at for one query: a server that ignores the box would hand out its whole archive."""
 EMPTY_PAGES = 5

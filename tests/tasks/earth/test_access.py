@@ -73,6 +73,18 @@ def test_a_relative_href_starts_at_its_item(href: str, base: str, found: str) ->
     assert resolved(href, base) == found
 
 
+@pytest.mark.parametrize("href", ["embedded:assets/x.tif", "folder:x.tif", "folder:../../etc/passwd"])
+def test_an_item_that_names_what_only_we_write_is_refused(href: str) -> None:
+    named = item() | {"assets": {"red": {"href": href}}}
+    with serve([named, item("fine")]) as served:
+        catalog = served.catalog()
+        found = catalog.find(QUERY, 5)
+        assert [one.id for one in found.items] == ["fine"] and found.refused[0].reason == "foreign-host"
+        if href.startswith("folder:"):
+            with pytest.raises(SceneError):
+                catalog.href(href)
+
+
 def test_relative_hrefs_are_frozen_against_the_self_link_and_without_one_against_the_page() -> None:
     with serve() as served:
         link = {"rel": "self", "href": f"{served.url}/collections/s2/I1.json"}
