@@ -72,6 +72,16 @@ def test_what_is_taken_is_frozen_with_its_collections_and_the_rest_has_a_row(con
     assert json.loads((FOLDER / "thumbnails.json").read_text()) == {}
 
 
+def test_a_malformed_label_item_has_a_row_and_the_others_stay(configure: Configure) -> None:
+    offered = [item("S2A_33UVU_20200610_0_L2A"), item("C1", "cover"), item("C2", "cover") | {"geometry": None}]
+    with serve(offered) as served:
+        configure(served)
+        scenes.run("sentinel-2")
+    assert [one.id for one in read_items(FOLDER / "labels.parquet")] == ["C1"]
+    rows = pl.read_parquet(FOLDER / "quarantine.parquet").select("item_id", "asset", "reason").rows()
+    assert rows == [("C2", "cover", "no-geometry")]
+
+
 def test_too_many_scenes_are_an_error_counted_after_the_filter(configure: Configure) -> None:
     days = [item(f"S2A_33UVU_202006{day:02d}_0_L2A", datetime=f"2020-06-{day:02d}T10:00:00Z") for day in range(1, 9)]
     with serve([*days, *(item(f"cloudy-{n}", **{"eo:cloud_cover": 90}) for n in range(9))]) as served:
