@@ -16,6 +16,7 @@ import pystac
 
 from tasks.core.errors import SceneError
 from tasks.earth.catalog_params import NUMBERS
+from tasks.earth.masks import SEVERAL_BANDS
 from tasks.earth.radiometry import Stored, canonical_unit
 from tasks.earth.sensor_parts import Band, Product
 from tasks.earth.sensors import Sensor
@@ -176,13 +177,15 @@ def find_mask(
     wanted = Band("mask", "mask", 0.0, sensor.mask_gsd or sensor.gsd, sensor.mask_aliases)
     names = tuple(alias.lower() for alias in sensor.mask_aliases)
     candidates = list(_candidates(item, collection or {}))
-    candidate = _best(candidates, wanted, names, sensor)
+    several = sensor.mask in SEVERAL_BANDS
+    candidate = None if several else _best(candidates, wanted, names, sensor)
     if candidate is None:
         keys = matching(sensor.mask_aliases, [c.key for c in candidates])
         candidate = next((c for c in candidates if c.key in keys), None)
     if candidate is None:
         return None
-    asset = _described(item, candidate, None, names)
+    # Which bands of several are read, `tasks.earth.masks` says.
+    asset = replace(_described(item, candidate, None, names), **({"band": 1, "names": ()} if several else {}))
     coarsest = (sensor.mask_gsd or sensor.gsd) * max_gsd_ratio
     return replace(asset, scale=1.0, offset=0.0, unit=None, coarsest=coarsest)
 

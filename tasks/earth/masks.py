@@ -30,6 +30,8 @@ UDM2 = ("clear", "snow", "shadow", "haze_light", "haze_heavy", "cloud", "confide
 """Bands of Planet's usable data mask, by their names in the file: six classes of 0 and 1, of which one holds, how sure
 it is, and the older mask, whose bit 0 is fill."""
 UDM2_CLASSES = 6
+SEVERAL_BANDS = ("udm2",)
+"""Layouts whose masks are several bands of one file."""
 
 
 def bands_of(layout: Mask, count: int) -> tuple[tuple[int, str], ...]:
@@ -38,7 +40,7 @@ def bands_of(layout: Mask, count: int) -> tuple[tuple[int, str], ...]:
     Raises:
         ValueError: the file has too few.
     """
-    if layout != "udm2":
+    if layout not in SEVERAL_BANDS:
         return ((1, ""),)
     if count < UDM2_CLASSES:
         raise ValueError(f"a mask of the layout udm2 has {UDM2_CLASSES} bands ({', '.join(UDM2[:6])}), it has {count}")

@@ -105,7 +105,11 @@ def bilinear(values: NDArray[Any], valid: NDArray[np.bool_], columns: Places, ro
             total += np.where(share > 0, share * values[row, column].astype(np.float32), np.float32(0))
             weight += share
     kept = inside & (weight >= 0.5 - CLOSE)
-    return total / np.where(kept, weight, np.float32(1)), kept
+    sampled = total / np.where(kept, weight, np.float32(1))
+    # Rounding must not lift 255 beyond what its type can hold.
+    if values.dtype.kind in "iu":
+        np.clip(sampled, np.iinfo(values.dtype).min, np.iinfo(values.dtype).max, out=sampled)
+    return sampled, kept
 
 
 def _whole(places: Places) -> NDArray[np.int64]:

@@ -17,8 +17,9 @@ from pydantic.dataclasses import dataclass
 
 from tasks.core.errors import ParamsError
 from tasks.earth import sensor_checks
-from tasks.earth.sensor_parts import CLOSED, Generation, Metres, Pattern, Product, Tag
+from tasks.earth.sensor_parts import CLOSED, Generation, Metres, Pattern, Tag
 from tasks.earth.sensor_parts import Band as Band
+from tasks.earth.sensor_parts import Product as Product
 
 Mask = Literal["scl", "qa_pixel", "udm2", "luminance"]
 """Layouts of quality masks; `luminance` is computed from the scene's own red, green and blue."""
