@@ -58,7 +58,7 @@ class Sensor:
     polarisations: tuple[tuple[str, str], ...] = ()
     """Of a radar, the pairs it is flown in, like- before cross-polarised: shown together, their difference in dB as
     third plane."""
-    window_cells: float = 1
+    window_cells: int | float = 1
     """Side of a chip window in cells of the global grid: a whole number, or a whole part of one such as 0.1."""
     files: tuple[Pattern, ...] = ()
     """Asset keys (or expressions that match them) of a file that holds all bands, best first; nothing else is taken.

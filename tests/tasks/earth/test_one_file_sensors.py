@@ -16,7 +16,7 @@ from tasks.earth.catalog import Catalog
 from tasks.earth.chip_pixels import read_block
 from tasks.earth.grid import GridParams
 from tasks.earth.scene import open_scene
-from tasks.earth.sensors import SENSORS, Sensor, read_table
+from tasks.earth.sensors import Sensor, read_table
 from tasks.scan import ScanParams, scan_scene
 from tests.fixtures.one_file_scenes import EPSG, LEFT, SUPERDOVE, TOP, UDM2, ramp, scene, served, tiff, udm2
 
@@ -43,6 +43,27 @@ bands = [
   { name = "B6", common_name = "red", wavelength = 0.665, gsd = 3 },
   { name = "B7", common_name = "rededge", wavelength = 0.705, gsd = 3 },
   { name = "B8", common_name = "nir", wavelength = 0.865, gsd = 3 },
+]
+"""
+NAIP = """
+[naip]
+gsd = 1
+unit = "dn8"
+tag = "[hr_rgbi_0.5]"
+rgb_tag = "[hr_rgb_0.5]"
+platforms = '(?<![a-z0-9])naip(?![a-z0-9])'
+known_by_names = false # red, green, blue and nir are the bands of many
+published_norm = "rgbm_norm"
+credit = "NAIP imagery courtesy of the U.S. Department of Agriculture, {years}."
+files = ["image"]
+nodata = 0
+nodata_in_all = true
+mask = "luminance"
+bands = [
+  { name = "R", common_name = "red", wavelength = 0.648, gsd = 1 },
+  { name = "G", common_name = "green", wavelength = 0.560, gsd = 1 },
+  { name = "B", common_name = "blue", wavelength = 0.475, gsd = 1 },
+  { name = "NIR", common_name = "nir", wavelength = 0.850, gsd = 1 },
 ]
 """
 DRONE = """
@@ -208,9 +229,9 @@ def photograph(side: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("gsd", "described"), [(0.6, True), (1.0, False)])
 def test_a_fourth_band_that_a_file_calls_alpha_is_near_infrared_and_black_shadows_are_measured(
-    gsd: float, described: bool
+    gsd: float, described: bool, tmp_path: Path
 ) -> None:
-    naip = SENSORS["naip"]
+    naip = table(tmp_path, NAIP)
     side = round(1300 / gsd)
     colours = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
     # NAD83, half a metre from WGS 84 at most, and off the grid by some pixels.
@@ -230,13 +251,13 @@ def test_a_fourth_band_that_a_file_calls_alpha_is_near_infrared_and_black_shadow
     assert edge["nodata_fraction"].min() > 0, "the black border holds nothing"
 
 
-def test_a_photograph_of_three_bands_has_no_near_infrared_and_is_refused_by_name() -> None:
+def test_a_photograph_of_three_bands_has_no_near_infrared_and_is_refused_by_name(tmp_path: Path) -> None:
     files = {"image": tiff(photograph(64)[:3], 1)}
     with (
         served(scene({"image": {"eo:bands": NAIP_BANDS[:3]}}, 64), files) as (item, catalog, _),
         pytest.raises(SceneError, match="no band NIR"),
     ):
-        open_scene(item, item.id, SENSORS["naip"], catalog)
+        open_scene(item, item.id, table(tmp_path, NAIP), catalog)
 
 
 def test_a_drones_mosaic_is_cut_into_small_windows_and_its_alpha_says_where_it_is(tmp_path: Path) -> None:
