@@ -86,7 +86,7 @@ class Params(Section):
             if getattr(self.sensors, name.replace("-", "_")) is None:
                 raise ValueError(f"'sensors.{name}' is missing: what is searched for it, as it is in sensors.enabled")
             check_window(
-                window_grid(32601, self.grid.cell, sensor.window_cells), sensor.gsd, len(sensor.bands), f"{name}: "
+                window_grid(32601, self.grid.cell, sensor.window_cells), sensor.gsd, sensor.band_count, f"{name}: "
             )
         return self
 

@@ -58,12 +58,12 @@ def label_scene(
     out = Measured()
     wanted = params.spectral == "always" or (params.spectral == "auto" and not sources)
     by_rules = spectral_rules.bands_of(sensor) if wanted else None
-    for block, members in blocks_of(windows, sensor.window_cells, grid.cell, sensor.gsd, len(sensor.bands)):
+    for block, members in blocks_of(windows, sensor.window_cells, grid.cell, sensor.gsd, sensor.band_count):
         chip_ids = members["chip_id"].to_list()
         for source in sources:
             out.add(source.measure(block, chip_ids, GSD_FACTOR * sensor.gsd, params.min_fraction))
         if by_rules:
-            assets = assets_of(item, sensor, members["offset"][0], collection, grid.max_gsd_ratio)
+            assets = assets_of(item, sensor, catalog, members["offset"][0], collection, grid.max_gsd_ratio)
             out.add(_by_rules(item, block, chip_ids, sensor, by_rules, assets, catalog, params.min_fraction))
     return out
 

@@ -50,6 +50,11 @@ class MixtureRecipe(Section):
                     raise ValueError(f"there is no sensor '{sensor}'; allowed: {', '.join(SENSORS)}")
                 if weight < 0:
                     raise ValueError(f"the weight of {modality} {sensor} is {weight}; it must be 0 or more")
+                if SENSORS[sensor].cube:
+                    raise ValueError(
+                        f"{sensor} is hyperspectral: chips of it are made, but no model here takes bands that differ "
+                        "from file to file; take it out of the weights"
+                    )
                 if (SENSORS[sensor].rgb is None) != (modality == "sar"):
                     raise ValueError(f"{sensor} cannot be shown as {modality}")
         return self

@@ -89,7 +89,7 @@ def scan_scene(scene: Scene, areas: Areas, grid: GridParams, part: int, params: 
             mine[mine] = areas.touch(epsg, windows.boxes(columns[mine], rows[mine]))
             touched += int(mine.sum())
             mine &= part_of(columns, rows, epsg, sensor.window_cells, len(grid.parts)) == part
-            for block in blocks(windows, columns[mine], rows[mine], sensor.window_cells, sensor.gsd, len(scene.assets)):
+            for block in blocks(windows, columns[mine], rows[mine], sensor.window_cells, sensor.gsd, sensor.band_count):
                 measured = fractions(block, *_planes(opened, block, scene, params))
                 batches.append(_rows(scene, block, measured | {"land": land_fraction(block, params.land_mask_samples)}))
     if not touched:

@@ -143,6 +143,9 @@ def band_statistics(sensor: str, bins: int) -> dict[str, Any]:
         chips += 1
         for name, values in planes.items():
             statistics.setdefault(name, RunningStatistics()).add(values)
+    if SENSORS[sensor].cube:
+        # Bands of light that the air absorbs hold nothing in any scene.
+        statistics = {name: band for name, band in statistics.items() if band.count}
     empty = [name for name, band in statistics.items() if not band.count]
     if not chips or empty:
         what = f"no valid pixel in {', '.join(empty)}" if chips else "no chip"
@@ -152,9 +155,10 @@ def band_statistics(sensor: str, bins: int) -> dict[str, Any]:
         )
     distributions = {name: Distribution.after(band, bins) for name, band in statistics.items()}
     for planes in training_chips(sensor):
-        for name, values in planes.items():
-            distributions[name].add(values)
-    names = [name for name in SENSORS[sensor].plane_names if name in statistics]
+        for name in planes.keys() & distributions.keys():
+            distributions[name].add(planes[name])
+    known = SENSORS[sensor].plane_names or sorted(statistics)
+    names = [name for name in known if name in statistics]
     bands = [describe(name, statistics[name], distributions[name]) for name in names]
     return {"sensor": sensor, "unit": SENSORS[sensor].unit, "split": "train", "chips": chips, "bands": bands}
 

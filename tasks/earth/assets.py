@@ -28,6 +28,8 @@ PRODUCT_FIELDS = {"product_uri", "product_type", "correction"}
 """Properties, whatever their prefix, that say which product an item is of."""
 MAX_GSD_RATIO = 2.1
 """Level-2A offers bands of 10 m at 20 m too, the same measurement less sharp; what is coarser is a preview."""
+CUBE = "cube"
+"""Under which `resolve` gives the file of a hyperspectral sensor, whose bands `tasks.earth.hyperspectral` tells."""
 _RENDERED = re.compile(r"^(visual|tci|preview|rendered_preview|thumbnail|overview)(_\d+m)?$", re.IGNORECASE)
 
 
@@ -124,6 +126,9 @@ def resolve(
         collection: STAC document of the item's collection, for what the item does not say.
         max_gsd_ratio: how much coarser than its band's GSD a file may be.
     """
+    if sensor.cube:
+        cube = bands_of_cube(item, sensor, collection, max_gsd_ratio)
+        return {CUBE: cube[0][0]} if cube else {}
     candidates = _whole_files(list(_candidates(item, collection or {}, sensor.files)), sensor)
     found = {band.name: _best(candidates, band, _names(band, item, sensor), sensor) for band in sensor.bands}
     assets = {}
@@ -142,6 +147,25 @@ def resolve(
                 places=_places(band.name, sensor) if sensor.files else (),
             )
     return {name: replace(asset, measured=_measured(asset, assets)) for name, asset in assets.items()}
+
+
+def bands_of_cube(
+    item: pystac.Item, sensor: Sensor, collection: Mapping[str, Any] | None, max_gsd_ratio: float
+) -> list[tuple[Asset, Mapping[str, Any]]]:
+    """The bands of a hyperspectral file as its item describes them, one alone where it does not; none without a file.
+
+    Returns:
+        Each as an asset, and what is said of it.
+    """
+    candidates = list(_candidates(item, collection or {}, sensor.cube))
+    keys = matching(sensor.cube, list(dict.fromkeys(c.key for c in candidates)))[:1]
+    whole = Band(CUBE, CUBE, 0.0, sensor.gsd)
+    out: list[tuple[Asset, Mapping[str, Any]]] = []
+    for candidate in (c for c in candidates if c.key in keys):
+        asset = _described(item, candidate, _product(item, whole, sensor, candidate), ())
+        asset = replace(asset, coarsest=sensor.gsd * max_gsd_ratio, fill=sensor.nodata)
+        out.append((asset, {**candidate.inherited, **candidate.fields}))
+    return out
 
 
 def matching(patterns: Sequence[str], keys: Sequence[str]) -> list[str]:
@@ -217,6 +241,12 @@ def required_bands(item: pystac.Item, sensor: Sensor, found: Sequence[str]) -> l
 
 def missing(item: pystac.Item, sensor: Sensor, found: Sequence[str]) -> SceneError | None:
     """The error for the first required band that is not among `found`; None if all are there."""
+    if sensor.cube and not found:
+        return SceneError(
+            "missing-asset",
+            f"scene {item.id} has no file of its bands: none of {', '.join(sensor.cube)} is among its assets "
+            f"({', '.join(sorted(item.assets))})",
+        )
     for name in required_bands(item, sensor, found):
         if name not in found:
             return SceneError(

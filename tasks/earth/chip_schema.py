@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("bands", pa.list_(pa.string())),  # order of the GeoTIFF's bands; optional bands may be absent
+        ("wavelengths", pa.list_(pa.float64())),  # micrometres, of bands that no table lists: hyperspectral; else null
         ("unit", pa.string()),  # reflectance or dB; thermal bands are in kelvin
         ("radiometry", pa.string()),  # what was decided of the offset in the scene's numbers, and by what
         ("nodata_fraction", pa.float64()),

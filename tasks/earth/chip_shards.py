@@ -17,7 +17,7 @@ from tasks.core.log import progress
 from tasks.core.stage import write_json
 from tasks.earth import chip_schema as chip_table
 from tasks.earth.acquisitions import baseline_of
-from tasks.earth.assets import resolve
+from tasks.earth.assets import Asset, resolve
 from tasks.earth.blocks import Block, blocks_of
 from tasks.earth.catalog import Catalog
 from tasks.earth.chip_pixels import Pixels, read_block, to_geotiff
@@ -58,7 +58,9 @@ class ShardWriter:
             item = self.items[_key(windows)]
             collection = self.catalog.described(self.collections, item.collection_id)
             try:
-                assets = assets_of(item, self.sensor, windows["offset"][0], collection, self.max_gsd_ratio)
+                assets = assets_of(
+                    item, self.sensor, self.catalog, windows["offset"][0], collection, self.max_gsd_ratio
+                )
                 pixels = read_block(assets, block, self.sensor, SceneReader(item, self.catalog))
             except SceneError as error:
                 logger.warning("quarantined %d windows: %s", windows.height, error)
@@ -70,7 +72,7 @@ class ShardWriter:
                     }
                 )
                 continue
-            rows += self._rows(item, windows, pixels, list(assets))
+            rows += self._rows(item, windows, pixels, assets)
         return rows, quarantine
 
     def versions(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> list[str | None]:
@@ -79,10 +81,11 @@ class ShardWriter:
         found = {asset.href: asset for key in items for asset in resolve(self.items[key], self.sensor).values()}
         return [self.catalog.version(href, self.catalog.store(found[href])) for href in sorted(found)]
 
-    def _rows(self, item: pystac.Item, windows: pl.DataFrame, pixels: Pixels, bands: list[str]) -> Rows:
+    def _rows(self, item: pystac.Item, windows: pl.DataFrame, pixels: Pixels, assets: Mapping[str, Asset]) -> Rows:
         boxes = windows.select("left", "bottom", "right", "top").to_numpy()
         epsg, gsd = int(windows["epsg"][0]), float(boxes[0, 2] - boxes[0, 0]) / pixels.shape[-1]
-        properties = item.properties
+        properties, bands = item.properties, list(assets)
+        wavelengths = [asset.wavelength for asset in assets.values()] if self.sensor.cube else None
         common = {
             "item_id": item.id,
             "collection": item.collection_id,
@@ -93,6 +96,7 @@ class ShardWriter:
             "height": pixels.shape[-2],
             "width": pixels.shape[-1],
             "bands": bands,
+            "wavelengths": wavelengths,
             "unit": self.sensor.unit,
         }
         rows = []
@@ -113,7 +117,9 @@ class ShardWriter:
             }
             chip = pixels[index]
             # Measured on the pixels themselves: the mask may lie on another grid.
-            own["nodata_fraction"] = round(float(np.isnan(chip).any(axis=0).mean()), 6)
+            # In cubes a band of absorbed light holds nothing anywhere; that is no hole in the others.
+            held = chip[np.isfinite(chip).any(axis=(1, 2))] if self.sensor.cube else chip
+            own["nodata_fraction"] = round(float(np.isnan(held).any(axis=0).mean()), 6) if len(held) else 1.0
             own["transform"] = [gsd, 0.0, row["left"], 0.0, -gsd, row["top"]]
             tiff = to_geotiff(chip, bands, epsg, row["left"], row["top"], gsd)
             rows.append({**common, **own, "geometry": geometry, "pixels": tiff})
@@ -132,7 +138,7 @@ def plan_shards(windows: pl.DataFrame, sensor: Sensor, cell: int, size: int) -> 
         "item_id", "collection", "epsg", "row", "column", descending=[False, False, False, True, False]
     )
     for _, scene in ordered.group_by("item_id", "collection", maintain_order=True):
-        for block, members in blocks_of(scene, sensor.window_cells, cell, sensor.gsd, len(sensor.bands)):
+        for block, members in blocks_of(scene, sensor.window_cells, cell, sensor.gsd, sensor.band_count):
             if filled >= size:
                 shards.append([])
                 filled = 0

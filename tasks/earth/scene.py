@@ -10,7 +10,7 @@ import pyarrow as pa
 import pystac
 
 from tasks.core.errors import SceneError
-from tasks.earth import learned_mask, offset
+from tasks.earth import cubes, learned_mask, offset
 from tasks.earth.acquisitions import acquisition_of, baseline_of
 from tasks.earth.assets import MAX_GSD_RATIO, Asset, find_mask, missing, resolve
 from tasks.earth.catalog import Catalog
@@ -100,10 +100,7 @@ def open_scene(
         SceneError: a band or the mask is missing, or the offset in the numbers cannot be decided.
         UnreachableError: a server does not answer just now.
     """
-    assets = resolve(item, sensor, collection, max_gsd_ratio)
-    lacking = missing(item, sensor, list(assets))
-    if lacking:
-        raise lacking
+    assets = _bands(item, sensor, catalog, collection, max_gsd_ratio)
     mask = find_mask(item, sensor, collection, max_gsd_ratio) if sensor.mask_aliases else None
     learnable = sensor.learned_mask is not None and learned_mask.serves(list(assets), sensor)
     if sensor.mask_aliases and mask is None and not learnable:
@@ -120,27 +117,42 @@ def open_scene(
 
 
 def assets_of(
-    item: pystac.Item, sensor: Sensor, offset_added: float | None, collection: Mapping[str, Any] | None, ratio: float
+    item: pystac.Item,
+    sensor: Sensor,
+    catalog: Catalog,
+    offset_added: float | None,
+    collection: Mapping[str, Any] | None,
+    ratio: float,
 ) -> dict[str, Asset]:
     """The assets of a scene that was scanned, by band name, with what was decided of its numbers.
 
     Args:
         item: the scene.
         sensor: it is of.
+        catalog: it is of.
         offset_added: column `offset` of its windows.
         collection: STAC document of its collection.
         ratio: how much coarser than its band's GSD a file may be.
 
     Raises:
         SceneError: a required band is missing.
+        UnreachableError: a server does not answer just now.
     """
+    assets = _bands(item, sensor, catalog, collection, ratio)
+    if offset_added is None:
+        return assets
+    return {name: replace(asset, offset=offset_added) for name, asset in assets.items()}
+
+
+def _bands(
+    item: pystac.Item, sensor: Sensor, catalog: Catalog, collection: Mapping[str, Any] | None, ratio: float
+) -> dict[str, Asset]:
+    """The assets of a scene's bands; those of a hyperspectral file as it says itself."""
     assets = resolve(item, sensor, collection, ratio)
     lacking = missing(item, sensor, list(assets))
     if lacking:
         raise lacking
-    if offset_added is None:
-        return assets
-    return {name: replace(asset, offset=offset_added) for name, asset in assets.items()}
+    return cubes.assets(item, sensor, catalog, collection, ratio) if sensor.cube else assets
 
 
 def scene_names(items: Sequence[pystac.Item]) -> list[str]:

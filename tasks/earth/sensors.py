@@ -33,6 +33,8 @@ PUBLISHED_TAGS = (
 """EarthDial's sensor tags. Each is a token whose number follows from its place, so that the order never changes."""
 DISPLAY = "dn8"
 """Unit of 8-bit display values, 0 to 255."""
+CUBE_BANDS = 512
+"""Bands of a hyperspectral file at most, by which memory is planned."""
 C_BAND = 55_466.0
 """Micrometres of Sentinel-1's radar, 5.405 GHz."""
 
@@ -99,13 +101,25 @@ class Sensor:
         sensor_checks.check(self)
         return self
 
+    @property
+    def band_count(self) -> int:
+        """How many bands its chips have at most."""
+        return len(self.bands) or CUBE_BANDS
+
     def band(self, name: str) -> Band:
-        """The band called `name`."""
-        return next(band for band in self.bands if band.name == name)
+        """The band called `name`.
+
+        Raises:
+            KeyError: no band of the table is; those of a hyperspectral sensor are in its files alone.
+        """
+        found = next((band for band in self.bands if band.name == name), None)
+        if found is None:
+            raise KeyError(f"{self.name} has no band '{name}' in the table of sensors")
+        return found
 
     def unit_of(self, name: str) -> str:
         """Unit of the band called `name`."""
-        return self.band(name).unit or self.unit
+        return self.unit if self.cube else self.band(name).unit or self.unit
 
     def nearest(self, common_name: str) -> str | None:
         """The band of that common name, or of the one that will do for it; None if there is neither."""

@@ -1,27 +1,30 @@
 """Sensors whose bands are all in one file, as entries of a table alone: every band from its place, every mask read."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pystac
 import pytest
 from rasterio.enums import ColorInterp
 
 from tasks.core.errors import ParamsError, SceneError
-from tasks.earth.areas import Areas
-from tasks.earth.blocks import blocks_of
-from tasks.earth.catalog import Catalog
-from tasks.earth.chip_pixels import read_block
-from tasks.earth.grid import GridParams
 from tasks.earth.scene import open_scene
-from tasks.earth.sensors import Sensor, read_table
-from tasks.scan import ScanParams, scan_scene
-from tests.fixtures.one_file_scenes import EPSG, LEFT, SUPERDOVE, TOP, UDM2, ramp, scene, served, tiff, udm2
+from tests.fixtures.one_file_scenes import (
+    EPSG,
+    LEFT,
+    SUPERDOVE,
+    TOP,
+    UDM2,
+    chips,
+    ramp,
+    scanned,
+    scene,
+    served,
+    table,
+    tiff,
+    udm2,
+)
 
-GRID = GridParams(cell=640, parts=["a"])
-SCAN = ScanParams.model_validate({"land_mask_samples": 1})
 PLANETSCOPE = """
 [planetscope]
 gsd = 3
@@ -79,41 +82,6 @@ bands = [
   { name = "B", common_name = "blue", wavelength = 0.48, gsd = 0.05 },
 ]
 """
-
-
-def table(folder: Path, text: str) -> Sensor:
-    path = folder / "sensors.toml"
-    path.write_text(text)
-    return next(iter(read_table(path).values()))
-
-
-def scanned(item: pystac.Item, sensor: Sensor, catalog: Catalog) -> pl.DataFrame:
-    """Candidate windows of all the Earth, from the north-west."""
-    opened = open_scene(item, item.id, sensor, catalog)
-    everywhere = Areas({"all": np.array(pystac_box(item), dtype=object)})
-    frame = pl.from_arrow(scan_scene(opened, everywhere, GRID, 0, SCAN))
-    assert isinstance(frame, pl.DataFrame)
-    return frame.sort("row", "column", descending=[True, False])
-
-
-def pystac_box(item: pystac.Item) -> list[object]:
-    from shapely import box
-
-    assert item.bbox is not None
-    return [box(*item.bbox)]
-
-
-def chips(
-    item: pystac.Item, sensor: Sensor, catalog: Catalog, windows: pl.DataFrame
-) -> Mapping[tuple[int, int], np.ndarray]:
-    """Pixels of windows by (left, top) metres."""
-    opened = open_scene(item, item.id, sensor, catalog)
-    out = {}
-    for block, members in blocks_of(windows, sensor.window_cells, GRID.cell, sensor.gsd, len(opened.assets)):
-        pixels = read_block(opened.assets, block, sensor, opened.reader)
-        for row, chip in zip(members.iter_rows(named=True), pixels, strict=True):
-            out[round(row["left"]), round(row["top"])] = chip
-    return out
 
 
 PLANET_FILES = {
