@@ -190,7 +190,8 @@ def check(data: SensorData) -> None:
     name = data.sensor.name
     summary = read_json(paths.summary(address("select", name)))
     counted = {"candidates": data.ledger.height, "kept": data.kept, **data.dropped}
-    expected = {"candidates": summary["candidates"], "kept": summary["kept"], **summary["dropped"]}
+    none = dict.fromkeys(data.dropped, 0)  # a summary of before a filter was there
+    expected = {"candidates": summary["candidates"], "kept": summary["kept"], **none, **summary["dropped"]}
     if counted != expected:
         raise EarthloomError(
             f"{paths.ledger(name)} counts {counted}, but "
