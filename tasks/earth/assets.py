@@ -317,12 +317,15 @@ def _names(band: Band, item: pystac.Item, sensor: Sensor) -> tuple[str, ...]:
             break
     else:
         names = (band.common_name, *band.other_names, band.name)
-    return tuple(dict.fromkeys(name.lower() for name in names))
+    # A synonym that no other band shares is as good as a name.
+    shared = {name for other in sensor.bands if other is not band for name in (other.common_name, *other.synonyms)}
+    own = [name for name in band.synonyms if name not in shared]
+    return tuple(dict.fromkeys(name.lower() for name in (*names, *own)))
 
 
 def _best(candidates: Sequence[_Candidate], band: Band, names: Sequence[str], sensor: Sensor) -> _Candidate | None:
     common = {band.common_name, *band.synonyms}
-    others = {other.common_name for other in sensor.bands} - common
+    others = {name for other in sensor.bands for name in (other.common_name, *other.synonyms)} - common
     usable = [c for c in candidates if c.common_name not in others]
     keyed = [c for c in usable if c.alone and c.key.lower() in names]
     if keyed:
