@@ -6,6 +6,7 @@ docs/how-to/add-a-sensor.md says what a new entry needs besides.
 """
 
 import re
+import sys
 import tomllib
 from collections.abc import Sequence
 from functools import cached_property
@@ -220,5 +221,13 @@ def read_table(path: Path = TABLE) -> dict[str, Sensor]:
     return sensors
 
 
-SENSORS = read_table()
+def _at_start() -> dict[str, Sensor]:
+    try:
+        return read_table()
+    except ParamsError as error:
+        # Read while the program is still being loaded: nobody is there yet who shows an error as a sentence.
+        sys.exit(f"error: {error}")
+
+
+SENSORS = _at_start()
 """The measured sensors, by the name used in params.yaml, dvc.yaml and every table."""

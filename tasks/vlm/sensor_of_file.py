@@ -108,6 +108,11 @@ def _by_count(count: int, sensor: Sensor) -> tuple[str, ...] | None:
 
 def _bands(file: FileMetadata, sensor: Sensor) -> tuple[str, ...]:
     """The bands of a file whose sensor is known: by name, or by their number where only one order is possible."""
+    if sensor.cube:
+        raise ImageError(
+            f"{file.name}: {sensor.name} is hyperspectral, and no model here takes bands that differ by file; "
+            "cut bands that another sensor has out of it"
+        )
     named = _by_names(file.bands, sensor)
     if any(named):
         return named

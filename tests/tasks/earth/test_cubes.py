@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.core.errors import SceneError
+from tasks.core.errors import ParamsError, SceneError
 from tasks.earth.assets import resolve
 from tasks.earth.chip_shards import ShardWriter, plan_shards
+from tasks.earth.label_params import LabelsParams, require_label_source
 from tasks.earth.scene import open_scene
 from tests.fixtures.one_file_scenes import GRID, LEFT, TOP, ramp, scanned, scene, served, table, tiff
 
@@ -88,6 +89,15 @@ def test_a_cube_whose_bands_are_not_known_is_refused_by_name(
     made = scene({key: fields}, SIDE * 30, "ENMAP01-____L2A-DT1")
     with served(made, {key: content}) as (item, catalog, _), pytest.raises(SceneError, match=why):
         open_scene(item, item.id, sensor, catalog)
+
+
+def test_what_cannot_be_done_with_a_cube_is_refused_by_name(tmp_path: Path) -> None:
+    sensor = table(tmp_path, ENMAP)
+    params = LabelsParams.model_validate({"min_fraction": 0.1, "spectral": "auto", "sources": {}})
+    with pytest.raises(ParamsError, match="enmap cannot be labelled: its bands do not tell land cover"):
+        require_label_source(sensor, "own", [], params)
+    with pytest.raises(KeyError, match="enmap has no band 'B001' in the table"):
+        sensor.band("B001")
 
 
 def test_what_is_asked_of_a_scene_before_it_is_opened_is_the_file_itself(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Sensors whose bands are all in one file, as entries of a table alone: every band from its place, every mask read."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -275,3 +276,47 @@ def test_neighbouring_windows_of_a_part_of_a_cell_share_their_edges_and_their_ce
     assert coarse.size == 640
     with pytest.raises(ParamsError, match=r"650 m are no whole number of metres times the 0.03125"):
         window_grid(EPSG, 650, 0.03125)
+
+
+RGBA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "fields"),
+    [
+        (4, {"colours": RGBA}, {}),
+        # A no-data value beside it hides alpha from GDAL's own masks, and so does a fifth band.
+        (4, {"colours": RGBA, "nodata": 7}, {}),
+        (4, {"colours": RGBA, "nodata": 7}, {"raster:bands": [{"data_type": "uint8", "nodata": 7}] * 4}),
+        # As rio-stac writes items.
+        (4, {"colours": RGBA}, {"eo:bands": [{"name": f"b{n + 1}", "description": RGBA[n].name} for n in range(4)]}),
+        (5, {"colours": (*RGBA[:3], ColorInterp.undefined, RGBA[3]), "names": ["red", "green", "blue", "dsm", ""]}, {}),
+    ],
+)
+def test_alpha_is_a_mask_whatever_else_the_file_declares(
+    count: int, options: dict[str, Any], fields: dict[str, Any], tmp_path: Path
+) -> None:
+    sensor = table(tmp_path, DRONE)
+    values = np.full((count, 1600, 1600), 90, np.uint8)
+    values[1], values[-1] = 40, 255
+    values[-1, :, :640] = 0
+    files = {"image": tiff(values, 0.05, **options)}
+    with served(scene({"image": fields}, 80), files) as (item, catalog, _):
+        windows = scanned(item, sensor, catalog)
+        found = chips(item, sensor, catalog, windows.filter(pl.col("nodata_fraction") == 0))
+    assert windows["nodata_fraction"].is_in([0.0, 1.0]).sum() >= 2 and len(found) == 2
+    assert {tuple(np.unique(chip[1])) for chip in found.values()} == {(40.0,)}
+    west = windows.filter(pl.col("right") <= LEFT + 32)
+    assert west.height and (west["nodata_fraction"] == 1).all()
+
+
+def test_near_infrared_of_zero_takes_nothing_out_of_the_means_of_a_finer_file(tmp_path: Path) -> None:
+    """GDAL weighs pixels by what it takes for alpha: water, which is black in near infrared, would become black."""
+    sensor = table(tmp_path, NAIP)
+    values = np.zeros((4, 2200, 2200), np.uint8)
+    values[:3] = np.array([30, 50, 60])[:, None, None]
+    files = {"image": tiff(values, 0.3, colours=RGBA)}
+    with served(scene({"image": {"eo:bands": NAIP_BANDS}}, 660), files) as (item, catalog, _):
+        windows = scanned(item, sensor, catalog)
+        (chip, *_) = chips(item, sensor, catalog, windows.filter(pl.col("nodata_fraction") < 0.5)).values()
+    assert {tuple(chip[:, row, 300].round().tolist()) for row in (50, 300, 600)} == {(30, 50, 60, 0)}
