@@ -315,7 +315,7 @@ def test_near_infrared_of_zero_takes_nothing_out_of_the_means_of_a_finer_file(tm
     sensor = table(tmp_path, NAIP)
     values = np.zeros((4, 2200, 2200), np.uint8)
     values[:3] = np.array([30, 50, 60])[:, None, None]
-    files = {"image": tiff(values, 0.3, colours=RGBA)}
+    files = {"image": tiff(values, 0.3, crs="EPSG:25833", colours=RGBA)}
     with served(scene({"image": {"eo:bands": NAIP_BANDS}}, 660), files) as (item, catalog, _):
         windows = scanned(item, sensor, catalog)
         (chip, *_) = chips(item, sensor, catalog, windows.filter(pl.col("nodata_fraction") < 0.5)).values()
