@@ -8,29 +8,36 @@ products in `sensors.toml`.
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pystac
 
 from tasks.core.errors import SceneError
-from tasks.earth.catalog_params import NUMBERS
+from tasks.earth.asset_bands import (
+    Candidate,
+    best,
+    candidates_of,
+    matching,
+    names_of,
+    number,
+    of_whole_files,
+    places_of,
+    platform_of,
+)
 from tasks.earth.masks import SEVERAL_BANDS
 from tasks.earth.radiometry import Stored, canonical_unit
 from tasks.earth.sensor_parts import Band, Product
 from tasks.earth.sensors import Sensor
 from tasks.earth.stores import store_of
 
-NOT_MEASURED = {"thumbnail", "overview", "visual", "metadata", "tiles", "date", "graphic", "rendered_preview"}
-"""Roles and keys of assets that show or describe a scene and are no measurement."""
 PRODUCT_FIELDS = {"product_uri", "product_type", "correction"}
 """Properties, whatever their prefix, that say which product an item is of."""
 MAX_GSD_RATIO = 2.1
 """Level-2A offers bands of 10 m at 20 m too, the same measurement less sharp; what is coarser is a preview."""
 CUBE = "cube"
 """Under which `resolve` gives the file of a hyperspectral sensor, whose bands `tasks.earth.hyperspectral` tells."""
-_RENDERED = re.compile(r"^(visual|tci|preview|rendered_preview|thumbnail|overview)(_\d+m)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -74,47 +81,6 @@ class Asset:
         return Stored(self.scale, self.offset, self.unit)
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """One band of one asset."""
-
-    key: str
-    asset: pystac.Asset
-    index: int
-    fields: Mapping[str, Any]
-    inherited: Mapping[str, Any]
-    alone: bool
-    """Whether the asset describes one band at most, so that its key is the band's."""
-
-    def field(self, name: str) -> Any:
-        """What the band, then the asset, then the collection says; None where nobody does."""
-        spelt = (name, f"raster:{name}")
-        for source in (self.fields, self.asset.extra_fields, self.inherited):
-            value = next((source[key] for key in spelt if source.get(key) is not None), None)
-            if value is not None:
-                return value[self.index] if isinstance(value, list) and self.index < len(value) else value
-        return None
-
-    @property
-    def name(self) -> str:
-        return str(self.fields.get("name") or "").lower()
-
-    @property
-    def common_name(self) -> str:
-        return str(self.fields.get("common_name") or self.fields.get("eo:common_name") or "").lower()
-
-    @property
-    def named(self) -> bool:
-        """Whether anything says which band it is."""
-        return bool(self.name or self.common_name or self.fields.get("description"))
-
-    @property
-    def text(self) -> str:
-        """What the band is called in prose."""
-        said = (self.fields.get("description"), self.asset.title if self.alone else None)
-        return " ".join(str(one) for one in said if one).lower()
-
-
 def resolve(
     item: pystac.Item, sensor: Sensor, collection: Mapping[str, Any] | None = None, max_gsd_ratio: float = MAX_GSD_RATIO
 ) -> dict[str, Asset]:
@@ -129,8 +95,8 @@ def resolve(
     if sensor.cube:
         cube = bands_of_cube(item, sensor, collection, max_gsd_ratio)
         return {CUBE: cube[0][0]} if cube else {}
-    candidates = _whole_files(list(_candidates(item, collection or {}, sensor.files)), sensor)
-    found = {band.name: _best(candidates, band, _names(band, item, sensor), sensor) for band in sensor.bands}
+    candidates = of_whole_files(list(candidates_of(item, collection or {}, sensor.files)), sensor)
+    found = {band.name: best(candidates, band, names_of(band, item, sensor), sensor) for band in sensor.bands}
     assets = {}
     for band in sensor.bands:
         candidate = found[band.name]
@@ -144,7 +110,7 @@ def resolve(
                 coarsest=band.gsd * max_gsd_ratio,
                 fill=sensor.nodata,
                 no_data_in_all=sensor.nodata_in_all,
-                places=_places(band.name, sensor) if sensor.files else (),
+                places=places_of(band.name, sensor) if sensor.files else (),
             )
     return {name: replace(asset, measured=_measured(asset, assets)) for name, asset in assets.items()}
 
@@ -157,7 +123,7 @@ def bands_of_cube(
     Returns:
         Each as an asset, and what is said of it.
     """
-    candidates = list(_candidates(item, collection or {}, sensor.cube))
+    candidates = list(candidates_of(item, collection or {}, sensor.cube))
     keys = matching(sensor.cube, list(dict.fromkeys(c.key for c in candidates)))[:1]
     whole = Band(CUBE, CUBE, 0.0, sensor.gsd)
     out: list[tuple[Asset, Mapping[str, Any]]] = []
@@ -166,28 +132,6 @@ def bands_of_cube(
         asset = replace(asset, coarsest=sensor.gsd * max_gsd_ratio, fill=sensor.nodata)
         out.append((asset, {**candidate.inherited, **candidate.fields}))
     return out
-
-
-def matching(patterns: Sequence[str], keys: Sequence[str]) -> list[str]:
-    """The asset keys that the first pattern matches which matches any, in any case."""
-    for pattern in patterns:
-        found = [key for key in keys if re.fullmatch(pattern, key, re.IGNORECASE)]
-        if found:
-            return found
-    return []
-
-
-def _whole_files(candidates: list[_Candidate], sensor: Sensor) -> list[_Candidate]:
-    """Of a sensor whose bands are in one file, the bands of that file alone."""
-    if not sensor.files:
-        return candidates
-    keys = matching(sensor.files, list(dict.fromkeys(c.key for c in candidates)))
-    return [c for c in candidates if c.key in keys]
-
-
-def _places(band: str, sensor: Sensor) -> tuple[tuple[int, int], ...]:
-    orders = (sensor.band_names, sensor.file_order, sensor.required_bands)
-    return tuple(dict.fromkeys((len(names), names.index(band) + 1) for names in orders if band in names))
 
 
 def _measured(asset: Asset, assets: Mapping[str, Asset]) -> frozenset[int]:
@@ -200,9 +144,9 @@ def find_mask(
     """The asset of a scene's quality mask; None if it has none."""
     wanted = Band("mask", "mask", 0.0, sensor.mask_gsd or sensor.gsd, sensor.mask_aliases)
     names = tuple(alias.lower() for alias in sensor.mask_aliases)
-    candidates = list(_candidates(item, collection or {}))
+    candidates = list(candidates_of(item, collection or {}))
     several = sensor.mask in SEVERAL_BANDS
-    candidate = None if several else _best(candidates, wanted, names, sensor)
+    candidate = None if several else best(candidates, wanted, names, sensor)
     if candidate is None:
         keys = matching(sensor.mask_aliases, [c.key for c in candidates])
         candidate = next((c for c in candidates if c.key in keys), None)
@@ -218,7 +162,7 @@ def find_mask(
 
 def find_named(item: pystac.Item, key: str, collection: Mapping[str, Any] | None = None) -> Asset | None:
     """The asset under one key, with what is declared of its numbers; None if there is none."""
-    candidate = next((c for c in _candidates(item, collection or {}) if c.key == key and c.index == 0), None)
+    candidate = next((c for c in candidates_of(item, collection or {}) if c.key == key and c.index == 0), None)
     if candidate is None:
         return None
     return _described(item, candidate, None, ())
@@ -231,7 +175,7 @@ def required_bands(item: pystac.Item, sensor: Sensor, found: Sequence[str]) -> l
         return list(own)
     if sensor.polarisations and any(first in found for first, _ in sensor.polarisations[1:]):
         return [first for first, _ in sensor.polarisations if first in found]
-    platform = _platform(item, sensor)
+    platform = platform_of(item, sensor)
     return [
         band.name
         for band in sensor.bands
@@ -263,109 +207,7 @@ def product_text(item: pystac.Item) -> str:
     return "\n".join(str(one) for one in (item.id, *declared, item.collection_id) if one)
 
 
-def _candidates(item: pystac.Item, collection: Mapping[str, Any], files: Sequence[str] = ()) -> Iterator[_Candidate]:
-    templates = collection.get("item_assets") or {}
-    declared = collection.get(NUMBERS) or {}
-    for key, asset in item.assets.items():
-        roles = {str(role).lower() for role in asset.roles or []}
-        # What a sensor's own entry names is what it measures: a mosaic of a drone is its visual.
-        if (roles & NOT_MEASURED or _RENDERED.match(key)) and not matching(files, [key]):
-            continue
-        template = templates.get(key) or {}
-        own, inherited = _bands(asset.extra_fields), _bands(template)
-        count = max(len(own), len(inherited), 1)
-        for index in range(count):
-            fields = _nth(own, index)
-            # Names of the collection hold where the item gives none; numbers are asked for one after the other.
-            named = {k: v for k, v in _nth(inherited, index).items() if k in ("name", "common_name", "description")}
-            flat = {k: v for k, v in template.items() if not k.endswith("bands")}
-            yield _Candidate(
-                key,
-                asset,
-                index,
-                {**named, **fields},
-                {**declared, **flat, **_nth(inherited, index)},
-                alone=count == 1,
-            )
-
-
-def _bands(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The description of each band of an asset, put together from `bands`, `eo:bands` and `raster:bands`."""
-    lists = [fields.get(name) for name in ("raster:bands", "eo:bands", "bands")]
-    described = [[band for band in one if isinstance(band, Mapping)] for one in lists if isinstance(one, list)]
-    count = max((len(one) for one in described), default=0)
-    return [{k: v for one in described for k, v in _nth(one, index).items()} for index in range(count)]
-
-
-def _nth(bands: Sequence[Mapping[str, Any]], index: int) -> dict[str, Any]:
-    """Of a list with one entry, that one: catalogs describe many like bands once."""
-    return dict(bands[index if len(bands) > 1 else 0]) if bands and (len(bands) == 1 or index < len(bands)) else {}
-
-
-def _platform(item: pystac.Item, sensor: Sensor) -> str:
-    """The platform as the item names it, or its id where the name says nothing."""
-    named = str(item.properties.get("platform") or "")
-    return named if sensor.platforms and re.search(sensor.platforms, named, re.IGNORECASE) else item.id
-
-
-def _names(band: Band, item: pystac.Item, sensor: Sensor) -> tuple[str, ...]:
-    """What files of the item's platform call a band, in lower case: best first."""
-    platform = _platform(item, sensor)
-    for generation in sensor.generations:
-        if re.search(generation.platforms, platform, re.IGNORECASE):
-            names = (band.common_name, *generation.names.get(band.name, ()))
-            break
-    else:
-        names = (band.common_name, *band.other_names, band.name)
-    # A synonym that no other band shares is as good as a name.
-    shared = {name for other in sensor.bands if other is not band for name in (other.common_name, *other.synonyms)}
-    own = [name for name in band.synonyms if name not in shared]
-    return tuple(dict.fromkeys(name.lower() for name in (*names, *own)))
-
-
-def _best(candidates: Sequence[_Candidate], band: Band, names: Sequence[str], sensor: Sensor) -> _Candidate | None:
-    common = {band.common_name, *band.synonyms}
-    others = {name for other in sensor.bands for name in (other.common_name, *other.synonyms)} - common
-    usable = [c for c in candidates if c.common_name not in others]
-    keyed = [c for c in usable if c.alone and c.key.lower() in names]
-    if keyed:
-        return min(keyed, key=lambda c: names.index(c.key.lower()))
-    named = [c for c in usable if c.name in names]
-    if named:
-        return _nearest(named, band)
-    shared = [c for c in usable if c.common_name in common]
-    exact = [c for c in shared if c.common_name == band.common_name] or shared
-    if len(exact) > 1 and len({c.key for c in exact}) == 1:
-        # Bands of one file that all have one common name: only their places tell them apart.
-        return _in_place([c for c in candidates if c.key == exact[0].key], exact, band, sensor)
-    if len(exact) == 1:
-        return exact[0]
-    if exact and band.common_name in {c.common_name for c in exact}:
-        return _nearest(exact, band)
-    if sensor.files and usable and not any(c.named for c in usable):
-        return _in_place(usable, usable, band, sensor) or usable[0]  # which of its bands it is, the file is asked
-    titled = [c for c in usable if any(re.search(rf"(?<![a-z0-9]){re.escape(n)}(?![a-z0-9])", c.text) for n in names)]
-    return titled[0] if len(titled) == 1 else None
-
-
-def _in_place(file: Sequence[_Candidate], alike: Sequence[_Candidate], band: Band, sensor: Sensor) -> _Candidate | None:
-    """The one of several like bands of a file that is where the sensor has this one; None if the order is another."""
-    place = dict(_places(band.name, sensor)).get(len(file))
-    return next((c for c in alike if c.index + 1 == place), None)
-
-
-def _nearest(candidates: Sequence[_Candidate], band: Band) -> _Candidate:
-    """The candidate whose GSD is nearest to the band's: catalogs offer bands in several resolutions."""
-
-    def distance(candidate: _Candidate) -> float:
-        gsd = _number(candidate.field("gsd") or candidate.field("spatial_resolution"))
-        # One that says no GSD comes after those that fit, before those that do not.
-        return abs(math.log(gsd / band.gsd)) if gsd and gsd > 0 else 0.1
-
-    return min(candidates, key=distance)
-
-
-def _product(item: pystac.Item, band: Band, sensor: Sensor, candidate: _Candidate) -> Product | None:
+def _product(item: pystac.Item, band: Band, sensor: Sensor, candidate: Candidate) -> Product | None:
     text = f"{product_text(item)}\n{candidate.key}"
     return next(
         (
@@ -378,9 +220,9 @@ def _product(item: pystac.Item, band: Band, sensor: Sensor, candidate: _Candidat
 
 
 def _asset(
-    item: pystac.Item, candidate: _Candidate, band: Band, sensor: Sensor, product: Product | None
+    item: pystac.Item, candidate: Candidate, band: Band, sensor: Sensor, product: Product | None
 ) -> Asset | None:
-    asset = _described(item, candidate, product, _names(band, item, sensor))
+    asset = _described(item, candidate, product, names_of(band, item, sensor))
     # A band in a unit of its own is that only where the numbers are: thermal infrared as counts is no temperature.
     if band.unit and not (asset.unit == band.unit or (product and math.isclose(asset.scale, product.scale))):
         return None
@@ -389,8 +231,8 @@ def _asset(
     return asset
 
 
-def _described(item: pystac.Item, candidate: _Candidate, product: Product | None, names: tuple[str, ...]) -> Asset:
-    scale, offset = _number(candidate.field("scale")), _number(candidate.field("offset"))
+def _described(item: pystac.Item, candidate: Candidate, product: Product | None, names: tuple[str, ...]) -> Asset:
+    scale, offset = number(candidate.field("scale")), number(candidate.field("offset"))
     unit = canonical_unit(candidate.field("unit"))
     silent = scale is None and offset is None
     store = store_of(item, candidate.asset)
@@ -399,7 +241,7 @@ def _described(item: pystac.Item, candidate: _Candidate, product: Product | None
         item_id=item.id,
         key=candidate.key,
         href=candidate.asset.href,
-        nodata=_number(candidate.field("nodata")),
+        nodata=number(candidate.field("nodata")),
         scale=(product.scale if product and silent else scale) or 1.0,
         offset=(product.offset if product and silent else offset) or 0.0,
         declared_offset=0.0 if offset is None and scale is not None else offset,
@@ -417,13 +259,3 @@ def _annotation(item: pystac.Item, key: str, band: Band) -> tuple[str, str | Non
     calibration = by_key.get(f"schema-calibration-{band.common_name}") or by_key.get(f"calibration-{key.lower()}")
     noise = by_key.get(f"schema-noise-{band.common_name}") or by_key.get(f"noise-{key.lower()}")
     return (calibration, noise) if calibration else None
-
-
-def _number(value: Any) -> float | None:
-    """A number as catalogs write it: 0, "0", "nan"; None for what is none."""
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
