@@ -87,7 +87,7 @@ def chips(layout: Layout, running: Published) -> tuple[pl.DataFrame, dict[str, n
     """Windows, and the pixels of each band [windows, side, side]."""
     sensor = SENSORS[layout.sensor]
     item, windows = scanned(layout, running)
-    assets = assets_of(item, sensor, windows["offset"][0], None, 2.1)
+    assets = assets_of(item, sensor, running.catalog, windows["offset"][0], None, 2.1)
     reader, pixels, members = SceneReader(item, running.catalog), [], []
     for block, own in blocks_of(windows, sensor.window_cells, 640, sensor.gsd):
         pixels.append(read_block(assets, block, sensor, reader))

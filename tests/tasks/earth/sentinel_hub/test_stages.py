@@ -9,9 +9,11 @@ import polars as pl
 import pystac
 import pytest
 import yaml
+from shapely import box
 
 from tasks import chips, labels, scan, scenes, select
 from tasks.core import tables
+from tasks.earth.areas import Areas
 from tasks.earth.blocks import blocks_of
 from tasks.earth.catalog import Catalog, Query, open_catalog
 from tasks.earth.chip_pixels import read_block
@@ -71,7 +73,8 @@ def offer(service: Service, sample: Catalog, collection: str, pattern: str) -> p
 
 
 def windows_of(items: Sequence[pystac.Item], sensor: Sensor, catalog: Catalog) -> pl.DataFrame:
-    table, quarantine, _ = scan.scan(items, {}, sensor, catalog, GRID, "a", scan.ScanParams(land_mask_samples=4))
+    params, everywhere = scan.ScanParams(land_mask_samples=4), Areas({"all": np.array([box(-180, -90, 180, 90)])})
+    table, quarantine, _ = scan.scan(items, {}, everywhere, sensor, catalog, GRID, "a", params)
     assert quarantine == []
     return pl.DataFrame(table)
 
@@ -102,7 +105,7 @@ def test_stages_give_the_same_windows_and_chips_from_files_and_from_sentinel_hub
     block, _ = next(blocks_of(members, known.window_cells, GRID.cell))
     sides = []
     for scene, table, catalog in ((item, ours, sample), (computed, theirs, hub)):
-        assets = assets_of(scene, known, table["offset"][0], None, GRID.max_gsd_ratio)
+        assets = assets_of(scene, known, catalog, table["offset"][0], None, GRID.max_gsd_ratio)
         pixels = read_block(assets, block, known, SceneReader(scene, catalog))
         sides.append(dict(zip(assets, pixels.swapaxes(0, 1), strict=True)))
     shared = [name for name in sides[0] if name in sides[1]]
