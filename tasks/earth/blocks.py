@@ -12,8 +12,9 @@ from tasks.core.errors import ParamsError
 from tasks.earth.grid import SUPER_CELL, WindowGrid, super_cells, window_grid
 from tasks.earth.raster import TargetGrid
 
-LARGEST_BLOCK = 64_000_000
-"""Numbers that are read together, over all bands, at most: 256 MB as they are calibrated."""
+LARGEST_BLOCK, LARGEST_SIDE = 64_000_000, 2048
+"""Numbers that are read together, over all bands, at most: 256 MB as they are calibrated; and pixels along a side, for a
+file in another grid takes some 60 bytes a pixel beside them."""
 LARGEST_WINDOW, LARGEST_CHIP = 4096, 256_000_000
 """Pixels along a side of a chip, and numbers over all its bands, at most."""
 
@@ -93,7 +94,7 @@ def blocks(
     check_window(grid, gsd, bands)
     pixels = grid.pixels(gsd)
     super_cell = -super_cells(rows, cells), super_cells(columns, cells)
-    windows = max(1, int((LARGEST_BLOCK / max(bands, 1)) ** 0.5) // pixels)
+    windows = max(1, min(LARGEST_SIDE, int((LARGEST_BLOCK / max(bands, 1)) ** 0.5)) // pixels)
     whole = windows * cells >= SUPER_CELL
     square = super_cell if whole else (*super_cell, -(rows // windows), columns // windows)
     # Ascending keys then run from north to south, as a file's blocks do.

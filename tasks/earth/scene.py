@@ -17,6 +17,8 @@ from tasks.earth.catalog import Catalog
 from tasks.earth.scene_reader import SceneReader
 from tasks.earth.sensors import Sensor
 
+RED = 0.665
+"""Micrometres."""
 RADIOMETRY = pa.schema(
     [
         (name, pa.string())
@@ -43,7 +45,12 @@ class Scene:
 
     @property
     def shown(self) -> Asset:
-        """The asset that says where the scene lies and has data: the mask, for radar its first band."""
+        """The asset that says where the scene lies and has data: the mask, for radar its first band.
+
+        Of a cube the band nearest to red: its first and last are dark, and in some the air leaves nothing.
+        """
+        if self.sensor.cube and self.mask is None:
+            return min(self.assets.values(), key=lambda asset: abs((asset.wavelength or 0.0) - RED))
         return self.mask or next(iter(self.assets.values()))
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from rasterio.enums import ColorInterp
+from rasterio.warp import transform
 
 from tasks.core.errors import ParamsError, SceneError
 from tasks.earth.scene import open_scene
@@ -320,3 +321,22 @@ def test_near_infrared_of_zero_takes_nothing_out_of_the_means_of_a_finer_file(tm
         windows = scanned(item, sensor, catalog)
         (chip, *_) = chips(item, sensor, catalog, windows.filter(pl.col("nodata_fraction") < 0.5)).values()
     assert {tuple(chip[:, row, 300].round().tolist()) for row in (50, 300, 600)} == {(30, 50, 60, 0)}
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857"])
+def test_a_mosaic_in_degrees_or_web_mercator_has_its_pixels_width_on_the_ground(crs: str, tmp_path: Path) -> None:
+    sensor = table(tmp_path, DRONE)
+    west, north = transform(f"EPSG:{EPSG}", crs, [LEFT + 1.0], [TOP - 1.0])
+    # Of Web Mercator a metre at 52.6 degrees is 0.61 on the ground.
+    gsd = 0.05 / 111_320 if crs == "EPSG:4326" else 0.05 / 0.6076
+    values = np.full((3, 1600, 2400), 90, np.uint8)
+    values[0] = (np.arange(2400) // 20)[None, :]
+    files = {"image": tiff(values, gsd, west[0], north[0], crs)}
+    made = scene({"image": {}}, 2400 * gsd, crs=crs, corner=(west[0], north[0]))
+    with served(made, files) as (item, catalog, _):
+        windows = scanned(item, sensor, catalog).filter(pl.col("nodata_fraction") == 0)
+        found = chips(item, sensor, catalog, windows)
+    assert len(found) >= 1
+    chip = next(iter(found.values()))
+    per_metre = (chip[0][320, -1] - chip[0][320, 0]) / 32
+    assert per_metre == pytest.approx(1.0 / 0.6076 if crs == "EPSG:4326" else 1.0, rel=0.06)
