@@ -13,7 +13,7 @@ from tasks.earth.grid import SUPER_CELL, WindowGrid, super_cells, window_grid
 from tasks.earth.raster import TargetGrid
 
 LARGEST_BLOCK, LARGEST_SIDE = 64_000_000, 2048
-"""Numbers that are read together, over all bands, at most: 256 MB as they are calibrated; and pixels along a side, for a
+"""Numbers read together, over all bands, at most: 256 MB as they are calibrated; and pixels along a side, for a
 file in another grid takes some 60 bytes a pixel beside them."""
 LARGEST_WINDOW, LARGEST_CHIP = 4096, 256_000_000
 """Pixels along a side of a chip, and numbers over all its bands, at most."""
