@@ -174,6 +174,34 @@ def test_the_entries_of_the_page_are_sensors_from_their_scenes_to_questions_stat
     ]
 
 
+REPORT = """
+from pathlib import Path
+from tests.fixtures import report_dataset
+import tasks.report
+
+report_dataset.PARAMS["sensors"]["enabled"] = ["naip", "planetscope"]
+report_dataset.make(Path())
+print(tasks.report.run()["cards"])
+"""
+
+
+@pytest.mark.slow
+def test_the_report_shows_sensors_of_display_values_and_whom_to_credit(tmp_path: Path) -> None:
+    for folder in ("tasks", "models", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / file, tmp_path)
+    table = tmp_path / "tasks/earth/sensors.toml"
+    table.write_text("\n".join([table.read_text(), *ENTRIES]))
+    done = subprocess.run(
+        [sys.executable, "-c", REPORT], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, text=True, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    page = (tmp_path / "data/report/index.html").read_text()
+    assert "NAIP imagery courtesy of the U.S. Department of Agriculture" in page and "Planet Labs PBC" in page
+    assert page.count("True colour") >= int(done.stdout.splitlines()[-1]) == 8, "a picture on every card"
+
+
 def test_every_entry_of_the_page_passes_what_the_table_is_held_to(tmp_path: Path) -> None:
     path = tmp_path / "sensors.toml"
     path.write_text("\n".join(ENTRIES))
