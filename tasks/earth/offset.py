@@ -36,6 +36,8 @@ SIDE = 366
 """Pixels a side that a scene is looked at with: a tile at 300 m."""
 ASKED = ("coastal", "blue", "red", "nir08", "cirrus", "swir16", "swir22")
 """Common names of the bands that are looked at; cirrus is in Level-1C alone."""
+DARKEST = ("cirrus", "coastal", "swir22")
+"""Those of them that are read first: small files, in which dark ground shows at once."""
 IMPOSSIBLE = 650
 """Numbers below it would be reflectances under -0.035 if 1000 were in them: too dark for any ground."""
 FEW = 0.002
@@ -206,12 +208,18 @@ def verdict(
     if sensor.offset_from_baseline is None:
         return None
     asked = {sensor.band(name).common_name: asset for name, asset in assets.items()}
-    samples = {name: _sample(asked[name], catalog) for name in ASKED if name in asked}
-    counts = {name: plane for name, plane in samples.items() if plane is not None}
+    counts: dict[str, NDArray[Any]] = {}
+    for name in sorted(ASKED, key=lambda name: (name not in DARKEST, name)):
+        plane = _sample(asked[name], catalog) if name in asked else None
+        if plane is not None:
+            counts[name] = plane
+            if decide(counts, None)[0] == "applied":
+                break  # what is too dark to have 1000 in it stays so, whatever the other bands show
     if not counts:
         return None  # reflectance as floating-point numbers: nothing was added to them
-    classes = _sample(mask, catalog) if mask is not None and sensor.mask == "scl" else None
-    state, evidence = decide(counts, classes)
+    state, evidence = decide(counts, None)
+    if state != "applied" and mask is not None and sensor.mask == "scl":
+        state, evidence = decide(counts, _sample(mask, catalog))
     found = judge(state, evidence, claims(item, next(iter(asked.values())), sensor))
     if found.state == "ambiguous":
         raise SceneError(
