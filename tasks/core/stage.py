@@ -69,23 +69,40 @@ def storage_errors() -> Iterator[None]:
     except EarthloomError:
         raise
     except Exception as error:
-        if not _is_full(error):
+        refused = _refused(error)
+        if refused is None:
             raise
-        free = shutil.disk_usage(Path.cwd()).free / 1e6
+        place = _existing(refused.filename)
+        if refused.errno == errno.EROFS:
+            raise StorageError(
+                f"{place} is on a disk that cannot be written to ({refused.strerror}). Mount it for writing, or work "
+                "in another folder, and run the same command again: what was finished is kept."
+            ) from error
+        free = shutil.disk_usage(place).free / 1e6
         raise StorageError(
-            f"no space left to write ({error}); {free:.0f} MB are free under {Path.cwd()}. "
+            f"no space left to write ({error}); {free:.0f} MB are free under {place}. "
             "Free some space and run the same command again: what was finished is kept."
         ) from error
 
 
-def _is_full(error: BaseException | None) -> bool:
+def _refused(error: BaseException | None) -> OSError | None:
+    """The error of a disk that is full or read-only among the causes of an error; libraries say it in their words."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return True
-        if "no space left" in str(error).lower() or "file too large" in str(error).lower():
-            return True
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            return error
+        text = str(error).lower()
+        if "read-only file system" in text:
+            return OSError(errno.EROFS, str(error))
+        if "no space left" in text or "file too large" in text:
+            return OSError(errno.ENOSPC, str(error))
         error = error.__cause__ or error.__context__
-    return False
+    return None
+
+
+def _existing(filename: Any) -> Path:
+    """The nearest folder or file that is there on the way to a file, for the disk it is on; else the working folder."""
+    path = Path(os.fsdecode(filename)).absolute() if isinstance(filename, str | bytes | os.PathLike) else Path.cwd()
+    return next(place for place in (path, *path.parents) if place.exists())
 
 
 @contextmanager
@@ -96,7 +113,9 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            error.filename = str(path)  # a write that fails does not say of which file, nor so of which disk
         if partial.is_dir():
             shutil.rmtree(partial)
         else:
