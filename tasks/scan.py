@@ -168,7 +168,7 @@ def _rows(scene: Scene, block: Block, measured: dict[str, NDArray[np.float64]]) 
         "right": left + size,
         "top": bottom + size,
         "mask_provenance": [scene.mask_provenance] * count,
-        "radiometry": [scene.verdict.text if scene.verdict else None] * count,
+        "radiometry": [scene.radiometry] * count,
         "offset": [next(iter(scene.assets.values())).offset if scene.verdict else None] * count,
     }
     for name, values in measured.items():

@@ -53,6 +53,8 @@ class Asset:
     offset: float = 0.0
     declared_offset: float | None = None
     """As item or collection say it; None where they are silent."""
+    assumed: bool = False
+    """Whether scale and offset are those of the product's whole numbers, since nobody declared any."""
     unit: str | None = None
     band: int | None = 1
     """Number of the band in the file, from 1; None: found by `names` among the descriptions in the file."""
@@ -224,7 +226,8 @@ def _asset(
 ) -> Asset | None:
     asset = _described(item, candidate, product, names_of(band, item, sensor))
     # A band in a unit of its own is that only where the numbers are: thermal infrared as counts is no temperature.
-    if band.unit and not (asset.unit == band.unit or (product and math.isclose(asset.scale, product.scale))):
+    declared = canonical_unit(candidate.field("unit")) == band.unit
+    if band.unit and not (declared or (product and math.isclose(asset.scale, product.scale))):
         return None
     if product and product.annotation == "safe" and asset.unit is None:
         asset = replace(asset, annotation=_annotation(item, candidate.key, band))
@@ -234,7 +237,8 @@ def _asset(
 def _described(item: pystac.Item, candidate: Candidate, product: Product | None, names: tuple[str, ...]) -> Asset:
     scale, offset = number(candidate.field("scale")), number(candidate.field("offset"))
     unit = canonical_unit(candidate.field("unit"))
-    silent = scale is None and offset is None
+    # A scale of one is what templates write where nobody filled them in: it says no more than none.
+    silent = scale in (None, 1.0) and offset in (None, 0.0)
     store = store_of(item, candidate.asset)
     described_bands = candidate.fields or candidate.inherited
     return Asset(
@@ -244,7 +248,8 @@ def _described(item: pystac.Item, candidate: Candidate, product: Product | None,
         nodata=number(candidate.field("nodata")),
         scale=(product.scale if product and silent else scale) or 1.0,
         offset=(product.offset if product and silent else offset) or 0.0,
-        declared_offset=0.0 if offset is None and scale is not None else offset,
+        assumed=product is not None and silent,
+        declared_offset=None if silent else offset or 0.0,
         unit=unit or (product.unit_of_numbers if product else None) or (product.unit if product else None),
         band=candidate.index + 1 if described_bands or not names else None,
         names=names,

@@ -36,7 +36,7 @@ def assets(
     described = bands_of_cube(item, sensor, collection, max_gsd_ratio)
     first = described[0][0]
     fields = [said for _, said in described]
-    told = fields if any(name in said for said in fields for name in CENTRES) else []
+    declared = fields if any(name in said for said in fields for name in CENTRES) else []
     with open_asset(first, catalog) as opened:
         count = opened.dataset.count
         if count > CUBE_BANDS:
@@ -45,6 +45,6 @@ def assets(
             )
         if len(described) not in (1, count):
             raise SceneError("bands", f"{opened.where} has {count} bands, and its item describes {len(described)}")
-        bands = spectral_bands(opened.dataset, told, opened.where)
+        bands = spectral_bands(opened.dataset, declared, opened.where)
     of_file = [asset for asset, _ in described] if len(described) == count else [first] * count
     return {band.name: replace(of_file[band.index - 1], band=band.index, wavelength=band.wavelength) for band in bands}

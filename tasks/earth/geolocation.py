@@ -4,7 +4,7 @@ Everything that asks "which pixel is under this place" comes here, so that scene
 zone, in geographic or polar coordinates, stored south-up or across 180 degrees take one way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -176,9 +176,22 @@ def geolocation(dataset: DatasetReader, where: str) -> Geolocation:
     if not (known.is_projected or known.is_geographic):
         raise SceneError("no-crs", f"{where}: its coordinate system '{known.name}' is local and lies nowhere on Earth")
     affine = dataset.transform if located else None
-    if affine is not None and abs(affine.determinant) < 1e-30:
+    if affine is not None and not (np.isfinite(tuple(affine)).all() and abs(affine.determinant) > 1e-30):
         raise SceneError("no-crs", f"{where}: its transform {tuple(affine)[:6]} has no area")
+    if affine is None and not _span_a_plane(gcps):
+        raise SceneError("no-crs", f"{where}: its {len(gcps)} ground control points do not span an area")
     return Geolocation(known, dataset.width, dataset.height, affine, () if located else tuple(gcps))
+
+
+def _span_a_plane(gcps: Sequence[GroundControlPoint]) -> bool:
+    """Whether points are finite and, in the file and on the ground, not all on one line."""
+    points = np.array([[point.col, point.row, point.x, point.y] for point in gcps], dtype=np.float64)
+    if len(points) < 3 or not np.isfinite(points).all():
+        return False
+    centred = points - points.mean(axis=0)
+    # Relative to their own extent: degrees of a small scene are small numbers.
+    scaled = centred / np.maximum(np.abs(centred).max(axis=0), 1e-300)
+    return all(np.linalg.matrix_rank(scaled[:, pair], tol=1e-6) == 2 for pair in ([0, 1], [2, 3]))
 
 
 def northing_shift(source: int, target: int) -> float | None:

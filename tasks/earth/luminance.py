@@ -40,7 +40,7 @@ def planes(
     gsd: float,
     params: LuminanceParams,
 ) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]:
-    """What can be told of an image without a mask, as `tasks.earth.masks.planes` tells it of masks.
+    """What is known of an image without a mask, as `tasks.earth.masks.planes` has it of masks.
 
     Args:
         red, green, blue: display values of 0 to 255, [height, width].

@@ -246,6 +246,8 @@ def calibrate(
     """
     what = f"scene {asset.item_id}, asset {asset.key}"
     stored, dtype = (Stored(unit="power"), np.dtype(np.float32)) if power else (asset.stored, dtype)
+    if asset.assumed and dtype.kind == "f":
+        stored = Stored(unit=asset.unit)  # floats are physical already; a product's scale is that of its whole numbers
     try:
         return to_physical(values, valid, stored, unit, what, dtype)
     except RadiometryError as error:

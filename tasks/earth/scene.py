@@ -59,6 +59,14 @@ class Scene:
         return self.mask is None and self.sensor.learned_mask is not None
 
     @property
+    def radiometry(self) -> str | None:
+        """What is known of the offset in its numbers; None of sensors that never had one."""
+        if self.verdict is not None:
+            return self.verdict.text
+        computed = self.sensor.offset_from_baseline is not None and self.catalog.params.source != "stac"
+        return "offset not applied, as the service computes it" if computed else None
+
+    @property
     def mask_provenance(self) -> str:
         """Which mask was asked, and whether it was derived."""
         if self.mask is None:

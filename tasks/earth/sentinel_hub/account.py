@@ -130,7 +130,7 @@ class Account:
             UnreachableError, CatalogError: see `download`.
         """
         try:
-            # Waiting is told by `BoundedRateLimit`; a warning as well would be an error where warnings are.
+            # Waiting is logged by `BoundedRateLimit`; a warning as well would be an error where warnings are.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SHRateLimitWarning)
                 yield
@@ -141,21 +141,21 @@ class Account:
     def _explained(self, error: Exception, what: str) -> EarthloomError:
         response = getattr(getattr(error, "request_exception", error), "response", None)
         status = None if response is None else response.status_code
-        told = self._without_secrets(_told(error, response))
+        said = self._without_secrets(_said(error, response))
         if isinstance(error, OAuth2Error) or status == requests.codes.unauthorized:
             return CatalogError(
-                f"{what}: Sentinel Hub does not accept the credentials of {CLIENT_ID} and {CLIENT_SECRET} ({told}). "
+                f"{what}: Sentinel Hub does not accept the credentials of {CLIENT_ID} and {CLIENT_SECRET} ({said}). "
                 f"They belong to an OAuth client of the account behind {self.token_url}: each service has its own"
             )
         if isinstance(error, OutOfRequestsException) or status in (requests.codes.forbidden, 429):
             return UnreachableError(
-                f"{what}: Sentinel Hub refuses for now: {told}. The account's processing units or requests are used "
+                f"{what}: Sentinel Hub refuses for now: {said}. The account's processing units or requests are used "
                 "up, or it may not read this collection; what was finished is kept: run the same command again later"
             )
         if status is not None and status < 500:
-            return CatalogError(f"{what}: Sentinel Hub answers {status}: {told}")
+            return CatalogError(f"{what}: Sentinel Hub answers {status}: {said}")
         return UnreachableError(
-            f"{what}: Sentinel Hub cannot be reached: {told}. What was finished is kept: run the same command later"
+            f"{what}: Sentinel Hub cannot be reached: {said}. What was finished is kept: run the same command later"
         )
 
     def _without_secrets(self, text: str) -> str:
@@ -243,7 +243,7 @@ def open_account(
     )
 
 
-def _told(error: Exception, response: requests.Response | None) -> str:
+def _said(error: Exception, response: requests.Response | None) -> str:
     """The reason in one line: the service's own words where there are any."""
     if response is not None:
         try:

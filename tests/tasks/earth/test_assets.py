@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pystac
 import pytest
 
 from tasks.earth.assets import find_mask, missing, required_bands, resolve
 from tasks.earth.catalog_params import NUMBERS
+from tasks.earth.raster import calibrate
 from tasks.earth.sensors import SENSORS
 
 S2, S1, LANDSAT = SENSORS["sentinel-2"], SENSORS["sentinel-1"], SENSORS["landsat"]
@@ -144,6 +146,22 @@ def test_what_the_item_does_not_say_comes_from_its_collection_then_from_params_t
     assert (own.scale, own.offset, own.nodata) == (3.0, 1.0, 9.0)
     assert resolve(item({"B04": {}}, name), S2, {NUMBERS: {"scale": 5.0}})["B04"].scale == 5.0
     assert resolve(item({"B04": {}}, name), S2, {**template, NUMBERS: {"scale": 5.0}})["B04"].scale == 2.0
+
+
+@pytest.mark.parametrize("template", [{"scale": 1}, {"scale": 1.0, "offset": 0}, {"offset": 0.0}, {}])
+def test_a_scale_of_one_says_no_more_than_none_and_floats_are_physical_already(template: dict[str, float]) -> None:
+    name = "S2A_MSIL2A_20190101T000001_N0212_R116_T59VPE_20201007T214658"
+    band = resolve(item({"B04": {"raster:bands": [template]}}, name), S2)["B04"]
+    assert (band.scale, band.declared_offset, band.assumed) == (1e-4, None, True)
+    whole, valid = np.full((2, 2), 1300, np.uint16), np.ones((2, 2), bool)
+    assert calibrate(whole, valid, band, "reflectance", whole.dtype) == pytest.approx(0.13)
+    floats = np.full((2, 2), 0.13, np.float32)
+    assert calibrate(floats, valid, band, "reflectance", floats.dtype) == pytest.approx(0.13)
+
+
+def test_thermal_numbers_of_another_scale_are_no_temperature_whatever_the_product() -> None:
+    counts = {"lwir": {"raster:bands": [{"scale": 2.75e-05, "offset": -0.2}]}}
+    assert "ST" not in resolve(item(counts, "LT05_L2SP_044033_20060329_20200831_02_T1"), LANDSAT)
 
 
 @pytest.mark.parametrize(

@@ -226,3 +226,28 @@ def test_a_file_that_does_not_say_where_it_lies_is_refused_by_name(
     with rasterio.open(path) as dataset, pytest.raises(SceneError, match=why) as caught:
         geolocation(dataset, "scene x")
     assert caught.value.reason == "no-crs"
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [(0, 0, 15.0, 52.0)],
+        [(0, 0, 15.0, 52.0), (8, 8, 15.01, 51.99)],
+        [(0, 2 * i, 15 + 0.001 * i, 52.0) for i in range(5)],
+        [(0, 0, 15.0, 52.0)] * 4,
+        [(r, c, 15.0, 52.0) for r in (0, 8) for c in (0, 8)],
+        [(0, 0, float("nan"), 52.0), (0, 8, 15.01, 52.0), (8, 0, 15.0, 51.99)],
+    ],
+    ids=["one", "two", "on a line", "one many times", "of one place", "not a number"],
+)
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_control_points_that_span_no_area_are_refused_by_name(
+    tmp_path: Path, points: list[tuple[float, float, float, float]]
+) -> None:
+    path = tmp_path / "a.tif"
+    with rasterio.open(path, "w", driver="GTiff", width=8, height=8, count=1, dtype="float32") as out:
+        out.write(np.ones((1, 8, 8), np.float32))
+        out.gcps = [GroundControlPoint(row, column, x, y) for row, column, x, y in points], CRS.from_epsg(4326)
+    with rasterio.open(path) as dataset, pytest.raises(SceneError, match=r"do not span|no ground control") as caught:
+        geolocation(dataset, "scene x")
+    assert caught.value.reason == "no-crs"
