@@ -10,7 +10,6 @@ from tasks.core.errors import EmptyStageError
 from tasks.core.section import Section, load
 from tasks.core.stage import Summary, main
 from tasks.dialogue import conversations
-from tasks.dialogue.generator import PairGenerator
 from tasks.dialogue.templates import TemplateGenerator
 from tasks.dialogue.write_pairs import REJECTED, ask, subjects
 
@@ -25,7 +24,7 @@ class QAParams(Section):
     turns: int = Field(ge=1, le=16, description="pairs a conversation")
 
 
-def make(params: QAParams) -> PairGenerator:
+def make(params: QAParams) -> TemplateGenerator:
     """The generator that params.yaml asks for."""
     return TemplateGenerator(params.pairs_per_chip, params.seed)
 

@@ -35,18 +35,29 @@ SCHEMA = pa.schema(
                         ("question", pa.string()),
                         ("answer", pa.string()),
                         ("question_type", pa.string()),
-                        ("claim", pa.string()),  # JSON: what the answer asserts, recomputable from the labels
+                        ("claim", pa.string()),  # JSON: what a published set gives beside the answer; else empty
                         ("labels_used", pa.list_(pa.string())),
-                        ("verdict", pa.string()),  # "verified", or why not
+                        ("verdict", pa.string()),  # supported, not checkable; of a published set, what was repaired
+                        ("reason", pa.string()),  # why it is not checkable; else empty
+                        ("evidence", pa.string()),  # JSON, a list of tasks.dialogue.pairs.Evidence
+                        ("attempt", pa.int32()),  # at which ask of the chip it was written, from 1
                     ]
                 )
             ),
         ),
         ("label_sources", pa.list_(pa.string())),
         ("generator", pa.string()),
-        ("model_hash", pa.string()),  # empty for templates
+        ("model", pa.string()),  # empty for templates
+        ("revision", pa.string()),
         ("prompt_hash", pa.string()),
         ("seed", pa.int64()),
+        ("temperature", pa.float64()),
+        ("rendering", pa.string()),  # how the chip was shown to the model; empty where it was not
+        ("asks", pa.int32()),  # of the chip, all its conversations together; so are tokens and cost
+        ("prompt_tokens", pa.int64()),
+        ("completion_tokens", pa.int64()),
+        ("cost", pa.float64()),
+        ("facts", pa.string()),  # JSON of tasks.dialogue.facts.ChipFacts: all that its pairs are verified against
     ]
 )
 

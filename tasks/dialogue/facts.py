@@ -1,9 +1,23 @@
-"""What is known about a chip: its labels, what their sources can tell, and what they leave open."""
+"""What is known about a chip: its labels, what their sources can tell, what its pixels and metadata say.
 
+`ChipFacts.to_json` is what a conversation carries of it, so that a pair can be verified from its own row.
+"""
+
+import base64
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.earth.label_masks import SIDE, Box, unpack
+
+Statistics = Mapping[str, Mapping[str, float]]
+"""Name of a quantity -> what was measured of it over the chip's valid pixels; see tasks/earth/chip_measures.py."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +34,19 @@ class Label:
     """Mapped features; None where the source has no features."""
     position: str | None
     """Third of the chip, in each direction, that holds the label's centre of mass."""
+    length: float | None = None
+    """Metres in the chip, of lines."""
+    date: str | None = None
+    """That the label holds for: year, day or start/end; None where its source is silent."""
+    boxes: tuple[Box, ...] = ()
+    """Around each of its features in the chip, largest first; empty where the source has no features."""
+    mask: bytes | None = None
+    """Where it lies, as `tasks.earth.label_masks.pack` writes it; None for a tag."""
+
+    @cached_property
+    def plane(self) -> NDArray[np.bool_] | None:
+        """Where it lies, (SIDE, SIDE), row 0 in the north; None for a tag."""
+        return None if self.mask is None else unpack(self.mask)
 
 
 @dataclass(frozen=True)
@@ -49,13 +76,65 @@ class SourceInfo:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A chip to ask about."""
+class ChipFacts:
+    """A chip to ask about, and all that answers may rest on."""
 
     chip_id: str
     sensor: str
     labels: tuple[Label, ...]
     sources: Mapping[str, SourceInfo]
+    platform: str = ""
+    taken: datetime | None = None
+    """UTC."""
+    longitude: float | None = None
+    latitude: float | None = None
+    """Of its centre, degrees."""
+    country: str | None = None
+    """That wholly holds it and the ground around it; None at a border, at sea and where it is not known."""
+    side: float | None = None
+    """Metres that it is wide and high."""
+    pixels: Statistics = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """All of it as one line of JSON, the same for the same facts."""
+        return json.dumps(
+            {
+                "chip_id": self.chip_id,
+                "sensor": self.sensor,
+                "platform": self.platform,
+                "taken": self.taken.astimezone(UTC).isoformat() if self.taken else None,
+                "longitude": self.longitude,
+                "latitude": self.latitude,
+                "country": self.country,
+                "side": self.side,
+                "labels": [_label_to_dict(label) for label in self.labels],
+                "sources": [_source_to_dict(self.sources[name]) for name in sorted(self.sources)],
+                "pixels": self.pixels,
+            },
+            ensure_ascii=False,
+            separators=(",", ":"),
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "ChipFacts":
+        """What `to_json` wrote.
+
+        Raises:
+            ValueError: it is nothing of that kind; says what is wrong.
+        """
+        try:
+            row = json.loads(text)
+            sources = [_source_from_dict(source) for source in row.pop("sources")]
+            taken = row.pop("taken")
+            return cls(
+                labels=tuple(_label_from_dict(label) for label in row.pop("labels")),
+                sources={source.name: source for source in sources},
+                taken=datetime.fromisoformat(taken) if taken else None,
+                **row,
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"these are no facts of a chip: {error!r}") from error
 
     @cached_property
     def areas(self) -> dict[str, Label]:
@@ -100,6 +179,34 @@ class Subject:
         """
         given = {label.name for label in self.labels} | {name for s in self.used for name in s.change}
         return sorted({n for s in self.used if s.is_tag == tags for n in s.labels if s.can_deny(n)} - given)
+
+
+def _label_to_dict(label: Label) -> dict[str, Any]:
+    row = {name: value for name, value in asdict(label).items() if value not in (None, ())}
+    if label.mask is not None:
+        row["mask"] = base64.b64encode(label.mask).decode()
+    return row
+
+
+def _label_from_dict(row: Mapping[str, Any]) -> Label:
+    optional = dict.fromkeys(("fraction", "count", "position"))
+    boxes = tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in row.get("boxes", ()))
+    mask = base64.b64decode(row["mask"], validate=True) if "mask" in row else None
+    if mask is not None and len(mask) * 8 != SIDE**2:
+        raise ValueError(f"the mask of {row['name']} is not of {SIDE} x {SIDE} cells")
+    return Label(**{**optional, **row, "boxes": boxes, "mask": mask})
+
+
+def _source_to_dict(source: SourceInfo) -> dict[str, Any]:
+    row = asdict(source)
+    row["looked_for"] = None if source.looked_for is None else sorted(source.looked_for)
+    return row
+
+
+def _source_from_dict(row: Mapping[str, Any]) -> SourceInfo:
+    looked_for = row["looked_for"]
+    lists = {"labels": tuple(row["labels"]), "change": tuple(row["change"])}
+    return SourceInfo(**{**row, **lists, "looked_for": None if looked_for is None else frozenset(looked_for)})
 
 
 @dataclass(frozen=True)

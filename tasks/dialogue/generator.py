@@ -1,20 +1,21 @@
 """The interface of everything that writes question-answer pairs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from tasks.dialogue.facts import Draft, Subject
+from tasks.dialogue.facts import ChipFacts
+from tasks.dialogue.pairs import Judge, Provenance, Written
 
 
 class PairGenerator(Protocol):
-    """Writes pairs about chips. What it writes is believed only after `verify`."""
+    """Writes pairs about chips, and has each judged before it counts."""
 
-    name: str
-    model_hash: str
-    """Identity of the weights; empty where there are none."""
-    prompt_hash: str
-    """Identity of the prompts or templates."""
+    provenance: Provenance
 
-    def generate(self, subjects: Sequence[Subject]) -> Iterator[list[Draft]]:
-        """Drafts for each subject, in order. A subject may get none."""
+    def generate(self, chips: Iterable[ChipFacts], judge: Judge) -> Iterator[Written]:
+        """What was written about each chip, in their order; nothing of a chip is lost, whatever happened.
+
+        Raises:
+            GenerationError: nothing can be written at all, such as a model server that is not there.
+        """
         ...

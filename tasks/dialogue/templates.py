@@ -4,24 +4,23 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from tasks.core.code import code
-from tasks.dialogue.facts import MARGIN, SHARES, Draft, Subject, share_name
+from tasks.dialogue.facts import MARGIN, SHARES, ChipFacts, Draft, share_name
 from tasks.earth.grid import stable_hash
 
-Writer = Callable[[Subject, random.Random], list[Draft]]
+Writer = Callable[[ChipFacts, random.Random], list[Draft]]
 
 
 class TemplateGenerator:
     """Writes up to `pairs` pairs a chip, spread over the question types that its labels allow."""
 
     name = "template"
-    model_hash = ""
 
     def __init__(self, pairs: int, seed: int) -> None:
         self.pairs = pairs
         self.seed = seed
         self.prompt_hash = code(__name__)[:16]
 
-    def generate(self, subjects: Sequence[Subject]) -> Iterator[list[Draft]]:
+    def generate(self, subjects: Sequence[ChipFacts]) -> Iterator[list[Draft]]:
         """Drafts for each subject; what is asked depends on the seed and the chip's id alone."""
         for subject in subjects:
             rng = random.Random(stable_hash(f"{self.seed}/{subject.chip_id}"))
@@ -33,7 +32,7 @@ class TemplateGenerator:
             yield picked[: self.pairs]
 
 
-def presence(subject: Subject, rng: random.Random) -> list[Draft]:
+def presence(subject: ChipFacts, rng: random.Random) -> list[Draft]:
     """Is there X? Yes and no as often as the labels allow."""
     there = [name for name, label in subject.areas.items() if (label.fraction or 0) >= 2 * MARGIN]
     there += [name for name in subject.objects if name not in subject.areas]
@@ -47,7 +46,7 @@ def presence(subject: Subject, rng: random.Random) -> list[Draft]:
     return pairs
 
 
-def nearby(subject: Subject, rng: random.Random) -> list[Draft]:
+def nearby(subject: ChipFacts, rng: random.Random) -> list[Draft]:
     """Is there X in or around the image? For tags, which hold somewhere in a footprint around the chip."""
     there, gone = list(subject.tags), subject.absent(tags=True)
     pairs = []
@@ -60,7 +59,7 @@ def nearby(subject: Subject, rng: random.Random) -> list[Draft]:
     return pairs
 
 
-def dominant(subject: Subject, rng: random.Random) -> list[Draft]:
+def dominant(subject: ChipFacts, rng: random.Random) -> list[Draft]:
     """What covers most of the image? Only where one source describes all of it and the lead is clear."""
     shares = [(label.fraction or 0, name) for name, label in subject.areas.items()]
     if not subject.is_partition or not shares:
@@ -72,7 +71,7 @@ def dominant(subject: Subject, rng: random.Random) -> list[Draft]:
     return [Draft("What covers most of this image?", name, "dominant", {"label": name}, (name,))]
 
 
-def share(subject: Subject, rng: random.Random) -> list[Draft]:
+def share(subject: ChipFacts, rng: random.Random) -> list[Draft]:
     """How much of the image is X? Not near a bound between two answers."""
     pairs = []
     for name, label in subject.areas.items():
@@ -86,7 +85,7 @@ def share(subject: Subject, rng: random.Random) -> list[Draft]:
     return pairs[:2]
 
 
-def comparison(subject: Subject, rng: random.Random) -> list[Draft]:
+def comparison(subject: ChipFacts, rng: random.Random) -> list[Draft]:
     """Is there more X than Y? Yes and no with equal chance, never between near equals."""
     if len(subject.areas) < 2:
         return []
@@ -100,7 +99,7 @@ def comparison(subject: Subject, rng: random.Random) -> list[Draft]:
     return [Draft(question, answer, "comparison", claim, (more.name, less.name))]
 
 
-def position(subject: Subject, rng: random.Random) -> list[Draft]:
+def position(subject: ChipFacts, rng: random.Random) -> list[Draft]:
     """Where is X? Only labels small enough to lie somewhere, and off the centre."""
     pairs = []
     for name, label in subject.areas.items():
@@ -112,7 +111,7 @@ def position(subject: Subject, rng: random.Random) -> list[Draft]:
     return pairs[:1]
 
 
-def count(subject: Subject, rng: random.Random) -> list[Draft]:
+def count(subject: ChipFacts, rng: random.Random) -> list[Draft]:
     """How many mapped areas, or points, of X? Only where features were counted."""
     pairs = []
     points = {name: label for name, label in subject.objects.items() if label.kind == "point"}
@@ -126,7 +125,7 @@ def count(subject: Subject, rng: random.Random) -> list[Draft]:
     return pairs[:1]
 
 
-def change(subject: Subject, rng: random.Random) -> list[Draft]:
+def change(subject: ChipFacts, rng: random.Random) -> list[Draft]:
     """Did X happen here? From labels of change."""
     pairs = []
     for source in subject.used:
@@ -143,7 +142,7 @@ def change(subject: Subject, rng: random.Random) -> list[Draft]:
     return pairs
 
 
-def listing(subject: Subject, rng: random.Random) -> list[Draft]:
+def listing(subject: ChipFacts, rng: random.Random) -> list[Draft]:
     """Which kinds of cover are there? The labels of a complete source, the largest first."""
     names = [name for name, label in subject.areas.items() if (label.fraction or 0) >= 2 * MARGIN]
     doubtful = any(0 < abs((label.fraction or 0) - 2 * MARGIN) < MARGIN / 2 for label in subject.areas.values())

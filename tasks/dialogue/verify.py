@@ -5,14 +5,14 @@ It knows nothing of how a pair was written, so that it holds for a language mode
 
 from collections.abc import Callable
 
-from tasks.dialogue.facts import SHARES, Draft, Subject
+from tasks.dialogue.facts import SHARES, ChipFacts, Draft
 
 VERIFIED = "verified"
 MIN_LISTED = 0.06
 """Share from which a label belongs in a list of what the image shows."""
 
 
-def verify(draft: Draft, subject: Subject) -> str:
+def verify(draft: Draft, subject: ChipFacts) -> str:
     """`verified`, or why the pair cannot be believed."""
     if not draft.question.strip() or not draft.answer.strip():
         return "empty question or answer"
@@ -41,7 +41,7 @@ def _yes(holds: bool) -> str:
     return "yes" if holds else "no"
 
 
-def _presence(draft: Draft, subject: Subject) -> str:
+def _presence(draft: Draft, subject: ChipFacts) -> str:
     name = draft.claim["label"]
     given = {label.name for label in subject.labels if label.kind in ("area", "line", "point")}
     if name not in given and not any(s.can_deny(name) and not s.is_tag and name not in s.change for s in subject.used):
@@ -49,7 +49,7 @@ def _presence(draft: Draft, subject: Subject) -> str:
     return _yes(name in given)
 
 
-def _nearby(draft: Draft, subject: Subject) -> str:
+def _nearby(draft: Draft, subject: ChipFacts) -> str:
     name = draft.claim["label"]
     given = {label.name for label in subject.labels if label.kind == "tag"}
     if name not in given and not any(s.can_deny(name) and s.is_tag for s in subject.used):
@@ -57,39 +57,39 @@ def _nearby(draft: Draft, subject: Subject) -> str:
     return _yes(name in given)
 
 
-def _shares(subject: Subject) -> dict[str, float]:
+def _shares(subject: ChipFacts) -> dict[str, float]:
     return {label.name: label.fraction or 0.0 for label in subject.labels if label.kind == "area"}
 
 
-def _dominant(draft: Draft, subject: Subject) -> str:
+def _dominant(draft: Draft, subject: ChipFacts) -> str:
     shares = _shares(subject)
     if not all(source.complete and source.looked_for is None for source in subject.used):
         return "unknown: the sources do not describe the whole chip"
     return max(sorted(shares), key=lambda name: shares[name])
 
 
-def _share(draft: Draft, subject: Subject) -> str:
+def _share(draft: Draft, subject: ChipFacts) -> str:
     fraction = _shares(subject)[draft.claim["label"]]
     return next(name for bound, name in SHARES if fraction < bound)
 
 
-def _comparison(draft: Draft, subject: Subject) -> str:
+def _comparison(draft: Draft, subject: ChipFacts) -> str:
     shares = _shares(subject)
     return _yes(shares[draft.claim["more"]] > shares[draft.claim["less"]])
 
 
-def _position(draft: Draft, subject: Subject) -> str:
+def _position(draft: Draft, subject: ChipFacts) -> str:
     found = next(a for a in subject.labels if a.kind == "area" and a.name == draft.claim["label"])
     return found.position or "unknown"
 
 
-def _count(draft: Draft, subject: Subject) -> str:
+def _count(draft: Draft, subject: ChipFacts) -> str:
     counted = [a for a in subject.labels if a.kind in ("area", "point") and a.name == draft.claim["label"]]
     found = min(counted, key=lambda label: label.kind)  # an area before a point
     return "unknown: features were not counted" if found.count is None else str(found.count)
 
 
-def _change(draft: Draft, subject: Subject) -> str:
+def _change(draft: Draft, subject: ChipFacts) -> str:
     name = draft.claim["label"]
     happened = any(a.kind == "change" and a.name == name and a.fraction != 0 for a in subject.labels)
     if not happened and not any(s.can_deny(name) and name in s.change for s in subject.used):
@@ -97,13 +97,13 @@ def _change(draft: Draft, subject: Subject) -> str:
     return _yes(happened)
 
 
-def _list(draft: Draft, subject: Subject) -> str:
+def _list(draft: Draft, subject: ChipFacts) -> str:
     shares = _shares(subject)
     names = sorted((n for n, f in shares.items() if f >= MIN_LISTED), key=lambda n: (-shares[n], n))
     return ", ".join(names)
 
 
-CHECKS: dict[str, Callable[[Draft, Subject], str]] = {
+CHECKS: dict[str, Callable[[Draft, ChipFacts], str]] = {
     "presence": _presence,
     "nearby": _nearby,
     "dominant": _dominant,

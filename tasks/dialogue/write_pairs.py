@@ -12,8 +12,9 @@ from tasks.core import paths, tables
 from tasks.core.log import progress
 from tasks.core.stage import read_json
 from tasks.dialogue import conversations
-from tasks.dialogue.facts import Draft, Label, SourceInfo, Subject
-from tasks.dialogue.generator import PairGenerator
+from tasks.dialogue.facts import ChipFacts, Draft, Label, SourceInfo
+from tasks.dialogue.pairs import SUPPORTED
+from tasks.dialogue.templates import TemplateGenerator
 from tasks.dialogue.verify import VERIFIED, verify
 from tasks.earth.sensors import SENSORS
 
@@ -29,7 +30,7 @@ REJECTED = pa.schema(
 """One row for every pair the verifier did not believe, and for every chip left with too few."""
 
 
-def subjects(chip_ids: Iterable[str], sensor: str) -> Iterator[Subject]:
+def subjects(chip_ids: Iterable[str], sensor: str) -> Iterator[ChipFacts]:
     """Chips with their labels, in the order of `chip_ids`."""
     folder = paths.labels(sensor)
     known = {
@@ -51,11 +52,11 @@ def subjects(chip_ids: Iterable[str], sensor: str) -> Iterator[Subject]:
     for chip_id in wanted:
         labels = tuple(rows[chip_id])
         sources = {label.source: known[label.source] for label in labels}
-        yield Subject(chip_id, sensor, labels, {**sources, **wholly[chip_id]})
+        yield ChipFacts(chip_id, sensor, labels, {**sources, **wholly[chip_id]})
 
 
 def converse(
-    subject: Subject, pairs: Sequence[Draft], writer: PairGenerator, turns: int, seed: int
+    subject: ChipFacts, pairs: Sequence[Draft], writer: TemplateGenerator, turns: int, seed: int
 ) -> list[dict[str, Any]]:
     """Rows of conversations of `turns` pairs each, tagged for all bands of the sensor."""
     rows = []
@@ -80,22 +81,32 @@ def converse(
                         "question_type": turn.question_type,
                         "claim": json.dumps(turn.claim, sort_keys=True),
                         "labels_used": list(turn.labels_used),
-                        "verdict": VERIFIED,
+                        "verdict": SUPPORTED,
+                        "reason": "",
+                        "evidence": "[]",
+                        "attempt": 1,
                     }
                     for turn in some
                 ],
                 "label_sources": sorted(subject.sources),
                 "generator": writer.name,
-                "model_hash": writer.model_hash,
+                "model": "",
+                "revision": "",
                 "prompt_hash": writer.prompt_hash,
                 "seed": seed,
+                "rendering": "",
+                "asks": 0,
+                "prompt_tokens": 0,
+                "completion_tokens": 0,
+                "cost": 0.0,
+                "facts": subject.to_json(),
             }
         )
     return rows
 
 
 def ask(
-    asked: Sequence[Subject], writer: PairGenerator, turns: int, min_pairs: int, seed: int
+    asked: Sequence[ChipFacts], writer: TemplateGenerator, turns: int, min_pairs: int, seed: int
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Conversations about every chip, and what was rejected with its reason.
 
@@ -123,7 +134,7 @@ def ask(
     return rows, rejected
 
 
-def _rejection(subject: Subject, reason: str, draft: Draft | None = None) -> dict[str, str]:
+def _rejection(subject: ChipFacts, reason: str, draft: Draft | None = None) -> dict[str, str]:
     return {
         "chip_id": subject.chip_id,
         "question": draft.question if draft else "",

@@ -167,14 +167,24 @@ class Converter:
                     "claim": json.dumps(claim, sort_keys=True, ensure_ascii=False, default=str),
                     "labels_used": [],
                     "verdict": verdict,
+                    "reason": "",
+                    "evidence": "[]",
+                    "attempt": 1,
                 }
                 for question, answer in turns
             ],
             "label_sources": [f"{GENERATOR}/{self.dataset}"],
             "generator": GENERATOR,
-            "model_hash": "",
+            "model": "",
+            "revision": "",
             "prompt_hash": "",
             "seed": 0,
+            "rendering": "",
+            "asks": 0,
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+            "cost": 0.0,
+            "facts": "",
         }
 
 

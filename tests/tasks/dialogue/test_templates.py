@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.dialogue.facts import Draft, Label, SourceInfo, Subject
+from tasks.dialogue.facts import ChipFacts, Draft, Label, SourceInfo
 from tasks.dialogue.templates import TemplateGenerator
 from tasks.dialogue.verify import VERIFIED, verify
 
@@ -15,22 +15,24 @@ OSM = SourceInfo("osm-landuse", "polygon", False, ("forest", "meadow", "water"))
 CORINE = SourceInfo("corine-bigearthnet", "tag", True, ("Pastures", "Sea and ocean"))
 
 
-def _subject(number: int = 0) -> Subject:
+def _subject(number: int = 0) -> ChipFacts:
     labels = (
         Label("water", RULES.name, "area", 0.61, None, "south-east"),
         Label("dense vegetation", RULES.name, "area", 0.30, None, "north-west"),
         Label("wet ground", RULES.name, "area", 0.09, None, "centre"),
     )
-    return Subject(f"chip{number}", "sentinel-2", labels, {RULES.name: RULES})
+    return ChipFacts(f"chip{number}", "sentinel-2", labels, {RULES.name: RULES})
 
 
-def _tagged() -> Subject:
-    return Subject("t", "sentinel-2", (Label("Pastures", CORINE.name, "tag", None, None, None),), {CORINE.name: CORINE})
+def _tagged() -> ChipFacts:
+    return ChipFacts(
+        "t", "sentinel-2", (Label("Pastures", CORINE.name, "tag", None, None, None),), {CORINE.name: CORINE}
+    )
 
 
-def _mapped() -> Subject:
+def _mapped() -> ChipFacts:
     labels = (Label("forest", OSM.name, "area", 0.4, 3, "north"), Label("meadow", OSM.name, "area", 0.2, 2, "west"))
-    return Subject("m", "sentinel-2", labels, {OSM.name: OSM})
+    return ChipFacts("m", "sentinel-2", labels, {OSM.name: OSM})
 
 
 def test_every_templated_pair_is_verified_against_the_labels() -> None:
