@@ -7,6 +7,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from tasks.earth import label_masks
 from tasks.earth.blocks import Block
 
 COMPASS = np.array(
@@ -62,13 +63,16 @@ def planes(
         weight = np.maximum(pixels, 1)
         places = position(tiles.sum(axis=1) @ side / weight, tiles.sum(axis=2) @ side / weight)
         kind, date = columns["kind"], columns.get("date")
-        for index in np.flatnonzero(shares >= min_fraction).tolist():
+        given = np.flatnonzero(shares >= min_fraction)
+        masks = label_masks.resized(tiles[given] > 0)
+        for index, mask in zip(given.tolist(), masks, strict=True):
             rows.append(
                 {
                     "chip_id": chip_ids[index],
                     "label": label,
                     "fraction": round(float(shares[index]), 6),
                     "position": str(places[index]),
+                    "mask": label_masks.pack(mask),
                     **columns,
                     "kind": kind.get(label, "area") if isinstance(kind, Mapping) else kind,
                     "date": date[index] if isinstance(date, list) else date,
@@ -100,17 +104,19 @@ def polygons(
     areas = shapely.area(parts) / size**2
     keep = areas > 0
     feature, window, parts, areas = feature[keep], window[keep], parts[keep], areas[keep]
-    found = _Groups(block, window, labels[feature], areas, np.asarray(shapely.centroid(parts)))
+    found = _Groups(block, window, labels[feature], areas, np.asarray(shapely.centroid(parts)), parts)
     shares = found.totals
     members = np.split(np.argsort(found.group, kind="stable"), np.cumsum(found.sizes)[:-1])
     for group in np.flatnonzero((found.sizes > 1) & (shares >= min_fraction)).tolist():
         shares[group] = min(shares[group], shapely.area(shapely.union_all(parts[members[group]])) / size**2)
     # A sliver of a feature that lies in the next window is not a feature of this one.
-    counts = np.bincount(found.group, areas >= min_fraction / 4, len(shares)).astype(int)
-    return [
-        found.row(chip_ids, group, columns, fraction=round(float(shares[group]), 6), count=int(counts[group]))
-        for group in np.flatnonzero(shares >= min_fraction).tolist()
-    ]
+    features_of = [part[areas[part] >= min_fraction / 4] for part in members]
+    rows = []
+    for group in np.flatnonzero(shares >= min_fraction).tolist():
+        own = features_of[group]
+        row = found.row(chip_ids, group, columns, fraction=round(float(shares[group]), 6), count=len(own))
+        rows.append(found.placed(row, group, parts[own]))
+    return rows
 
 
 def lines(
@@ -130,11 +136,13 @@ def lines(
     lengths = shapely.length(parts)
     keep = lengths >= min_fraction * size
     feature, window, parts, lengths = feature[keep], window[keep], parts[keep], lengths[keep]
-    found = _Groups(block, window, labels[feature], lengths, np.asarray(shapely.centroid(parts)))
-    return [
-        found.row(chip_ids, group, columns, count=int(size), length=round(float(length), 1))
-        for group, (size, length) in enumerate(zip(found.sizes, found.totals, strict=True))
-    ]
+    found = _Groups(block, window, labels[feature], lengths, np.asarray(shapely.centroid(parts)), parts, lines=True)
+    members = np.split(np.argsort(found.group, kind="stable"), np.cumsum(found.sizes)[:-1])
+    rows = []
+    for group, (size, length) in enumerate(zip(found.sizes, found.totals, strict=True)):
+        row = found.row(chip_ids, group, columns, count=int(size), length=round(float(length), 1))
+        rows.append(found.placed(row, group, parts[members[group]]))
+    return rows
 
 
 def points(
@@ -147,8 +155,9 @@ def points(
     window = np.array([index_of.get((column, row), -1) for column, row in cell.tolist()], dtype=np.int64)
     inside = window >= 0
     ones, centres = np.ones(int(inside.sum())), np.asarray(shapely.points(places[inside]))
-    found = _Groups(block, window[inside], labels[feature[inside]], ones, centres)
-    return [found.row(chip_ids, group, columns, count=int(size)) for group, size in enumerate(found.sizes)]
+    found = _Groups(block, window[inside], labels[feature[inside]], ones, centres, centres, lines=True)
+    rows = (found.row(chip_ids, group, columns, count=int(size)) for group, size in enumerate(found.sizes))
+    return [found.placed(row, group) for group, row in enumerate(rows)]
 
 
 def tags(
@@ -197,7 +206,10 @@ class _Groups:
         labels: NDArray[np.str_],
         weights: NDArray[np.float64],
         centres: NDArray[Any],
+        parts: NDArray[Any],
+        lines: bool = False,
     ) -> None:
+        self.block = block
         self.names, code = np.unique(labels, return_inverse=True)
         # One number for each window and label, so that `bincount` adds up all features in one pass.
         self.keys, self.group = np.unique(window * max(len(self.names), 1) + code, return_inverse=True)
@@ -206,13 +218,27 @@ class _Groups:
         size, xy = float(block.grid.size), shapely.get_coordinates(centres)
         x = xy[:, 0] / size - block.columns[window]
         y = 1 - (xy[:, 1] / size - block.rows[window])  # northings rise, rows fall: 0 is the north-west corner
-        self.places = position(*(np.bincount(self.group, weights * v, len(self.keys)) / self.totals for v in (x, y)))
+        self.x, self.y = (np.bincount(self.group, weights * v, len(self.keys)) / self.totals for v in (x, y))
+        self.places = position(self.x, self.y)
+        by_label = (np.flatnonzero(code == number) for number in range(len(self.names)))
+        self.planes = [label_masks.burned(block, parts[own], lines) for own in by_label]
 
     def row(self, chip_ids: Sequence[str], group: int, columns: Mapping[str, Any], **measured: Any) -> dict[str, Any]:
         """The row of one window and label."""
         window, name = divmod(int(self.keys[group]), len(self.names))
         label, place = str(self.names[name]), str(self.places[group])
         return _row(chip_ids[window], label, columns, position=place, **measured)
+
+    def placed(self, row: dict[str, Any], group: int, parts: NDArray[Any] | None = None) -> dict[str, Any]:
+        """A row with the place of its label: the mask and, of features that have an extent, their boxes."""
+        window, name = divmod(int(self.keys[group]), len(self.names))
+        plane = self.planes[name][window]
+        if not plane.any():  # smaller than a cell
+            plane[label_masks.cell_of(self.x[group], self.y[group])] = True
+        row["mask"] = label_masks.pack(plane)
+        if parts is not None:
+            row["boxes"] = label_masks.boxes(self.block, window, parts)
+        return row
 
 
 def _row(chip_id: str, label: str, columns: Mapping[str, Any], **measured: Any) -> dict[str, Any]:

@@ -15,6 +15,8 @@ SCHEMA = pa.schema(
         ("count", pa.int32()),  # features; null for rasters, rules and tags
         ("length", pa.float64()),  # metres in the window, of lines
         ("position", pa.string()),  # of the label's centre of mass in the window; null for a tag
+        ("boxes", pa.list_(pa.list_(pa.float64(), 4))),  # of features, tasks/earth/label_masks.py; null without any
+        ("mask", pa.binary()),  # where it lies, tasks/earth/label_masks.py; null for a tag
         ("derived", pa.bool_()),  # read from the scene's own bands
         ("date", pa.string()),  # that the label holds for: year, day or start/end; null where the source is silent
         ("licence", pa.string()),  # of the source

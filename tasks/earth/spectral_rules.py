@@ -34,7 +34,8 @@ def classify(bands: Mapping[str, Plane]) -> dict[str, NDArray[np.bool_]]:
         bands: green, red, nir, swir16 as reflectance, all of one shape.
     """
     green, red, nir, swir = (bands[name] for name in BANDS)
-    ndvi, ndwi, mndwi = _ratio(nir, red), _ratio(green, nir), _ratio(green, swir)
+    pairs = ((nir, red), (green, nir), (green, swir))
+    ndvi, ndwi, mndwi = (normalised_difference(*pair) for pair in pairs)
     rules = (
         # Two indices, and dark in the short-wave infrared: one index alone also holds over many shadows and roofs.
         (mndwi > 0.10) & (ndwi > -0.05) & (swir < 0.12),
@@ -53,7 +54,8 @@ def classify(bands: Mapping[str, Plane]) -> dict[str, NDArray[np.bool_]]:
     return out
 
 
-def _ratio(a: Plane, b: Plane) -> Plane:
+def normalised_difference(a: Plane, b: Plane) -> Plane:
+    """(a - b) / (a + b), NaN where both are dark."""
     with np.errstate(invalid="ignore", divide="ignore"):
         # Both bands dark: the ratio of two noises is no index.
         return np.where(np.abs(a + b) > 1e-6, (a - b) / (a + b), np.nan).astype(np.float32)
