@@ -171,6 +171,23 @@ class ChipFacts:
             and len({a.source for a in self.areas.values()}) == 1
         )
 
+    def rows(self, name: str, source: str) -> list[Label]:
+        """Rows of one label of one source."""
+        return self._rows.get((name, source), [])
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str], list[Label]]:
+        found: dict[tuple[str, str], list[Label]] = {}
+        for label in self.labels:
+            found.setdefault((label.name, label.source), []).append(label)
+        return found
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """Every label that a source of this chip can give."""
+        given = {label.name for label in self.labels}
+        return frozenset(given.union(*(source.labels for source in self.sources.values())))
+
     def absent(self, tags: bool) -> list[str]:
         """Labels that are known not to be there: looked for by a complete source, and not given.
 

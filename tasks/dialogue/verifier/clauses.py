@@ -1,0 +1,162 @@
+"""Answers as statements: whole clauses, clauses joined by and or but, lists of what is mentioned."""
+
+import re
+from collections.abc import Sequence
+from functools import reduce
+
+from tasks.dialogue.verifier.expressions import (
+    And,
+    Concept,
+    Expression,
+    Extreme,
+    Not,
+    Presence,
+    Sensed,
+    Share,
+)
+from tasks.dialogue.verifier.patterns import statement
+from tasks.dialogue.verifier.reading import Reading
+
+PREPOSITIONS = "in|of|on|within|across|throughout|from|over|inside|at|for|through|by|to|about|under"
+TIDYING: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\b(?:this|that|these|those|our|your|whole|entire|visible|all|shown) (?=image\b)"), ""),
+    (re.compile(r"\bnearby image\b"), "nearby"),
+    (
+        re.compile(rf"\b(?:{PREPOSITIONS}|cover) image(?: image)?\b(?= |$)(?! show)"),
+        lambda found: "cover" if found.group().startswith("cover") else "",
+    ),  # type: ignore[list-item]
+    (re.compile(r"\bbetween (?=L|C)"), ""),
+    (re.compile(r"\b(?:of|that)\b"), ""),
+    (re.compile(r"\bnot no\b"), ""),
+    (re.compile(r"\bnot (?:is )?absent\b"), "present"),
+    (re.compile(r"\bneither (C\d+) nor (C\d+)\b"), r"no \1 or \2"),
+    (re.compile(r"\bno (C\d+) nor (C\d+)\b"), r"no \1 or \2"),
+    (re.compile(r"\bno (C\d+) (?:,|and) no (C\d+)\b"), r"no \1 or \2"),
+    (re.compile(r"\b(?:both|either) (?=C\d)"), ""),
+    (re.compile(r"\(|\)"), ","),
+    (re.compile(r"(?:[,:] ?)+"), ", "),
+    (re.compile(r" +"), " "),
+)
+LIST = re.compile(r"\bC\d+(?:(?: ,)?(?: and)? C\d+)*(?:(?: ,)? and| ,) C\d+\b")
+CHOICE = re.compile(r"\bC\d+(?: , C\d+)*(?: ,)? or C\d+\b")
+SPLITS = re.compile(r" (?:, and|, but|, while|, with|,|and|but|while|with) ")
+LONGEST = 60
+"""Words of a clause; more are not read."""
+ITEM = r"(?:(?:some|mostly|mainly) )?(?P<top>largest class |dominated )?(?:(?P<before>S\d+) )?(?P<c>C\d+)(?: (?:is |cover |, )?(?P<after>S\d+))?(?: (?:mostly |mainly )?(?:is )?(?:located )?(?:in )?(?P<d>D\d+))?"
+ONE = re.compile(ITEM)
+LEAD = re.compile(
+    r"^(?:(?P<m>M\d+) )?(?:image |it |there |see |what see is |chip )?(?P<m2>M\d+ )?(?:image )?(?:is )?(?:show |dominated by |there |present |of )*"
+)
+
+
+def tidy(clause: str) -> str:
+    """A clause without what says nothing, in one form."""
+    return reduce(lambda text, rule: rule[0].sub(rule[1], text), TIDYING, clause).strip(" ,")
+
+
+def listed(clause: str, reading: Reading) -> str:
+    """A clause with each list of concepts as one word."""
+    for letter, pattern in (("O", CHOICE), ("L", LIST)):
+        clause = pattern.sub(
+            lambda found, letter=letter: reading.note(  # type: ignore[misc]
+                letter, tuple(reading.of(word) for word in re.findall(r"C\d+", found.group()))
+            ),
+            clause,
+        )
+    return clause
+
+
+def assertions(clause: str, reading: Reading, subject: Sequence[str] = ()) -> Expression | None:
+    """What a clause asserts; None where not all of it is understood.
+
+    Args:
+        clause: tidy.
+        reading: has its values.
+        subject: words that "it" and "they" stand for, the likeliest first.
+    """
+    if not clause or len(clause.split()) > LONGEST:
+        return None
+    for candidate in _resolved(clause, subject):
+        found = (
+            statement(listed(candidate, reading), reading)
+            or statement(candidate, reading)
+            or _mentions(candidate, reading)
+        )
+        if found is not None:
+            return found
+    for cut in SPLITS.finditer(clause):
+        left = assertions(clause[: cut.start()].strip(" ,"), reading, subject)
+        if left is None:
+            continue
+        words = clause[: cut.start()].split()
+        again = next((word for word in words if word[0] == "C" and word[1:].isdigit()), None)
+        right = assertions(clause[cut.end() :].strip(" ,"), reading, [again, *subject] if again else subject)
+        if right is not None:
+            return And((left, right))
+    return None
+
+
+def _resolved(clause: str, subject: Sequence[str]) -> list[str]:
+    """The clause as it stands, and with what its pronoun may stand for."""
+    out = [clause]
+    named = [name for name in subject if name[0] == "C"]
+    if len(named) > 1:
+        out.append(re.sub(r"^(?:they|both|these)\b(?: class)?", f"{named[0]} and {named[1]}", clause, count=1))
+    for name in subject:
+        for pattern in (
+            r"^(?:it|they|this|these|those|this class|this one|area|both)\b(?: class)?",
+            r"\b(?:it|them)\b",
+        ):
+            changed = re.sub(pattern, name, clause, count=1)
+            if changed != clause and changed not in out:
+                out.append(changed)
+        if re.match(
+            r"^(?:is|cover|does|can|present|absent|located|over|under|about|S\d|D\d|V\d|B\d|more|less|not|adjacent)\b",
+            clause,
+        ):
+            out.append(f"{name} {clause}")
+        if re.match(
+            r"^(?:there is|there|image show|see) (?:about |exactly |over |under |atleast |atmost )?N\d+(?: mapped| present| see)?$",
+            clause,
+        ):
+            out.append(f"{clause} {name}")
+        if re.match(r"^(?:there is|there) (?:no|none|not)$|^no$|^none$", clause):
+            out.append(f"no {name}")
+        if re.match(r"^there is$", clause):
+            out.append(f"there is {name}")
+    return out
+
+
+def _mentions(clause: str, reading: Reading) -> Expression | None:
+    """A list of what there is, with its share or its place: mostly forest, with some water in the north."""
+    lead = LEAD.match(clause)
+    rest = clause[lead.end() :] if lead else clause
+    parts: list[Expression] = []
+    if lead:
+        parts += [Sensed(one) for word in (lead["m"], lead["m2"]) if word for one in reading.of(word.strip())]
+        if "dominated by" in lead.group():
+            rest = f"dominated {rest}"
+    items = [
+        item
+        for item in re.split(r" ?(?:, and|, with|, but|,|\band\b|\bwith\b|\bbut\b|\bwhile\b|\bshow\b) ?", rest)
+        if item
+    ]
+    if not items:
+        return None
+    for item in items:
+        negative = re.fullmatch(r"(?:no|not) (C\d+)", item)
+        if negative:
+            parts.append(Not(Presence(reading.of(negative[1]))))
+            continue
+        found = ONE.fullmatch(item.strip())
+        if found is None:
+            return None
+        concept: Concept = reading.of(found["c"])
+        place = reading.of(found["d"]) if found["d"] else None
+        parts.append(Presence(concept, place))
+        for name in ("before", "after"):
+            if found[name]:
+                parts.append(Share(concept, reading.of(found[name])))
+        if found["top"]:
+            parts.append(Extreme(concept))
+    return And(tuple(parts)) if len(parts) > 1 else parts[0]

@@ -1,0 +1,391 @@
+"""A question and its answer as one expression: what the pair asserts of the chip."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tasks.dialogue.verifier.clauses import assertions, listed, tidy
+from tasks.dialogue.verifier.expressions import (
+    Adjacent,
+    And,
+    Atom,
+    Boxes,
+    CannotBeSeen,
+    Changed,
+    Complete,
+    Concept,
+    Count,
+    Expression,
+    Extent,
+    Extreme,
+    Hemisphere,
+    Interval,
+    Located,
+    Not,
+    Or,
+    Position,
+    Presence,
+    Quantity,
+    Region,
+    Sensed,
+    Share,
+    Taken,
+    Unread,
+    Where,
+    both,
+)  # fmt: skip
+from tasks.dialogue.verifier.lexicon import Lexicon
+from tasks.dialogue.verifier.patterns import bounded, quantity
+from tasks.dialogue.verifier.questions import INSTRUCTION, Question, ask
+from tasks.dialogue.verifier.reading import Reading, read, unseen_needs
+
+MOST_WORDS = 2_000
+"""Characters of a question or an answer; more are not read."""
+ANSWERS: dict[str, tuple[type, ...]] = {
+    "share": (Share, Extent, Quantity, Extreme),
+    "size": (Extent, Share),
+    "count": (Count,),
+    "position": (Position, Boxes),
+    "boxes": (Boxes,),
+    "extreme": (Extreme, Share),
+    "region": (Region,),
+    "there": (Presence, Position),
+    "neighbours": (Adjacent,),
+    "quantity": (Quantity,),
+    "vegetated": (Quantity,),
+    "date": (Taken,),
+    "country": (Located,),
+    "sensor": (Sensed,),
+    "hemisphere": (Hemisphere,),
+    "change": (Changed,),
+    "unseen": (CannotBeSeen,),
+}
+"""What the answer to a question of each kind must contain."""
+OPENING = re.compile(
+    r"^(?:(?:answer|it|there|image|this|that|these|they|they all|value|result|all|largest|class) (?:is|are)|it|is|in|on|at|during|about|exactly|with|by|show|see|there|largest class is|taken(?: in| on| by| with)?|dominated by|dominated|mostly|located|located in|cover|for example) "  # noqa: E501
+)
+
+
+ELLIPSIS = re.compile(
+    r"yes|true|(?:(?:it|they|there|image|that|this|you|i)? ?(?:is|does|have|can|show|do)?(?: indeed)?)|"
+    r"(?P<no>(?:it |they |there |image |that |this |you |i )?(?:is |does |have |can |do )?(?:not|none|no))"
+)
+"""The rest of "Yes, there is" and of "No, it does not"."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A pair as it is understood."""
+
+    expression: Expression
+    question: Question | None
+    reading: Reading
+
+
+@lru_cache(64)
+def lexicon_of(labels: frozenset[str]) -> Lexicon:
+    """The words for chips whose sources can give these labels."""
+    return Lexicon(labels)
+
+
+@lru_cache(100_000)
+def parse(question: str, answer: str, labels: frozenset[str]) -> Parsed:
+    """What a pair asserts; the same texts are read once.
+
+    Args:
+        question, answer: as they stand.
+        labels: all that the chip's sources can give.
+    """
+    return parse_after(question, answer, labels, None)
+
+
+def parse_after(question: str, answer: str, labels: frozenset[str], before: Parsed | None) -> Parsed:
+    """As `parse`, of a pair that goes on with a dialogue: "it" may stand for what the pair before was about."""
+    lexicon = lexicon_of(labels)
+    reading = Reading([], list(before.reading.values)) if before else Reading()
+    subject = before.question.subjects if before and before.question else ()
+    if max(len(question), len(answer)) > MOST_WORDS:
+        return Parsed(Unread(f"a text of more than {MOST_WORDS} characters"), None, reading)
+    asked = _question(question, lexicon, reading, subject)
+    if isinstance(asked, Unread):
+        return Parsed(asked, None, reading)
+    clauses = [tidy(clause) for clause in read(answer, lexicon, reading).clauses]
+    found = _answer(asked, [clause for clause in clauses if clause], reading)
+    if isinstance(found, Unread):
+        found = Unread(found.words or f"the answer '{answer.strip()[:80]}'")
+    # "It" of the next question may be what this answer named.
+    named = tuple(dict.fromkeys(re.findall(r"\bC\d+\b", " ".join(clauses))))
+    subjects = tuple(dict.fromkeys([*(asked.subjects if asked.subjects else ()), *named]))
+    return Parsed(found, Question(asked.kind, asked.expression, subjects), reading)
+
+
+def _question(text: str, lexicon: Lexicon, reading: Reading, subject: tuple[str, ...]) -> Question | Unread:
+    clauses = [c for c in (tidy(clause) for clause in read(text, lexicon, reading).clauses) if c]
+    asked: list[Question] = []
+    for clause in clauses:
+        if INSTRUCTION.fullmatch(clause) and len(clauses) > 1:
+            continue
+        found = ask(clause, reading, subject)
+        if found is None and " , " in clause.replace(",", " , "):
+            # "Looking at this image, is there ...": what stands before the comma may be an instruction.
+            head, _, rest = clause.partition(",")
+            if INSTRUCTION.fullmatch(head.strip()):
+                found = ask(rest.strip(), reading, subject)
+        if found is None:
+            return Unread(f"the question '{text.strip()[:80]}'")
+        asked.append(found)
+    if not asked:
+        return Unread("an empty question" if not clauses else f"the question '{text.strip()[:80]}'")
+    if len(asked) > 1 and all(one.kind == "yes-no" for one in asked[:-1]) and asked[-1].kind != "yes-no":
+        # "There is a lake. Where is it?": the statement is asserted by whoever asks.
+        last = asked[-1]
+        return Question(
+            last.kind,
+            And(tuple(one.expression for one in asked[:-1] if one.expression)),
+            last.subjects,
+            last.extra,
+            last.mapped,
+            last.ordered,
+        )  # noqa: E501
+    return asked[0] if len(asked) == 1 else Unread(f"the question '{text.strip()[:80]}'")
+
+
+def _answer(asked: Question, clauses: Sequence[str], reading: Reading) -> Expression:
+    if not clauses:
+        return Unread("an empty answer")
+    if any("impossible" in clause for clause in clauses):
+        return _abstention(asked, clauses, reading)
+    if asked.kind == "yes-no":
+        assert asked.expression is not None
+        return _confirmed(asked, asked.expression, clauses, reading)
+    first = _bare(asked, clauses[0], reading)
+    parts: list[Expression] = [first] if first is not None else []
+    for clause in clauses[1:] if parts else clauses:
+        found = assertions(clause, reading, asked.subjects)
+        if found is None:
+            return Unread(f"'{readable(clause, reading)}'")
+        parts.append(found)
+    if asked.kind == "position":
+        parts = [_placed(part) for part in parts]
+    whole = both(*parts)
+    wanted = ANSWERS.get(asked.kind)
+    if wanted and not any(isinstance(atom, wanted) for atom in atoms(whole)):
+        # Of what is not there no share, number or place can be given.
+        if not (asked.kind in ("share", "size", "count", "position", "boxes") and _denies(whole)):
+            return Unread(f"an answer that does not say what is asked: '{readable(clauses[0], reading)}'")
+    concepts = asked.concepts(reading)
+    if concepts and asked.kind in ("share", "size", "count", "position", "boxes"):
+        # The answer is about what is asked about.
+        about = {label for atom in atoms(whole) for label in _labels(atom)}
+        if not about & {label for concept in concepts for label in concept.labels}:
+            return Unread(f"an answer about something else: '{readable(clauses[0], reading)}'")
+    if asked.kind == "list" and first is None:
+        whole = And(
+            (whole, Complete(tuple(c for atom in atoms(whole) if isinstance(atom, Presence) for c in (atom.concept,))))
+        )
+    return both(asked.expression, whole) if asked.expression is not None else whole
+
+
+def _placed(expression: Expression) -> Expression:
+    """Of "where is it?", "it is visible in the north" says where it lies."""
+    if isinstance(expression, Presence) and expression.where is not None and expression.where.direction:
+        return Position(expression.concept, expression.where)
+    return expression
+
+
+def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], reading: Reading) -> Expression:
+    """An answer that begins with yes or no, or a statement instead."""
+    head, _, rest = clauses[0].partition(" ")
+    head = head.replace("true", "yes")
+    polar = head.strip(",") in ("yes", "no", "none")
+    texts = ([rest.strip(" ,")] if polar else [clauses[0]]) + list(clauses[1:])
+    texts = [
+        re.sub(r"^(?:but|and|in fact|instead|because|since|as|however) ", "", text)
+        for text in texts
+        if text.strip(" ,")
+    ]
+    if head == "no" and re.match(r"^C\d", rest):
+        # "No forest.": a statement.
+        polar, texts = False, [clauses[0], *clauses[1:]]
+    parts: list[Expression] = []
+    for text in texts:
+        if text in ("present", "absent"):
+            text = f"it is {text}"
+        short = ELLIPSIS.fullmatch(text)
+        if short:
+            denied = bool(short["no"])
+            parts.append(Not(expression) if denied and not isinstance(expression, Not) else expression)
+            continue
+        made = assertions(text, reading, asked.subjects)
+        if made is None:
+            return Unread(f"'{readable(text, reading)}'")
+        parts.append(made)
+    if not polar:
+        if not _about_same(expression, both(*parts)):
+            return Unread(f"an answer that does not say what is asked: '{readable(clauses[0], reading)}'")
+        return both(*parts)
+    agrees = head.strip(",") == "yes"
+    if isinstance(expression, Not) and parts and not agrees:
+        # "Is there no forest?" "No, there is none.": what stands after it says which is meant.
+        return both(*parts)
+    return both(expression if agrees else Not(expression), *parts)
+
+
+def _about_same(first: Expression, second: Expression) -> bool:
+    one = {label for atom in atoms(first) for label in _labels(atom)}
+    other = {label for atom in atoms(second) for label in _labels(atom)}
+    return bool(one & other) or {type(a) for a in atoms(first)} & {type(a) for a in atoms(second)} != set()
+
+
+def _bare(asked: Question, clause: str, reading: Reading) -> Expression | None:
+    """An answer that is nothing but the value asked for; None where it is not."""
+    text = clause
+    while (shorter := OPENING.sub("", text)) != text:
+        text = shorter
+    text = re.sub(r" (?:mapped|present|there|in total|total|image|class|see|cover)$", "", text).strip(" ,")
+    words = listed(text, reading).split()
+    relation = (
+        words.pop(0)
+        if len(words) > 1 and words[0] in ("about", "over", "under", "atleast", "atmost", "exactly")
+        else ""
+    )
+    if clause.split()[0] in ("about", "exactly") and not relation:
+        relation = clause.split()[0]
+    if asked.kind in ("sensor", "date", "country") and len(words) > 1:
+        return _several(asked, words, reading)
+    word = words[0] if len(words) == 1 else ""
+    value = reading.of(word) if re.fullmatch(r"[A-Z]\d+", word) else None
+    return _value(asked, word, value, relation, reading)
+
+
+def _several(asked: Question, words: list[str], reading: Reading) -> Expression | None:
+    """A date in two parts, a sensor with its kind."""
+    parts = [w for w in words if w not in ("and", ",", "in", "image", "on", "taken", "is", "sensor")]
+    made: list[Expression] = []
+    for part in parts:
+        value = reading.of(part) if re.fullmatch(r"[A-Z]\d+", part) else None
+        found = _value(asked, part, value, "", reading)
+        if found is None:
+            return None
+        made.append(found)
+    return both(*made) if made else None
+
+
+def _value(asked: Question, word: str, value: object, relation: str, reading: Reading) -> Expression | None:
+    kind, letter = asked.kind, word[:1]
+    concepts = asked.concepts(reading)
+    concept = concepts[0] if concepts else None
+    if word in ("none", "nothing", "no"):
+        if kind == "count" and concept:
+            return Count(concept, Interval(0, 0), asked.mapped)
+        return Not(Presence(concept)) if concept and kind in ("share", "position", "boxes", "size") else None
+    if letter == "S" and isinstance(value, Interval):
+        if kind in ("share", "size") and concept:
+            return Share(concept, value, asked.mapped)
+        return Quantity(asked.extra, value, "share") if kind == "vegetated" else None
+    if letter == "N" and isinstance(value, float):
+        return _number(asked, concept, value, relation)
+    if letter == "V" and isinstance(value, tuple):
+        unit, number = value
+        if kind in ("size", "share") and concept and unit in ("area", "length"):
+            return Extent(concept, bounded(number, relation, abs(number) * 0.15), unit == "length", asked.mapped)
+        return quantity(asked.extra, value, relation) if kind == "quantity" else None
+    if letter == "D" and isinstance(value, Where) and concept and kind == "position":
+        return Position(concept, value, asked.extra == "largest")
+    if letter == "B" and isinstance(value, tuple) and concept and kind in ("boxes", "position"):
+        return Boxes(concept, value, "largest" if asked.extra == "largest" else "all" if kind == "boxes" else "all")
+    if letter in ("C", "L") and value is not None:
+        return _named(asked, [value] if isinstance(value, Concept) else list(value), reading)  # type: ignore[call-overload]
+    simple = {"date": ("T", Taken), "country": ("P", str), "hemisphere": ("Z", str), "sensor": ("M", tuple)}
+    if kind in simple and letter == simple[kind][0]:
+        if kind == "date":
+            return value  # type: ignore[return-value]
+        if kind == "sensor":
+            return both(*dict.fromkeys(Sensed(str(one)) for one in value))  # type: ignore[attr-defined]
+        return Located(str(value)) if kind == "country" else Hemisphere(str(value))
+    if word in ("high", "moderate", "low") and kind == "quantity":
+        levels = {"high": Interval(0.5, None), "moderate": Interval(0.2, 0.5), "low": Interval(None, 0.2)}
+        return Quantity(asked.extra, levels[word]) if asked.extra == "ndvi" else None
+    return None
+
+
+def _number(asked: Question, concept: Concept | None, value: float, relation: str) -> Expression | None:
+    units = {"ha": 1e4, "km2": 1e6, "m2": 1.0, "km": 1e3, "metres": 1.0}
+    if asked.kind == "count" and concept:
+        return Count(concept, bounded(value, relation, 0.0), asked.mapped)
+    if asked.kind == "size" and concept and asked.extra in units:
+        size = value * units[asked.extra]
+        return Extent(concept, bounded(size, relation, size * 0.15), asked.extra in ("km", "metres"), asked.mapped)
+    if asked.kind == "size" and concept and asked.extra == "percent":
+        return Share(concept, Interval(value / 100 - 0.06, value / 100 + 0.06), asked.mapped)
+    if asked.kind == "share" and concept and 0 <= value <= 1:
+        return Share(concept, Interval(value - 0.06, value + 0.06), asked.mapped)
+    return quantity(asked.extra, value, relation) if asked.kind == "quantity" else None
+
+
+def _named(asked: Question, concepts: list[Concept], reading: Reading) -> Expression | None:
+    kind = asked.kind
+    if kind == "extreme":
+        among = tuple(
+            c for word in asked.subjects for c in (reading.of(word) if word[0] in "LO" else (reading.of(word),))
+        )
+        return Extreme(concepts[0], asked.extra == "smallest", asked.mapped, among) if len(concepts) == 1 else None
+    if kind == "list":
+        present = tuple(Presence(concept) for concept in concepts)
+        return And((*present, Complete(tuple(concepts), asked.ordered, asked.mapped)))
+    if kind == "region":
+        made = [
+            Region(concept, box) for concept in concepts for word in asked.subjects for box in reading.of(word) or ()
+        ]
+        return both(*made) if made else None
+    if kind == "there":
+        return both(*(Presence(concept, reading.of(asked.extra)) for concept in concepts))
+    if kind == "neighbours":
+        other = asked.concepts(reading)[0]
+        return both(*(Adjacent(concept, other) for concept in concepts))
+    if kind == "change":
+        return both(*(Changed(concept) for concept in concepts))
+    return both(*(Presence(concept) for concept in concepts)) if kind == "describe" else None
+
+
+def _abstention(asked: Question, clauses: Sequence[str], reading: Reading) -> Expression:
+    """An answer that says that it cannot be told: true only of what no label and no pixel tells."""
+    if len(clauses) > 1 and not all("impossible" in clause for clause in clauses):
+        return Unread(f"'{readable(clauses[0], reading)}'")
+    if asked.kind == "unseen":
+        return CannotBeSeen(asked.extra, unseen_needs(asked.extra))
+    if asked.kind == "quantity":
+        return CannotBeSeen(asked.extra, asked.extra)
+    return Unread("an answer that says it cannot be told")
+
+
+def atoms(expression: Expression) -> Iterator[Atom]:
+    """All atoms of an expression."""
+    if isinstance(expression, Not):
+        yield from atoms(expression.part)
+    elif isinstance(expression, And | Or):
+        for part in expression.parts:
+            yield from atoms(part)
+    else:
+        yield expression
+
+
+def _denies(expression: Expression) -> bool:
+    return isinstance(expression, Not) and isinstance(expression.part, Presence)
+
+
+def _labels(atom: Atom) -> set[str]:
+    found = [getattr(atom, name, None) for name in ("concept", "first", "second")]
+    several = getattr(atom, "concepts", ())
+    return {label for one in (*found, *several) if isinstance(one, Concept) for label in one.labels}
+
+
+def readable(clause: str, reading: Reading) -> str:
+    """A clause with the words of the text for what was read in it."""
+
+    def word(found: re.Match[str]) -> str:
+        value = reading.of(found.group())
+        return value.word if isinstance(value, Concept) else "..."
+
+    return re.sub(r"\b[A-Z]\d+\b", word, clause)

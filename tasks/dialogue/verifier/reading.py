@@ -1,0 +1,367 @@
+"""A text as clauses of the verifier's few words: `is there any woodland in the upper left?` -> `is there C0 D1`.
+
+Capital letters with a number stand for what was read there; `Reading.values` has it: B boxes, C a concept, D a part of
+the chip, M a sensor, N a number, P a country, Q a quantity of the pixels, A the share of pixels that pass a quantity's
+threshold, S a share, T a date, V a number with its unit, X what no image shows, Z a hemisphere.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.dialogue import boxes as text_boxes
+from tasks.dialogue.verifier.expressions import Concept, Interval, Taken, Where
+from tasks.dialogue.verifier.lexicon import MONTHS, Lexicon, table
+from tasks.dialogue.verifier.normal import words_of
+from tasks.earth.sensors import SENSORS
+
+BRACKETS = re.compile(r"(?:<box>\s*)?\[{1,3}\s*-?\d[\d\s,.;\-\[\]]*\](?:\s*</box>)?")
+ISO_DATE = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b|\b(\d{4})-(\d{2})\b")
+UNITS = {
+    "ha": ("area", 1e4), "km2": ("area", 1e6), "m2": ("area", 1.0), "km": ("length", 1e3), "metres": ("length", 1.0),
+    "celsius": ("celsius", 1.0), "kelvin": ("kelvin", 1.0), "db": ("dB", 1.0),
+}  # fmt: skip
+VERTICAL = {"top": "north", "upper": "north", "bottom": "south", "lower": "south", "uppermost": "north"}
+HORIZONTAL = {"left": "west", "right": "east", "lefthand": "west", "righthand": "east"}
+COMPASS = {name + end: name for name in ("north", "south", "east", "west") for end in ("", "ern", "erly", "ernmost")}
+JOINED = {v + h + end: f"{v}-{h}" for v in ("north", "south") for h in ("east", "west") for end in ("", "ern", "erly")}
+CENTRE = dict.fromkeys(("centre", "center", "middle", "central", "core", "heart"), "centre")
+SIDES = frozenset(
+    [
+        "part",
+        "parts",
+        "corner",
+        "third",
+        "section",
+        "side",
+        "edge",
+        "quadrant",
+        "region",
+        "area",
+        "portion",
+        "margin",
+        "zone",
+        "end",
+        "sector",
+        "hand",
+        "flank",
+    ]
+)
+LEADING = frozenset(["in", "at", "on", "to", "towards", "toward", "into", "near", "along", "across", "the", "from"])
+HEMISPHERES = frozenset(("northern", "southern", "eastern", "western"))
+STOPS = frozenset(".;?!\n")
+FRACTIONS = {
+    "half": 0.5, "third": 1 / 3, "thirds": 1 / 3, "quarter": 0.25, "quarters": 0.25, "fifth": 0.2, "fifths": 0.2,
+    "tenth": 0.1, "tenths": 0.1, "eighth": 0.125, "eighths": 0.125, "sixth": 1 / 6, "sixths": 1 / 6,
+}  # fmt: skip
+
+
+@dataclass
+class Reading:
+    """A text as the verifier reads it."""
+
+    clauses: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+    def note(self, letter: str, value: Any) -> str:
+        """A word for what was read."""
+        self.values.append(value)
+        return f"{letter}{len(self.values) - 1}"
+
+    def of(self, word: str) -> Any:
+        """What a word stands for."""
+        return self.values[int(word[1:])]
+
+
+def read(text: str, lexicon: Lexicon, reading: Reading | None = None) -> Reading:
+    """Clauses of a text; the values of `reading` are kept, so that words of both can stand together."""
+    out = Reading([], reading.values if reading else [])
+    taken_out: list[str] = []
+
+    def put(letter: str, value: Any) -> str:
+        taken_out.append(out.note(letter, value))
+        return f" qq{'abcdefghij'[len(taken_out) % 10]}q{len(taken_out) - 1} "
+
+    text = BRACKETS.sub(lambda found: put("B", _boxes(found.group())), text)
+    text = ISO_DATE.sub(lambda found: put("T", _iso(found)), text)
+    for name, pattern in _sensors():
+        text = pattern.sub(lambda found, name=name: put("M", (name, found.group().strip())), text)  # type: ignore[misc]
+    words = [taken_out[int(w[4:])] if re.fullmatch(r"qq[a-j]q\d+", w) else w for w in words_of(text)]
+    clause: list[str] = []
+    index = 0
+    while index < len(words):
+        if words[index] in STOPS:
+            out.clauses.append(" ".join(clause))
+            clause, index = [], index + 1
+            continue
+        used, found = _next(words, index, lexicon, out)
+        clause += found
+        index += used
+    out.clauses.append(" ".join(clause))
+    out.clauses = [joined for one in out.clauses if (joined := _shares(" ".join(one.split()), out))]
+    return out
+
+
+def _next(words: list[str], at: int, lexicon: Lexicon, out: Reading) -> tuple[int, list[str]]:
+    """How many words are read at once, and what stands for them."""
+    word = words[at]
+    if word[0].isupper():
+        return 1, [word]
+    phrase = lexicon.longest(words, at)
+    if phrase is not None and phrase[1].kind == "concept":
+        return phrase[0], [out.note("C", phrase[1].value)]
+    for reader in (_date, _direction, _measure):
+        found = reader(words, at, out)
+        if found is not None and (phrase is None or found[0] >= phrase[0]):
+            return found
+    if phrase is None:
+        return 1, [word]
+    used, meaning = phrase
+    if meaning.kind == "word":
+        return used, [meaning.value] if meaning.value else []
+    if meaning.kind == "image":
+        return used, ["image"]
+    letter = {"quantity": "Q", "area": "A", "place": "P", "season": "T", "unseen": "X"}[meaning.kind]
+    value = Taken(season=meaning.value) if meaning.kind == "season" else meaning.value
+    return used, [out.note(letter, value)]
+
+
+def _date(words: list[str], at: int, out: Reading) -> tuple[int, list[str]] | None:
+    """16 February 2017, February 16, 2017, February 2017, 2017."""
+    rest = [*words[at : at + 5], "", "", "", "", ""]
+    if rest[0].isdigit() and rest[1] == "of" and rest[2] in MONTHS:
+        rest.pop(1)
+        shift = 1
+    else:
+        shift = 0
+    if rest[0].isdigit() and rest[1] in MONTHS and int(rest[0]) <= 31:
+        year = int(rest[2]) if re.fullmatch(r"\d{4}", rest[2]) else None
+        value = Taken(year, MONTHS.index(rest[1]) + 1, int(rest[0]))
+        return 2 + shift + (year is not None), [out.note("T", value)]
+    # "may" is a verb as often: a month only beside a number.
+    if rest[0] in MONTHS and (rest[0] != "may" or rest[1].isdigit() or words[at - 1 : at] == ["in"]):
+        month = MONTHS.index(rest[0]) + 1
+        if re.fullmatch(r"\d{1,2}", rest[1]) and int(rest[1]) <= 31:
+            comma = rest[2] == ","
+            year_at = 3 if comma else 2
+            year = int(rest[year_at]) if re.fullmatch(r"\d{4}", rest[year_at]) else None
+            used = (year_at + 1) if year else 2
+            return used, [out.note("T", Taken(year, month, int(rest[1])))]
+        skip = 2 if rest[1] in ("of", ",") else 1
+        if re.fullmatch(r"(?:19|20)\d\d", rest[skip]):
+            return skip + 1, [out.note("T", Taken(int(rest[skip]), month))]
+        return 1, [out.note("T", Taken(month=month))]
+    if re.fullmatch(r"(?:19|20)\d\d", rest[0]) and rest[1] not in (*UNITS, "percent"):
+        return 1, [out.note("T", Taken(int(rest[0])))]
+    return None
+
+
+def _direction(words: list[str], at: int, out: Reading) -> tuple[int, list[str]] | None:
+    """The upper left corner, in the north western part, the southern half, north of."""
+    index = at
+    while index < len(words) and words[index] in LEADING:
+        index += 1
+    start = index
+    vertical = horizontal = ""
+    while index < len(words):
+        word = words[index]
+        if word in JOINED:
+            vertical, horizontal = JOINED[word].split("-")
+        elif word in CENTRE:
+            if vertical or horizontal:
+                break
+            vertical = horizontal = "centre"
+        elif (VERTICAL.get(word) or (COMPASS.get(word, "") in ("north", "south") and COMPASS[word])) and not vertical:
+            vertical = VERTICAL.get(word) or COMPASS[word]
+        elif (HORIZONTAL.get(word) or (COMPASS.get(word, "") in ("east", "west") and COMPASS[word])) and not horizontal:
+            horizontal = HORIZONTAL.get(word) or COMPASS[word]
+        elif word == "hand" and horizontal:
+            pass
+        else:
+            break
+        index += 1
+    if index == start:
+        return None
+    name = "centre" if vertical == "centre" else "-".join(part for part in (vertical, horizontal) if part)
+    following = words[index] if index < len(words) else ""
+    if following == "hemisphere" and words[index - 1] in HEMISPHERES and index - start == 1:
+        return index + 1 - at, [out.note("Z", words[index - 1])]
+    half = following in ("half", "halves") and "-" not in name and name != "centre"
+    if half or following in SIDES:
+        index += 1
+        while index < len(words) and words[index] in SIDES:
+            index += 1
+    ahead = words[index : index + 2]
+    if ahead[:1] in (["of"], ["from"]) and ahead[1:] and not half and following not in SIDES:
+        # "north of the lake" is a direction from it; "the north of the image" a part of the image.
+        beyond = [word for word in words[index + 1 : index + 4] if word not in ("the", "this", "that", "a")]
+        if beyond and beyond[0] not in (
+            "image",
+            "scene",
+            "picture",
+            "tile",
+            "chip",
+            "area",
+            "patch",
+            "view",
+            "frame",
+            "photo",
+        ):
+            return index + 1 - at, ["beyond", out.note("D", Where(name))]
+    return index - at, [out.note("D", Where(name, half))]
+
+
+def _measure(words: list[str], at: int, out: Reading) -> tuple[int, list[str]] | None:
+    """Numbers, with their unit, and fractions in words."""
+    word = words[at]
+    following = words[at + 1] if at + 1 < len(words) else ""
+    if re.fullmatch(r"-?\d+(\.\d+)?", word):
+        value = float(word)
+        if following == "percent":
+            return 2, [out.note("S", _exact(value / 100, 0.06))]
+        if following in UNITS:
+            unit, factor = UNITS[following]
+            return 2, [out.note("V", (unit, value * factor))]
+        if following in FRACTIONS and following != "half":
+            return 2, [out.note("S", _exact(value * FRACTIONS[following], 0.06))]
+        return 1, [out.note("N", value)]
+    if word == "one" and following in FRACTIONS:
+        return 2, [out.note("S", _exact(FRACTIONS[following], 0.06))]
+    if word == "half" or (
+        word in ("third", "quarter", "fifth", "tenth", "eighth") and words[max(at - 1, 0)] in ("a", "an")
+    ):
+        return 1, [out.note("S", _exact(FRACTIONS[word], 0.07))]
+    return None
+
+
+def _exact(value: float, slack: float) -> Interval:
+    return Interval(max(round(value - slack, 4), 0.0), min(round(value + slack, 4), 1.0))
+
+
+S = r"S\d+"
+VALUE = r"[NSV]\d+"
+SHARES: tuple[tuple[re.Pattern[str], Callable[[Reading, re.Match[str]], Interval]], ...] = (
+    (re.compile(rf"between ({S}) and ({S})"), lambda r, m: _between(r, m)),
+    (re.compile(rf"({S}) (?:to|and) ({S})"), lambda r, m: _between(r, m)),
+    (re.compile(rf"\b(?:over|exceed|more than) (?:about )?({S})"), lambda r, m: Interval(_middle(r.of(m[1])), 1.0)),
+    (re.compile(rf"\b(?:under|less than) (?:about )?({S})"), lambda r, m: Interval(0.0, _middle(r.of(m[1])))),
+    (re.compile(rf"\batleast (?:about )?({S})"), lambda r, m: Interval(_middle(r.of(m[1])), 1.0)),
+    (re.compile(rf"\batmost (?:about )?({S})"), lambda r, m: Interval(0.0, _middle(r.of(m[1])))),
+    (re.compile(rf"\babout ({S})"), lambda r, m: _wider(r.of(m[1]))),
+    (re.compile(rf"\bexactly ({S})"), lambda r, m: r.of(m[1])),
+)
+SHARE_WORDS: tuple[tuple[str, Interval], ...] = (
+    ("about all", Interval(0.85, 1.0)),
+    ("virtually all", Interval(0.85, 1.0)),
+    ("about everything", Interval(0.85, 1.0)),
+    ("all of it", Interval(0.97, 1.0)),
+    ("all of image", Interval(0.97, 1.0)),
+    ("about whole image", Interval(0.85, 1.0)),
+    ("whole image", Interval(0.97, 1.0)),
+    ("entire image", Interval(0.97, 1.0)),
+    ("vast majority", Interval(0.7, 1.0)),
+    ("great majority", Interval(0.6, 1.0)),
+    ("large majority", Interval(0.6, 1.0)),
+    ("overwhelming majority", Interval(0.75, 1.0)),
+    ("majority", Interval(0.5, 1.0)),
+    ("larger half", Interval(0.5, 1.0)),
+    ("most", Interval(0.5, 1.0)),
+    ("mostly", Interval(0.5, 1.0)),
+    ("minority", Interval(0.0, 0.5)),
+    ("hardly any", Interval(0.0, 0.06)),
+    ("small share", Interval(0.0, 0.25)),
+    ("small part", Interval(0.0, 0.25)),
+    ("tiny share", Interval(0.0, 0.1)),
+    ("tiny part", Interval(0.0, 0.1)),
+    ("about none", Interval(0.0, 0.06)),
+    ("about no", Interval(0.0, 0.06)),
+    ("about nothing", Interval(0.0, 0.06)),
+    ("little", Interval(0.0, 0.25)),
+)
+SCARCE = re.compile(
+    r"\b(?:hardly|barely|scarcely)\s+any\b|\bnext to no\b|\balmost no\b|\bvirtually no\b|\bvery little\b"
+)
+NAMED = re.compile("|".join(rf"\b{re.escape(name)}\b" for name, _ in SHARE_WORDS))
+RANGES = re.compile(
+    rf"(?:between )?({VALUE}) (?:to|and) ({VALUE})(?= (?:percent|ha|km2|km|metres|celsius|kelvin|db)\b)"
+)
+
+
+def _shares(clause: str, reading: Reading) -> str:
+    """A clause with its shares, of whatever words, as one word each."""
+    named = dict(SHARE_WORDS)
+    clause = re.sub(r"^all$", "all of it", clause)
+    clause = NAMED.sub(lambda found: reading.note("S", named[found.group()]), clause)
+    # "between 20 and 30 percent": the unit stands behind the second number alone.
+    clause = re.sub(
+        r"\b(N\d+) (to|and) (S\d+)\b",
+        lambda m: (
+            f"{reading.note('S', _exact(reading.of(m[1]) / 100, 0.0))} {m[2]} {m[3]}" if reading.of(m[1]) > 1 else m[0]
+        ),
+        clause,
+    )
+    for pattern, interval in SHARES:
+        clause = pattern.sub(lambda found, make=interval: reading.note("S", make(reading, found)), clause)  # type: ignore[misc]
+    return clause
+
+
+def _middle(interval: Interval) -> float:
+    """The number that a share was written as."""
+    low, high = interval.low or 0.0, interval.high if interval.high is not None else 1.0
+    if high >= 1.0 and low > 0.5:
+        return round(low + 0.06, 4)
+    return round((low + high) / 2, 4) if low > 0 else round(high - 0.06, 4)
+
+
+def _between(reading: Reading, found: re.Match[str]) -> Interval:
+    first, second = _middle(reading.of(found[1])), _middle(reading.of(found[2]))
+    return Interval(min(first, second), max(first, second))
+
+
+def _wider(interval: Interval) -> Interval:
+    return Interval(max((interval.low or 0.0) - 0.02, 0.0), min((interval.high or 0.0) + 0.02, 1.0))
+
+
+def _boxes(text: str) -> tuple[Any, ...] | None:
+    """Boxes in fractions; None where they cannot be read, or are turned."""
+    found = text_boxes.find(re.sub(r"</?box>", "", text))
+    if found.refused or not len(found.boxes) or (found.boxes[:, 4] != 0).any():
+        return None
+    centre, size = found.boxes[:, :2], found.boxes[:, 2:4]
+    low, high = centre - size / 2, centre + size / 2
+    return tuple((float(a), float(b), float(c), float(d)) for (a, b), (c, d) in zip(low, high, strict=True))
+
+
+def _iso(found: re.Match[str]) -> Taken:
+    year, month, day, other_year, other_month = found.groups()
+    if day:
+        return Taken(int(year), int(month), int(day))
+    return Taken(int(other_year), int(other_month))
+
+
+def _sensors() -> list[tuple[str, re.Pattern[str]]]:
+    """What metadata and people call each sensor, with the letter of its platform."""
+    out = []
+    for sensor in SENSORS.values():
+        if sensor.platforms:
+            out.append((sensor.name, re.compile(rf"(?:{sensor.platforms})(?:[a-d]\b)?", re.IGNORECASE)))
+        out.append((sensor.name, re.compile(rf"\b{re.escape(sensor.name)}\b", re.IGNORECASE)))
+    out.append(
+        (
+            "radar",
+            re.compile(r"\b(?:synthetic[ -]aperture[ -]radar|sar|radar)\b(?! (?:image|backscatter))", re.IGNORECASE),
+        )
+    )
+    out.append(("optical", re.compile(r"\b(?:optical|multispectral)\b", re.IGNORECASE)))
+    return out
+
+
+def unseen_needs(topic: str) -> str:
+    """The quantity without which a topic cannot be seen; empty where no image shows it."""
+    return str(table()["unseen_needs"].get(topic, ""))
+
+
+def concepts(words: str, reading: Reading) -> tuple[Concept, ...]:
+    """The concepts named in some words, in order."""
+    return tuple(reading.of(word) for word in re.findall(r"C\d+", words))
