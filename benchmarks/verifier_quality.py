@@ -19,7 +19,7 @@ from tasks.dialogue.verifier import judge
 
 from tasks.quality import document
 from tasks.quality.cases import DEVELOPMENT, HELD_OUT
-from tasks.quality.made_chips import made_chips
+from tasks.quality.made_chips import EACH, made_chips
 from tasks.quality.measure import Outcome, figures, outcomes
 from tasks.quality.sample_chips import sample_chips
 from tasks.quality.suites import suites
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--failures", type=int, default=0, help="pairs of the development half to print")
     parser.add_argument("--kind", help="only this kind")
     parser.add_argument("--data", type=Path, default=Path("data/qa"), help="conversations of the built sample")
-    parser.add_argument("--made", type=int, default=10, help="made-up chips of each kind of source and sensor")
+    parser.add_argument("--made", type=int, default=EACH, help="made-up chips of each kind of source and sensor")
     parser.add_argument("--sample", type=int, default=120, help="chips of the sample")
     parser.add_argument("--json", type=Path, help="where the figures go")
     parser.add_argument("--document", type=Path, help="page whose tables are replaced")

@@ -170,10 +170,9 @@ def _sides(label: Label) -> list[float]:
 
 
 WHERE_CHANGED = (
-    "Where did the {x} take place?",
-    "In which part of the image did {x} occur?",
-    "Where {x:is} the {x} to be seen?",
-)
+    "Where did the {x} take place?", "In which part of the image did {x} occur?", "Where {x:is} the {x} to be seen?",
+    "Which part of the scene shows {x}?", "In what part of this area was there {x}?", "Locate the {x} in words.",
+)  # fmt: skip
 HAPPENED = ("Was there {x} in this area?", "Did {x} take place here?", "Has there been {x} in this scene?",
     "Does the area show {x}?",
             "Is there any sign of {x} in this image?")  # fmt: skip

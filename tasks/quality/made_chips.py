@@ -38,6 +38,8 @@ PLACES: Sequence[tuple[str | None, float, float]] = (
     50.8),
 )  # fmt: skip
 COMPASS = ("north-west", "north", "north-east", "west", "centre", "east", "south-west", "south", "south-east")
+EACH = 20
+"""Made-up chips of each kind of source and sensor that the published figures are of."""
 CELL = 640.0
 """Metres of a cell of the grid."""
 
@@ -210,7 +212,7 @@ MAKERS: Mapping[str, Callable[[random.Random, float], Made]] = {
 }  # fmt: skip
 
 
-def made_chips(each: int, seed: int = 0) -> Iterator[ChipFacts]:
+def made_chips(each: int = EACH, seed: int = 0) -> Iterator[ChipFacts]:
     """`each` chips of every kind of source and sensor, the same for the same seed."""
     for sensor in SENSORS.values():
         for kind, make in MAKERS.items():
