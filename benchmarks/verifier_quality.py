@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 from tasks.dialogue.verifier import judge
-
 from tasks.quality import document
 from tasks.quality.cases import DEVELOPMENT, HELD_OUT
 from tasks.quality.made_chips import EACH, made_chips

@@ -8,6 +8,8 @@ from tasks.dialogue.pairs import Evidence
 from tasks.dialogue.verifier import checks_of_amounts as amounts
 from tasks.dialogue.verifier import checks_of_places as places
 from tasks.dialogue.verifier import expressions as e
+from tasks.dialogue.verifier.lexicon import COUNTRY_NAMES
+from tasks.dialogue.verifier.normal import words_of
 from tasks.dialogue.verifier.outcomes import Outcome, unknown
 from tasks.earth.sensors import SENSORS
 
@@ -51,7 +53,12 @@ def _located(facts: ChipFacts, atom: e.Located) -> Outcome:
     if facts.country is None:
         return unknown("the country of the chip is not known for certain")
     evidence = (Evidence("metadata", "country", value=facts.country),)
-    return Outcome(facts.country == atom.country, f"it lies in {facts.country}", evidence)
+    same = _country(facts.country) == _country(atom.country)
+    return Outcome(same, f"it lies in {facts.country}", evidence)
+
+
+def _country(name: str) -> str:
+    return COUNTRY_NAMES.get(" ".join(words_of(name)), name)
 
 
 def _hemisphere(facts: ChipFacts, atom: e.Hemisphere) -> Outcome:

@@ -140,10 +140,11 @@ def _bounded(one: Known, amount: float, wanted: Interval, mapped: bool, text: st
     found = (one.evidence(field),)
     if one.whole or mapped:
         return Outcome(wanted.holds(amount, slack), f"{one.name} is {text.format(amount)}", found)
-    if wanted.high is not None and amount > wanted.high + slack and wanted.high < 1.0:
+    # A share of 1 is no bound: what the source lacks can only add to it.
+    high = None if wanted.high is None or (slack and wanted.high >= 1.0) else wanted.high
+    if high is not None and amount > high + slack:
         return Outcome(False, f"{one.name} is at least {text.format(amount)}", found)
-    open_above = wanted.high is None or (wanted.high >= 1.0 and field == "fraction")
-    if open_above and wanted.low is not None and amount >= wanted.low:
+    if high is None and wanted.low is not None and amount >= wanted.low:
         return Outcome(True, f"{one.name} is at least {text.format(amount)}", found)
     return unknown(f"'{one.source.name}' has {text.format(amount)} of {one.name}, but may lack some")
 

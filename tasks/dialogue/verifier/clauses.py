@@ -25,6 +25,9 @@ TIDYING: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(rf"\b(?:{PREPOSITIONS}|cover) image(?: image)?\b(?= |$)(?! show)"),
         lambda found: "cover" if found.group().startswith("cover") else "",
     ),  # type: ignore[list-item]
+    (re.compile(r"\b(?:in|by) (?:area|share|number|total)\b"), ""),
+    (re.compile(r"\b(?:half|S\d+) here\b"), lambda found: found.group()[: -len(" here")]),  # type: ignore[list-item]
+    (re.compile(r"\bhere\b"), ""),
     (re.compile(r"\bbetween (?=L|C)"), ""),
     (re.compile(r"\b(?:of|that)\b"), ""),
     (re.compile(r"\bnot no\b"), ""),
@@ -76,6 +79,9 @@ def assertions(clause: str, reading: Reading, subject: Sequence[str] = ()) -> Ex
     """
     if not clause or len(clause.split()) > LONGEST:
         return None
+    if clause.startswith("untrue "):
+        contrary = assertions(clause.removeprefix("untrue ").strip(" ,"), reading, subject)
+        return Not(contrary) if contrary else None
     for candidate in _resolved(clause, subject):
         found = (
             statement(listed(candidate, reading), reading)
@@ -101,11 +107,16 @@ def _resolved(clause: str, subject: Sequence[str]) -> list[str]:
     out = [clause]
     named = [name for name in subject if name[0] == "C"]
     if len(named) > 1:
-        out.append(re.sub(r"^(?:they|both|these)\b(?: class)?", f"{named[0]} and {named[1]}", clause, count=1))
+        pair = f"{named[0]} and {named[1]}"
+        out.append(re.sub(r"^(?:they|both|these)\b(?: class)?|\bboth\b|\bthem\b", pair, clause, count=1))
+        for one, other in ((named[0], named[1]), (named[1], named[0])):
+            if re.fullmatch(rf"(?:there is |image show |it show )?(?:more|less) {one}|{one} (?:is |cover |have |does |show )?(?:more|less)", clause):
+                out.append(f"{clause} than {other}")
     for name in subject:
         for pattern in (
             r"^(?:it|they|this|these|those|this class|this one|area|both)\b(?: class)?",
             r"\b(?:it|them)\b",
+            r"\bthem\b",
         ):
             changed = re.sub(pattern, name, clause, count=1)
             if changed != clause and changed not in out:

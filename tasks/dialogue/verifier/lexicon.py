@@ -102,6 +102,7 @@ def _labels(labels: list[str]) -> dict[Phrase, Meaning]:
             for form in _forms(_phrase(other)):
                 meant.setdefault(form, []).append(label)
     own = {form: label for label in labels for form in _forms(_phrase(label))}
+    own |= {(*_phrase(label), more): label for label in labels for more in ("land", "area", "areas", "patches")}
     own |= {phrase: label for label in labels for phrase in (_phrase(label), tuple(words_of(label)))}
     found = {}
     for phrase in sorted({*meant, *own}):
@@ -124,4 +125,6 @@ def _forms(phrase: Phrase) -> list[Phrase]:
     plural = last[:-1] + "ies" if last.endswith("y") and last[-2:-1] not in "aeiou" else last + "s"
     if last.endswith(("s", "sh", "ch", "x")):
         plural = last + "es"
+    if last in ("cover", "land", "ground", "water", "vegetation"):
+        return [phrase]  # "covers" is a verb, the others have no plural
     return [phrase, (*phrase[:-1], plural)]

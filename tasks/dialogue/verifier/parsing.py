@@ -16,12 +16,14 @@ from tasks.dialogue.verifier.expressions import (
     Complete,
     Concept,
     Count,
+    Equal,
     Expression,
     Extent,
     Extreme,
     Hemisphere,
     Interval,
     Located,
+    More,
     Not,
     Or,
     Position,
@@ -37,7 +39,7 @@ from tasks.dialogue.verifier.expressions import (
 )  # fmt: skip
 from tasks.dialogue.verifier.lexicon import Lexicon
 from tasks.dialogue.verifier.patterns import bounded, quantity
-from tasks.dialogue.verifier.questions import INSTRUCTION, Question, ask
+from tasks.dialogue.verifier.questions import INSTRUCTION, MOST, Question, ask
 from tasks.dialogue.verifier.reading import Reading, read, unseen_needs
 
 MOST_WORDS = 2_000
@@ -48,7 +50,7 @@ ANSWERS: dict[str, tuple[type, ...]] = {
     "count": (Count,),
     "position": (Position, Boxes),
     "boxes": (Boxes,),
-    "extreme": (Extreme, Share),
+    "extreme": (Extreme, Share, More),
     "region": (Region,),
     "there": (Presence, Position),
     "neighbours": (Adjacent,),
@@ -60,16 +62,27 @@ ANSWERS: dict[str, tuple[type, ...]] = {
     "hemisphere": (Hemisphere,),
     "change": (Changed,),
     "unseen": (CannotBeSeen,),
+    "compare": (More, Equal),
 }
 """What the answer to a question of each kind must contain."""
 OPENING = re.compile(
-    r"^(?:(?:answer|it|there|image|this|that|these|they|they all|value|result|all|largest|class) (?:is|are)|it|is|in|on|at|during|about|exactly|with|by|show|see|there|largest class is|taken(?: in| on| by| with)?|dominated by|dominated|mostly|located|located in|cover|for example) "  # noqa: E501
+    r"^(?:(?:answer|it|there|image|this|that|these|they|they all|value|result|all|largest|class) (?:is|are)|it|is|in|on|at|during|about|exactly|with|by|show|see|there|largest class is|taken(?: in| on| by| with)?|dominated by|dominated|mostly|count|box show|box is|box|on mean|mean|located|located in|cover|for example) "  # noqa: E501
 )
 
 
+AFFIRMED = re.compile(
+    r"\s*(?:certainly|definitely|absolutely|of course|surely|sure|indeed|most certainly|there (?:certainly|definitely|indeed) (?:is|are)|"
+    r"(?:it|they) (?:certainly|definitely|indeed) (?:is|are|does|do))[.!]?\s*",
+    re.IGNORECASE,
+)
+TAG = re.compile(
+    r"(?:,\s*(?:right|correct|true|yes|no|eh|am i right|is that so|is that right|is that correct)|,?\s+or not|[,.]\s+(?:is|are|does|do|has|have|can|was|were|did)(?:n['\N{RIGHT SINGLE QUOTATION MARK}]t)? (?:it|there|they|that|you|we|one)(?: not)?)\s*\?",
+    re.IGNORECASE,
+)
+"""The end of "There is forest here, isn't there?"."""
 ELLIPSIS = re.compile(
     r"yes|true|(?:(?:it|they|there|image|that|this|you|i)? ?(?:is|does|have|can|show|do)?(?: indeed)?)|"
-    r"(?P<no>(?:it |they |there |image |that |this |you |i )?(?:is |does |have |can |do )?(?:not|none|no))"
+    r"(?P<no>(?:it |they |there |image |that |this |you |i )?(?:is |does |have |can |do )?(?:not|none|no)|(?:C\d+ |it )?(?:is )?(?:located )?elsewhere)"
 )
 """The rest of "Yes, there is" and of "No, it does not"."""
 
@@ -110,6 +123,8 @@ def parse_after(question: str, answer: str, labels: frozenset[str], before: Pars
     asked = _question(question, lexicon, reading, subject)
     if isinstance(asked, Unread):
         return Parsed(asked, None, reading)
+    if asked.kind == "yes-no" and AFFIRMED.fullmatch(answer):
+        answer = "yes"
     clauses = [tidy(clause) for clause in read(answer, lexicon, reading).clauses]
     found = _answer(asked, [clause for clause in clauses if clause], reading)
     if isinstance(found, Unread):
@@ -121,6 +136,7 @@ def parse_after(question: str, answer: str, labels: frozenset[str], before: Pars
 
 
 def _question(text: str, lexicon: Lexicon, reading: Reading, subject: tuple[str, ...]) -> Question | Unread:
+    text = TAG.sub("?", text)
     clauses = [c for c in (tidy(clause) for clause in read(text, lexicon, reading).clauses) if c]
     asked: list[Question] = []
     for clause in clauses:
@@ -147,7 +163,7 @@ def _question(text: str, lexicon: Lexicon, reading: Reading, subject: tuple[str,
             last.extra,
             last.mapped,
             last.ordered,
-        )  # noqa: E501
+        )
     return asked[0] if len(asked) == 1 else Unread(f"the question '{text.strip()[:80]}'")
 
 
@@ -213,6 +229,8 @@ def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], 
         if text in ("present", "absent"):
             text = f"it is {text}"
         short = ELLIPSIS.fullmatch(text)
+        if short and polar and text in ("yes", "no", "true"):
+            continue  # "No, that is wrong.": the same once more
         if short:
             denied = bool(short["no"])
             parts.append(Not(expression) if denied and not isinstance(expression, Not) else expression)
@@ -245,6 +263,8 @@ def _bare(asked: Question, clause: str, reading: Reading) -> Expression | None:
         text = shorter
     text = re.sub(r" (?:mapped|present|there|in total|total|image|class|see|cover)$", "", text).strip(" ,")
     words = listed(text, reading).split()
+    if asked.kind == "extreme" and len(words) == 2 and words[0][0] == "S" and reading.of(words[0]) == MOST:
+        words = words[1:]  # "mostly forest"
     relation = (
         words.pop(0)
         if len(words) > 1 and words[0] in ("about", "over", "under", "atleast", "atmost", "exactly")
@@ -252,11 +272,27 @@ def _bare(asked: Question, clause: str, reading: Reading) -> Expression | None:
     )
     if clause.split()[0] in ("about", "exactly") and not relation:
         relation = clause.split()[0]
+    if asked.kind == "which" and (found := _which(asked, text, reading)) is not None:
+        return found
     if asked.kind in ("sensor", "date", "country") and len(words) > 1:
         return _several(asked, words, reading)
     word = words[0] if len(words) == 1 else ""
     value = reading.of(word) if re.fullmatch(r"[A-Z]\d+", word) else None
     return _value(asked, word, value, relation, reading)
+
+
+def _which(asked: Question, text: str, reading: Reading) -> Expression | None:
+    """Both, neither, all but one of those that are asked about."""
+    about = [c for word in asked.subjects for c in (reading.of(word) if word[0] in "LO" else (reading.of(word),))]
+    if re.fullmatch(r"(?:both|all|S\d+|all of it|all them|both them)(?: is)?", text):
+        return both(*(Presence(c) for c in about))
+    if re.fullmatch(r"(?:neither|none|neither them|none them|no|nothing)(?: is)?", text):
+        return both(*(Not(Presence(c)) for c in about))
+    left_out = re.fullmatch(r"(?:both|all|S\d+|everything|anything|they|image show both|image show all)? ?except (C\d+)", text)
+    if left_out:
+        gone = reading.of(left_out[1])
+        return both(*(Not(Presence(c)) if c == gone else Presence(c) for c in about))
+    return None
 
 
 def _several(asked: Question, words: list[str], reading: Reading) -> Expression | None:
@@ -341,6 +377,9 @@ def _named(asked: Question, concepts: list[Concept], reading: Reading) -> Expres
         return both(*made) if made else None
     if kind == "there":
         return both(*(Presence(concept, reading.of(asked.extra)) for concept in concepts))
+    if kind == "which":
+        asked_about = [c for word in asked.subjects for c in (reading.of(word) if word[0] in "LO" else (reading.of(word),))]
+        return both(*(Presence(c) if c in concepts else Not(Presence(c)) for c in asked_about))
     if kind == "neighbours":
         other = asked.concepts(reading)[0]
         return both(*(Adjacent(concept, other) for concept in concepts))

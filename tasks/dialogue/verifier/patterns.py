@@ -260,7 +260,11 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"{c} is nearby", lambda s: s.each(lambda c: Presence(c, None, True))),
     (r"(?:some |there )?{c}(?: {d})", _presence),
     (r"{c} (?:is )?{neg}absent(?: {d}| {b})?(?P<around> nearby)?", _absence),
-    (r"(?:image |it )?(?:is )?(?:show )?{neg}lack {c}(?: {d})?", _absence),
+    (r"(?:image |it |there |class )?(?:is )?(?:show )?{neg}lack {c}(?: {d})?", _absence),
+    (r"looks? for {c}(?: in)? vain", _no),
+    (r"{k} (?:instead|rather than|not|in place|but not) {c2}", lambda s: And((Presence(s["k"]), Not(Presence(s["c2"]))))),
+    (r"{c}(?: and|,)? none (?:else|more)", lambda s: _complete(s)),
+    (r"(?:there is |image show )?(?:exactly |only ){c}(?: and none else)?(?: present)?", lambda s: _complete(s)),
     (r"(?:there (?:is )?|image show |image |it show |see )?no {c}(?: is)?(?: present| see| show)?(?: {d}| {b})?(?P<around> nearby)?", _no),
     (r"(?:there is |image show )?none {c}(?: present)?", _no),
     (r"no {c} (?:is|can is|can) (?:present|see)(?: {d}| {b})?(?P<around> nearby)?", _no),
@@ -293,11 +297,17 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"more (?:area )?(?:is )?(?:covered )?(?:by )?{k} than (?:by )?{c2}", _more),
     (r"{c} (?:is |cover )?{neg}(?:equal|same|alike|equally large|equally|equal area|same area|as large)", _equal),
     # Forest is the largest class; the image is dominated by forest.
-    (r"{k} (?:is |cover ){neg}(?P<top>largest)(?: class)?(?: share| area)?{mapped}", _extreme),
+    (r"{k} (?:is |cover ){neg}(?P<top>largest)(?: class| cover)?(?: share| area)?{mapped}", _extreme),
     (r"(?:largest|dominate)(?: class)?(?: share| area)? (?:is ){neg}{k}{mapped}", _extreme),
     (r"{k} (?:is |cover ){neg}(?P<least>smallest)(?: class)?(?: share| area)?{mapped}", _extreme),
     (r"(?P<least>smallest)(?: class)?(?: share| area)? (?:is ){neg}{k}{mapped}", _extreme),
     (r"(?:does )?{k} (?:does )?{neg}dominate(?: image)?", _extreme),
+    (r"{k} (?:does |is )?{neg}(?:cover )?(?:more|over)(?: area| image)?(?: than)? (?:anything|any|other|everything|all)(?: else| class| other)?(?: class)?", _extreme),
+    (r"{k} is {neg}(?:more|largest) (?P<l>[LO]\d+)", lambda s: s.negated(Extreme(s["k"], among=s["l"]))),
+    (r"{k} is {neg}(?P<least>less|smallest) (?P<l>[LO]\d+)", lambda s: s.negated(Extreme(s["k"], True, among=s["l"]))),
+    (r"{s} pixels (?:show|is) {q} over (?P<num>N\d+)", lambda s: _above(s)),
+    (r"majority (?:image )?is {neg}(?:covered )?(?:by )?{c}", lambda s: s.negated(s.each(lambda c: Share(c, Interval(0.5, 1.0))))),
+    (r"{c} (?:is|cover) {neg}majority", lambda s: s.negated(s.each(lambda c: Share(c, Interval(0.5, 1.0))))),
     (r"(?:image |it )?(?:is )?{neg}dominated (?:by )?{k}", _extreme),
     # There are three meadows; the number of meadows is 3.
     (r"(?:there is |image show |see |can see )?{neg}{rel}{n}(?P<m1> mapped)? {k}(?: present| see)?{mapped}", lambda s: _counted(s)),
@@ -339,6 +349,12 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"{x}(?: .*)? impossible(?: .*)?", _cannot),
     (r"(?:.* )?impossible (?:.* )?{x}(?: .*)?", _cannot),
 ]  # fmt: skip
+
+
+def _above(s: Sentence) -> Expression | None:
+    thresholds = {"ndvi": 0.4, "ndwi": 0.0}
+    name, value = s["q"], s["num"]
+    return Quantity(name, s["s"], "share") if isinstance(value, float) and thresholds.get(name) == value else None
 
 
 def _counted(s: Sentence) -> Expression:

@@ -9,9 +9,13 @@ from tasks.dialogue.verifier.lexicon import table
 from tasks.dialogue.verifier.patterns import statement
 from tasks.dialogue.verifier.reading import Reading
 
-AUXILIARIES = ("is", "does", "can", "could", "should", "may", "have", "will")
+AUXILIARIES = ("is", "does", "can", "could", "should", "may", "have", "will", "would", "show")
+WHETHER = re.compile(
+    r"^(?:(?:wonder|locate|see|check|checking|know|like|would|could|can|mind|say|to|be|so|as|kind|good|enough|determine|judge|"
+    r"decide|want|need|curious|interested|have|if|please|find|out|find out|verify|confirm|say|think|about) )*(?:whether|if|wonder) "
+)
 PLAIN = frozenset(
-    [
+    ["ground","land","earth","world","said","compare","compared","consist","region","parts","most","you","your","approximate","size","sizes","overall","following","listed","named","remote","sensing","of",
         "how",
         "much",
         "many",
@@ -214,7 +218,7 @@ class Question:
     """What is asked."""
 
     kind: str
-    """yes-no, share, size, count, position, boxes, extreme, list, region, there, neighbours, quantity, date, country, sensor,
+    """yes-no, which, about, compare, share, size, count, position, boxes, extreme, list, region, there, neighbours, quantity, date, country, sensor,
     hemisphere, describe, change, vegetated or unseen."""
     expression: Expression | None = None
     """Of yes-no: what "yes" asserts."""
@@ -240,6 +244,12 @@ def ask(clause: str, reading: Reading, subject: tuple[str, ...] = ()) -> Questio
     """
     clause = re.sub(r"\b(?:yes|true) or no\b,? ?", "", clause).strip(" ,")
     clause = re.sub(r",? (?:is|does) (?:it|there|they) not$", "", clause)
+    clause = WHETHER.sub("", clause)
+    clause = re.sub(r"^(?:would )?(?:say|think|believe|agree|confirm|is it right|right) (?=\S)", "", clause)
+    clause = re.sub(r"^than (C\d+) ?,? (.*?(?:more|less) C\d+)$", r"\2 than \1", clause)
+    clause = re.sub(r"^than (C\d+) ?,? (.*?)(C\d+)(.*(?:more|less).*)$", r"\2\3\4 than \1", clause)
+    clause = re.sub(r"^(?:looking|based|judging|considering|see)(?: at| on| from| by)? image ?,? ", "", clause)
+    clause = re.sub(r"^(?:am )?(?:yes|right|true) (?=no|there|C|image)", "", clause)
     clause = re.sub(
         r"^(?:and|but|so|or|also|then|if|tell whether|say whether|locate if|locate whether|whether|see if) ", "", clause
     )
@@ -269,7 +279,12 @@ def _yes_no(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question
         made = assertions(clause, reading, subject)
         named = any(word[0] in "CLQASTPMZ" and word[1:].isdigit() for word in words)
         return Question("yes-no", made, _named(clause, subject)) if made and named and len(words) > 1 else None
+    if words[0] == "would" and words[1:2] == ["see"]:
+        words = ["can", *words[1:]]
     rest = words[1:]
+    if rest[:1] == ["untrue"] or rest[:2] == ["it", "untrue"]:
+        made = assertions(" ".join(rest[rest.index("untrue") :]), reading, subject)
+        return Question("yes-no", made, _named(clause, subject)) if made else None
     if rest[:1] == ["not"]:
         rest = rest[1:]
     if rest[:1] == ["true"] or rest[:2] == ["it", "true"]:
@@ -286,7 +301,7 @@ def _yes_no(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question
                 made = statement(one, reading)
                 if made is not None:
                     return Question("yes-no", made, _named(clause, subject))
-    made = assertions(" ".join(rest), reading, subject) if words[0] in ("can", "does", "could") else None
+    made = assertions(" ".join(rest), reading, subject) if words[0] in ("can", "does", "could", "would") else None
     return Question("yes-no", made, _named(clause, subject)) if made else None
 
 
@@ -316,7 +331,7 @@ def _open(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question |
         "how",
         "where",
         "when",
-        "count",
+        "count", "compare",
         "number",
         "locate",
         "describe",
@@ -330,7 +345,7 @@ def _open(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question |
         "date",
         "see",
         "box",
-    }:  # noqa: E501
+    }:
         return None
     named = re.findall(r"\b[CLO]\d+\b", clause)
     values = {letter: re.findall(rf"\b{letter}\d+\b", clause) for letter in "XBDQATPMZSNV"}
@@ -370,6 +385,8 @@ def _open(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question |
         return made("region", of=tuple(values["B"])) if not named else None
     if values["Q"]:
         return made("quantity", reading.of(values["Q"][0])) if not named else None
+    if "compare" in has:
+        return made("compare") if (len(named) == 1 and named[0][0] in "LO") or len(named) == 2 else None
     if has & {"when", "year", "month", "season"} or "date" in has:
         return made("date") if not named else None
     for word in ("country", "sensor", "hemisphere"):
@@ -398,6 +415,10 @@ def _open(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question |
             if not named or (len(named) == 1 and named[0][0] in "LO") or len(named) == 2
             else None
         )
+    if named and named[0][0] in "LO" and len(named) == 1 and has & {"what", "which"} and has & {"present", "see", "show", "there"}:
+        return made("which")
+    if named and len(named) == 1 and named[0][0] == "C" and has & {"say", "said", "describe", "about"}:
+        return made("about")
     if named:
         return None
     if has & {"change", "changed", "changes", "happen"}:

@@ -17,6 +17,7 @@ from tasks.dialogue.verifier.normal import words_of
 from tasks.earth.sensors import SENSORS
 
 BRACKETS = re.compile(r"(?:<box>\s*)?\[{1,3}\s*-?\d[\d\s,.;\-\[\]]*\](?:\s*</box>)?")
+BULLET = re.compile(r"(?:^|\n)\s*(?:[-*\N{BULLET}]|\d{1,2}[.)])\s+(?=\D)")
 ISO_DATE = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b|\b(\d{4})-(\d{2})\b")
 UNITS = {
     "ha": ("area", 1e4), "km2": ("area", 1e6), "m2": ("area", 1.0), "km": ("length", 1e3), "metres": ("length", 1.0),
@@ -52,7 +53,7 @@ LEADING = frozenset(["in", "at", "on", "to", "towards", "toward", "into", "near"
 HEMISPHERES = frozenset(("northern", "southern", "eastern", "western"))
 STOPS = frozenset(".;?!\n")
 FRACTIONS = {
-    "half": 0.5, "third": 1 / 3, "thirds": 1 / 3, "quarter": 0.25, "quarters": 0.25, "fifth": 0.2, "fifths": 0.2,
+    "half": 0.5, "fourth": 0.25, "fourths": 0.25, "third": 1 / 3, "thirds": 1 / 3, "quarter": 0.25, "quarters": 0.25, "fifth": 0.2, "fifths": 0.2,
     "tenth": 0.1, "tenths": 0.1, "eighth": 0.125, "eighths": 0.125, "sixth": 1 / 6, "sixths": 1 / 6,
 }  # fmt: skip
 
@@ -83,6 +84,7 @@ def read(text: str, lexicon: Lexicon, reading: Reading | None = None) -> Reading
         taken_out.append(out.note(letter, value))
         return f" qq{'abcdefghij'[len(taken_out) % 10]}q{len(taken_out) - 1} "
 
+    text = SCARCE.sub(" scarce ", BULLET.sub(", ", text))
     text = BRACKETS.sub(lambda found: put("B", _boxes(found.group())), text)
     text = ISO_DATE.sub(lambda found: put("T", _iso(found)), text)
     for name, pattern in _sensors():
@@ -229,7 +231,7 @@ def _measure(words: list[str], at: int, out: Reading) -> tuple[int, list[str]] |
     if word == "one" and following in FRACTIONS:
         return 2, [out.note("S", _exact(FRACTIONS[following], 0.06))]
     if word == "half" or (
-        word in ("third", "quarter", "fifth", "tenth", "eighth") and words[max(at - 1, 0)] in ("a", "an")
+        word in ("third", "quarter", "fourth", "fifth", "tenth", "eighth", "sixth") and words[max(at - 1, 0)] in ("a", "an")
     ):
         return 1, [out.note("S", _exact(FRACTIONS[word], 0.07))]
     return None
@@ -243,7 +245,7 @@ S = r"S\d+"
 VALUE = r"[NSV]\d+"
 SHARES: tuple[tuple[re.Pattern[str], Callable[[Reading, re.Match[str]], Interval]], ...] = (
     (re.compile(rf"between ({S}) and ({S})"), lambda r, m: _between(r, m)),
-    (re.compile(rf"({S}) (?:to|and) ({S})"), lambda r, m: _between(r, m)),
+    (re.compile(rf"(?:from )?({S}) (?:to|and|but) ({S})"), lambda r, m: _between(r, m)),
     (re.compile(rf"\b(?:over|exceed|more than) (?:about )?({S})"), lambda r, m: Interval(_middle(r.of(m[1])), 1.0)),
     (re.compile(rf"\b(?:under|less than) (?:about )?({S})"), lambda r, m: Interval(0.0, _middle(r.of(m[1])))),
     (re.compile(rf"\batleast (?:about )?({S})"), lambda r, m: Interval(_middle(r.of(m[1])), 1.0)),
@@ -268,8 +270,15 @@ SHARE_WORDS: tuple[tuple[str, Interval], ...] = (
     ("larger half", Interval(0.5, 1.0)),
     ("most", Interval(0.5, 1.0)),
     ("mostly", Interval(0.5, 1.0)),
+    ("all but small corner", Interval(0.85, 1.0)),
+    ("all but small part", Interval(0.8, 1.0)),
+    ("all but small share", Interval(0.8, 1.0)),
+    ("all but tiny share", Interval(0.85, 1.0)),
+    ("all but tiny part", Interval(0.85, 1.0)),
+    ("all image", Interval(0.97, 1.0)),
+    ("everything", Interval(0.97, 1.0)),
     ("minority", Interval(0.0, 0.5)),
-    ("hardly any", Interval(0.0, 0.06)),
+    ("scarce", Interval(0.0, 0.06)),
     ("small share", Interval(0.0, 0.25)),
     ("small part", Interval(0.0, 0.25)),
     ("tiny share", Interval(0.0, 0.1)),
@@ -280,7 +289,9 @@ SHARE_WORDS: tuple[tuple[str, Interval], ...] = (
     ("little", Interval(0.0, 0.25)),
 )
 SCARCE = re.compile(
-    r"\b(?:hardly|barely|scarcely)\s+any\b|\bnext to no\b|\balmost no\b|\bvirtually no\b|\bvery little\b"
+    r"\b(?:hardly|barely|scarcely)\s+any(?:thing)?\b|"
+    r"\b(?:next to|almost|virtually|practically|nearly|as good as)\s+no(?:ne|thing)?\b|\bvery little\b",
+    re.IGNORECASE,
 )
 NAMED = re.compile("|".join(rf"\b{re.escape(name)}\b" for name, _ in SHARE_WORDS))
 RANGES = re.compile(
