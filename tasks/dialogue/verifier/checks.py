@@ -125,6 +125,7 @@ CHECKS: dict[type, Callable[[ChipFacts, Any], Outcome]] = {
     e.Extreme: amounts.extreme,
     e.More: amounts.more,
     e.Equal: amounts.equal,
+    e.Ratio: amounts.ratio,
     e.Complete: amounts.complete,
     e.Changed: amounts.changed,
     e.Extent: amounts.extent,

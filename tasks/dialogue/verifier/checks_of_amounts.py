@@ -1,5 +1,7 @@
 """Whether it is there, how many, how much, and what there is more of."""
 
+from collections.abc import Callable
+
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.verifier.expressions import (
     Changed,
@@ -12,6 +14,7 @@ from tasks.dialogue.verifier.expressions import (
     Interval,
     More,
     Presence,
+    Ratio,
     Share,
 )  # fmt: skip
 from tasks.dialogue.verifier.known import Known, agreed, each, known, region, silent
@@ -160,15 +163,23 @@ def _shares(facts: ChipFacts, concept: Concept, mapped: bool) -> dict[str, tuple
 
 def more(facts: ChipFacts, atom: More) -> Outcome:
     """Is there more of the first than of the second?"""
-    return _compared(facts, atom.first, atom.second, atom.mapped, equal=False)
+    return _compared(facts, atom.first, atom.second, atom.mapped)
 
 
 def equal(facts: ChipFacts, atom: Equal) -> Outcome:
     """Is there about as much of both?"""
-    return _compared(facts, atom.first, atom.second, False, equal=True)
+    return _compared(facts, atom.first, atom.second, False, lambda a, b: abs(a - b) <= EQUAL)
 
 
-def _compared(facts: ChipFacts, first: Concept, second: Concept, mapped: bool, equal: bool) -> Outcome:
+def ratio(facts: ChipFacts, atom: Ratio) -> Outcome:
+    """Does the first cover so many times as much as the second?"""
+    return _compared(facts, atom.first, atom.second, False, lambda a, b: b > 0 and atom.times.holds(a / b, 0.05))
+
+
+def _compared(
+    facts: ChipFacts, first: Concept, second: Concept, mapped: bool, holds: Callable[[float, float], bool] | None = None
+) -> Outcome:
+    """Two shares, by the sources that know both; without `holds`, whether the first is larger."""
     a, b = _shares(facts, first, mapped), _shares(facts, second, mapped)
     same = [(a[name], b[name]) for name in a if name in b]
     pairs = same or [(one, other) for one in a.values() for other in b.values()]
@@ -178,15 +189,15 @@ def _compared(facts: ChipFacts, first: Concept, second: Concept, mapped: bool, e
         reason = f"{one.name} is {left:.0%} of the chip, {other.name} {right:.0%}"
         difference = left - right
         if left_whole and right_whole:
-            if equal:
-                found.append(Outcome(abs(difference) <= EQUAL, reason, evidence))
+            if holds is not None:
+                found.append(Outcome(holds(left, right), reason, evidence))
             elif abs(difference) < SLACK:
                 found.append(Outcome(None, f"{reason}: too close to tell", evidence))
             else:
                 found.append(Outcome(difference > 0, reason, evidence))
-        elif not equal and right_whole and difference > SLACK:
+        elif holds is None and right_whole and difference > SLACK:
             found.append(Outcome(True, reason, evidence))  # more of the first can only add to it
-        elif not equal and left_whole and difference < -SLACK:
+        elif holds is None and left_whole and difference < -SLACK:
             found.append(Outcome(False, reason, evidence))
         else:
             found.append(unknown(f"{reason}, but their source may lack some"))

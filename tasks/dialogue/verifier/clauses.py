@@ -20,7 +20,12 @@ from tasks.dialogue.verifier.reading import Reading
 PREPOSITIONS = "in|of|on|within|across|throughout|from|over|inside|at|for|through|by|to|about|under"
 TIDYING: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:this|that|these|those|our|your|whole|entire|visible|all|shown) (?=image\b)"), ""),
-    (re.compile(r"\bnearby image\b"), "nearby"),
+    (re.compile(r"\bnearby (?:image|it|them|there|here)\b"), "nearby"),
+    (re.compile(r"\b(C\d+) (?:areas|patches|parcels|features|objects|plots|sites)\b"), r"\1"),
+    (re.compile(r"\b(share|largest|smallest|most|majority|S\d+)(?: area)? image\b"), r"\1"),
+    (re.compile(r"\bshow [,:]"), "show"),
+    (re.compile(r" instead$"), ""),
+    (re.compile(r"\b(present|see|is|cover) there$"), r"\1"),
     (
         re.compile(rf"\b(?:{PREPOSITIONS}|cover) image(?: image)?\b(?= |$)(?! show)"),
         lambda found: "cover" if found.group().startswith("cover") else "",
@@ -40,15 +45,20 @@ TIDYING: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?:[,:] ?)+"), ", "),
     (re.compile(r" +"), " "),
 )
-LIST = re.compile(r"\bC\d+(?:(?: ,)?(?: and)? C\d+)*(?:(?: ,)? and| ,) C\d+\b")
+LIST = re.compile(r"\bC\d+(?:(?: ,)?(?: and)? C\d+)+\b")
 CHOICE = re.compile(r"\bC\d+(?: , C\d+)*(?: ,)? or C\d+\b")
 SPLITS = re.compile(r" (?:, and|, but|, while|, with|,|and|but|while|with) ")
 LONGEST = 60
 """Words of a clause; more are not read."""
 ITEM = r"(?:(?:some|mostly|mainly) )?(?P<top>largest class |dominated )?(?:(?P<before>S\d+) )?(?P<c>C\d+)(?: (?:is |cover |, )?(?P<after>S\d+))?(?: (?:mostly |mainly )?(?:is )?(?:located )?(?:in )?(?P<d>D\d+))?"
 ONE = re.compile(ITEM)
+COMPARED = re.compile(
+    r"(?:there is |image show |it show )?(?:more|less) (?P<a>C\d+)|"
+    r"(?P<b>C\d+) (?:is |cover |have |does |show |cover largest )?(?:more|less)(?: area| share)?"
+)
+"""A comparison that leaves out with what."""
 LEAD = re.compile(
-    r"^(?:(?P<m>M\d+) )?(?:image |it |there |see |what see is |chip )?(?P<m2>M\d+ )?(?:image )?(?:is )?(?:show |dominated by |there |present |of )*"
+    r"^(?:(?P<m>M\d+) )?(?:image |it |there |see |what see is |chip |present |class )?(?P<m2>M\d+ )?(?:image )?(?:is )?(?:show |dominated by |there |present |of )*"
 )
 
 
@@ -82,7 +92,7 @@ def assertions(clause: str, reading: Reading, subject: Sequence[str] = ()) -> Ex
     if clause.startswith("untrue "):
         contrary = assertions(clause.removeprefix("untrue ").strip(" ,"), reading, subject)
         return Not(contrary) if contrary else None
-    for candidate in _resolved(clause, subject):
+    for candidate in _resolved(clause, subject, reading):
         found = (
             statement(listed(candidate, reading), reading)
             or statement(candidate, reading)
@@ -102,16 +112,17 @@ def assertions(clause: str, reading: Reading, subject: Sequence[str] = ()) -> Ex
     return None
 
 
-def _resolved(clause: str, subject: Sequence[str]) -> list[str]:
+def _resolved(clause: str, subject: Sequence[str], reading: Reading) -> list[str]:
     """The clause as it stands, and with what its pronoun may stand for."""
     out = [clause]
     named = [name for name in subject if name[0] == "C"]
     if len(named) > 1:
         pair = f"{named[0]} and {named[1]}"
         out.append(re.sub(r"^(?:they|both|these)\b(?: class)?|\bboth\b|\bthem\b", pair, clause, count=1))
-        for one, other in ((named[0], named[1]), (named[1], named[0])):
-            if re.fullmatch(rf"(?:there is |image show |it show )?(?:more|less) {one}|{one} (?:is |cover |have |does |show )?(?:more|less)", clause):
-                out.append(f"{clause} than {other}")
+        short = COMPARED.fullmatch(clause)
+        if short:
+            own = reading.of(short["a"] or short["b"])
+            out += [f"{clause} than {name}" for name in named if reading.of(name) != own][:1]
     for name in subject:
         for pattern in (
             r"^(?:it|they|this|these|those|this class|this one|area|both)\b(?: class)?",

@@ -89,6 +89,15 @@ class More:
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """The first covers so many times as much of the chip as the second."""
+
+    first: Concept
+    second: Concept
+    times: Interval
+
+
+@dataclass(frozen=True)
 class Equal:
     """Both cover about as much."""
 
@@ -225,7 +234,7 @@ class Unread:
 
 
 Atom = (
-    Presence | Count | Share | Extreme | More | Equal | Position | Beside | Adjacent | Boxes | Region | Complete | Changed
+    Presence | Count | Share | Extreme | More | Equal | Ratio | Position | Beside | Adjacent | Boxes | Region | Complete | Changed
     | Extent | Taken | Located | Hemisphere | Sensed | Quantity | CannotBeSeen | Unread
 )  # fmt: skip
 

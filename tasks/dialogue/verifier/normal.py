@@ -67,15 +67,22 @@ DASHES = dict.fromkeys(map(ord, "\N{MINUS SIGN}\N{HYPHEN}\N{NON-BREAKING HYPHEN}
     map(ord, "\N{EN DASH}\N{EM DASH}"), " , "
 )
 QUOTES = dict.fromkeys(map(ord, "\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}\N{ACUTE ACCENT}"), "'")
+RATIO = re.compile(r"(?<![\d/])(\d{1,2})/(\d{1,2})(?![\d/])")
 RANGE = re.compile(r"(?<=\d)\s*[\N{EN DASH}\N{EM DASH}]\s*(?=\d)")
 
 
 def words_of(text: str) -> list[str]:
     """Words, numbers and stops of a text, in lower case, in the one spelling of this module."""
     plain = unicodedata.normalize("NFKC", RANGE.sub(" to ", text)).translate(DASHES | QUOTES).lower()
+    plain = RATIO.sub(_percent, plain)
     for pattern, instead in SHORT_FORMS + SIGNS:
         plain = pattern.sub(instead, plain)
     return _numbers(TOKEN.findall(plain))
+
+
+def _percent(found: re.Match[str]) -> str:
+    part, whole = int(found[1]), int(found[2])
+    return f"{100 * part / whole:.1f} percent" if 0 < part < whole <= 10 else found.group()
 
 
 def _numbers(words: list[str]) -> list[str]:

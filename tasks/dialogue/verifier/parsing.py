@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tasks.dialogue.verifier.clauses import assertions, listed, tidy
@@ -29,6 +29,7 @@ from tasks.dialogue.verifier.expressions import (
     Position,
     Presence,
     Quantity,
+    Ratio,
     Region,
     Sensed,
     Share,
@@ -49,7 +50,7 @@ ANSWERS: dict[str, tuple[type, ...]] = {
     "size": (Extent, Share),
     "count": (Count,),
     "position": (Position, Boxes),
-    "boxes": (Boxes,),
+    "boxes": (Boxes, Position),
     "extreme": (Extreme, Share, More),
     "region": (Region,),
     "there": (Presence, Position),
@@ -62,7 +63,7 @@ ANSWERS: dict[str, tuple[type, ...]] = {
     "hemisphere": (Hemisphere,),
     "change": (Changed,),
     "unseen": (CannotBeSeen,),
-    "compare": (More, Equal),
+    "compare": (More, Equal, Ratio),
 }
 """What the answer to a question of each kind must contain."""
 OPENING = re.compile(
@@ -75,6 +76,7 @@ AFFIRMED = re.compile(
     r"(?:it|they) (?:certainly|definitely|indeed) (?:is|are|does|do))[.!]?\s*",
     re.IGNORECASE,
 )
+ONE = re.compile(r"\b(?:one|a single|a single one|exactly one)\b", re.IGNORECASE)
 TAG = re.compile(
     r"(?:,\s*(?:right|correct|true|yes|no|eh|am i right|is that so|is that right|is that correct)|,?\s+or not|[,.]\s+(?:is|are|does|do|has|have|can|was|were|did)(?:n['\N{RIGHT SINGLE QUOTATION MARK}]t)? (?:it|there|they|that|you|we|one)(?: not)?)\s*\?",
     re.IGNORECASE,
@@ -82,7 +84,7 @@ TAG = re.compile(
 """The end of "There is forest here, isn't there?"."""
 ELLIPSIS = re.compile(
     r"yes|true|(?:(?:it|they|there|image|that|this|you|i)? ?(?:is|does|have|can|show|do)?(?: indeed)?)|"
-    r"(?P<no>(?:it |they |there |image |that |this |you |i )?(?:is |does |have |can |do )?(?:not|none|no)|(?:C\d+ |it )?(?:is )?(?:located )?elsewhere)"
+    r"(?P<no>(?:it |they |there |image |that |this |you |i )?(?:is |does |have |can |do )?(?:not|none|no|neither)(?: them)?|(?:C\d+ |it )?(?:is )?(?:located )?elsewhere)"
 )
 """The rest of "Yes, there is" and of "No, it does not"."""
 
@@ -125,6 +127,10 @@ def parse_after(question: str, answer: str, labels: frozenset[str], before: Pars
         return Parsed(asked, None, reading)
     if asked.kind == "yes-no" and AFFIRMED.fullmatch(answer):
         answer = "yes"
+    if asked.kind == "count":
+        answer = ONE.sub("1", answer)
+    if asked.kind == "date":
+        answer = re.sub(r"^\s*May\b", "in May", answer)
     clauses = [tidy(clause) for clause in read(answer, lexicon, reading).clauses]
     found = _answer(asked, [clause for clause in clauses if clause], reading)
     if isinstance(found, Unread):
@@ -229,6 +235,8 @@ def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], 
         if text in ("present", "absent"):
             text = f"it is {text}"
         short = ELLIPSIS.fullmatch(text)
+        if polar and (head.strip(","), text) in (("no", "less"), ("yes", "more")):
+            continue
         if short and polar and text in ("yes", "no", "true"):
             continue  # "No, that is wrong.": the same once more
         if short:
@@ -239,6 +247,7 @@ def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], 
         if made is None:
             return Unread(f"'{readable(text, reading)}'")
         parts.append(made)
+    parts = [_as_asked(part, expression) for part in parts]
     if not polar:
         if not _about_same(expression, both(*parts)):
             return Unread(f"an answer that does not say what is asked: '{readable(clauses[0], reading)}'")
@@ -248,6 +257,17 @@ def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], 
         # "Is there no forest?" "No, there is none.": what stands after it says which is meant.
         return both(*parts)
     return both(expression if agrees else Not(expression), *parts)
+
+
+def _as_asked(part: Expression, asked: Expression) -> Expression:
+    """Of what is asked about the surroundings too, an answer speaks of them too."""
+    if not any(isinstance(atom, Presence) and atom.around for atom in atoms(asked)):
+        return part
+    if isinstance(part, Not):
+        return Not(_as_asked(part.part, asked))
+    if isinstance(part, And | Or):
+        return replace(part, parts=tuple(_as_asked(one, asked) for one in part.parts))
+    return replace(part, around=True) if isinstance(part, Presence) and part.where is None else part
 
 
 def _about_same(first: Expression, second: Expression) -> bool:
@@ -288,7 +308,7 @@ def _which(asked: Question, text: str, reading: Reading) -> Expression | None:
         return both(*(Presence(c) for c in about))
     if re.fullmatch(r"(?:neither|none|neither them|none them|no|nothing)(?: is)?", text):
         return both(*(Not(Presence(c)) for c in about))
-    left_out = re.fullmatch(r"(?:both|all|S\d+|everything|anything|they|image show both|image show all)? ?except (C\d+)", text)
+    left_out = re.fullmatch(r"(?:both|all|S\d+|everything|anything|they|image show both|image show all)? ?(?:except|but) (C\d+)", text)
     if left_out:
         gone = reading.of(left_out[1])
         return both(*(Not(Presence(c)) if c == gone else Presence(c) for c in about))
@@ -327,7 +347,7 @@ def _value(asked: Question, word: str, value: object, relation: str, reading: Re
         if kind in ("size", "share") and concept and unit in ("area", "length"):
             return Extent(concept, bounded(number, relation, abs(number) * 0.15), unit == "length", asked.mapped)
         return quantity(asked.extra, value, relation) if kind == "quantity" else None
-    if letter == "D" and isinstance(value, Where) and concept and kind == "position":
+    if letter == "D" and isinstance(value, Where) and concept and kind in ("position", "boxes"):
         return Position(concept, value, asked.extra == "largest")
     if letter == "B" and isinstance(value, tuple) and concept and kind in ("boxes", "position"):
         return Boxes(concept, value, "largest" if asked.extra == "largest" else "all" if kind == "boxes" else "all")

@@ -32,6 +32,7 @@ from tasks.dialogue.verifier.expressions import (
     Position,
     Presence,
     Quantity,
+    Ratio,
     Region,
     Sensed,
     Share,
@@ -243,6 +244,7 @@ def _cannot(s: Sentence) -> Expression:
     return CannotBeSeen(topic, unseen_needs(topic))
 
 
+TIMES = r"(?P<times>twice|double|triple|half|S\d+|(?:N\d+) times)"
 IS, IMAGE = r"(?:is )?", r"(?:image |it |there )?"
 LEVEL = r"(?P<level>high|moderate|low)"
 SIZED = r"(?P<largest>largest )?"
@@ -252,6 +254,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"(?:in )?(?:{d}|{b}) (?:there )?is {neg}{c}(?: present)?", _presence),
     (r"there (?:does )?(?P<neg>not )?(?:present|have) {c}", _presence),
     (r"{c} (?:is )?{neg}(?:present|there|see)(?: in)?(?: {d}| {b})?(?P<around> nearby)?", _presence),
+    (r"{c} is(?: (?P<neg>not))?(?: in)?", _presence),
     (r"{c} (?:can |could )?{neg}(?:is )?(?:see|present|found)(?: in)?(?: {d}| {b})?(?P<around> nearby)?", _presence),
     (r"{c} does (?P<neg>not )(?:is )?present(?: {d}| {b})?(?P<around> nearby)?", _presence),
     (r"(?:can |could )?{neg}see {c}(?: {d}| {b})?(?P<around> nearby)?", _presence),
@@ -259,7 +262,8 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"image is show {c}", _presence),
     (r"{c} is nearby", lambda s: s.each(lambda c: Presence(c, None, True))),
     (r"(?:some |there )?{c}(?: {d})", _presence),
-    (r"{c} (?:is )?{neg}absent(?: {d}| {b})?(?P<around> nearby)?", _absence),
+    (r"{c} (?:is )?{neg}(?:absent|lack)(?: {d}| {b})?(?P<around> nearby)?", _absence),
+    (r"(?:image |it )?(?:is )?{neg}absent(?: is)? {c}", _absence),
     (r"(?:image |it |there |class )?(?:is )?(?:show )?{neg}lack {c}(?: {d})?", _absence),
     (r"looks? for {c}(?: in)? vain", _no),
     (r"{k} (?:instead|rather than|not|in place|but not) {c2}", lambda s: And((Presence(s["k"]), Not(Presence(s["c2"]))))),
@@ -295,7 +299,13 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"(?:area |share )?{k} (?:is |does )?{neg}(?:less|under) (?:than )?(?:that |area |share )?{c2}", _less),
     (r"{k} (?:is )?{neg}exceeded {c2}", _less),
     (r"more (?:area )?(?:is )?(?:covered )?(?:by )?{k} than (?:by )?{c2}", _more),
-    (r"{c} (?:is |cover )?{neg}(?:equal|same|alike|equally large|equally|equal area|same area|as large)", _equal),
+    (r"{c} (?:is |cover )?{neg}(?:equal|same|alike|equally large|equally|equal area|same area|as large)(?: areas| area| shares| parts)?", _equal),
+    (r"(?:there is |image show )?(?P<neg>not )as (?:much|many) {k} as {c2}", lambda s: More(s["c2"], s["k"])),
+    (r"{k} (?:does |is )?(?P<neg>not )(?:cover |is )?as (?:much|large|extensive|widespread|common|big|many)(?: area| ground| land)? as {c2}", lambda s: More(s["c2"], s["k"])),
+    (r"(?:there is |image show )?(?:about |exactly |just )?as much {k} as {c2}", lambda s: Equal(s["k"], s["c2"])),
+    (r"{k} (?:does |is )?{neg}(?:cover |is )?{rel}" + TIMES + r"(?: as)?(?: much| large| big| extensive)?(?: area| ground)?(?: as|the area| the size)? {c2}", lambda s: _ratio(s)),
+    (r"(?:there is |image show )?{neg}{rel}" + TIMES + r" as much {k} as {c2}", lambda s: _ratio(s)),
+    (r"something else (?:cover )?(?:is )?(?:over|more)(?: than)? {k}", lambda s: Not(Extreme(s["k"]))),
     # Forest is the largest class; the image is dominated by forest.
     (r"{k} (?:is |cover ){neg}(?P<top>largest)(?: class| cover)?(?: share| area)?{mapped}", _extreme),
     (r"(?:largest|dominate)(?: class)?(?: share| area)? (?:is ){neg}{k}{mapped}", _extreme),
@@ -310,7 +320,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"{c} (?:is|cover) {neg}majority", lambda s: s.negated(s.each(lambda c: Share(c, Interval(0.5, 1.0))))),
     (r"(?:image |it )?(?:is )?{neg}dominated (?:by )?{k}", _extreme),
     # There are three meadows; the number of meadows is 3.
-    (r"(?:there is |image show |see |can see )?{neg}{rel}{n}(?P<m1> mapped)? {k}(?: present| see)?{mapped}", lambda s: _counted(s)),
+    (r"(?:there is |image show |it show |it is |see |can see )?{neg}{rel}{n}(?P<m1> mapped)? {k}(?: present| see)?{mapped}", lambda s: _counted(s)),
     (r"{rel}{n}(?P<m1> mapped)? {k} (?:is|can|can is) (?:present|see|there|mapped){mapped}", lambda s: _counted(s)),
     (r"(?:number )(?P<m1>mapped )?{k} (?:is )?{rel}{n}{mapped}", lambda s: _counted(s)),
     (r"{k} (?:number|count) (?:is )?{rel}{n}", _count),
@@ -328,12 +338,13 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"(?:in |inside |within )?(?:box )?{b} (?:there )?(?:is|show|cover|covered|dominated)(?: dominated)?(?: by| located)? {neg}{k}", _region),
     (r"{k} (?:cover|is|dominate) {b}", _region),
     # Forest loss happened.
-    (r"{c} (?:does )?{neg}happen(?: in)?(?: {d})?", _changed),
+    (r"{c} (?:does |show )?{neg}happen(?: in)?(?: {d})?", _changed),
+    (r"no {c} (?:show )?happen(?: in)?(?: {d})?", lambda s: Not(s.each(lambda c: Changed(c, s.where)))),
     # Dates, places, sensors.
     (r"(?:image |it )?(?:is )?{neg}taken (?:in |on |during |at )?{t}", _taken),
     (r"(?:when |season |year |month |day |taken )?(?:image )?(?:is |it is )?{neg}(?:taken )?(?:in |on |during )?{t}", _taken),
     (r"(?:image |it )?(?:is )?(?:taken )?(?:in |on |during )?{t} (?P<t2>T\d+)", lambda s: both(s["t"], s["t2"])),
-    (r"(?:image |it |this )?(?:is |show |part )?{neg}(?:located |taken |part )?(?:in )?(?:country )?(?:is )?{p}", lambda s: s.negated(Located(s["p"]))),
+    (r"(?:image |it |this )?(?:is |show |part |does )?{neg}(?:located |taken |part )?(?:in )?(?:country )?(?:is )?{p}", lambda s: s.negated(Located(s["p"]))),
     (r"(?:image |it |this )?(?:is )?{neg}(?:located )?(?:in |on )?{z}", lambda s: s.negated(Hemisphere(s["z"]))),
     (r"(?:image |it |this )?(?:is )?{neg}(?:taken )?(?:by |with |from )?(?:sensor )?(?:is )?{m}(?: sensor| image| radar| scene)?", _sensed),
     # Pixels.
@@ -349,6 +360,21 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"{x}(?: .*)? impossible(?: .*)?", _cannot),
     (r"(?:.* )?impossible (?:.* )?{x}(?: .*)?", _cannot),
 ]  # fmt: skip
+
+
+def _ratio(s: Sentence) -> Expression | None:
+    word = s.word("times")
+    factor = {"twice": 2.0, "double": 2.0, "triple": 3.0, "half": 0.5}.get(word)
+    if factor is None and word[0] == "N":
+        factor = s.reading.of(word.split()[0])
+    if factor is None and word[0] == "S":
+        share: Interval = s.reading.of(word)
+        high = None if share.high is None or share.high >= 1.0 else share.high
+        return s.negated(Ratio(s["k"], s["c2"], Interval(share.low or None, high)))
+    if not factor:
+        return None
+    relation = s.word("rel")
+    return s.negated(Ratio(s["k"], s["c2"], bounded(factor, relation, factor * 0.2)))
 
 
 def _above(s: Sentence) -> Expression | None:

@@ -248,7 +248,7 @@ def ask(clause: str, reading: Reading, subject: tuple[str, ...] = ()) -> Questio
     clause = re.sub(r"^(?:would )?(?:say|think|believe|agree|confirm|is it right|right) (?=\S)", "", clause)
     clause = re.sub(r"^than (C\d+) ?,? (.*?(?:more|less) C\d+)$", r"\2 than \1", clause)
     clause = re.sub(r"^than (C\d+) ?,? (.*?)(C\d+)(.*(?:more|less).*)$", r"\2\3\4 than \1", clause)
-    clause = re.sub(r"^(?:looking|based|judging|considering|see)(?: at| on| from| by)? image ?,? ", "", clause)
+    clause = re.sub(r"^(?:looking|based|judging|considering|see)(?: at| on| from| by)?(?: image)? ?,? (?=(?:is|does|can|what|which|how|where|count|see|would|could|there|show)\b)", "", clause)
     clause = re.sub(r"^(?:am )?(?:yes|right|true) (?=no|there|C|image)", "", clause)
     clause = re.sub(
         r"^(?:and|but|so|or|also|then|if|tell whether|say whether|locate if|locate whether|whether|see if) ", "", clause
@@ -284,6 +284,9 @@ def _yes_no(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question
     rest = words[1:]
     if rest[:1] == ["untrue"] or rest[:2] == ["it", "untrue"]:
         made = assertions(" ".join(rest[rest.index("untrue") :]), reading, subject)
+        return Question("yes-no", made, _named(clause, subject)) if made else None
+    if words[0] == "is" and rest[:1] == ["see"]:
+        made = assertions(" ".join(rest), reading, subject)
         return Question("yes-no", made, _named(clause, subject)) if made else None
     if rest[:1] == ["not"]:
         rest = rest[1:]
@@ -415,7 +418,7 @@ def _open(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question |
             if not named or (len(named) == 1 and named[0][0] in "LO") or len(named) == 2
             else None
         )
-    if named and named[0][0] in "LO" and len(named) == 1 and has & {"what", "which"} and has & {"present", "see", "show", "there"}:
+    if named and (named[0][0] in "LO" or len(named) > 1) and has & {"what", "which"} and has & {"present", "see", "show", "there"}:
         return made("which")
     if named and len(named) == 1 and named[0][0] == "C" and has & {"say", "said", "describe", "about"}:
         return made("about")

@@ -51,7 +51,7 @@ SIDES = frozenset(
 )
 LEADING = frozenset(["in", "at", "on", "to", "towards", "toward", "into", "near", "along", "across", "the", "from"])
 HEMISPHERES = frozenset(("northern", "southern", "eastern", "western"))
-STOPS = frozenset(".;?!\n")
+STOPS = frozenset(".?!\n")
 FRACTIONS = {
     "half": 0.5, "fourth": 0.25, "fourths": 0.25, "third": 1 / 3, "thirds": 1 / 3, "quarter": 0.25, "quarters": 0.25, "fifth": 0.2, "fifths": 0.2,
     "tenth": 0.1, "tenths": 0.1, "eighth": 0.125, "eighths": 0.125, "sixth": 1 / 6, "sixths": 1 / 6,
@@ -110,6 +110,8 @@ def _next(words: list[str], at: int, lexicon: Lexicon, out: Reading) -> tuple[in
     word = words[at]
     if word[0].isupper():
         return 1, [word]
+    if word == ";":
+        return 1, [","]
     phrase = lexicon.longest(words, at)
     if phrase is not None and phrase[1].kind == "concept":
         return phrase[0], [out.note("C", phrase[1].value)]
@@ -171,9 +173,7 @@ def _direction(words: list[str], at: int, out: Reading) -> tuple[int, list[str]]
         if word in JOINED:
             vertical, horizontal = JOINED[word].split("-")
         elif word in CENTRE:
-            if vertical or horizontal:
-                break
-            vertical = horizontal = "centre"
+            pass
         elif (VERTICAL.get(word) or (COMPASS.get(word, "") in ("north", "south") and COMPASS[word])) and not vertical:
             vertical = VERTICAL.get(word) or COMPASS[word]
         elif (HORIZONTAL.get(word) or (COMPASS.get(word, "") in ("east", "west") and COMPASS[word])) and not horizontal:
@@ -185,7 +185,7 @@ def _direction(words: list[str], at: int, out: Reading) -> tuple[int, list[str]]
         index += 1
     if index == start:
         return None
-    name = "centre" if vertical == "centre" else "-".join(part for part in (vertical, horizontal) if part)
+    name = "-".join(part for part in (vertical, horizontal) if part) or "centre"
     following = words[index] if index < len(words) else ""
     if following == "hemisphere" and words[index - 1] in HEMISPHERES and index - start == 1:
         return index + 1 - at, [out.note("Z", words[index - 1])]
@@ -290,9 +290,10 @@ SHARE_WORDS: tuple[tuple[str, Interval], ...] = (
 )
 SCARCE = re.compile(
     r"\b(?:hardly|barely|scarcely)\s+any(?:thing)?\b|"
-    r"\b(?:next to|almost|virtually|practically|nearly|as good as)\s+no(?:ne|thing)?\b|\bvery little\b",
+    r"\b(?:next to|almost|virtually|practically|nearly|as good as)\s+no(?:ne|thing)?\b|\bvery little\b|\b(?:little|few),? if any\b",
     re.IGNORECASE,
 )
+ALL_BUT = re.compile(r"\b(?:all|everything)(?: of it| here| of image)? (?:except|but) (?:small|tiny|little) (?:share|part|corner|area|bit|patch)\b")
 NAMED = re.compile("|".join(rf"\b{re.escape(name)}\b" for name, _ in SHARE_WORDS))
 RANGES = re.compile(
     rf"(?:between )?({VALUE}) (?:to|and) ({VALUE})(?= (?:percent|ha|km2|km|metres|celsius|kelvin|db)\b)"
@@ -303,6 +304,7 @@ def _shares(clause: str, reading: Reading) -> str:
     """A clause with its shares, of whatever words, as one word each."""
     named = dict(SHARE_WORDS)
     clause = re.sub(r"^all$", "all of it", clause)
+    clause = ALL_BUT.sub(lambda found: reading.note("S", Interval(0.8, 1.0)), clause)
     clause = NAMED.sub(lambda found: reading.note("S", named[found.group()]), clause)
     # "between 20 and 30 percent": the unit stands behind the second number alone.
     clause = re.sub(
@@ -361,7 +363,7 @@ def _sensors() -> list[tuple[str, re.Pattern[str]]]:
     out.append(
         (
             "radar",
-            re.compile(r"\b(?:synthetic[ -]aperture[ -]radar|sar|radar)\b(?! (?:image|backscatter))", re.IGNORECASE),
+            re.compile(r"\b(?:synthetic[ -]aperture[ -]radar|sar|radar)\b(?! (?:backscatter|return|signal|echo))", re.IGNORECASE),
         )
     )
     out.append(("optical", re.compile(r"\b(?:optical|multispectral)\b", re.IGNORECASE)))
