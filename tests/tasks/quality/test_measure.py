@@ -43,9 +43,9 @@ def always(state: State) -> Judge:
 @pytest.mark.parametrize(
     ("state", "met"),
     [
-        (SUPPORTED, {"true_contradicted", "decidable_not_checkable"}),
+        (SUPPORTED, {"true_contradicted", "decidable_not_checkable", "false_kept_with_unchecked"}),
         (CONTRADICTED, {"false_kept", "false_kept_with_unchecked", "decidable_not_checkable"}),
-        (NOT_CHECKABLE, {"false_kept", "true_contradicted", "unknown_decided"}),
+        (NOT_CHECKABLE, {"false_kept", "true_contradicted", "unknown_decided", "false_kept_with_unchecked"}),
     ],
 )
 def test_no_verifier_that_always_says_the_same_meets_all_targets(state: State, met: set[str]) -> None:
