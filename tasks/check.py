@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, create_model, model_validator
 
+from tasks.blind import BlindParams
 from tasks.chips import ChipsParams
 from tasks.core import paths, section
 from tasks.core.section import Section
@@ -67,6 +68,7 @@ class Params(Section):
     chips: ChipsParams
     qa: QAParams
     split: SplitParams
+    blind: BlindParams
     stats: StatsParams
     model: ModelParams
     tokenizer: TokenizerParams

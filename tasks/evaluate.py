@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from tasks.core import paths
 from tasks.core.section import Section, load
-from tasks.core.stage import Summary, main, write_json
+from tasks.core.stage import Summary, main, read_json, write_json
 from tasks.vlm.controls import ControlName
 from tasks.vlm.samples import bare_question, read_samples
 
@@ -40,7 +40,7 @@ def run() -> Summary:
     import torch
 
     from tasks.evaluation.datasets.registry import HELD_OUT
-    from tasks.evaluation.metrics.held_out import Majority, MarkedAnswers, above_controls, write_csv
+    from tasks.evaluation.metrics.held_out import Majority, MarkedAnswers, above_controls, beside_blind, write_csv
     from tasks.evaluation.names import side_name
     from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
     from tasks.evaluation.runner.held_out import HeldOut
@@ -66,6 +66,7 @@ def run() -> Summary:
     assert answers is not None  # of one process alone
     marked = MarkedAnswers(rows_of(job, answers), majority, params.controls, params.bootstrap, params.seed)
     scores = marked.scores()
+    scores["by_type"] = beside_blind(scores["by_type"], read_json(paths.blind() / "marks.json"))
     folder = paths.evaluate()
     record = write(job, folder, answers, marked.rows())
     write_json(folder / "scores.json", scores)

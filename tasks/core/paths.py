@@ -52,6 +52,11 @@ def split() -> Path:
     return DATA / "split"
 
 
+def blind() -> Path:
+    """Folder of marks.json: which kinds of test question are answered without the image."""
+    return DATA / "blind"
+
+
 def stats(sensor: str) -> Path:
     """Per-band statistics of the training chips, JSON."""
     return DATA / "stats" / f"{sensor}.json"

@@ -58,6 +58,7 @@ def context(
         "by_type": charts.scores(by_type, "Accuracy by question type"),
         "by_group": charts.scores(groups, "Accuracy by sensor and modality"),
         "score_rows": [("all", dataset.scores["overall"]), *by_type],
+        "blind_marked": [name for name, score in by_type if score.get("blind", {}).get("marked")],
         "mood": mood,
         "verdict": sentence,
         "board": paths.report_board().name,

@@ -23,11 +23,15 @@ def interval(share: Mapping[str, Any]) -> str:
 def totals(figures: Mapping[str, Any]) -> str:
     """The totals beside their targets."""
     rows = [
-        [one["what"], str(one["cases"]), str(one["events"]), interval(one), f"at most {100 * one['target']:g} %",
-            "met" if one["met"] else "**missed**"]
+        [one["what"], str(one["cases"]), str(one["events"]), interval(one), *_beside(one["target"], one["met"])]
         for one in figures["totals"].values()
-    ]  # fmt: skip
+    ]
     return table(["what", "pairs", "of these", "share, 95 % interval", "target", ""], rows)
+
+
+def _beside(target: float | None, met: bool) -> list[str]:
+    """A target, and whether it is met."""
+    return ["none", ""] if target is None else [f"at most {100 * target:g} %", "met" if met else "**missed**"]
 
 
 def kinds(figures: Mapping[str, Any], truth: bool | None) -> str:

@@ -87,6 +87,11 @@ COUNTRY_ASKS = ("In which country was this image taken?", "Which country does th
 COUNTRY = ("{c}", "{c}.", "In {c}.", "It lies in {c}.", "The scene is in {c}.")
 
 
+def called_country(name: str) -> str:
+    """A country as it stands in a sentence."""
+    return f"the {name.removesuffix(' of America')}" if name.startswith("United") else name
+
+
 def country(known: Known, pen: Pen) -> None:
     """Country, and another one."""
     right = known.facts.country
@@ -95,12 +100,20 @@ def country(known: Known, pen: Pen) -> None:
     wrong = pen.draw.choice([name for name in words.COUNTRIES if name != right])
     for name, truth in ((right, True), (wrong, False)):
         claim = {"is": "country", "country": name}
-        pen.write("country" if truth else "wrong country", "country", COUNTRY_ASKS, COUNTRY, claim, truth, c=name)
+        pen.write(
+            "country" if truth else "wrong country",
+            "country",
+            COUNTRY_ASKS,
+            COUNTRY,
+            claim,
+            truth,
+            c=called_country(name),
+        )
         it = Statement(
             "country", claim, {"is": "not country", "country": name}, truth,
             ("Was this image taken in {c}?", "Is this scene in {c}?", "Does the picture show a place in {c}?"),
             ("it lies in {c}.", "the scene is in {c}."), ("it does not lie in {c}.", "the scene is not in {c}."),
-            {"c": name},
+            {"c": called_country(name)},
         )  # fmt: skip
         tell(pen, "country", it)
         flip(pen, "wrong country", it)

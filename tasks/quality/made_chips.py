@@ -33,9 +33,9 @@ TAGS = (
 LOOKED_FOR = ("wind turbine", "storage tank", "solar farm", "parking lot", "lighthouse", "stadium", "swimming pool")
 CHANGES = ("forest loss since 2000", "forest gain 2000 to 2012")
 PLACES: Sequence[tuple[str | None, float, float]] = (
-    ("Germany", 12.6, 52.5), ("Portugal", -7.9, 39.4), ("United States", -87.4, 30.7), ("Malaysia", 116.5, 5.4),
-    ("Kenya", 36.8, -1.3), ("Brazil", -51.2, -30.0), ("Australia", 149.1, -35.3), ("Finland", 25.5, 62.2), (None, 6.1,
-    50.8),
+    ("Germany", 12.6, 52.5), ("Portugal", -7.9, 39.4), ("United States of America", -87.4, 30.7), ("Kenya", 36.8, -1.3),
+    ("Malaysia", 116.5, 5.4), ("Brazil", -51.2, -30.0), ("Australia", 149.1, -35.3), ("Finland", 25.5, 62.2),
+    (None, 6.1, 50.8),
 )  # fmt: skip
 COMPASS = ("north-west", "north", "north-east", "west", "centre", "east", "south-west", "south", "south-east")
 EACH = 20

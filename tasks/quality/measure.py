@@ -9,14 +9,14 @@ from tasks.dialogue.pairs import CONTRADICTED, NOT_CHECKABLE, SUPPORTED, Judge, 
 from tasks.quality.cases import Case
 from tasks.quality.intervals import clopper_pearson
 
-TARGETS: Mapping[str, tuple[str, float]] = {
+TARGETS: Mapping[str, tuple[str, float | None]] = {
     "false_kept": ("false pairs kept", 0.01),
-    "false_kept_with_unchecked": ("false pairs kept by a policy that keeps what cannot be checked", 0.01),
+    "false_kept_with_unchecked": ("false pairs kept by a policy that keeps what cannot be checked", None),
     "true_contradicted": ("true pairs contradicted", 0.001),
     "decidable_not_checkable": ("pairs that labels can decide, not checkable", 0.05),
     "unknown_decided": ("pairs that nobody can decide, decided", 0.01),
 }
-"""Figure -> what it is a share of, and the most it may be."""
+"""Figure -> what it is a share of, and the most it may be; None: it depends on the policy, and is there to be known."""
 
 
 @dataclass(frozen=True)
@@ -102,5 +102,5 @@ def _totals(found: Sequence[Outcome]) -> dict[str, Any]:
     for name, (count, states) in events.items():
         what, target = TARGETS[name]
         shares = _share(count, sum(states.values()))
-        out[name] = {"what": what, **shares, "target": target, "met": shares["share"] <= target}
+        out[name] = {"what": what, **shares, "target": target, "met": target is None or shares["share"] <= target}
     return out

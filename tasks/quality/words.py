@@ -153,7 +153,7 @@ OPPOSITE = {
     "north-west": "south-east", "north": "south", "north-east": "south-west", "west": "east",
     "east": "west", "south-west": "north-east", "south": "north", "south-east": "north-west",
 }  # fmt: skip
-COUNTRIES = ("Germany", "Portugal", "United States", "Malaysia", "Kenya", "Brazil", "Australia", "Finland")
+COUNTRIES = ("Germany", "Portugal", "United States of America", "Malaysia", "Kenya", "Brazil", "Australia", "Finland")
 
 
 def names(label: str) -> tuple[Noun, ...]:

@@ -15,7 +15,7 @@ from tasks.core import paths, tables
 from tasks.core.errors import ParamsError, UnaskableError
 from tasks.core.section import load
 from tasks.evaluate import EvaluateParams
-from tasks.evaluation.metrics.held_out import Majority, MarkedAnswers, Row, above_controls, write_csv
+from tasks.evaluation.metrics.held_out import Majority, MarkedAnswers, Row, above_controls, beside_blind, write_csv
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
 from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
 from tasks.evaluation.runner.held_out import HeldOut
@@ -145,6 +145,14 @@ def test_without_controls_the_majority_alone_stands_beside_the_score() -> None:
     assert {"accuracy", "majority"} < set(outcomes.scores()["overall"]) and "no_image" not in outcomes.scores()[
         "overall"
     ]
+
+
+def test_what_blind_solvers_reach_stands_beside_the_score_of_a_question_type() -> None:
+    solved = {"score": 0.7, "chance": 0.5}
+    marks = {"kinds": {"presence": {"best": "scene", "marked": True, "scene": solved, "ngrams": {}}}}
+    scores = beside_blind({"presence": {"n": 4}, "share": {"n": 2}}, marks)
+    assert scores["presence"] == {"n": 4, "blind": {"solver": "scene", **solved, "marked": True}}
+    assert scores["share"] == {"n": 2}
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,9 @@ def test_scores_and_certificate_are_those_of_the_artifacts(reported: Path, page:
         row = f"{name} {score['n']} {percent(score['accuracy'])} {low} to {high} "
         beside = " ".join(percent(score[control]) for control in ("majority", "no_image", "other_image"))
         assert row + beside in page.text
+    marked = [name for name, score in scores["by_type"].items() if score.get("blind", {}).get("marked")]
+    assert len(marked) == 1 and page.text.count("blind solver 71.0 %, chance 50.0 %") == 1
+    assert f"beats balanced chance on {marked[0]}:" in page.text
     assert "812 m between the nearest training and test chips" in page.text
     assert "synthetic, 10 parameters" in page.text
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 import yaml
 
-from tasks import evaluate, mixture, stats, tokenizer, train
+from tasks import blind, evaluate, mixture, stats, tokenizer, train
 from tasks.core import paths, tables
 from tasks.core.errors import ParamsError, TrainingError
 from tasks.core.stage import read_json
@@ -82,6 +82,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with contextlib.chdir(folder):
         for stage in ("1", "2", "3"):
             train.run(stage)
+        blind.run()
         evaluate.run()
     return folder
 

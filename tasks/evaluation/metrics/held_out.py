@@ -119,6 +119,33 @@ def above_controls(score: Mapping[str, Any], names: Iterable[str]) -> bool:
     return all(score["accuracy"] > score[name] for name in names if name != "accuracy" and name in score)
 
 
+def beside_blind(by_type: Mapping[str, Any], marks: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores by question type, each with what blind solvers reach there: the stage `blind` says which ones it marks.
+
+    Args:
+        by_type: question type -> its score.
+        marks: as in data/blind/marks.json.
+
+    Returns:
+        The same with `blind: {solver, score, chance, marked}` beside each type that blind solvers were asked.
+    """
+    out = {}
+    for name, score in by_type.items():
+        found = marks["kinds"].get(name)
+        blind = {}
+        if found is not None:
+            best = found[found["best"]]
+            said = {
+                "solver": found["best"],
+                "score": best["score"],
+                "chance": best["chance"],
+                "marked": found["marked"],
+            }
+            blind = {"blind": said}
+        out[name] = {**score, **blind}
+    return out
+
+
 def write_csv(scores: Mapping[str, Any], names: Iterable[str], path: Path) -> None:
     """Scores as a flat table, one row a group: what `dvc plots` draws."""
     names = list(names)
