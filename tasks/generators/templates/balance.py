@@ -16,6 +16,8 @@ from tasks.generators.templates.view import View
 
 SAMPLE = 4096
 """Chips that are counted of a larger part: shares are then known to a percent."""
+DECODED = 128
+"""Chips whose pixels are decoded to learn how many can be asked about them."""
 RARE = 0.05
 """Share of the chips below which an answer, of many, does not hold the others down."""
 BINARY = ("yes", "no")
@@ -41,17 +43,21 @@ class Balance:
             chances[kind][subject] = {answer: round(chance, 4) for answer, chance in sorted(answers.items())}
         return {"kinds": {name: round(share, 4) for name, share in sorted(self.kinds.items())}, "chances": chances}
 
+    def with_kinds(self, other: "Balance") -> "Balance":
+        """The same with the shares of kinds that another one counted."""
+        return Balance(self.chances, {**self.kinds, **other.kinds})
 
-def is_sampled(chip_id: str, chips: int) -> bool:
-    """Whether a chip is among those that are counted, of so many in all."""
-    return chips <= SAMPLE or stable_hash(f"balance/{chip_id}") < SAMPLE / chips * 2**64
+
+def is_sampled(chip_id: str, chips: int, sample: int = SAMPLE) -> bool:
+    """Whether a chip is among the `sample` that are counted, of so many in all."""
+    return chips <= sample or stable_hash(f"balance/{chip_id}") < sample / chips * 2**64
 
 
 def count(chips: Iterable[ChipFacts], kinds: Sequence[Kind]) -> Balance:
     """Count what chips can be asked.
 
     Args:
-        chips: all of a part, or those that `is_sampled` names: facts of the pixels are not needed.
+        chips: all of a part, or those that `is_sampled` names; with facts of the pixels only for kinds that need them.
         kinds: that are asked.
     """
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)

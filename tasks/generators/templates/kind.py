@@ -23,6 +23,8 @@ class Kind:
     """The pairs that ask it: one, or those of a dialogue in their order."""
     balanced: bool = True
     """Whether the answers to one subject are asked for equally often over a data set."""
+    of_pixels: bool = False
+    """Whether it needs what was measured on the pixels."""
 
 
 def yes_no(holds: bool) -> str:

@@ -10,6 +10,8 @@ IGNORED = re.compile(
     r"\b(ignore|disregard|instructions?|system prompt|assistant|answer|reply|respond)\b", re.IGNORECASE
 )
 """What no class of land cover is called, and whoever speaks to a language model says."""
+BARE = frozenset({"residential", "commercial", "industrial", "retail", "military", "built-up", "urban"})
+"""Names that are no nouns."""
 SINGULAR_S = ("ss", "us", "is", "as")
 HEAD_ENDS = re.compile(r"\s+(?:of|with|in|for|by|under|occupied|principally|since)\b|[,(]")
 """Where the head of a name ends and what is said about it begins."""
@@ -64,7 +66,8 @@ def is_plural(text: str) -> bool:
 def _lower(name: str) -> str:
     """Lower case but for words that carry capitals within, such as OSM."""
     words = name.split()
-    return " ".join(word if word[1:] != word[1:].lower() else word.lower() for word in words)
+    text = " ".join(word if word[1:] != word[1:].lower() else word.lower() for word in words)
+    return f"{text} area" if text in BARE else text
 
 
 def listed(names: list[str]) -> str:

@@ -99,7 +99,7 @@ def say_temperature(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
 
 
 KINDS = (
-    Kind("spectral", find_spectral, say_spectral, balanced=False),
-    Kind("backscatter", find_backscatter, say_backscatter, balanced=False),
-    Kind("temperature", find_temperature, say_temperature, balanced=False),
+    Kind("spectral", find_spectral, say_spectral, balanced=False, of_pixels=True),
+    Kind("backscatter", find_backscatter, say_backscatter, balanced=False, of_pixels=True),
+    Kind("temperature", find_temperature, say_temperature, balanced=False, of_pixels=True),
 )

@@ -1,9 +1,8 @@
 """A chip's facts as templates ask for them: only what is clear, sayable and within the chip."""
 
-import math
 from collections.abc import Callable
-from functools import cached_property
 from itertools import pairwise
+from typing import Any, Generic, TypeVar
 
 from tasks.dialogue.facts import MARGIN, ChipFacts, Label
 from tasks.earth.label_masks import SIDE, Box
@@ -18,6 +17,15 @@ WEST = sum(1 << (SIDE * row + SIDE - 1) for row in range(SIDE))
 """The first column of a mask, as `bits` has it: its last cell is the lowest bit."""
 EAST = sum(1 << (SIDE * row) for row in range(SIDE))
 ALL = (1 << SIDE * SIDE) - 1
+COLUMN_BITS, ROW_BITS = (
+    tuple(
+        sum(1 << (SIDE * SIDE - 1 - cell) for cell in range(SIDE * SIDE) if (cell // step % SIDE) >> bit & 1)
+        for bit in range(SIDE.bit_length() - 1)
+    )
+    for step in (1, SIDE)
+)
+"""Cells whose column, or row, has a bit set: five counts of cells add up all columns."""
+T = TypeVar("T")
 Draw = Callable[[str, list[Found]], Found | None]
 """Kind and what was found of it -> one that the balance of answers lets through; None if it lets none."""
 
@@ -40,6 +48,20 @@ def is_within(box: Box) -> bool:
     return 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1
 
 
+class lazy(Generic[T]):  # noqa: N801
+    """`functools.cached_property` without its lock, which costs more than most of what is computed here."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        """Of a method."""
+        self._compute, self._name = compute, compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, owner: Any, kind: Any = None) -> T:
+        """Computed once; from then on it is an attribute of the owner."""
+        value = owner.__dict__[self._name] = self._compute(owner)
+        return value
+
+
 class View:
     """One chip."""
 
@@ -53,7 +75,7 @@ class View:
         self.facts, self.draw = facts, draw
         self._bits: dict[str, int] = {}
 
-    @cached_property
+    @lazy
     def areas(self) -> list[Label]:
         """Labels whose share of the chip is known from one source alone, the largest first."""
         found: dict[str, Label] = {}
@@ -71,38 +93,38 @@ class View:
         ]
         return sorted(good, key=lambda label: (-(label.fraction or 0), label.name))
 
-    @cached_property
+    @lazy
     def clear(self) -> list[Label]:
         """Those that nobody would overlook."""
         return [label for label in self.areas if (label.fraction or 0) >= CLEAR]
 
-    @cached_property
+    @lazy
     def objects(self) -> list[Label]:
         """Lines and points."""
         return [label for label in self.facts.objects.values() if is_sayable(label.name)]
 
-    @cached_property
+    @lazy
     def tags(self) -> list[str]:
         """What holds somewhere in or around the chip."""
         return [name for name in self.facts.tags if is_sayable(name)]
 
-    @cached_property
+    @lazy
     def there(self) -> list[str]:
         """What certainly lies in the chip."""
         areas = {label.name for label in self.facts.labels if label.kind == "area"}
         return [a.name for a in self.clear] + [o.name for o in self.objects if o.name not in areas]
 
-    @cached_property
+    @lazy
     def gone(self) -> list[str]:
         """What certainly lies nowhere in the chip."""
         return [name for name in self.facts.absent(tags=False) if is_sayable(name)]
 
-    @cached_property
+    @lazy
     def far(self) -> list[str]:
         """What is certainly neither in nor around it."""
         return [name for name in self.facts.absent(tags=True) if is_sayable(name)]
 
-    @cached_property
+    @lazy
     def listed(self) -> list[Label]:
         """The labels of a complete source, the largest first, if it is clear which belong there and in which order."""
         facts = self.facts
@@ -114,7 +136,7 @@ class View:
         close = any(a - b < MARGIN / 3 for a, b in pairwise(order))
         return [] if doubtful or close or any("," in label.name for label in self.clear) else self.clear
 
-    @cached_property
+    @lazy
     def leader(self) -> Label | None:
         """The label that covers the largest part, if all of the chip is described and its lead is clear."""
         if not self.facts.is_partition or not self.areas or len(self.areas) != len(self.facts.areas):
@@ -140,14 +162,9 @@ class View:
 
 def _near_a_bound(cells: int) -> bool:
     """Whether the centre of mass lies within MARGIN of the border between two thirds of the chip."""
-    row = column = 0.0
-    total = cells.bit_count()
-    full = (1 << SIDE) - 1
-    for number in range(SIDE):
-        row += (number + 0.5) * (cells >> SIDE * (SIDE - 1 - number) & full).bit_count()
-        column += (number + 0.5) * (cells & EAST << (SIDE - 1 - number)).bit_count()
-    return any(
-        math.isclose(centre / total / SIDE, bound, abs_tol=MARGIN)
-        for centre in (row, column)
-        for bound in (1 / 3, 2 / 3)
-    )
+    total = cells.bit_count() * SIDE
+    for bits in (COLUMN_BITS, ROW_BITS):
+        centre = (sum((cells & mask).bit_count() << bit for bit, mask in enumerate(bits)) + total / SIDE / 2) / total
+        if abs(centre - 1 / 3) < MARGIN or abs(centre - 2 / 3) < MARGIN:
+            return True
+    return False
