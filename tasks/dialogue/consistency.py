@@ -1,8 +1,8 @@
 """No two pairs about one chip may contradict each other, whatever each of them says of the labels.
 
 The verifier holds each pair against the facts. This holds them against each other: presence against count, share
-against share, comparison against both, the dominant class against all, a list against what it leaves out. Pairs that the
-verifier could not check are held to the others by this alone.
+against share, comparison against both, the dominant class against all, a list against what it leaves out. Pairs that
+the verifier could not check are held to the others by this alone.
 """
 
 import re
@@ -116,10 +116,10 @@ def _conflicts(said: _Said) -> Iterator[tuple[int, int, str]]:
             for other in absent.get(name, ()):
                 yield from ((place, other, f"{name} is there, and not {where}") for place in places)
     for name, shares in said.shares.items():
-        for number, (low, high, place) in enumerate(shares):
-            for low2, high2, where in shares[number + 1 :]:
+        for number, (low, high, one) in enumerate(shares):
+            for low2, high2, two in shares[number + 1 :]:
                 if high < low2 or high2 < low:
-                    yield place, where, f"{name} has two shares that differ"
+                    yield one, two, f"{name} has two shares that differ"
     yield from _of_comparisons(said)
     for name, places in said.first.items():
         for rival, rivals in said.first.items():

@@ -1,4 +1,4 @@
-"""The ledger of a run of question-answer generation: what is kept, what is rejected and why, and that nothing is lost."""
+"""The ledger of a run of question-answer generation: what is kept, what is rejected and why; nothing is lost."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
