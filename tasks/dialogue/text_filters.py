@@ -91,7 +91,8 @@ def fault(pair: Pair) -> Fault | None:
         return Fault("leakage", f"it speaks of what only the prompt held: {leak.group()!r}")
     if refused := REFUSAL.search(answer):
         return Fault("refusal", f"the answer is a refusal: {refused.group()!r}")
-    return _language(both)
+    # A short answer may be a name in any language; a longer one is held by itself as well.
+    return _language(both) or (_language(answer) if len(answer.split()) >= 4 else None)
 
 
 def _language(text: str) -> Fault | None:

@@ -23,7 +23,6 @@ SHORT = (
     "Describe {i} in one sentence.",
     "Give a short caption for {i}.",
     "Write a brief description of {i}.",
-    "What does {i} show? Answer in one sentence.",
     "Caption {i}.",
 )
 DETAILED = (

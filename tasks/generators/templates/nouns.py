@@ -12,7 +12,7 @@ IGNORED = re.compile(
 """What no class of land cover is called, and whoever speaks to a language model says."""
 BARE = frozenset({"residential", "commercial", "industrial", "retail", "military", "built-up", "urban"})
 """Names that are no nouns."""
-SINGULAR_S = ("ss", "us", "is", "as")
+SINGULAR_S = ("ss", "us", "is", "gas")
 HEAD_ENDS = re.compile(r"\s+(?:of|with|in|for|by|under|occupied|principally|since)\b|[,(]")
 """Where the head of a name ends and what is said about it begins."""
 

@@ -85,7 +85,7 @@ def find_adjacency(view: View) -> list[Found]:
             subject = "|".join(sorted((a.name, b.name)))
             if (near & second).bit_count() >= LEAST_CELLS:
                 out.append(Found(subject, "yes", (a.name, b.name)))
-            elif not grown(grown(near)) & second:
+            elif not grown(grown(grown(near))) & second:
                 out.append(Found(subject, "no", (a.name, b.name)))
     return out
 
