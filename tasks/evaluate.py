@@ -1,8 +1,8 @@
 """Stage `evaluate`: held-out questions answered by the trained model, always beside its controls.
 
 The held-out split is asked by the runner of `earthloom evaluate`, as one more benchmark: every turn of a test
-conversation once, after the true turns before it, by greedy decoding, and then without the right image, in each way
-that `evaluate.controls` names. The majority answer of the training side to the same question needs no model at all. A
+conversation that has one short answer, once, after the true turns before it, by greedy decoding, and then without the
+right image, in each way that `evaluate.controls` names. The majority answer of the training side to the same question needs no model at all. A
 score is believed only beside them.
 """
 
@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from tasks.core import paths
 from tasks.core.section import Section, load
 from tasks.core.stage import Summary, main, read_json, write_json
+from tasks.dialogue.kinds import scored_exactly
 from tasks.vlm.controls import ControlName
 from tasks.vlm.samples import bare_question, read_samples
 
@@ -57,6 +58,7 @@ def run() -> Summary:
         (question_type, bare_question(question), answer)
         for sample in read_samples(training)
         for question_type, (question, answer) in zip(sample.question_types, sample.turns, strict=True)
+        if scored_exactly(question_type, answer)
     )
     settings = CheckpointSettings(params.batch, params.max_new_tokens)
     model = Checkpoint(paths.train("3"), settings, params.device)
@@ -74,6 +76,7 @@ def run() -> Summary:
     by_type = scores["by_type"].values()
     return {
         "questions": record["n"],
+        "not_scored": sum(record.get("not_scored", {}).values()),
         "rejected": sum(record["rejected"].values()),
         "chips": scores["overall"]["chips"],
         **{name: scores["overall"][name] for name in marked.columns if name in scores["overall"]},

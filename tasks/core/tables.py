@@ -1,9 +1,8 @@
 """Tables on disk: Parquet with the same bytes for the same rows, written whole or not at all."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +65,35 @@ def write_stream(rows: Iterable[Mapping[str, Any]], schema: pa.Schema, path: Pat
     Returns:
         The number of rows.
     """
-    left, written = iter(rows), 0
-    with atomic(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd", compression_level=3) as writer:
-        while some := list(islice(left, chunk)):
-            writer.write_table(pa.Table.from_pylist(some, schema=schema))
-            written += len(some)
+    written = 0
+    with row_writer(schema, path, chunk) as add:
+        for row in rows:
+            add(row)
+            written += 1
     return written
+
+
+@contextmanager
+def row_writer(schema: pa.Schema, path: Path, chunk: int = 16_384) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A function that adds one row to a table, as `write_stream` writes it: for who fills several tables side by side.
+
+    The table takes the place of `path` only if the block succeeds.
+    """
+    some: list[Mapping[str, Any]] = []
+    with atomic(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd", compression_level=3) as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(some, schema=schema))
+            some.clear()
+
+        def add(row: Mapping[str, Any]) -> None:
+            some.append(row)
+            if len(some) >= chunk:
+                flush()
+
+        yield add
+        if some:
+            flush()
 
 
 def mapped(path: Path, into: Path) -> pa.Table:

@@ -1,144 +1,187 @@
-"""From labelled chips to conversations: pairs are written, verified, and kept or rejected with a reason."""
+"""From labelled chips to conversations: pairs are written, verified, filtered, and kept or rejected with a reason.
 
-import json
-from collections import defaultdict
+Every pair that was ever written is in a conversation or a row of rejected.parquet, and `Counts` says how many there are
+of each; `run` holds the two against each other.
+"""
+
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa
-
-from tasks.core import paths, tables
-from tasks.core.log import progress
-from tasks.core.stage import read_json
+from tasks.core.errors import EarthloomError
 from tasks.dialogue import conversations
-from tasks.dialogue.facts import ChipFacts, Draft, Label, SourceInfo
-from tasks.dialogue.pairs import SUPPORTED
-from tasks.dialogue.templates import TemplateGenerator
-from tasks.dialogue.verify import VERIFIED, verify
+from tasks.dialogue.consistency import contradictions
+from tasks.dialogue.facts import ChipFacts
+from tasks.dialogue.generator import PairGenerator
+from tasks.dialogue.kinds import TASK_TAGS
+from tasks.dialogue.ledger import Add, Counts, Policy
+from tasks.dialogue.pairs import CONTRADICTED, SUPPORTED, Judge, Judged, Provenance, Written
+from tasks.dialogue.text_filters import Fault, TextFilter
 from tasks.earth.sensors import SENSORS
 
-REJECTED = pa.schema(
-    [
-        ("chip_id", pa.string()),
-        ("question", pa.string()),
-        ("answer", pa.string()),
-        ("question_type", pa.string()),
-        ("reason", pa.string()),
-    ]
-)
-"""One row for every pair the verifier did not believe, and for every chip left with too few."""
 
+class PairWriter:
+    """Writes what a generator wrote about the chips of one part. One for a run."""
 
-def subjects(chip_ids: Iterable[str], sensor: str) -> Iterator[ChipFacts]:
-    """Chips with their labels, in the order of `chip_ids`."""
-    folder = paths.labels(sensor)
-    known = {
-        # Whether it is complete is known of each chip.
-        name: SourceInfo(name, source["kind"], False, tuple(source["labels"]), tuple(source["change"]))
-        for name, source in read_json(folder / "sources.json").items()
-    }
-    wholly: dict[str, dict[str, SourceInfo]] = defaultdict(dict)
-    for row in tables.read(folder / "complete.parquet").to_pylist():
-        looked_for = None if row["labels"] is None else frozenset(row["labels"])
-        source = row["source"]
-        wholly[row["chip_id"]][source] = replace(known[source], complete=True, looked_for=looked_for)
-    wanted = list(chip_ids)
-    rows = defaultdict(list)
-    for row in tables.read(folder / "labels.parquet").to_pylist():
-        rows[row["chip_id"]].append(
-            Label(row["label"], row["source"], row["kind"], row["fraction"], row["count"], row["position"])
+    def __init__(self, provenance: Provenance, policy: Policy, keep: Add, reject: Add) -> None:
+        """`keep` takes rows of conversations, `reject` rows of `REJECTED`."""
+        self.provenance, self.policy, self.counts = provenance, policy, Counts()
+        free = provenance.generator != "template"
+        self._filter = TextFilter(free, policy.max_same_type, policy.max_answer_share)
+        self._keep, self._reject = keep, reject
+
+    def run(self, generator: PairGenerator, chips: Iterable[ChipFacts], judge: Judge) -> Counts:
+        """All chips, one after the other as the generator is done with them."""
+        pending: deque[ChipFacts] = deque()
+
+        def remembered() -> Iterator[ChipFacts]:
+            for facts in chips:
+                pending.append(facts)
+                yield facts
+
+        for written in generator.generate(remembered(), judge):
+            facts = pending.popleft()
+            if facts.chip_id != written.chip_id:
+                raise EarthloomError(
+                    f"generator '{self.provenance.generator}' gave {written.chip_id} where {facts.chip_id} was next"
+                )
+            self._chip(facts, written)
+        if pending:
+            raise EarthloomError(f"generator '{self.provenance.generator}' gave nothing about {pending[0].chip_id}")
+        return self.counts
+
+    def _chip(self, facts: ChipFacts, written: Written) -> None:
+        counts, usage = self.counts, written.usage
+        counts.chips += 1
+        counts.written += len(written.judged)
+        counts.usage.update(
+            asks=usage.asks, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens
         )
-    for chip_id in wanted:
-        labels = tuple(rows[chip_id])
-        sources = {label.source: known[label.source] for label in labels}
-        yield ChipFacts(chip_id, sensor, labels, {**sources, **wholly[chip_id]})
+        counts.cost += usage.cost
+        for failure in written.failures:
+            counts.failures += 1
+            self._reject(self._row(facts, "failure", failure))
+        good = self._believed(facts, written.judged)
+        good = self._without_faults(facts, good)
+        if len(good) < self.policy.min_pairs:
+            detail = f"{len(good)} pairs are left of the chip, qa.min_pairs is {self.policy.min_pairs}"
+            for judged in good:
+                self._lose(facts, judged, Fault("few-pairs", detail))
+            counts.chips_without += 1
+            self._reject(self._row(facts, "no-pairs", detail))
+            return
+        for number, some in enumerate(grouped(good, self.policy.turns)):
+            self._keep(self._conversation(facts, written, number, some))
+            counts.conversations += 1
+            counts.kept.update(judged.pair.question_type for judged in some)
+            counts.unchecked += sum(judged.verdict.state != SUPPORTED for judged in some)
 
+    def _believed(self, facts: ChipFacts, judged: Sequence[Judged]) -> list[Judged]:
+        """The pairs that the verifier supports, or that may stay unchecked."""
 
-def converse(
-    subject: ChipFacts, pairs: Sequence[Draft], writer: TemplateGenerator, turns: int, seed: int
-) -> list[dict[str, Any]]:
-    """Rows of conversations of `turns` pairs each, tagged for all bands of the sensor."""
-    rows = []
-    for number, start in enumerate(range(0, len(pairs), turns)):
-        some = pairs[start : start + turns]
-        types = {turn.question_type for turn in some}
-        task_tags = ["[classify]"] if types <= {"dominant", "list"} else []
-        text = conversations.dump(
-            [(turn.question, turn.answer) for turn in some], [*task_tags, SENSORS[subject.sensor].tag]
-        )
-        rows.append(
-            {
-                "conversation_id": f"{subject.chip_id}#{number}",
-                "chip_id": subject.chip_id,
-                "sensor": subject.sensor,
-                "task": some[0].question_type if len(types) == 1 else "mixed",
-                "conversations": text,
-                "turns": [
-                    {
-                        "question": turn.question,
-                        "answer": turn.answer,
-                        "question_type": turn.question_type,
-                        "claim": json.dumps(turn.claim, sort_keys=True),
-                        "labels_used": list(turn.labels_used),
-                        "verdict": SUPPORTED,
-                        "reason": "",
-                        "evidence": "[]",
-                        "attempt": 1,
-                    }
-                    for turn in some
-                ],
-                "label_sources": sorted(subject.sources),
-                "generator": writer.name,
-                "model": "",
-                "revision": "",
-                "prompt_hash": writer.prompt_hash,
-                "seed": seed,
-                "rendering": "",
-                "asks": 0,
-                "prompt_tokens": 0,
-                "completion_tokens": 0,
-                "cost": 0.0,
-                "facts": subject.to_json(),
-            }
-        )
-    return rows
+        def verdict(one: Judged) -> Fault | None:
+            state = one.verdict.state
+            if state == SUPPORTED or (state != CONTRADICTED and one.pair.question_type in self.policy.keep_unchecked):
+                return None
+            return Fault(state.replace(" ", "-"), one.verdict.reason)
 
+        return self._sifted(facts, judged, [verdict(one) for one in judged])
 
-def ask(
-    asked: Sequence[ChipFacts], writer: TemplateGenerator, turns: int, min_pairs: int, seed: int
-) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Conversations about every chip, and what was rejected with its reason.
+    def _without_faults(self, facts: ChipFacts, judged: list[Judged]) -> list[Judged]:
+        """Those without a fault of text, and without one that says otherwise."""
+        good = self._sifted(facts, judged, self._filter.chip([one.pair for one in judged]))
+        found = contradictions(good)
+        return self._sifted(facts, good, [found.get(place) for place in range(len(good))])
 
-    Args:
-        asked: the chips.
-        writer: of the pairs; each is verified before it is kept.
-        turns: pairs a conversation.
-        min_pairs: a chip with fewer verified pairs is rejected.
-        seed: that the writer was given, for the record.
-    """
-    rows: list[dict[str, Any]] = []
-    rejected: list[dict[str, str]] = []
-    for subject, drafts in zip(asked, progress(writer.generate(asked), "writing pairs", len(asked)), strict=True):
-        good = []
-        for draft in drafts:
-            verdict = verify(draft, subject)
-            if verdict == VERIFIED:
-                good.append(draft)
+    def _sifted(self, facts: ChipFacts, judged: Sequence[Judged], faults: Sequence[Fault | None]) -> list[Judged]:
+        """Those without a fault; what refers back to one that has, has lost what it is about."""
+        good: list[Judged] = []
+        lost = False
+        for one, fault in zip(judged, faults, strict=True):
+            if not one.pair.follows:
+                lost = False
+            if fault is None and lost:
+                fault = Fault("turns", "the turn that it refers to was rejected")
+            if fault is None and one.pair.follows and not good:
+                fault = Fault("turns", "it refers to a turn that is not there")
+            if fault is None:
+                good.append(one)
             else:
-                rejected.append(_rejection(subject, verdict, draft))
-        if len(good) < min_pairs:
-            rejected.append(_rejection(subject, f"only {len(good)} verified pairs, qa.min_pairs is {min_pairs}"))
-        else:
-            rows += converse(subject, good, writer, turns, seed)
-    return rows, rejected
+                lost = True
+                self._lose(facts, one, fault)
+        return good
+
+    def _lose(self, facts: ChipFacts, judged: Judged, fault: Fault) -> None:
+        self.counts.rejected[fault.reason] += 1
+        pair = judged.pair
+        row = self._row(facts, fault.reason, fault.detail)
+        own = {"question": pair.question, "answer": pair.answer, "question_type": pair.question_type}
+        self._reject({**row, **own, "verdict": judged.verdict.state, "attempt": judged.attempt})
+
+    def _row(self, facts: ChipFacts, reason: str, detail: str) -> dict[str, Any]:
+        return {
+            "chip_id": facts.chip_id,
+            "sensor": facts.sensor,
+            "question": "",
+            "answer": "",
+            "question_type": "chip",
+            "reason": reason,
+            "detail": detail,
+            "verdict": "",
+            "attempt": 0,
+            "generator": self.provenance.generator,
+        }
+
+    def _conversation(self, facts: ChipFacts, written: Written, number: int, some: Sequence[Judged]) -> dict[str, Any]:
+        """One row of conversations.parquet, tagged for all bands of the sensor."""
+        types = [one.pair.question_type for one in some]
+        task_tags = {TASK_TAGS.get(kind, "") for kind in types}
+        task_tag = task_tags.pop() if len(task_tags) == 1 else ""
+        tags = [*([task_tag] if task_tag else []), SENSORS[facts.sensor].tag]
+        origin, usage = self.provenance, written.usage
+        return {
+            "conversation_id": f"{facts.chip_id}#{number}",
+            "chip_id": facts.chip_id,
+            "sensor": facts.sensor,
+            "task": types[0] if len(set(types)) == 1 else "mixed",
+            "conversations": conversations.dump([(one.pair.question, one.pair.answer) for one in some], tags),
+            "turns": [
+                {
+                    "question": one.pair.question,
+                    "answer": one.pair.answer,
+                    "question_type": one.pair.question_type,
+                    "claim": "",
+                    "labels_used": list(one.pair.labels_used),
+                    "verdict": one.verdict.state,
+                    "reason": one.verdict.reason,
+                    "evidence": one.verdict.evidence_json(),
+                    "attempt": one.attempt,
+                }
+                for one in some
+            ],
+            "label_sources": sorted(facts.sources),
+            "generator": origin.generator,
+            "model": origin.model,
+            "revision": origin.revision,
+            "prompt_hash": origin.prompt_hash,
+            "seed": origin.seed,
+            "temperature": origin.temperature,
+            "rendering": written.rendering,
+            "asks": usage.asks,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cost": usage.cost,
+            "facts": facts.to_json(),
+        }
 
 
-def _rejection(subject: ChipFacts, reason: str, draft: Draft | None = None) -> dict[str, str]:
-    return {
-        "chip_id": subject.chip_id,
-        "question": draft.question if draft else "",
-        "answer": draft.answer if draft else "",
-        "question_type": draft.question_type if draft else "chip",
-        "reason": reason,
-    }
+def grouped(judged: Sequence[Judged], turns: int) -> Iterator[list[Judged]]:
+    """Conversations of `turns` pairs; what refers back stays with what it refers to."""
+    some: list[Judged] = []
+    for one in judged:
+        if len(some) >= turns and not one.pair.follows:
+            yield some
+            some = []
+        some.append(one)
+    if some:
+        yield some

@@ -1,9 +1,13 @@
-"""The demo's own held-out split as one more benchmark: every turn of a test conversation, after the true ones before.
+"""The demo's own held-out split as one more benchmark: turns of a test conversation, after the true ones before.
+
+Only turns whose answer is right in no other words are asked: a caption, a box or a whole sentence can be right and match
+nothing. How many are left out, of which kind, is counted.
 
 Chips are calibrated when they are made; nothing of a picture is guessed here.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +17,7 @@ from typing import Any
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError
 from tasks.dialogue import boxes
+from tasks.dialogue.kinds import OPEN, scored_exactly
 from tasks.earth.display_sensors import known_sensor
 from tasks.evaluation.datasets.registry import HELD_OUT
 from tasks.evaluation.runner.questions import BenchmarkQuestion, QuestionImage
@@ -87,19 +92,30 @@ class HeldOut:
                 f"{self.path}: the mixture of stage 3 has no test sample; see data/split and split.test"
             )
         self._shards = ShardReader()
-        self._places = [
-            (number, turn) for number, sample in enumerate(self._samples) for turn in range(len(sample.turns))
-        ]
+        self._places: list[tuple[int, int]] = []
         """(sample, turn) of each question."""
+        left_out: Counter[str] = Counter()
+        for number, sample in enumerate(self._samples):
+            for turn, (kind, (_, answer)) in enumerate(zip(sample.question_types, sample.turns, strict=True)):
+                if scored_exactly(kind, answer):
+                    self._places.append((number, turn))
+                else:
+                    left_out[kind if kind in OPEN else "in a sentence"] += 1
+        if not self._places:
+            raise EmptyStageError(
+                f"{self.path}: none of its {left_out.total()} answers is a word or a few, so that none can be scored; "
+                "see qa.short_answers and qa.kinds"
+            )
         self.record: dict[str, Any] = {
             "source": "mixture",
             "comparable": True,
             "digest": _digest([self.path]),
             "rejected": {},
+            "not_scored": dict(sorted(left_out.items())),
         }
 
     def __len__(self) -> int:
-        """Turns of all conversations."""
+        """Turns that are asked."""
         return len(self._places)
 
     @property
@@ -111,9 +127,8 @@ class HeldOut:
     def outlines(self) -> list[tuple[str, Sequence[QuestionImage]]]:
         """(window, images) of every question. The window is the first chip's: one place on two dates is not another."""
         windows = self._windows()
-        return [
-            (windows[sample.chip_id], self._images(sample.images)) for sample in self._samples for _ in sample.turns
-        ]
+        samples = [self._samples[number] for number, _ in self._places]
+        return [(windows[sample.chip_id], self._images(sample.images)) for sample in samples]
 
     def question(self, number: int) -> BenchmarkQuestion:
         """A turn, after the true turns before it."""
@@ -123,7 +138,7 @@ class HeldOut:
         return BenchmarkQuestion(number, turns, self._images(sample.images), self.box_form)
 
     def rows(self) -> list[dict[str, Any]]:
-        """All turns, as `tasks.evaluation.runner.questions.QuestionSource` has them."""
+        """All turns that are asked, as `tasks.evaluation.runner.questions.QuestionSource` has them."""
         return [
             {
                 "id": f"{sample.sample_id} turn {turn}",
@@ -139,8 +154,8 @@ class HeldOut:
                 "references": [truth],
                 "boxes": [],
             }
-            for sample in self._samples
-            for turn, (question, truth) in enumerate(sample.turns)
+            for sample, turn in ((self._samples[number], turn) for number, turn in self._places)
+            for question, truth in (sample.turns[turn],)
         ]
 
     def _images(self, refs: Sequence[ImageRef]) -> tuple[ChipImage, ...]:

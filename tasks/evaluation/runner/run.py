@@ -193,6 +193,7 @@ def write(
         "comparable": job.source.record["comparable"],
         "benchmark_digest": job.source.record["digest"],
         "left_out_at_import": sum(job.source.record["rejected"].values()),
+        **({"not_scored": left_out} if (left_out := dict(job.source.record.get("not_scored", {}))) else {}),
         "n": len(rows),
         "rejected": _reasons(own),
         "cut_at_the_longest": sum(answer.stop == "length" for answer in own),

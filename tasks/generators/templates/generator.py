@@ -1,0 +1,140 @@
+"""The generator of pairs from templates: which kinds a chip is asked, and what of each."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from tasks.core.code import code
+from tasks.dialogue.facts import ChipFacts
+from tasks.dialogue.pairs import Judge, Judged, Pair, Provenance, Written
+from tasks.earth.grid import stable_hash
+from tasks.generators.templates.balance import Balance
+from tasks.generators.templates.kind import Kind
+from tasks.generators.templates.registry import ABSTENTION, KINDS
+from tasks.generators.templates.view import View
+from tasks.generators.templates.voice import Found, Voice
+
+DIALOGUE = "dialogue"
+ROUNDS = 3
+"""Questions of one kind that a chip gets at most, if other kinds have nothing to ask."""
+TRIES = 4
+"""Subjects of one kind that are tried until the balance of answers lets one through."""
+LEAST = 0.02
+"""Share of chips below which a kind is not preferred any further."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the templates are asked for."""
+
+    pairs: float
+    """Pairs a chip; a fraction is a fixed share of the chips with one more."""
+    seed: int = 0
+    kinds: Sequence[str] = tuple(KINDS)
+    abstention: float = 0.0
+    """Share of pairs whose right answer is that it cannot be told."""
+    short: float = 0.6
+    """Share of answers that are a word or a few, and no sentence."""
+
+
+class TemplateGenerator:
+    """Writes pairs from templates. What is asked of a chip depends on the seed, its facts and the balance alone."""
+
+    def __init__(self, choice: Choice, balance: Balance | None = None) -> None:
+        """Without a balance, every answer is as good as another: for a chip alone."""
+        self.choice, self.balance = choice, balance or Balance()
+        shares = self.balance.kinds
+        self.kinds = [KINDS[name] for name in choice.kinds if not shares or shares.get(name)]
+        """Those that any chip can be asked."""
+        # Kinds that few chips can be asked come first where they can, so that all kinds are asked about equally often.
+        self._waits = [max(LEAST, shares.get(kind.name, 1.0)) for kind in self.kinds]
+        self._random = Random()
+        self.provenance = Provenance("template", prompt_hash=code(__name__)[:16], seed=choice.seed)
+
+    def generate(self, chips: Iterable[ChipFacts], judge: Judge) -> Iterator[Written]:
+        """What was written about each chip, each pair with its verdict; see `tasks.dialogue.generator`."""
+        for facts in chips:
+            pairs = self.write(facts)
+            verdicts = judge(facts, pairs)
+            judged = tuple(Judged(pair, verdict) for pair, verdict in zip(pairs, verdicts, strict=True))
+            yield Written(facts.chip_id, judged)
+
+    def write(self, facts: ChipFacts) -> list[Pair]:
+        """The pairs about one chip."""
+        self._random.seed(stable_hash(f"{self.choice.seed}/{facts.chip_id}"))
+        random = self._random.random
+        wanted = math.floor(self.choice.pairs) + (random() < self.choice.pairs % 1)
+        abstains = random() < self.choice.abstention * wanted
+        view, pairs = View(facts, self._draw), _Pairs(wanted)
+        if abstains:
+            pairs.add(self._say(ABSTENTION, ABSTENTION.find(view), view))
+        left: list[tuple[Kind, list[Found]]] = []
+        for kind in self._order(wanted):
+            if pairs.room <= 0:
+                return pairs.all
+            if found := kind.find(view):
+                pairs.add(self._say(kind, found, view))
+                if len(found) > 1:
+                    left.append((kind, found))
+        for _ in range(1, ROUNDS):
+            for kind, found in left:
+                if pairs.room <= 0:
+                    return pairs.all
+                pairs.add(self._say(kind, found, view))
+        return pairs.all
+
+    def _order(self, wanted: int) -> list[Kind]:
+        """All kinds; those that are asked first, and most chips have room for no others, equally often each."""
+        random, log = self._random.random, math.log
+        waits = sorted((-log(1 - random()) * wait, place) for place, wait in enumerate(self._waits))
+        order = [self.kinds[place] for _, place in waits]
+        # A dialogue needs room for its turns.
+        first = [kind for kind in order[:wanted] if kind.name == DIALOGUE]
+        return first + [kind for kind in order if kind not in first] if first else order
+
+    def _say(self, kind: Kind, found: list[Found], view: View) -> Sequence[Pair]:
+        random = self._random
+        one = self._draw(kind.name, found) if kind.balanced else found[int(random.random() * len(found))]
+        return kind.say(one, view, Voice(random, self.choice.short)) if one else ()
+
+    def _draw(self, kind: str, found: list[Found]) -> Found | None:
+        """One of them that the balance lets through: its subject is drawn first, whatever the answer."""
+        random, chance = self._random.random, self.balance.chance
+        candidates = list(found)
+        for _ in range(min(TRIES, len(candidates))):
+            place = int(random() * len(candidates))
+            one = candidates[place]
+            if random() < chance(kind, one.subject, one.answer):
+                return one
+            candidates[place] = candidates[-1]
+            candidates.pop()
+        return None
+
+
+class _Pairs:
+    """The pairs about one chip, as many as are wanted; nothing is asked twice in the same words."""
+
+    __slots__ = ("_asked", "_types", "all", "room")
+
+    def __init__(self, wanted: int) -> None:
+        self.all: list[Pair] = []
+        self.room = wanted
+        self._asked: set[str] = set()
+        self._types: dict[str, int] = {}
+
+    def add(self, said: Sequence[Pair]) -> None:
+        """Take pairs, or the turns of one dialogue as far as there is room for two of them at least."""
+        if len(said) > 1:
+            said = said[: self.room]
+            if len(said) == 1:
+                return
+        for pair in said:
+            kind, question = pair.question_type, pair.question
+            number = self._types.get(kind, 0)
+            if number >= ROUNDS or question in self._asked:
+                return  # of a dialogue, what follows may refer to it
+            self.all.append(pair)
+            self.room -= 1
+            self._asked.add(question)
+            self._types[kind] = number + 1

@@ -1,0 +1,170 @@
+"""A chip's facts as templates ask for them: only what is clear, sayable and within the chip."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, Generic, TypeVar
+
+from tasks.dialogue.facts import MARGIN, ChipFacts, Label
+from tasks.earth.label_masks import SIDE, Box
+from tasks.generators.templates.nouns import is_sayable
+from tasks.generators.templates.voice import Found
+
+CLEAR = 2 * MARGIN
+"""Share from which a label is certainly there."""
+LEAST_CELLS = 3
+"""Cells of a mask that two labels must share a border along to be neighbours, or lie apart not to be."""
+WEST = sum(1 << (SIDE * row + SIDE - 1) for row in range(SIDE))
+"""The first column of a mask, as `bits` has it: its last cell is the lowest bit."""
+EAST = sum(1 << (SIDE * row) for row in range(SIDE))
+ALL = (1 << SIDE * SIDE) - 1
+COLUMN_BITS, ROW_BITS = (
+    tuple(
+        sum(1 << (SIDE * SIDE - 1 - cell) for cell in range(SIDE * SIDE) if (cell // step % SIDE) >> bit & 1)
+        for bit in range(SIDE.bit_length() - 1)
+    )
+    for step in (1, SIDE)
+)
+"""Cells whose column, or row, has a bit set: five counts of cells add up all columns."""
+T = TypeVar("T")
+Draw = Callable[[str, list[Found]], Found | None]
+"""Kind and what was found of it -> one that the balance of answers lets through; None if it lets none."""
+
+
+def grown(cells: int) -> int:
+    """A mask and all cells beside it, over the sides."""
+    return cells | ((cells & ~WEST) << 1) | ((cells & ~EAST) >> 1) | (cells << SIDE & ALL) | cells >> SIDE
+
+
+def box_cells(box: Box) -> int:
+    """Cells whose centres lie in a box, as a mask of bits."""
+    x1, y1, x2, y2 = (min(max(round(edge * SIDE), 0), SIDE) for edge in box)
+    row = ((1 << (x2 - x1)) - 1) << (SIDE - x2)
+    return sum(row << SIDE * (SIDE - 1 - number) for number in range(y1, y2))
+
+
+def is_within(box: Box) -> bool:
+    """Whether a box has an area and lies in the chip."""
+    x1, y1, x2, y2 = box
+    return 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1
+
+
+class lazy(Generic[T]):  # noqa: N801
+    """`functools.cached_property` without its lock, which costs more than most of what is computed here."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        """Of a method."""
+        self._compute, self._name = compute, compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, owner: Any, kind: Any = None) -> T:
+        """Computed once; from then on it is an attribute of the owner."""
+        value = owner.__dict__[self._name] = self._compute(owner)
+        return value
+
+
+class View:
+    """One chip."""
+
+    def __init__(self, facts: ChipFacts, draw: Draw = lambda kind, found: found[0] if found else None) -> None:
+        """Everything is computed when it is first asked for.
+
+        Args:
+            facts: of the chip.
+            draw: used by kinds that ask several things at once.
+        """
+        self.facts, self.draw = facts, draw
+        self._bits: dict[str, int] = {}
+
+    @lazy
+    def areas(self) -> list[Label]:
+        """Labels whose share of the chip is known from one source alone, the largest first."""
+        found: dict[str, Label] = {}
+        twice = set()
+        for label in self.facts.labels:
+            if label.kind != "area":
+                continue
+            if label.name in found:
+                twice.add(label.name)
+            found[label.name] = label
+        good = [
+            label
+            for label in found.values()
+            if label.name not in twice and is_sayable(label.name) and 0 < (label.fraction or 0) <= 1.0001
+        ]
+        return sorted(good, key=lambda label: (-(label.fraction or 0), label.name))
+
+    @lazy
+    def clear(self) -> list[Label]:
+        """Those that nobody would overlook."""
+        return [label for label in self.areas if (label.fraction or 0) >= CLEAR]
+
+    @lazy
+    def objects(self) -> list[Label]:
+        """Lines and points."""
+        return [label for label in self.facts.objects.values() if is_sayable(label.name)]
+
+    @lazy
+    def tags(self) -> list[str]:
+        """What holds somewhere in or around the chip."""
+        return [name for name in self.facts.tags if is_sayable(name)]
+
+    @lazy
+    def there(self) -> list[str]:
+        """What certainly lies in the chip."""
+        areas = {label.name for label in self.facts.labels if label.kind == "area"}
+        return [a.name for a in self.clear] + [o.name for o in self.objects if o.name not in areas]
+
+    @lazy
+    def gone(self) -> list[str]:
+        """What certainly lies nowhere in the chip."""
+        return [name for name in self.facts.absent(tags=False) if is_sayable(name)]
+
+    @lazy
+    def far(self) -> list[str]:
+        """What is certainly neither in nor around it."""
+        return [name for name in self.facts.absent(tags=True) if is_sayable(name)]
+
+    @lazy
+    def listed(self) -> list[Label]:
+        """The labels of a complete source, the largest first, if it is clear which belong there and in which order."""
+        facts = self.facts
+        if not facts.is_partition or len(self.areas) != len(facts.areas):
+            return []
+        shares = [label.fraction or 0.0 for label in self.areas]
+        doubtful = any(abs(share - CLEAR) < MARGIN / 2 for share in shares)
+        order = [share for share in shares if share >= CLEAR]
+        close = any(a - b < MARGIN / 3 for a, b in pairwise(order))
+        return [] if doubtful or close or any("," in label.name for label in self.clear) else self.clear
+
+    @lazy
+    def leader(self) -> Label | None:
+        """The label that covers the largest part, if all of the chip is described and its lead is clear."""
+        if not self.facts.is_partition or not self.areas or len(self.areas) != len(self.facts.areas):
+            return None
+        first = self.areas[0].fraction or 0
+        second = (self.areas[1].fraction or 0) if len(self.areas) > 1 else 0.0
+        return self.areas[0] if first - second >= CLEAR else None
+
+    def bits(self, label: Label) -> int:
+        """The mask of a label as one number; 0 where it has none."""
+        key = f"{label.source}/{label.name}"
+        if key not in self._bits:
+            self._bits[key] = 0 if label.mask is None else int.from_bytes(label.mask, "big")
+        return self._bits[key]
+
+    def place(self, label: Label) -> str | None:
+        """Where a label lies, unless it lies all over, in the middle, or near a border between two names."""
+        if not label.position or label.position == "centre" or not CLEAR <= (label.fraction or 0) <= 0.5:
+            return None
+        cells = self.bits(label)
+        return None if cells and _near_a_bound(cells) else label.position
+
+
+def _near_a_bound(cells: int) -> bool:
+    """Whether the centre of mass lies within MARGIN of the border between two thirds of the chip."""
+    total = cells.bit_count() * SIDE
+    for bits in (COLUMN_BITS, ROW_BITS):
+        centre = (sum((cells & mask).bit_count() << bit for bit, mask in enumerate(bits)) + total / SIDE / 2) / total
+        if abs(centre - 1 / 3) < MARGIN or abs(centre - 2 / 3) < MARGIN:
+            return True
+    return False
