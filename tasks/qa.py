@@ -1,7 +1,6 @@
 """Stage `qa`: conversations about the chips of one part of the grid, each answer verified against the labels."""
 
 from collections import Counter
-from typing import Literal
 
 from pydantic import Field
 
@@ -12,16 +11,18 @@ from tasks.core.stage import Summary, main
 from tasks.dialogue import conversations
 from tasks.dialogue.templates import TemplateGenerator
 from tasks.dialogue.write_pairs import REJECTED, ask, subjects
+from tasks.generators.params import GeneratorName, ModelParams
 
 
 class QAParams(Section):
     """How conversations are generated."""
 
-    generator: Literal["template"] = Field(description="who writes the pairs; templates grounded in the labels")
+    generator: GeneratorName = Field(description="who writes the pairs; templates grounded in the labels")
     seed: int = Field(ge=0, description="with the chip's id, decides what is asked about it")
     pairs_per_chip: int = Field(ge=1, le=32, description="question-answer pairs a chip, at most")
     min_pairs: int = Field(ge=1, description="a chip with fewer verified pairs is rejected")
     turns: int = Field(ge=1, le=16, description="pairs a conversation")
+    model: ModelParams = Field(description="of the generators other than templates")
 
 
 def make(params: QAParams) -> TemplateGenerator:
