@@ -5,7 +5,7 @@ answered before is in its cache and is not asked for again.
 """
 
 import shutil
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
@@ -18,8 +18,10 @@ from tasks.dialogue import conversations
 from tasks.dialogue.chip_facts import LabelBook, chips_of, count_chips, open_labels
 from tasks.dialogue.generator import PairGenerator
 from tasks.dialogue.ledger import REJECTED, Policy
-from tasks.dialogue.verify import judge
+from tasks.dialogue.verifier import judge
 from tasks.dialogue.write_pairs import PairWriter
+from tasks.generators.choose import make_generator
+from tasks.generators.params import GeneratorName, ModelParams
 from tasks.generators.templates.balance import DECODED, Balance, count, is_sampled
 from tasks.generators.templates.generator import Choice, TemplateGenerator
 from tasks.generators.templates.registry import KINDS
@@ -32,7 +34,7 @@ OTHER = "other"
 class QAParams(Section):
     """How conversations are generated."""
 
-    generator: Literal["template"] = Field(description="who writes the pairs; templates grounded in the labels")
+    generator: GeneratorName = Field(description="who writes the pairs; templates grounded in the labels")
     seed: int = Field(ge=0, description="with the chip's id, decides what is asked about it")
     kinds: list[str] = Field(
         min_length=1, description="kinds of questions that templates ask, each as often as the others where facts allow"
@@ -52,6 +54,8 @@ class QAParams(Section):
     keep_unchecked: list[str] = Field(
         description="question types whose pairs are kept, marked, where the verifier cannot check them"
     )
+
+    model: ModelParams = Field(description="of the generators other than templates")
 
     @field_validator("kinds")
     @classmethod
@@ -101,7 +105,11 @@ def balance_of(book: LabelBook, part: str, chips: int, params: QAParams) -> Bala
 def make(params: QAParams, book: LabelBook, part: str, chips: int) -> tuple[PairGenerator, Balance]:
     """The generator that params.yaml asks for, and the balance of the templates' answers."""
     balance = balance_of(book, part, chips, params)
-    return templates(params, book.sensor, balance), balance
+    writer = templates(params, book.sensor, balance)
+    generator = make_generator(
+        params, book.sensor, paths.chips(book.sensor, part), writer, params.pairs_of(book.sensor)
+    )
+    return generator, balance
 
 
 def run(sensor: str, part: str) -> Summary:

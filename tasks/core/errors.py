@@ -57,6 +57,10 @@ class WeightsError(EarthloomError):
     """Weights that are not what they should be, not pinned, or not safe to read."""
 
 
+class GenerationError(EarthloomError):
+    """No question-answer pair can be written: a model server, its key, its model or the model's files are wrong."""
+
+
 class FlowError(EarthloomError):
     """A walk over the graph that cannot start, or in which an instance failed."""
 

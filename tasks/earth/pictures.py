@@ -157,9 +157,15 @@ def is_grey(pixels: NDArray[Any]) -> bool:
     return float((pixels.max(axis=0) - pixels.min(axis=0)).max()) <= JPEG_NOISE
 
 
-def stretched(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A measured plane, (H, W), as people are shown it: 0 to 1 between two quantiles; no data is black."""
+def stretch_limits(plane: NDArray[np.float32]) -> tuple[float, float]:
+    """What becomes black and white of a measured plane, (H, W), that is shown to people or to a model."""
     finite = plane[np.isfinite(plane)]
     low, high = (float(bound) for bound in np.quantile(finite, QUANTILES)) if finite.size else (0.0, 1.0)
+    return low, high
+
+
+def stretched(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A measured plane, (H, W), as people are shown it: 0 to 1 between two quantiles; no data is black."""
+    low, high = stretch_limits(plane)
     scaled: NDArray[np.float32] = (np.nan_to_num(plane, nan=low) - low) / max(high - low, 1e-6)
     return np.clip(scaled, 0, 1)

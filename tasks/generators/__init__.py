@@ -1,1 +1,1 @@
-"""Who writes question-answer pairs: templates, and language models that see the chip."""
+"""Who writes question-answer pairs: templates, models behind a server, models in process; see `choose`."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 from tasks.dialogue.verifier.expressions import (
     And,
@@ -18,7 +19,7 @@ from tasks.dialogue.verifier.patterns import statement
 from tasks.dialogue.verifier.reading import Reading
 
 PREPOSITIONS = "in|of|on|within|across|throughout|from|over|inside|at|for|through|by|to|about|under"
-TIDYING: tuple[tuple[re.Pattern[str], str], ...] = (
+TIDYING: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"\b(?:this|that|these|those|our|your|whole|entire|visible|all|shown) (?=image\b)"), ""),
     (re.compile(r"\bnearby (?:image|it|them|there|here)\b"), "nearby"),
     (re.compile(r"\b(C\d+) (?:areas|patches|parcels|features|objects|plots|sites)\b"), r"\1"),
@@ -29,9 +30,9 @@ TIDYING: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(rf"\b(?:{PREPOSITIONS}|cover) image(?: image)?\b(?= |$)(?! show)"),
         lambda found: "cover" if found.group().startswith("cover") else "",
-    ),  # type: ignore[list-item]
+    ),
     (re.compile(r"\b(?:in|by) (?:area|share|number|total)\b"), ""),
-    (re.compile(r"\b(?:half|S\d+) here\b"), lambda found: found.group()[: -len(" here")]),  # type: ignore[list-item]
+    (re.compile(r"\b(?:half|S\d+) here\b"), lambda found: found.group()[: -len(" here")]),
     (re.compile(r"\bhere\b"), ""),
     (re.compile(r"\bbetween (?=L|C)"), ""),
     (re.compile(r"\b(?:of|that)\b"), ""),

@@ -55,7 +55,7 @@ def _known(facts: ChipFacts, labels: Sequence[str], kinds: Sequence[str]) -> lis
     out = []
     for name in labels:
         for source in facts.used:
-            rows = [label for label in facts.rows(name, source.name) if label.kind in kinds]
+            rows: list[Label | None] = [label for label in facts.rows(name, source.name) if label.kind in kinds]
             if rows or source.can_deny(name):
                 out += [Known(name, source, row) for row in rows or [None]]
     return out

@@ -308,7 +308,9 @@ def _which(asked: Question, text: str, reading: Reading) -> Expression | None:
         return both(*(Presence(c) for c in about))
     if re.fullmatch(r"(?:neither|none|neither them|none them|no|nothing)(?: is)?", text):
         return both(*(Not(Presence(c)) for c in about))
-    left_out = re.fullmatch(r"(?:both|all|S\d+|everything|anything|they|image show both|image show all)? ?(?:except|but) (C\d+)", text)
+    left_out = re.fullmatch(
+        r"(?:both|all|S\d+|everything|anything|they|image show both|image show all)? ?(?:except|but) (C\d+)", text
+    )
     if left_out:
         gone = reading.of(left_out[1])
         return both(*(Not(Presence(c)) if c == gone else Presence(c) for c in about))
@@ -398,7 +400,9 @@ def _named(asked: Question, concepts: list[Concept], reading: Reading) -> Expres
     if kind == "there":
         return both(*(Presence(concept, reading.of(asked.extra)) for concept in concepts))
     if kind == "which":
-        asked_about = [c for word in asked.subjects for c in (reading.of(word) if word[0] in "LO" else (reading.of(word),))]
+        asked_about = [
+            c for word in asked.subjects for c in (reading.of(word) if word[0] in "LO" else (reading.of(word),))
+        ]
         return both(*(Presence(c) if c in concepts else Not(Presence(c)) for c in asked_about))
     if kind == "neighbours":
         other = asked.concepts(reading)[0]

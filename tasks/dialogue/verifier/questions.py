@@ -15,7 +15,30 @@ WHETHER = re.compile(
     r"decide|want|need|curious|interested|have|if|please|find|out|find out|verify|confirm|say|think|about) )*(?:whether|if|wonder) "
 )
 PLAIN = frozenset(
-    ["ground","land","earth","world","said","compare","compared","consist","region","parts","most","you","your","approximate","size","sizes","overall","following","listed","named","remote","sensing","of",
+    [
+        "ground",
+        "land",
+        "earth",
+        "world",
+        "said",
+        "compare",
+        "compared",
+        "consist",
+        "region",
+        "parts",
+        "most",
+        "you",
+        "your",
+        "approximate",
+        "size",
+        "sizes",
+        "overall",
+        "following",
+        "listed",
+        "named",
+        "remote",
+        "sensing",
+        "of",
         "how",
         "much",
         "many",
@@ -248,7 +271,11 @@ def ask(clause: str, reading: Reading, subject: tuple[str, ...] = ()) -> Questio
     clause = re.sub(r"^(?:would )?(?:say|think|believe|agree|confirm|is it right|right) (?=\S)", "", clause)
     clause = re.sub(r"^than (C\d+) ?,? (.*?(?:more|less) C\d+)$", r"\2 than \1", clause)
     clause = re.sub(r"^than (C\d+) ?,? (.*?)(C\d+)(.*(?:more|less).*)$", r"\2\3\4 than \1", clause)
-    clause = re.sub(r"^(?:looking|based|judging|considering|see)(?: at| on| from| by)?(?: image)? ?,? (?=(?:is|does|can|what|which|how|where|count|see|would|could|there|show)\b)", "", clause)
+    clause = re.sub(
+        r"^(?:looking|based|judging|considering|see)(?: at| on| from| by)?(?: image)? ?,? (?=(?:is|does|can|what|which|how|where|count|see|would|could|there|show)\b)",
+        "",
+        clause,
+    )
     clause = re.sub(r"^(?:am )?(?:yes|right|true) (?=no|there|C|image)", "", clause)
     clause = re.sub(
         r"^(?:and|but|so|or|also|then|if|tell whether|say whether|locate if|locate whether|whether|see if) ", "", clause
@@ -334,7 +361,8 @@ def _open(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question |
         "how",
         "where",
         "when",
-        "count", "compare",
+        "count",
+        "compare",
         "number",
         "locate",
         "describe",
@@ -418,7 +446,12 @@ def _open(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question |
             if not named or (len(named) == 1 and named[0][0] in "LO") or len(named) == 2
             else None
         )
-    if named and (named[0][0] in "LO" or len(named) > 1) and has & {"what", "which"} and has & {"present", "see", "show", "there"}:
+    if (
+        named
+        and (named[0][0] in "LO" or len(named) > 1)
+        and has & {"what", "which"}
+        and has & {"present", "see", "show", "there"}
+    ):
         return made("which")
     if named and len(named) == 1 and named[0][0] == "C" and has & {"say", "said", "describe", "about"}:
         return made("about")

@@ -231,7 +231,8 @@ def _measure(words: list[str], at: int, out: Reading) -> tuple[int, list[str]] |
     if word == "one" and following in FRACTIONS:
         return 2, [out.note("S", _exact(FRACTIONS[following], 0.06))]
     if word == "half" or (
-        word in ("third", "quarter", "fourth", "fifth", "tenth", "eighth", "sixth") and words[max(at - 1, 0)] in ("a", "an")
+        word in ("third", "quarter", "fourth", "fifth", "tenth", "eighth", "sixth")
+        and words[max(at - 1, 0)] in ("a", "an")
     ):
         return 1, [out.note("S", _exact(FRACTIONS[word], 0.07))]
     return None
@@ -293,7 +294,9 @@ SCARCE = re.compile(
     r"\b(?:next to|almost|virtually|practically|nearly|as good as)\s+no(?:ne|thing)?\b|\bvery little\b|\b(?:little|few),? if any\b",
     re.IGNORECASE,
 )
-ALL_BUT = re.compile(r"\b(?:all|everything)(?: of it| here| of image)? (?:except|but) (?:small|tiny|little) (?:share|part|corner|area|bit|patch)\b")
+ALL_BUT = re.compile(
+    r"\b(?:all|everything)(?: of it| here| of image)? (?:except|but) (?:small|tiny|little) (?:share|part|corner|area|bit|patch)\b"
+)
 NAMED = re.compile("|".join(rf"\b{re.escape(name)}\b" for name, _ in SHARE_WORDS))
 RANGES = re.compile(
     rf"(?:between )?({VALUE}) (?:to|and) ({VALUE})(?= (?:percent|ha|km2|km|metres|celsius|kelvin|db)\b)"
@@ -363,7 +366,10 @@ def _sensors() -> list[tuple[str, re.Pattern[str]]]:
     out.append(
         (
             "radar",
-            re.compile(r"\b(?:synthetic[ -]aperture[ -]radar|sar|radar)\b(?! (?:backscatter|return|signal|echo))", re.IGNORECASE),
+            re.compile(
+                r"\b(?:synthetic[ -]aperture[ -]radar|sar|radar)\b(?! (?:backscatter|return|signal|echo))",
+                re.IGNORECASE,
+            ),
         )
     )
     out.append(("optical", re.compile(r"\b(?:optical|multispectral)\b", re.IGNORECASE)))
