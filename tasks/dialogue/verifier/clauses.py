@@ -26,6 +26,9 @@ TIDYING: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"\b(share|largest|smallest|most|majority|S\d+)(?: area)? image\b"), r"\1"),
     (re.compile(r"\bshow [,:]"), "show"),
     (re.compile(r" instead$"), ""),
+    (re.compile(r", than\b"), "than"),
+    (re.compile(r"\b(N\d+)(?: mapped)? (?:areas|patches|features|places) (?:is )?mapped\b"), r"\1 mapped"),
+    (re.compile(r"\b(N\d+) (?:areas|patches|features|places)\b"), r"\1"),
     (re.compile(r"\b(present|see|is|cover) there$"), r"\1"),
     (
         re.compile(rf"\b(?:{PREPOSITIONS}|cover) image(?: image)?\b(?= |$)(?! show)"),
@@ -120,10 +123,6 @@ def _resolved(clause: str, subject: Sequence[str], reading: Reading) -> list[str
     if len(named) > 1:
         pair = f"{named[0]} and {named[1]}"
         out.append(re.sub(r"^(?:they|both|these)\b(?: class)?|\bboth\b|\bthem\b", pair, clause, count=1))
-        short = COMPARED.fullmatch(clause)
-        if short:
-            own = reading.of(short["a"] or short["b"])
-            out += [f"{clause} than {name}" for name in named if reading.of(name) != own][:1]
     for name in subject:
         for pattern in (
             r"^(?:it|they|this|these|those|this class|this one|area|both)\b(?: class)?",
@@ -147,6 +146,14 @@ def _resolved(clause: str, subject: Sequence[str], reading: Reading) -> list[str
             out.append(f"no {name}")
         if re.match(r"^there is$", clause):
             out.append(f"there is {name}")
+        counted = re.match(r"^((?:about |exactly )?N\d+) (?:can |can is |is )?(?:present|mapped|there)$", clause)
+        if counted:
+            out.append(f"{counted[1]} {name} is present")
+    for one in list(out):
+        short = COMPARED.fullmatch(one)
+        if short:
+            own = reading.of(short["a"] or short["b"])
+            out += [f"{one} than {name}" for name in named if reading.of(name) != own][:1]
     return out
 
 

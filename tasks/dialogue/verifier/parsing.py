@@ -67,7 +67,7 @@ ANSWERS: dict[str, tuple[type, ...]] = {
 }
 """What the answer to a question of each kind must contain."""
 OPENING = re.compile(
-    r"^(?:(?:answer|it|there|image|this|that|these|they|they all|value|result|all|largest|class) (?:is|are)|it|is|in|on|at|during|about|exactly|with|by|show|see|there|largest class is|taken(?: in| on| by| with)?|dominated by|dominated|mostly|count|box show|box is|box|on mean|mean|located|located in|cover|for example) "  # noqa: E501
+    r"^(?:class and largest(?: area| share)? is|(?:answer|it|there|image|this|that|these|they|they all|value|result|all|largest|class) (?:is|are)|it|is|in|on|at|during|about|exactly|with|by|show|see|there|largest class is|taken(?: in| on| by| with)?|dominated by|dominated|mostly|count|box show|box is|box|on mean|mean|located|located in|cover|for example) "  # noqa: E501
 )
 
 
@@ -83,8 +83,8 @@ TAG = re.compile(
 )
 """The end of "There is forest here, isn't there?"."""
 ELLIPSIS = re.compile(
-    r"yes|true|(?:(?:it|they|there|image|that|this|you|i)? ?(?:is|does|have|can|show|do)?(?: indeed)?)|"
-    r"(?P<no>(?:it |they |there |image |that |this |you |i )?(?:is |does |have |can |do )?(?:not|none|no|neither)(?: them)?|(?:C\d+ |it )?(?:is )?(?:located )?elsewhere)"
+    r"yes|true|(?:(?:it|they|there|image|that|this|you|i)? ?(?:is|does|have|can|could|would|show|do)?(?: indeed)?)|(?:it |that |this )?(?:is )?(?:true|yes)|"
+    r"(?P<no>(?:it |they |there |image |that |this |you |i )?(?:is |does |have |can |do )?(?:not|none|no|neither)(?: them| it| image)?(?: is| does)?|(?:C\d+ |it )?(?:is )?(?:located )?elsewhere)"
 )
 """The rest of "Yes, there is" and of "No, it does not"."""
 
@@ -181,6 +181,8 @@ def _answer(asked: Question, clauses: Sequence[str], reading: Reading) -> Expres
     if asked.kind == "yes-no":
         assert asked.expression is not None
         return _confirmed(asked, asked.expression, clauses, reading)
+    if asked.kind == "region":
+        clauses = [re.sub(r"(?: is)?(?: present| located| cover)?(?: in| within| inside)? (?:box|it|there)$", "", c) for c in clauses]
     first = _bare(asked, clauses[0], reading)
     parts: list[Expression] = [first] if first is not None else []
     for clause in clauses[1:] if parts else clauses:
@@ -243,7 +245,7 @@ def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], 
             denied = bool(short["no"])
             parts.append(Not(expression) if denied and not isinstance(expression, Not) else expression)
             continue
-        made = assertions(text, reading, asked.subjects)
+        made = _only_one(text, expression, reading) or assertions(text, reading, asked.subjects)
         if made is None:
             return Unread(f"'{readable(text, reading)}'")
         parts.append(made)
@@ -257,6 +259,16 @@ def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], 
         # "Is there no forest?" "No, there is none.": what stands after it says which is meant.
         return both(*parts)
     return both(expression if agrees else Not(expression), *parts)
+
+
+def _only_one(text: str, asked: Expression, reading: Reading) -> Expression | None:
+    """Of "is there forest and water?", "only forest" denies the water, not all else."""
+    found = re.fullmatch(r"(?:[a-z]+ )*exactly (C\d+)(?: [a-z]+)*|(C\d+) (?:[a-z]+ )*exactly", text)
+    about = list(dict.fromkeys(atom.concept for atom in atoms(asked) if isinstance(atom, Presence)))
+    if found is None or len(about) < 2:
+        return None
+    named = reading.of(found[1] or found[2])
+    return And(tuple(Presence(c) if c.labels == named.labels else Not(Presence(c)) for c in about))
 
 
 def _as_asked(part: Expression, asked: Expression) -> Expression:
@@ -281,7 +293,7 @@ def _bare(asked: Question, clause: str, reading: Reading) -> Expression | None:
     text = clause
     while (shorter := OPENING.sub("", text)) != text:
         text = shorter
-    text = re.sub(r" (?:mapped|present|there|in total|total|image|class|see|cover)$", "", text).strip(" ,")
+    text = re.sub(r" (?:mapped|present|there|in total|total|image|class|see|cover|is|does)$", "", text).strip(" ,")
     words = listed(text, reading).split()
     if asked.kind == "extreme" and len(words) == 2 and words[0][0] == "S" and reading.of(words[0]) == MOST:
         words = words[1:]  # "mostly forest"
@@ -392,6 +404,9 @@ def _named(asked: Question, concepts: list[Concept], reading: Reading) -> Expres
     if kind == "list":
         present = tuple(Presence(concept) for concept in concepts)
         return And((*present, Complete(tuple(concepts), asked.ordered, asked.mapped)))
+    if kind == "else":
+        present = tuple(Presence(concept) for concept in concepts)
+        return And((*present, Complete((*concepts, *asked.concepts(reading)), mapped=asked.mapped)))
     if kind == "region":
         made = [
             Region(concept, box) for concept in concepts for word in asked.subjects for box in reading.of(word) or ()

@@ -257,7 +257,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"{c} is(?: (?P<neg>not))?(?: in)?", _presence),
     (r"{c} (?:can |could )?{neg}(?:is )?(?:see|present|found)(?: in)?(?: {d}| {b})?(?P<around> nearby)?", _presence),
     (r"{c} does (?P<neg>not )(?:is )?present(?: {d}| {b})?(?P<around> nearby)?", _presence),
-    (r"(?:can |could )?{neg}see {c}(?: {d}| {b})?(?P<around> nearby)?", _presence),
+    (r"(?:can |could |does )?{neg}see {c}(?: {d}| {b})?(?P<around> nearby)?", _presence),
     (r"(?:image|it|present) (?:does )?{neg}show {c}(?: {d}| {b})?(?P<around> nearby)?", _presence),
     (r"image is show {c}", _presence),
     (r"{c} is nearby", lambda s: s.each(lambda c: Presence(c, None, True))),
@@ -265,6 +265,10 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"{c} (?:is )?{neg}(?:absent|lack)(?: {d}| {b})?(?P<around> nearby)?", _absence),
     (r"(?:image |it )?(?:is )?{neg}absent(?: is)? {c}", _absence),
     (r"(?:image |it |there |class )?(?:is )?(?:show )?{neg}lack {c}(?: {d})?", _absence),
+    (r"{c} is {neg}(?:class|share|part|feature|features|element|among|one)?(?: class| share| image| feature| present| shown)*", _presence),
+    (r"someplace (?:is |show )?{neg}(?:covered )?(?:by )?{c}", _presence),
+    (r"there is {neg}(?:anything|something|none|more) (?:else )?(?:except|than) {k}", lambda s: _others(s)),
+    (r"{k} is {neg}exactly(?: class| one| cover)?", lambda s: s.negated(And((Presence(s["k"]), Complete((s["k"],)))))),
     (r"looks? for {c}(?: in)? vain", _no),
     (r"{k} (?:instead|rather than|not|in place|but not) {c2}", lambda s: And((Presence(s["k"]), Not(Presence(s["c2"]))))),
     (r"{c}(?: and|,)? none (?:else|more)", lambda s: _complete(s)),
@@ -283,7 +287,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"(?:image|it) is {neg}{s} {c}", _share),
     (r"(?:image|it) (?:is )?{neg}covered {s}(?: by)? {c}", _share),
     (r"(?:image|it|) ?(?:is )?{s} (?:covered )?(?:by |with )?{c}", _share),
-    (r"{c} {s}", _share),
+    (r"{c} {s}(?: is)?", _share),
     (r"{a} (?:cover|is) {s}", _vegetated),
     (r"{s} (?:is )?(?:covered )?(?:by |with )?{a}", _vegetated),
     (r"(?:share )?{a} (?:share )?(?:is|cover) {s}", _vegetated),
@@ -332,6 +336,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     # Forest borders water; forest and water touch.
     (r"{k} (?:is |does )?{neg}adjacent(?: to| with)? {c2}", _adjacent),
     (r"{c} (?:is |does )?{neg}adjacent", _adjacent),
+    (r"there is {neg}adjacent {c}", _adjacent),
     # The forest lies in [[...]]; [[...]] holds forest.
     (SIZED + r"{k} (?:is |box )?(?:is )?(?:located )?(?:in |at |within )?(?:box )?(?:is )?{b}", _boxes),
     (r"(?:box )?(?:for )?" + SIZED + r"{k} (?:is )?{b}", _boxes),
@@ -343,8 +348,10 @@ STATEMENTS: list[tuple[str, Build]] = [
     # Dates, places, sensors.
     (r"(?:image |it )?(?:is )?{neg}taken (?:in |on |during |at )?{t}", _taken),
     (r"(?:when |season |year |month |day |taken )?(?:image )?(?:is |it is )?{neg}(?:taken )?(?:in |on |during )?{t}", _taken),
+    (r"{m} (?:taken|mapped|present)(?: image| it)?", _sensed),
+    (r"(?:image |it )?(?:is )?(?:taken )?(?:by |with |from )?{m} (?:image )?(?:taken )?(?:in |on |during )?{t}", lambda s: And((_sensed(s), s["t"]))),
     (r"(?:image |it )?(?:is )?(?:taken )?(?:in |on |during )?{t} (?P<t2>T\d+)", lambda s: both(s["t"], s["t2"])),
-    (r"(?:image |it |this )?(?:is |show |part |does )?{neg}(?:located |taken |part )?(?:in )?(?:country )?(?:is )?{p}", lambda s: s.negated(Located(s["p"]))),
+    (r"(?:image |it |this )?(?:is |show |part |does )?{neg}(?:located |taken |part )?(?:place |part |area |share |site )?(?:in )?(?:country )?(?:is )?{p}", lambda s: s.negated(Located(s["p"]))),
     (r"(?:image |it |this )?(?:is )?{neg}(?:located )?(?:in |on )?{z}", lambda s: s.negated(Hemisphere(s["z"]))),
     (r"(?:image |it |this )?(?:is )?{neg}(?:taken )?(?:by |with |from )?(?:sensor )?(?:is )?{m}(?: sensor| image| radar| scene)?", _sensed),
     # Pixels.
@@ -375,6 +382,12 @@ def _ratio(s: Sentence) -> Expression | None:
         return None
     relation = s.word("rel")
     return s.negated(Ratio(s["k"], s["c2"], bounded(factor, relation, factor * 0.2)))
+
+
+def _others(s: Sentence) -> Expression:
+    """There is something besides it; "there is nothing besides it" denies that."""
+    more = Not(Complete((s["k"],)))
+    return Complete((s["k"],)) if "none" in s.text or s.has("neg") else more
 
 
 def _above(s: Sentence) -> Expression | None:

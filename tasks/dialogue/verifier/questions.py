@@ -225,12 +225,12 @@ PLAIN = frozenset(
         "extract",
         "full",
         "one",
-        "sentence",
-    ]
+        "sentence", "during", "within", "inside", "areas", "patches", "features", "places", "spots", "objects", "anything", "landscape",
+]
 )
 MOST = Interval(0.5, 1.0)
 INSTRUCTION = re.compile(
-    r"(?:(?:look|answer|yes|no|or|with|in|a|at|image|single|word|words|short|phrase|consider|based|on|examine|reply|respond|using|"
+    r"(?:(?:look|and|answer|yes|no|or|with|in|a|at|image|single|word|words|short|phrase|consider|based|on|examine|reply|respond|using|"
     r"choose|only|be|brief|please|following|consider|study|about|question|locate|just|class|share|number|sentence|sentences|"
     r"true|this|that|is|it|here|M\d+|take|as|box|form|the|full|percent|exactly|count|to|from|by|,|one|describe) ?)+"
 )
@@ -268,6 +268,8 @@ def ask(clause: str, reading: Reading, subject: tuple[str, ...] = ()) -> Questio
     clause = re.sub(r"\b(?:yes|true) or no\b,? ?", "", clause).strip(" ,")
     clause = re.sub(r",? (?:is|does) (?:it|there|they) not$", "", clause)
     clause = WHETHER.sub("", clause)
+    if len(re.findall(r"\bC\d+\b", clause)) > 1:
+        clause = re.sub(r" *\bboth\b *", " ", clause).strip()
     clause = re.sub(r"^(?:would )?(?:say|think|believe|agree|confirm|is it right|right) (?=\S)", "", clause)
     clause = re.sub(r"^than (C\d+) ?,? (.*?(?:more|less) C\d+)$", r"\2 than \1", clause)
     clause = re.sub(r"^than (C\d+) ?,? (.*?)(C\d+)(.*(?:more|less).*)$", r"\2\3\4 than \1", clause)
@@ -287,6 +289,11 @@ def _yes_no(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question
     words = clause.split()
     if not words:
         return None
+    if re.fullmatch(r"is (?:image |it |this )?M\d+(?: image)? or M\d+(?: image)?", clause):
+        return Question("sensor")
+    if re.fullmatch(r"(?:no )?C\d+(?: nearby)?", clause):
+        made = assertions(f"there is {clause}", reading, subject)
+        return Question("yes-no", made, _named(clause, subject)) if made else None
     if words[0] not in AUXILIARIES:
         # A statement to be confirmed.
         if set(words) & {
@@ -352,7 +359,8 @@ def _open(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question |
     """By its words: whatever their order, none of them may be unknown."""
     words = clause.split()
     known = PLAIN | set(table()["words"])
-    if [w for w in words if w not in known and not re.fullmatch(r"[A-Z]\d+", w)] or "except" in words:
+    unseen = re.search(r"\bX\d", clause) and not re.search(r"\b[CQ]\d", clause)
+    if not unseen and [w for w in words if w not in known and not re.fullmatch(r"[A-Z]\d+", w)] or ("except" in words and "else" not in words):
         return None
     has = set(words)
     if not re.search(r"\bX\d", clause) and not has & {
@@ -407,6 +415,8 @@ def _open(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question |
             bool(has & {"rank", "order", "sorted", "descending", "first"}) or extra == "largest",
         )
 
+    if "except" in has:
+        return made("else") if len(named) == 1 and named[0][0] == "C" and has & {"what", "which"} else None
     if values["X"] and not named:
         topic = reading.of(values["X"][0])
         return made("quantity", "temperature") if topic == "temperature" else made("unseen", topic, tuple(values["X"]))

@@ -84,6 +84,8 @@ def read(text: str, lexicon: Lexicon, reading: Reading | None = None) -> Reading
         taken_out.append(out.note(letter, value))
         return f" qq{'abcdefghij'[len(taken_out) % 10]}q{len(taken_out) - 1} "
 
+    for pattern, instead in REWORDED:
+        text = pattern.sub(instead, text)
     text = SCARCE.sub(" scarce ", BULLET.sub(", ", text))
     text = BRACKETS.sub(lambda found: put("B", _boxes(found.group())), text)
     text = ISO_DATE.sub(lambda found: put("T", _iso(found)), text)
@@ -289,6 +291,19 @@ SHARE_WORDS: tuple[tuple[str, Interval], ...] = (
     ("about nothing", Interval(0.0, 0.06)),
     ("little", Interval(0.0, 0.25)),
 )
+REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\bto what (?:extent|degree)\b", re.IGNORECASE), "how much"),
+    (re.compile(r"(?:is )?(?:the |this )?(?:following )?statement (?:true|correct|right)\s*[:,]", re.IGNORECASE), "is it true that"),
+    (
+        re.compile(
+            r"\b(?:any|some|a bit|any part|some part|a part|any parts|some parts) of (?:the|this) (?:image|scene|picture|area|tile|chip|ground|view|land)\b",
+            re.IGNORECASE,
+        ),
+        "someplace",
+    ),
+    (re.compile(r"(?:\s|^)\d{1,2}[.)]\s+(?=[A-Za-z])"), ", "),
+)
+"""Turns of phrase that are read more easily in other words."""
 SCARCE = re.compile(
     r"\b(?:hardly|barely|scarcely)\s+any(?:thing)?\b|"
     r"\b(?:next to|almost|virtually|practically|nearly|as good as)\s+no(?:ne|thing)?\b|\bvery little\b|\b(?:little|few),? if any\b",
