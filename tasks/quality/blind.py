@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.quality.gist import gist, words_of
+from tasks.quality.gist import form, gist, words_of
 
 FEW = 12
 """Most answers of a kind whose chance is one over their number."""
@@ -42,11 +42,13 @@ class Item:
     question: str
     answer: str
     """Its gist."""
+    form: str
+    """What kind of answer its grammar asks for."""
 
     @classmethod
     def of(cls, chip_id: str, kind: str, sensor: str, scene: str, question: str, answer: str) -> "Item":
         """From the texts of a pair."""
-        return cls(chip_id, kind, sensor, scene, question, gist(question, answer))
+        return cls(chip_id, kind, sensor, scene, question, gist(question, answer), form(question))
 
 
 class Solver(Protocol):
@@ -150,41 +152,41 @@ def is_closed(answers: Mapping[str, int]) -> bool:
     return len(counts) > 1 and sum(counts[:FEW]) >= COVERED * sum(counts)
 
 
-@dataclass(frozen=True)
-class Standard:
-    """What is compared on one kind of question: recall averaged over answers, or plain accuracy."""
-
-    closed: bool
-
-    def shares(self, right: NDArray[np.float64], all_: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Score from right and all answers by true answer, (..., answers) each."""
-        if not self.closed:
-            return np.asarray(right.sum(-1) / np.maximum(all_.sum(-1), 1))
-        recall = np.where(all_ > 0, right / np.maximum(all_, 1), np.nan)
-        return np.asarray(np.nanmean(recall, axis=-1))
+def shares(right: NDArray[np.float64], asked: NDArray[np.float64], closed: bool) -> NDArray[np.float64]:
+    """Score from right answers and questions by true answer, (..., answers) each: mean recall, or plain accuracy."""
+    if not closed:
+        return np.asarray(right.sum(-1) / np.maximum(asked.sum(-1), 1))
+    recall = np.where(asked > 0, right / np.maximum(asked, 1), 0)
+    return np.asarray(recall.sum(-1) / np.maximum((asked > 0).sum(-1), 1))
 
 
 def score(items: Sequence[Item], guesses: Sequence[str], closed: bool, draws: int, seed: int) -> dict[str, Any]:
     """How well a solver did on one kind of question, and chance; the interval is of a bootstrap over chips.
 
+    Both are means over the forms of the questions: whoever is asked `is there` knows to say yes or no, and is right by
+    chance half of the time, not one time in all the answers that other questions of the kind have.
+
     Returns:
-        `{"score", "low", "high", "chance", "lead"}`, 0 to 1.
+        `{"score", "low", "high", "chance", "lead", "sure"}`, 0 to 1; sure is whether chance lies below the interval.
     """
     chips = {chip: row for row, chip in enumerate(sorted({item.chip_id for item in items}))}
-    answers = {answer: column for column, answer in enumerate(sorted({item.answer for item in items}))}
-    right, all_ = np.zeros((2, len(chips), len(answers)))
-    for item, guess in zip(items, guesses, strict=True):
-        at = chips[item.chip_id], answers[item.answer]
-        all_[at] += 1
-        right[at] += guess == item.answer
-    standard = Standard(closed)
-    reached = float(standard.shares(right.sum(0), all_.sum(0)))
-    chance = 1 / len(answers) if closed else float(all_.sum(0).max() / all_.sum())
     drawn = np.random.default_rng(seed).multinomial(len(chips), np.full(len(chips), 1 / len(chips)), size=draws)
-    resampled = standard.shares(drawn @ right, drawn @ all_)
+    reached, chance, resampled = 0.0, 0.0, np.zeros(draws)
+    for kind_of_answer in sorted({item.form for item in items}):
+        some = [(item, guess) for item, guess in zip(items, guesses, strict=True) if item.form == kind_of_answer]
+        answers = {answer: column for column, answer in enumerate(sorted({item.answer for item, _ in some}))}
+        right, asked = np.zeros((2, len(chips), len(answers)))
+        for item, guess in some:
+            at = chips[item.chip_id], answers[item.answer]
+            asked[at] += 1
+            right[at] += guess == item.answer
+        weight = len(some) / len(items)
+        reached += weight * float(shares(right.sum(0), asked.sum(0), closed))
+        chance += weight * (1 / len(answers) if closed else float(asked.sum(0).max() / asked.sum()))
+        resampled += weight * shares(drawn @ right, drawn @ asked, closed)
     low, high = np.quantile(resampled, [0.025, 0.975]) if len(chips) > 1 else (0.0, 1.0)
     names = {"score": reached, "low": float(low), "high": float(high), "chance": chance, "lead": reached - chance}
-    return {name: round(value, 4) for name, value in names.items()}
+    return {**{name: round(value, 4) for name, value in names.items()}, "sure": bool(low > chance)}
 
 
 def marks(
@@ -200,7 +202,7 @@ def marks(
         draws, seed: of the bootstrap over test chips.
 
     Returns:
-        `{kind: {"questions", "chips", "answers", "closed", SOLVER: {score, low, high, chance, lead}, "best",
+        `{kind: {"questions", "chips", "answers", "closed", SOLVER: as of `score`, "best",
         "marked"}}`.
     """
     learnt: dict[str, Counter[str]] = defaultdict(Counter)

@@ -109,7 +109,8 @@ def presence(known: Known, pen: Pen) -> None:
                 "Give one kind of cover that occurs here.",
                       "What is one thing that this image shows?"), ("{y}", "{y}.", "It shows {y}."), claims[1:],
                       False, **both)  # fmt: skip
-            pen.write("conjunction", "presence", BOTH, ("No.", "No, there {x:is} {x} but no {y}.", "Only {x}, not {y}.",
+            pen.write("conjunction", "presence", BOTH, ("No.", "No, there {x:is} {x} but no {y}.",
+                "Of the two only {x}.",
                       "No, {y} {y:is} missing."), (claims[0], {"is": "absent", "label": absent}), True,
                       **both)  # fmt: skip
 

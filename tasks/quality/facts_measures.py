@@ -41,7 +41,7 @@ def percent(value: float, pen: Pen) -> str:
 
 def share(known: Known, pen: Pen) -> None:
     """How much is X? In quarters, percentages and fractions."""
-    for label in pick(pen.draw, [a for a in known.areas if words.known(a.name)], 2):
+    for label in pick(pen.draw, known.sized, 2):
         value = label.fraction or 0.0
         nouns = [noun for noun in known.names(label.name) if not noun.plural] or list(known.names(label.name))
         gaps: dict[str, Any] = {"x": pen.draw.choice(nouns)}
@@ -115,7 +115,7 @@ WINNER = ("{w}", "{w}.", "{w} {w:cover} more.", "There is more {w}.", "{w} {w:is
 
 def comparison(known: Known, pen: Pen) -> None:
     """Is there more X than Y? Both of one source, never near equals."""
-    several = [a for a in known.areas if words.known(a.name)]
+    several = known.sized
     for _ in range(2):
         if len(several) < 2:
             return
@@ -198,7 +198,7 @@ def extent(known: Known, pen: Pen) -> None:
         "m2": 1.0,
         "square meters": 1.0,
     }
-    for label in pick(pen.draw, [a for a in known.areas if words.known(a.name)], 1):
+    for label in pick(pen.draw, known.sized, 1):
         noun = known.mass(label.name)
         metres = (label.fraction or 0.0) * ground
         unit = pen.draw.choice(list(units))

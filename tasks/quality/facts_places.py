@@ -39,8 +39,8 @@ def position(known: Known, pen: Pen) -> None:
         gaps: dict[str, Any] = {"x": noun}
         claim = {"is": "position", "label": label.name, "position": right}
         pen.write("position", "position", WHERE, IN, claim, True, place=pen.draw.choice(words.PLACES[right]), **gaps)
-        if right not in words.OPPOSITE:
-            continue
+        if right not in words.OPPOSITE or not known.certain(label):
+            continue  # elsewhere may be more of it
         wrong = words.OPPOSITE[right]
         other = {"is": "position", "label": label.name, "position": wrong}
         pen.write(
@@ -83,7 +83,7 @@ def adjacency(known: Known, pen: Pen) -> None:
         if gap is None or gap < 0.5 or one.source != other.source or words.related(one.name, other.name):
             continue
         touching = gap == 1 and known.contact(one, other) >= 4
-        if not touching and (gap < FAR or not known.source(one).can_deny(one.name)):
+        if not touching and (gap < FAR or not known.certain(one)):
             continue
         mass = [known.mass(label.name) for label in (one, other)]
         claim = {"is": "touching", "label": one.name, "other": other.name}
@@ -143,7 +143,7 @@ def grounding(known: Known, pen: Pen) -> None:
         claim: dict[str, Any] = {"is": "boxes", "label": label.name, "boxes": right}
         pen.write("grounding", "grounding", GROUND, GROUNDED, claim, True, x=noun, boxes=text_of(right))
         wrong = [moved(box, pen, label.boxes) for box in right]
-        if all(box is not None for box in wrong):
+        if known.certain(label) and all(box is not None for box in wrong):
             elsewhere = [box for box in wrong if box is not None]
             false = {"is": "boxes", "label": label.name, "boxes": elsewhere}
             pen.write("moved box", "grounding", GROUND, GROUNDED, false, False, x=noun, boxes=text_of(elsewhere))

@@ -61,6 +61,14 @@ def gist(question: str, answer: str) -> str:
     return _choice(asked, content) or " ".join(content[:LONGEST])
 
 
+def form(question: str) -> str:
+    """What kind of answer a question asks for by its grammar: `yes or no`, `a choice` of what it names, or `open`."""
+    asked = words_of(question)
+    if asked and asked[0] in POLAR:
+        return "yes or no"
+    return "a choice" if "or" in asked else "open"
+
+
 def _choice(asked: Sequence[str], content: Sequence[str]) -> str:
     """Which of the things that the question names is chosen: the one before `or`, or the one behind."""
     if "or" not in asked:

@@ -15,6 +15,8 @@ SURE = 0.08
 """Share from which an area is surely there."""
 APART = 0.10
 """Two shares that differ by less are not compared, and a bound this near is not asked about."""
+WHOLE = 0.95
+"""Share that the areas of a source must make up together, for a list of them to be all that there is."""
 INSIDE = 0.06
 """Least distance of a centre of mass from the borders between thirds."""
 TOUCH, FAR = 1.0, 5.0
@@ -46,6 +48,16 @@ class Known:
     def areas(self) -> list[Label]:
         """Areas whose share is known."""
         return [label for label in self.here if label.kind == "area"]
+
+    def certain(self, label: Label) -> bool:
+        """Whether its source would have given all of it: there is no more of it, and none elsewhere."""
+        return self.source(label).can_deny(label.name)
+
+    @cached_property
+    def sized(self) -> list[Label]:
+        """Areas of which no part may be missing and whose share can be asked for in plain words."""
+        known = [label for label in self.areas if words.known(label.name) and self.certain(label)]
+        return [label for label in known if not self.mass(label.name).plural]
 
     @cached_property
     def around(self) -> list[Label]:
@@ -87,6 +99,8 @@ class Known:
         """All areas, the largest first, where one complete source shares out the chip, and each is surely there."""
         found = self.facts.areas
         if not self.facts.is_partition or len(found) != len([a for a in self.facts.labels if a.kind == "area"]):
+            return []
+        if sum(label.fraction or 0 for label in found.values()) < WHOLE:
             return []
         if any(0.02 <= (label.fraction or 0) < SURE for label in found.values()):
             return []

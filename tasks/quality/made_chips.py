@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tasks.dialogue.facts import ChipFacts, Label, SourceInfo
 from tasks.earth.grid import stable_hash
 from tasks.earth.label_masks import SIDE, Box, pack
-from tasks.earth.sensors import SENSORS, Sensor
+from tasks.earth.sensors import SENSORS
 from tasks.earth.spectral_rules import CLASSES, bands_of
+from tasks.quality.made_pixels import measured
 
 Plane = NDArray[np.bool_]
 Made = tuple[list[Label], list[SourceInfo]]
@@ -133,6 +134,17 @@ def mapped(draw: random.Random, side: float) -> Made:
     return labels, [SourceInfo("osm", "osm", False, tuple(sorted({*MAPPED, *LINES, *POINTS})))]
 
 
+def surveyed(draw: random.Random, side: float) -> Made:
+    """Polygons of an office that maps every one of its classes."""
+    taken = np.zeros((SIDE, SIDE), dtype=bool)
+    labels = []
+    for name in draw.sample(MAPPED, draw.randint(2, 4)):
+        boxes, plane = features(draw, taken, draw.choice((1, 1, 2, 3)))
+        if boxes:
+            labels.append(area(name, "land-register", plane, count=len(boxes), boxes=boxes))
+    return labels, [SourceInfo("land-register", "polygon", True, MAPPED)]
+
+
 def line(name: str, draw: random.Random, side: float) -> Label:
     """A straight line from the left to the right edge."""
     row = draw.randrange(4, SIDE - 4)
@@ -185,31 +197,16 @@ def derived(draw: random.Random, side: float) -> Made:
     return labels, [SourceInfo("spectral-rules", "spectral", True, CLASSES)]
 
 
-def measured(draw: random.Random, sensor: Sensor) -> dict[str, dict[str, float]]:
-    """What the sensor can tell of its pixels, as `ChipFacts.pixels` has it."""
-
-    def around(mean: float, spread: float, share: float) -> dict[str, float]:
-        values = {"mean": mean, "low": mean - spread, "high": mean + spread, "share": share}
-        return {name: round(value, 4) for name, value in values.items()}
-
-    found = {}
-    if bands_of(sensor):
-        green = draw.uniform(0.1, 0.75)
-        found["ndvi"] = around(green, 0.12, min(max((green - 0.15) / 0.5, 0.0), 1.0))
-        wet = draw.uniform(-0.6, 0.4)
-        found["ndwi"] = around(wet, 0.2, min(max((wet + 0.4) / 0.8, 0.0), 1.0))
-        found["nbr"] = around(draw.uniform(0.0, 0.6), 0.2, draw.choice((0.0, 0.0, 0.3)))
-    for name in sensor.polarisations[0] if sensor.polarisations else ():
-        found[name.lower()] = around(draw.uniform(-22.0, -5.0), 3.0, 0.0)
-    if any(sensor.unit_of(band) == "kelvin" for band in sensor.band_names):
-        found["temperature"] = around(draw.uniform(275.0, 318.0), 3.0, 0.0)
-    return found
-
-
 MAKERS: Mapping[str, Callable[[random.Random, float], Made]] = {
-    "land-cover": land_cover, "islands": islands, "mapped": mapped, "tagged": tagged, "changed": changed,
-    "searched": searched, "derived": derived,
-}  # fmt: skip
+    "land-cover": land_cover,
+    "islands": islands,
+    "mapped": mapped,
+    "surveyed": surveyed,
+    "tagged": tagged,
+    "changed": changed,
+    "searched": searched,
+    "derived": derived,
+}
 
 
 def made_chips(each: int = EACH, seed: int = 0) -> Iterator[ChipFacts]:

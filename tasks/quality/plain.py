@@ -40,7 +40,7 @@ def no(known: Known, label: str) -> Plain:
 
 def compared(known: Known, pen: Pen) -> tuple[Label, Label] | None:
     """Two labels of one source, the first of which clearly covers more; None if there are no such two."""
-    areas = [label for label in known.areas if words.known(label.name)]
+    areas = known.sized
     pairs = [
         (one, other)
         for one in areas
@@ -79,7 +79,7 @@ def plain(known: Known, pen: Pen) -> list[Plain]:
     for label in [a for a in known.areas if words.known(a.name)]:
         value = label.fraction or 0.0
         quarter = min(int(value * 4), 3)
-        if all(abs(value - bound) >= 0.05 for bound in (0.25, 0.5, 0.75)):
+        if label in known.sized and all(abs(value - bound) >= 0.05 for bound in (0.25, 0.5, 0.75)):
             answer = ("less than a quarter", "between a quarter and a half", "between a half and three quarters",
                       "more than three quarters")[quarter]  # fmt: skip
             claim: dict[str, Any] = {"is": "share", "label": label.name, "low": quarter / 4, "high": (quarter + 1) / 4}

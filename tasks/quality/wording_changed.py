@@ -87,8 +87,7 @@ def pairs(known: Known, pen: Pen) -> None:
 
 def amounts(known: Known, pen: Pen) -> None:
     """Quantifiers that make little of much, or much of little."""
-    areas = [label for label in known.areas if words.known(label.name)]
-    for label in areas:
+    for label in known.sized:
         value = label.fraction or 0.0
         gaps: dict[str, Any] = {"x": known.mass(label.name)}
         if value >= 0.4:

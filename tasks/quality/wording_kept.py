@@ -113,7 +113,7 @@ ROUGH = (
 
 def amounts(known: Known, pen: Pen) -> None:
     """Shares in round words, in figures, in words of figures, and on one side of a bound."""
-    for label in [a for a in known.areas if words.known(a.name)][:4]:
+    for label in known.sized[:4]:
         value = label.fraction or 0.0
         gaps: dict[str, Any] = {"x": known.mass(label.name)}
         for low, high, texts in ROUGH:

@@ -148,7 +148,7 @@ def test_without_controls_the_majority_alone_stands_beside_the_score() -> None:
 
 
 def test_what_blind_solvers_reach_stands_beside_the_score_of_a_question_type() -> None:
-    solved = {"score": 0.7, "chance": 0.5}
+    solved = {"score": 0.7, "low": 0.4, "high": 0.9, "chance": 0.5, "sure": False}
     marks = {"kinds": {"presence": {"best": "scene", "marked": True, "scene": solved, "ngrams": {}}}}
     scores = beside_blind({"presence": {"n": 4}, "share": {"n": 2}}, marks)
     assert scores["presence"] == {"n": 4, "blind": {"solver": "scene", **solved, "marked": True}}

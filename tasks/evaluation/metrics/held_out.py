@@ -127,7 +127,7 @@ def beside_blind(by_type: Mapping[str, Any], marks: Mapping[str, Any]) -> dict[s
         marks: as in data/blind/marks.json.
 
     Returns:
-        The same with `blind: {solver, score, chance, marked}` beside each type that blind solvers were asked.
+        The same with `blind: {solver, score, low, high, chance, sure, marked}` beside each type that blind solvers were asked.
     """
     out = {}
     for name, score in by_type.items():
@@ -135,13 +135,8 @@ def beside_blind(by_type: Mapping[str, Any], marks: Mapping[str, Any]) -> dict[s
         blind = {}
         if found is not None:
             best = found[found["best"]]
-            said = {
-                "solver": found["best"],
-                "score": best["score"],
-                "chance": best["chance"],
-                "marked": found["marked"],
-            }
-            blind = {"blind": said}
+            figures = {name: best[name] for name in ("score", "low", "high", "chance", "sure")}
+            blind = {"blind": {"solver": found["best"], **figures, "marked": found["marked"]}}
         out[name] = {**score, **blind}
     return out
 
