@@ -2,8 +2,8 @@
 
 The held-out split is asked by the runner of `earthloom evaluate`, as one more benchmark: every turn of a test
 conversation that has one short answer, once, after the true turns before it, by greedy decoding, and then without the
-right image, in each way that `evaluate.controls` names. The majority answer of the training side to the same question needs no model at all. A
-score is believed only beside them.
+right image, in each way that `evaluate.controls` names. The majority answer of the training side to the same question
+needs no model at all. A score is believed only beside them.
 """
 
 from pydantic import Field, field_validator

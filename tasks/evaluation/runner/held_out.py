@@ -1,7 +1,7 @@
 """The demo's own held-out split as one more benchmark: turns of a test conversation, after the true ones before.
 
-Only turns whose answer is right in no other words are asked: a caption, a box or a whole sentence can be right and match
-nothing. How many are left out, of which kind, is counted.
+Only turns whose answer is right in no other words are asked: a caption, a box or a whole sentence can be right and
+match nothing. How many are left out, of which kind, is counted.
 
 Chips are calibrated when they are made; nothing of a picture is guessed here.
 """

@@ -10,26 +10,25 @@ from tasks.generators.templates.voice import Found, Voice
 UNKNOWABLE = (
     "How many people live in the area of {i}?",
     "What is the population of the place shown in {i}?",
-    "What is the name of the nearest street in {i}?",
     "Who owns the land in {i}?",
     "What will the weather be like here tomorrow?",
-    "How many people are inside the buildings in {i}?",
-    "What is the price of land in {i}?",
-    "Which language do the people in {i} speak?",
-    "What did the people here have for breakfast?",
-    "How old are the trees in {i} on average?",
-    "What is the telephone number of the nearest town hall?",
-    "How deep is the groundwater under {i}?",
+    "What is the price of the land?",
+    "How many people live here?",
+    "Which bird species live here?",
+    "Will it rain here tomorrow?",
+    "When was this place founded?",
+    "What is the population of this place?",
 )
 """No satellite tells."""
-COLOUR = ("What colour is the ground in {i}?", "Which colour is the water in {i}?", "What colours does {i} show?")
+COLOUR = ("What colour is the ground in {i}?", "What colours does {i} show?")
 """Of a radar."""
 CANNOT = (
     "This cannot be told from this image.",
     "That cannot be determined from this image.",
     "It is not possible to tell this from this image.",
     "The image does not tell this.",
-    "There is no way to know this from the image.",
+    "It is impossible to say from this image.",
+    "There is not enough information in this image.",
 )
 
 

@@ -10,7 +10,6 @@ from tasks.generators.templates.voice import Found, Voice
 HOW_MUCH = (
     "How much of {i} is {n.text}?",
     "How much of {i} is covered by {n.text}?",
-    "What part of {i} is {n.text}?",
     "What share of {i} is covered by {n.text}?",
     "How large a share of {i} is {n.text}?",
 )
@@ -18,6 +17,11 @@ PERCENT = (
     "About what percentage of {i} is {n.text}?",
     "About how many percent of {i} are covered by {n.text}?",
     "Roughly what percentage of {i} is covered by {n.text}?",
+)
+MAPPED = ("How much of {i} is mapped as {n.text}?", "What share of {i} is mapped as {n.text}?")
+PERCENT_MAPPED = (
+    "About what percentage of {i} is mapped as {n.text}?",
+    "Roughly what percentage of {i} is mapped as {n.text}?",
 )
 SAID_SHARE = ("{n.cap} {n.cover} {share} of {i}.", "{Share} of {i} is {n.text}.")
 MORE = (
@@ -30,7 +34,7 @@ LESS = (
     "Is there less {a} than {b} in {i}?",
     "Does {a} cover less of {i} than {b}?",
     "Is {a} less extensive than {b} in {i}?",
-    "Is less of {i} covered by {a} than by {b}?",
+    "Does {a} cover less area in {i} than {b}?",
 )
 WHICH = (
     "Which covers more of {i}, {a} or {b}?",
@@ -52,12 +56,19 @@ HECTARES = (
     "About how many hectares does {n.text} cover in {i}?",
     "Roughly how large is the area of {n.text} in {i}, in hectares?",
 )
+HECTARES_MAPPED = "About how many hectares of {i} are mapped as {n.text}?"
 LENGTH = (
     "About how long {be} the mapped {n.text} in {i} in total?",
     "What is the total length of the mapped {n.text} in {i}, roughly?",
 )
 MOST = 9
 """Features that can be counted at a glance."""
+
+
+def find_whole_share(view: View) -> list[Found]:
+    """Those of which there is no more than is mapped."""
+    whole = {label.name for label in view.clear if view.is_all(label)}
+    return [found for found in find_share(view) if found.subject in whole]
 
 
 def find_share(view: View) -> list[Found]:
@@ -70,20 +81,24 @@ def find_share(view: View) -> list[Found]:
     return out
 
 
-def ask_share(label: Label, voice: Voice) -> tuple[str, str] | None:
-    """Question and answer about a label's share, in words or in percent; None near a bound of both."""
+def ask_share(label: Label, voice: Voice, mapped: bool) -> tuple[str, str] | None:
+    """Question and answer about a label's share, in words or in percent; None near a bound of both.
+
+    Args:
+        label: in a chip.
+        voice: that asks.
+        mapped: whether it is asked only for what is mapped, for there may be more.
+    """
     fraction, n = label.fraction or 0.0, noun(label.name)
     words = all(abs(fraction - bound) >= MARGIN for bound, _ in SHARES)
     percent = rounded_percent(fraction)
     if not words and percent is None:
         return None
-    if words and (percent is None or voice.coin()):
-        questions: tuple[str, ...] = HOW_MUCH
-        share = share_name(fraction)
-    else:
-        questions, share = PERCENT, f"{percent}%"
-    question = voice.pick(questions).format(n=n, i=voice.image)
-    if not voice.whole:
+    in_words = words and (percent is None or voice.coin())
+    share = share_name(fraction) if in_words else f"{percent}%"
+    forms = (MAPPED if mapped else HOW_MUCH) if in_words else (PERCENT_MAPPED if mapped else PERCENT)
+    question = voice.pick(forms).format(n=n, i=voice.image)
+    if not voice.whole or mapped:
         return question, share
     about = share if share[0].isalpha() else f"about {share}"
     said = voice.pick(SAID_SHARE).format(n=n, i=voice.image, share=about, Share=about[0].upper() + about[1:])
@@ -102,13 +117,13 @@ def rounded_percent(fraction: float) -> int | None:
 def say_share(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
     """How much of the image is X?"""
     label = next(label for label in view.clear if label.name == found.subject)
-    asked = ask_share(label, voice)
+    asked = ask_share(label, voice, not view.is_all(label))
     return (Pair(*asked, "share", (found.subject,)),) if asked else ()
 
 
 def find_comparison(view: View) -> list[Found]:
     """Pairs of labels whose shares clearly differ; the answer is the larger one."""
-    shares = [(label.name, label.fraction or 0.0) for label in view.areas]
+    shares = [(label.name, label.fraction or 0.0) for label in view.areas if view.is_all(label)]
     return [
         Found("|".join(sorted((a, b))), a, (a, b))
         for place, (a, more) in enumerate(shares)
@@ -166,7 +181,7 @@ def find_size(view: View) -> list[Found]:
     if side:
         for label in view.clear:
             text = two_digits((label.fraction or 0.0) * side**2 / 1e4)
-            out += [Found(label.name, text, ("area",))] if text else []
+            out += [Found(label.name, text, ("area" if view.is_all(label) else "mapped",))] if text else []
     for label in view.objects:
         text = two_digits(label.length) if label.kind == "line" and label.length else ""
         out += [Found(label.name, text, ("line",))] if text else []
@@ -176,6 +191,8 @@ def find_size(view: View) -> list[Found]:
 def say_size(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
     """How large, how long?"""
     n, i = noun(found.subject), voice.image
+    if found.data[0] == "mapped":
+        return (Pair(HECTARES_MAPPED.format(n=n, i=i), f"about {found.answer} hectares", "size", (found.subject,)),)
     if found.data[0] == "area":
         question = voice.pick(HECTARES).format(n=n, i=i, be="are")
         size = f"about {found.answer} hectares"

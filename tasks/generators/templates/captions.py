@@ -1,15 +1,17 @@
 """Descriptions: one sentence, or several that each say one thing."""
 
+from tasks.dialogue.facts import Label
 from tasks.dialogue.pairs import Pair
 from tasks.generators.templates.amounts import (
     find_comparison,
     find_count,
-    find_share,
+    find_whole_share,
     rounded_percent,
     say_comparison,
     say_count,
     say_share,
 )
+from tasks.generators.templates.cover import verbs
 from tasks.generators.templates.kind import Find, Kind, Say
 from tasks.generators.templates.metadata import find_season, say_season
 from tasks.generators.templates.nouns import listed, noun
@@ -22,17 +24,21 @@ from tasks.generators.templates.voice import Found, Voice
 SHORT = (
     "Describe {i} in one sentence.",
     "Give a short caption for {i}.",
-    "Write a brief description of {i}.",
+    "Summarise {i} in one sentence.",
+    "Describe {i} briefly.",
+    "Provide a short caption for {i}.",
     "Caption {i}.",
 )
 DETAILED = (
     "Describe {i} in detail.",
-    "Give a detailed description of {i}.",
+    "Describe {i} in several sentences.",
+    "Write a detailed caption for {i}.",
+    "Characterise {i} in some detail.",
     "Write several sentences about what {i} shows.",
     "Describe in detail what {i} shows.",
 )
 SAID: tuple[tuple[Find, Say], ...] = (
-    (find_share, say_share),
+    (find_whole_share, say_share),
     (find_position, say_position),
     (find_presence, say_presence),
     (find_comparison, say_comparison),
@@ -60,30 +66,36 @@ def opening(view: View, voice: Voice) -> tuple[str, tuple[str, ...]]:
     named = [label.name for label in view.clear] or [label.name for label in view.objects]
     if not named:
         tags = view.tags[:4]
-        said = listed([noun(tag).text for tag in tags])
-        return voice.pick(
-            (f"In or around {i} there is {said}.", f"{said[0].upper() + said[1:]} can be found in or around {i}.")
-        ), tuple(tags)
+        return f"There {noun(tags[0]).be} {listed([noun(tag).text for tag in tags])} in or around {i}.", tuple(tags)
     if leader and voice.coin():
-        n = noun(leader.name)
-        percent = rounded_percent(leader.fraction or 0)
-        ways = [f"{n.cap} {n.cover} the largest part of {i}.", f"The main kind of cover in {i} is {n.text}."]
-        if percent:
-            ways.append(f"{n.cap} {n.cover} about {percent}% of {i}.")
-        return voice.pick(ways), (leader.name,)
+        return _led(leader, view, voice)
     placed = [(label.name, place) for label in view.clear if (place := view.place(label))]
     if placed and voice.coin():
         name, place = placed[0]
-        n = noun(name)
-        return f"{capital} shows {n.text} in the {place}.", (name,)
+        return f"There {noun(name).be} {noun(name).text} in the {place} of {i}.", (name,)
     names = named[:4]
     said = listed([noun(name).text for name in names])
-    return voice.pick(
-        (
-            f"{capital} shows {said}.",
-            f"There is {said} in {i}." if not noun(names[0]).plural else f"There are {said} in {i}.",
-        )
-    ), tuple(names)
+    return voice.pick((f"{capital} shows {said}.", f"There {noun(names[0]).be} {said} in {i}.")), tuple(names)
+
+
+def _led(leader: Label, view: View, voice: Voice) -> tuple[str, tuple[str, ...]]:
+    """What dominates, and perhaps what there is besides."""
+    i, n = voice.image, noun(leader.name)
+    capital = i[0].upper() + i[1:]
+    second = next((label for label in view.clear if label.name != leader.name), None)
+    ways = [
+        f"{n.cap} {verbs(n)['dominate']} {i}.",
+        f"{capital} is dominated by {n.text}.",
+        f"The main kind of cover in {i} is {n.text}.",
+    ]
+    own = rounded_percent(leader.fraction or 0)
+    if own:
+        ways.append(f"{n.cap} {n.cover} about {own}% of {i}.")
+    other = rounded_percent(second.fraction or 0) if second else None
+    if own and second and other and voice.coin():
+        text = f"{n.cap} {n.cover} about {own}% of {i}, and {noun(second.name).text} about {other}%."
+        return text, (leader.name, second.name)
+    return voice.pick(ways), (leader.name,)
 
 
 def say_caption(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:

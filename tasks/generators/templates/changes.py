@@ -11,7 +11,6 @@ HAPPENED = (
     "Was there any {n} in this area?",
     "Has there been {n} in this area?",
     "Has there been any {n} here?",
-    "Did this area see any {n}?",
 )
 SAID = {
     True: ("Yes, there was {n} in this area.", "Yes, there has been {n} in this area."),

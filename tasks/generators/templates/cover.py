@@ -2,7 +2,7 @@
 
 from tasks.dialogue.pairs import Pair
 from tasks.generators.templates.kind import Kind
-from tasks.generators.templates.nouns import listed, noun
+from tasks.generators.templates.nouns import Noun, listed, noun
 from tasks.generators.templates.view import View
 from tasks.generators.templates.voice import Found, Voice
 
@@ -15,7 +15,9 @@ DOMINANT = (
     "Which land cover takes up the largest part of {i}?",
 )
 SAID_DOMINANT = (
-    "{n.cap} {n.cover} the largest part of {i}.",
+    "{n.cap} {dominate} {i}.",
+    "{n.cap} {take} up the largest share of {i}.",
+    "{n.cap} {n.be} the dominant land cover in {i}.",
     "The dominant land cover in {i} is {n.text}.",
     "The main kind of cover in {i} is {n.text}.",
 )
@@ -26,20 +28,20 @@ CLASSES = (
     "List the classes of land cover that {i} shows.",
     "What are the land-cover classes in {i}?",
 )
-SAID_CLASSES = ("{i} shows {all}.", "The kinds of cover present in {i} are {all}.")
+SAID_CLASSES = ("{i} shows {all}.", "There {be} {all} in {i}.")
 AROUND = (
     "Which classes are present in or around {i}?",
     "Name all classes that are present in or around {i}.",
     "Which kinds of cover are present in or around {i}?",
 )
-SAID_AROUND = ("In or around {i} there is {all}.", "The classes present in or around {i} are {all}.")
+SAID_AROUND = ("There {be} {all} in or around {i}.",)
 BY_SIZE = (
-    "Which kinds of cover does {i} show, the largest first?",
-    "List the kinds of cover in {i} by area, the largest first.",
-    "Rank the kinds of cover in {i} from the largest to the smallest.",
-    "Order the land cover of {i} by area, the largest first.",
+    "List the kinds of cover in {i} in order of area.",
+    "Which classes are there in {i}, in order of size?",
+    "Rank the land-cover classes in {i} by area.",
+    "Name the kinds of cover in {i} in order of their area.",
 )
-SAID_BY_SIZE = ("From the largest to the smallest, {i} shows {all}.", "By area, the largest first: {all}.")
+SAID_BY_SIZE = ("{i} shows {all}.", "There {be} {all} in {i}.")
 MOST = 6
 """Names in a list; of more nobody asks."""
 
@@ -50,11 +52,16 @@ def find_scene_class(view: View) -> list[Found]:
     return [Found("", leader.name)] if leader else []
 
 
+def verbs(n: Noun) -> dict[str, str]:
+    """Verbs of what covers most, in the number of a noun."""
+    return {"dominate": "dominate" if n.plural else "dominates", "take": "take" if n.plural else "takes"}
+
+
 def ask_scene_class(name: str, voice: Voice) -> tuple[str, str]:
     """Question and answer about the dominant class."""
     n = noun(name)
     question = voice.pick(DOMINANT).format(i=voice.image)
-    answer = voice.pick(SAID_DOMINANT).format(n=n, i=voice.image) if voice.whole else n.text
+    answer = voice.pick(SAID_DOMINANT).format(n=n, i=voice.image, **verbs(n)) if voice.whole else n.text
     return voice.question(question), answer
 
 
@@ -79,6 +86,7 @@ def find_multi_label(view: View) -> list[Found]:
 def say_multi_label(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
     """Which classes are there?"""
     around, *names = found.data
+    voice.whole = voice.whole or bool(around)  # a name alone would be said of the chip itself
     questions, said = (AROUND, SAID_AROUND) if around else (CLASSES, SAID_CLASSES)
     question = voice.question(voice.pick(questions).format(i=voice.image))
     return (Pair(question, _all([str(name) for name in names], said, voice), "multi-label", tuple(map(str, names))),)
@@ -101,7 +109,7 @@ def _all(names: list[str], said: tuple[str, ...], voice: Voice) -> str:
     texts = [noun(name).text for name in names]
     if not voice.whole:
         return ", ".join(texts)
-    text = voice.pick(said).format(all=listed(texts), i=voice.image)
+    text = voice.pick(said).format(all=listed(texts), i=voice.image, be=noun(names[0]).be)
     return text[0].upper() + text[1:]
 
 

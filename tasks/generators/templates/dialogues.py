@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tasks.dialogue.facts import Label
 from tasks.dialogue.pairs import Pair
-from tasks.generators.templates.amounts import ask_share, find_share
+from tasks.generators.templates.amounts import ask_share, find_whole_share
 from tasks.generators.templates.cover import ask_scene_class, find_scene_class
 from tasks.generators.templates.kind import Kind, yes_no
 from tasks.generators.templates.nouns import noun
@@ -20,7 +20,6 @@ HOW_MUCH = (
 )
 WHERE = ("And where in {i} {do} {it} lie?", "In which part of {i} {do} {it} lie?", "Where in {i} {do} {it} lie?")
 ALSO = (
-    "{be} there also any {n}?",
     "And {b} there any {n}?",
     "{be} there any {n} as well?",
     "Does {i} also show any {n}?",
@@ -29,7 +28,7 @@ ALSO = (
 
 def find_dialogue(view: View) -> list[Found]:
     """A label to begin with, of which more can be asked."""
-    return [Found("", "")] if find_share(view) or find_position(view) else []
+    return [Found("", "")] if find_whole_share(view) or find_position(view) else []
 
 
 def say_dialogue(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
@@ -66,7 +65,7 @@ def _about(label: Label, view: View, voice: Voice) -> list[Pair]:
     n = noun(label.name)
     words = {"i": voice.image, "it": "they" if n.plural else "it", "do": n.do.lower()}
     pairs = []
-    share = ask_share(label, voice) if label.name in {one.subject for one in find_share(view)} else None
+    share = ask_share(label, voice, mapped=False) if label.name in {f.subject for f in find_whole_share(view)} else None
     if share and share[1][0].isalpha():
         pairs.append(Pair(voice.pick(HOW_MUCH).format(**words), share[1], "share", (label.name,)))
     place = view.place(label)

@@ -1,28 +1,18 @@
 """What the pixels say by themselves: spectral indices, backscatter, temperature."""
 
 from tasks.dialogue.pairs import Pair
-from tasks.generators.templates.amounts import rounded_percent
 from tasks.generators.templates.kind import Kind
 from tasks.generators.templates.view import View
 from tasks.generators.templates.voice import Found, Voice
 
-INDICES = {
-    "ndvi": ("NDVI", "above 0.4"),
-    "ndwi": ("NDWI", "above 0"),
-    "nbr": ("NBR", "below -0.1"),
-}
-"""How people write an index, and the pixels whose share is known; see tasks/earth/chip_measures.py."""
+INDICES = {"ndvi": "NDVI", "ndwi": "NDWI", "nbr": "NBR"}
+"""How people write an index; see tasks/earth/chip_measures.py."""
 ZERO = 273.15
 """Kelvin at the freezing point of water."""
 MEAN = (
     "What is the mean {q} of {i}?",
     "What is the average {q} of {i}?",
     "How high is the mean {q} of {i}?",
-)
-ABOVE = (
-    "About what percentage of {i} has an {q} {bound}?",
-    "Roughly what percentage of {i} has an {q} {bound}?",
-    "About how many percent of {i} have an {q} {bound}?",
 )
 BACKSCATTER = (
     "What is the mean {q} backscatter of {i} in decibels?",
@@ -37,32 +27,21 @@ TEMPERATURE = (
 
 
 def find_spectral(view: View) -> list[Found]:
-    """Means of indices to one decimal, and shares of pixels beyond a threshold in percent."""
+    """Means of indices, to one decimal."""
     out = []
-    for name, (written, bound) in INDICES.items():
+    for name, written in INDICES.items():
         measured = view.facts.pixels.get(name)
-        if not measured:
-            continue
-        mean = round(measured["mean"], 1)
-        if abs(measured["mean"] - mean) <= 0.035:
-            out.append(Found(name, f"{mean + 0:.1f}", (written, "")))
-        percent = rounded_percent(measured["share"]) if "share" in measured else None
-        if percent is not None:
-            out.append(Found(name, f"{percent}%", (written, bound)))
+        mean = round(measured["mean"], 1) if measured else 0.0
+        if measured and abs(measured["mean"] - mean) <= 0.035:
+            out.append(Found(written, f"{mean + 0:.1f}"))
     return out
 
 
 def say_spectral(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
-    """How high is an index, and how much lies beyond a threshold?"""
-    written, bound = found.data
-    i = voice.image
-    if bound:
-        question = voice.pick(ABOVE).format(q=written, i=i, bound=bound)
-        whole = f"About {found.answer} of {i} has an {written} {bound}."
-    else:
-        question = voice.pick(MEAN).format(q=written, i=i)
-        whole = f"The mean {written} of {i} is about {found.answer}."
-    return (Pair(voice.question(question), whole if voice.whole else found.answer, "spectral"),)
+    """How high is an index?"""
+    question = voice.question(voice.pick(MEAN).format(q=found.subject, i=voice.image))
+    whole = f"The mean {found.subject} of {voice.image} is about {found.answer}."
+    return (Pair(question, whole if voice.whole else found.answer, "spectral"),)
 
 
 def find_backscatter(view: View) -> list[Found]:

@@ -33,6 +33,7 @@ IN_BOX = (
     "What does the box {box} in {i} contain?",
     "Which class covers the region {box} of {i}?",
 )
+SAID_BOX = ("It contains {n.text}.", "The box contains {n.text}.", "The region is {n.text}.")
 LARGEST = (
     "Where is the largest area of {n.text} in {i}? Give its bounding box.",
     "Give the bounding box of the largest area of {n.text} in {i}.",
@@ -85,7 +86,7 @@ def find_adjacency(view: View) -> list[Found]:
             subject = "|".join(sorted((a.name, b.name)))
             if (near & second).bit_count() >= LEAST_CELLS:
                 out.append(Found(subject, "yes", (a.name, b.name)))
-            elif not grown(grown(grown(near))) & second:
+            elif view.is_all(a) and view.is_all(b) and not grown(grown(grown(near))) & second:
                 out.append(Found(subject, "no", (a.name, b.name)))
     return out
 
@@ -125,7 +126,7 @@ def say_region_caption(found: Found, view: View, voice: Voice) -> tuple[Pair, ..
     regions: tuple[Box, ...] = found.data[0]  # type: ignore[assignment]
     box, n = box_as_text([voice.pick(regions)]), noun(found.answer)
     question = voice.pick(IN_BOX).format(box=box, i=voice.image)
-    answer = f"The region {box} {voice.pick(('shows', 'contains'))} {n.text}." if voice.whole else n.text
+    answer = voice.pick(SAID_BOX).format(n=n) if voice.whole else n.text
     return (Pair(voice.question(question), answer, "region-caption", (found.answer,)),)
 
 
@@ -145,7 +146,7 @@ def say_referring(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
     """Where is the largest X, as a box?"""
     n = noun(found.subject)
     question = voice.pick(LARGEST).format(n=n, i=voice.image)
-    answer = f"The largest area of {n.text} lies in {found.answer}." if voice.whole else found.answer
+    answer = f"The largest {n.text} {n.be} at {found.answer}." if voice.whole else found.answer
     return (Pair(question, answer, "referring", (found.subject,)),)
 
 
@@ -164,10 +165,7 @@ def say_grounding(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
     """All boxes of X."""
     n = noun(found.subject)
     question = voice.pick(ALL_OF).format(n=n, i=voice.image)
-    answer = found.answer
-    if voice.whole:
-        what = f"mapped area of {n.text} lies" if found.data[0] == 1 else f"mapped areas of {n.text} lie"
-        answer = f"The {what} in {answer}."
+    answer = f"The {n.text} {n.be} at {found.answer}." if voice.whole else found.answer
     return (Pair(question, answer, "grounding", (found.subject,)),)
 
 

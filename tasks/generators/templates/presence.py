@@ -59,7 +59,6 @@ NEAR = (
     "{n.are_there} any {n.text} in or around {i}?",
     "{n.are_there} {n.text} in or around {i}?",
     "Can any {n.text} be found in or around {i}?",
-    "Does the area in or around {i} include any {n.text}?",
     "{be} {n.text} present in or around {i}?",
 )
 SAID_NEAR = {

@@ -145,6 +145,10 @@ class View:
         second = (self.areas[1].fraction or 0) if len(self.areas) > 1 else 0.0
         return self.areas[0] if first - second >= CLEAR else None
 
+    def is_all(self, label: Label) -> bool:
+        """Whether no more of it is in the chip than its source has: else all that can be said is what is mapped."""
+        return self.facts.sources[label.source].can_deny(label.name)
+
     def bits(self, label: Label) -> int:
         """The mask of a label as one number; 0 where it has none."""
         key = f"{label.source}/{label.name}"

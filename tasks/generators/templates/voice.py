@@ -10,7 +10,6 @@ IN_A_SENTENCE = (
     "Answer in a sentence.",
     "Answer in a full sentence.",
     "Please answer in one sentence.",
-    "Answer with a whole sentence.",
 )
 """Asks for the long form; without it, an answer is as short as it can be."""
 
