@@ -5,7 +5,7 @@ from collections import Counter
 from pydantic import Field
 
 from tasks.core import paths, tables
-from tasks.core.errors import EmptyStageError
+from tasks.core.errors import EmptyStageError, ParamsError
 from tasks.core.section import Section, load
 from tasks.core.stage import Summary, main
 from tasks.dialogue import conversations
@@ -26,7 +26,15 @@ class QAParams(Section):
 
 
 def make(params: QAParams) -> TemplateGenerator:
-    """The generator that params.yaml asks for."""
+    """The generator that params.yaml asks for.
+
+    Raises:
+        ParamsError: it is one that this stage cannot run yet.
+    """
+    if params.generator != "template":
+        raise ParamsError(
+            f"qa.generator is '{params.generator}', which stage `qa` does not run yet: set it to template"
+        )
     return TemplateGenerator(params.pairs_per_chip, params.seed)
 
 
