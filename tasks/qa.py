@@ -106,9 +106,7 @@ def make(params: QAParams, book: LabelBook, part: str, chips: int) -> tuple[Pair
     """The generator that params.yaml asks for, and the balance of the templates' answers."""
     balance = balance_of(book, part, chips, params)
     writer = templates(params, book.sensor, balance)
-    generator = make_generator(
-        params, book.sensor, paths.chips(book.sensor, part), writer, params.pairs_of(book.sensor)
-    )
+    generator = make_generator(params, book.sensor, paths.chips(book.sensor, part), writer)
     return generator, balance
 
 

@@ -56,7 +56,9 @@ class AnswerCache:
             StorageError: the disk is full or cannot be written.
         """
         with self._lock, self._named():
-            self._database.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, answer.to_json()))
+            new = self._database.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, answer.to_json()))
+            if new.rowcount:
+                return answer
             row = self._database.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
             return Answer.from_json(row[0])
 

@@ -1,6 +1,7 @@
 """The generator that params.yaml asks for."""
 
 import math
+import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -8,14 +9,13 @@ from typing import Protocol
 
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.generator import PairGenerator
-from tasks.dialogue.pairs import Pair
+from tasks.dialogue.pairs import SUPPORTED, Judge, Pair
 from tasks.earth.grid import stable_hash
 from tasks.earth.sensors import SENSORS
 from tasks.generators.asks import Picture
 from tasks.generators.chip_source import ChipSource
 from tasks.generators.params import GeneratorName, ModelParams
 from tasks.generators.renderings import renderings
-from tasks.generators.templates.generator import TemplateGenerator
 
 
 class GeneratorParams(Protocol):
@@ -33,42 +33,46 @@ class GeneratorParams(Protocol):
     def model(self) -> ModelParams:
         """Of the generators other than templates."""
 
+    def pairs_of(self, sensor: str) -> float:
+        """Pairs a chip of a sensor, on average."""
 
-def make_generator(
-    params: GeneratorParams, sensor: str, chips_folder: Path, templates: TemplateGenerator, pairs: float
-) -> PairGenerator:
+
+def make_generator(params: GeneratorParams, sensor: str, chips_folder: Path, templates: PairGenerator) -> PairGenerator:
     """The generator of one part's chips.
 
     Args:
         params: section `qa`.
         sensor: of the chips.
         chips_folder: of their shards, for models that are shown them.
-        templates: write the pairs, or those that a model is to put in other words.
-        pairs: of a chip, on average.
+        templates: the generator `template`, which also writes what a model words anew.
 
     Raises:
         GenerationError: the parameters ask for what would not work or would answer wrongly.
     """
     if params.generator == "template":
         return templates
-    model, seed = params.model, params.seed
+    model, seed, mean = params.model, params.seed, params.pairs_of(sensor)
+    lock = threading.Lock()
 
     def count(facts: ChipFacts) -> int:
-        return drawn_count(pairs, f"{seed}/{facts.chip_id}")
+        return drawn_count(mean, f"{seed}/{facts.chip_id}")
 
     @cache
     def source() -> ChipSource:
         return ChipSource(chips_folder)
 
     def show(facts: ChipFacts) -> Sequence[Picture]:
-        planes = source().planes(facts.chip_id)
-        return renderings(planes, SENSORS[sensor], model.pictures, model.picture_side)
+        with lock:  # several threads begin at once, and one index will do
+            shards = source()
+        return renderings(shards.planes(facts.chip_id), SENSORS[sensor], model.pictures, model.picture_side)
 
-    def give(facts: ChipFacts) -> Sequence[Pair]:
-        return templates.write(facts)
+    def give(facts: ChipFacts, judge: Judge) -> Sequence[Pair]:
+        with lock:  # templates draw by one generator of random numbers, seeded for each chip
+            (written,) = templates.generate([facts], judge)
+        return [one.pair for one in written.judged if one.verdict.state == SUPPORTED and not one.pair.follows]
 
     if params.generator == "transformers":
-        from tasks.generators.in_process import InProcessGenerator  # torch, which the others do without
+        from tasks.generators.in_process import InProcessGenerator
 
         return InProcessGenerator(model, seed, count, show, give)
     from tasks.generators.served import ServedGenerator

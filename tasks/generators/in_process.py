@@ -85,7 +85,7 @@ class InProcessGenerator:
             cache.close()
 
     def _begin(self, facts: ChipFacts, judge: Judge) -> ChipWriting:
-        given = self._give(facts) if self._params.task == "reword" else ()
+        given = self._give(facts, judge) if self._params.task == "reword" else ()
         pictures = self._show(facts) if self._params.pictures else ()
         count = len(given) if self._params.task == "reword" else self._count(facts)
         return ChipWriting(facts, count, self._params, self._prompts, self._seed, judge, pictures, given)

@@ -158,10 +158,12 @@ def _unfit(text: str, longest: int) -> str:
         return "is empty"
     if len(text) > longest:
         return f"has {len(text):,} characters, {longest:,} are allowed"
-    if any("\ud800" <= character <= "\udfff" or character == "\ufffd" for character in text):
-        return "has half a character"
     if match := _CONTROL.search(text):
         return f"holds the control token {match[0]}"
+    if text.isascii() and text.isprintable():
+        return ""
+    if any("\ud800" <= character <= "\udfff" or character == "\ufffd" for character in text):
+        return "has half a character"
     if any((ord(character) < 32 and character not in "\t\n\r") or ord(character) == 127 for character in text):
         return "holds a control character"
     letters = [character for character in text if character.isalpha()]

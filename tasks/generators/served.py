@@ -30,7 +30,7 @@ FEWEST_LOST = 3
 """Asks in a row that a server must fail before it is taken to be gone."""
 
 Show = Callable[[ChipFacts], Sequence[Picture]]
-Give = Callable[[ChipFacts], Sequence[Pair]]
+Give = Callable[[ChipFacts, Judge], Sequence[Pair]]
 Count = Callable[[ChipFacts], int]
 
 
@@ -121,7 +121,7 @@ class _Run:
 
     def _begin(self, facts: ChipFacts) -> ChipWriting:
         of = self._of
-        given = of._give(facts) if self._params.task == "reword" else ()
+        given = of._give(facts, self._judge) if self._params.task == "reword" else ()
         pictures = of._show(facts) if self._params.pictures else ()
         count = len(given) if self._params.task == "reword" else of._count(facts)
         return ChipWriting(facts, count, self._params, of._prompts, of._seed, self._judge, pictures, given)

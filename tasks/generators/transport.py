@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator
 
 import httpx2 as httpx  # what the client of openai speaks
 
+POOL = 4
+"""Connections of one pool, about."""
+
 
 class TooLongError(Exception):
     """An answer has more bytes than are read."""
@@ -25,17 +28,34 @@ class _BoundedStream(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-class BoundedTransport(httpx.AsyncHTTPTransport):
+class BoundedTransport(httpx.AsyncBaseTransport):
     """Refuses an answer that is longer than `largest` bytes, before it is in memory, or that is packed."""
 
     def __init__(self, largest: int, connections: int) -> None:
-        super().__init__(limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections))
         self._largest = largest
+        # A pool looks at each of its connections for every request: a few small ones cost less than a large one.
+        context = httpx.create_ssl_context()
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=POOL + 1)  # the slots bound them
+        count = -(-connections // POOL)
+        self._pools = [httpx.AsyncHTTPTransport(verify=context, limits=limits) for _ in range(count)]
+        self._under_way = [0] * count
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for pool in self._pools:
+            await pool.aclose()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One request; see the class."""
         request.headers["Accept-Encoding"] = "identity"  # a few packed bytes unpack to any number
-        response = await super().handle_async_request(request)
+        place = self._under_way.index(min(self._under_way))
+        self._under_way[place] += 1
+        try:
+            return await self._bounded(await self._pools[place].handle_async_request(request))
+        finally:
+            self._under_way[place] -= 1
+
+    async def _bounded(self, response: httpx.Response) -> httpx.Response:
         packed = response.headers.get("Content-Encoding", "identity").lower() != "identity"
         announced = response.headers.get("Content-Length", "")
         if packed or (announced.isdigit() and int(announced) > self._largest):

@@ -35,7 +35,7 @@ def internvl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write(folder: Path, model: Path, count: int = 4, show: Any = lambda _: (), **changes: Any) -> list[Written]:
     params = model_params(folder, "http://127.0.0.1:9/v1", name=str(model), **{**TOY, **changes})
-    generator = InProcessGenerator(params, 7, lambda _: 2, show, lambda _: ())
+    generator = InProcessGenerator(params, 7, lambda _: 2, show, lambda *_: ())
     return list(generator.generate((chip(n, *["a name"] * (n % 2)) for n in range(count)), truthful))
 
 

@@ -33,7 +33,7 @@ GOOD = pairs_text(("Is there tree cover?", "Yes."), ("Is there water?", "No."))
 
 
 def generator(params: ModelParams, **changes: Any) -> ServedGenerator:
-    settings = {"count": lambda _: 2, "show": lambda _: (), "give": lambda _: (), **changes}
+    settings = {"count": lambda _: 2, "show": lambda _: (), "give": lambda *_: (), **changes}
     return ServedGenerator(params, 7, **settings)
 
 
@@ -293,7 +293,7 @@ def test_what_an_answer_depends_on_is_asked_anew_when_it_changes(tmp_path: Path)
         ]
         for change in changes:
             write(model_params(tmp_path, server.url, **change), 1)
-        other = ServedGenerator(model_params(tmp_path, server.url), 8, lambda _: 2, lambda _: (), lambda _: ())
+        other = ServedGenerator(model_params(tmp_path, server.url), 8, lambda _: 2, lambda _: (), lambda *_: ())
         list(other.generate([chip(0)], truthful))
         assert len(server.record.asked) == len(changes) + 1
         write(model_params(tmp_path, server.url, in_flight=9, max_wait=1.0), 1)
