@@ -39,8 +39,9 @@ from tasks.dialogue.verifier.expressions import (
     both,
 )  # fmt: skip
 from tasks.dialogue.verifier.lexicon import Lexicon
+from tasks.dialogue.verifier.open_questions import MOST, Question
 from tasks.dialogue.verifier.patterns import bounded, quantity
-from tasks.dialogue.verifier.questions import INSTRUCTION, MOST, Question, ask
+from tasks.dialogue.verifier.questions import INSTRUCTION, ask
 from tasks.dialogue.verifier.reading import Reading, read, unseen_needs
 
 MOST_WORDS = 2_000
@@ -157,6 +158,8 @@ def _question(text: str, lexicon: Lexicon, reading: Reading, subject: tuple[str,
         if found is None:
             return Unread(f"the question '{text.strip()[:80]}'")
         asked.append(found)
+    if not asked and not clauses and text.strip(" .?!"):
+        return Question("describe")  # "Tell me about this image."
     if not asked:
         return Unread("an empty question" if not clauses else f"the question '{text.strip()[:80]}'")
     if len(asked) > 1 and all(one.kind == "yes-no" for one in asked[:-1]) and asked[-1].kind != "yes-no":
@@ -315,7 +318,7 @@ def _bare(asked: Question, clause: str, reading: Reading) -> Expression | None:
 
 def _which(asked: Question, text: str, reading: Reading) -> Expression | None:
     """Both, neither, all but one of those that are asked about."""
-    about = [c for word in asked.subjects for c in (reading.of(word) if word[0] in "LO" else (reading.of(word),))]
+    about = asked.concepts(reading)
     if re.fullmatch(r"(?:both|all|S\d+|all of it|all them|both them)(?: is)?", text):
         return both(*(Presence(c) for c in about))
     if re.fullmatch(r"(?:neither|none|neither them|none them|no|nothing)(?: is)?", text):
@@ -397,9 +400,7 @@ def _number(asked: Question, concept: Concept | None, value: float, relation: st
 def _named(asked: Question, concepts: list[Concept], reading: Reading) -> Expression | None:
     kind = asked.kind
     if kind == "extreme":
-        among = tuple(
-            c for word in asked.subjects for c in (reading.of(word) if word[0] in "LO" else (reading.of(word),))
-        )
+        among = asked.concepts(reading)
         return Extreme(concepts[0], asked.extra == "smallest", asked.mapped, among) if len(concepts) == 1 else None
     if kind == "list":
         present = tuple(Presence(concept) for concept in concepts)
@@ -415,9 +416,7 @@ def _named(asked: Question, concepts: list[Concept], reading: Reading) -> Expres
     if kind == "there":
         return both(*(Presence(concept, reading.of(asked.extra)) for concept in concepts))
     if kind == "which":
-        asked_about = [
-            c for word in asked.subjects for c in (reading.of(word) if word[0] in "LO" else (reading.of(word),))
-        ]
+        asked_about = asked.concepts(reading)
         return both(*(Presence(c) if c in concepts else Not(Presence(c)) for c in asked_about))
     if kind == "neighbours":
         other = asked.concepts(reading)[0]

@@ -292,11 +292,21 @@ SHARE_WORDS: tuple[tuple[str, Interval], ...] = (
     ("little", Interval(0.0, 0.25)),
 )
 REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(
+            r"\b(?:am i (?:right|correct)(?: (?:in|to) (?:thinking|saying|assuming|believing|think|say|assume))?(?: that)?|"
+            r"(?:would|is|will) it (?:be )?(?:correct|right|true|fair|accurate|a fact)(?: to (?:say|state|claim|conclude))?(?: that)?|"
+            r"(?:can|could|may|do|would) (?:we|one|you|it be) (?:say|said|confirm|conclude|state|claim|agree)(?: that)?) (?=\w)",
+            re.IGNORECASE,
+        ),
+        "is it true that ",
+    ),
+    (re.compile(r"\bat least (?:some|a|an|any|a bit of|a little)\b", re.IGNORECASE), "some"),
     (re.compile(r"\bto what (?:extent|degree)\b", re.IGNORECASE), "how much"),
     (re.compile(r"(?:is )?(?:the |this )?(?:following )?statement (?:true|correct|right)\s*[:,]", re.IGNORECASE), "is it true that"),
     (
         re.compile(
-            r"\b(?:any|some|a bit|any part|some part|a part|any parts|some parts) of (?:the|this) (?:image|scene|picture|area|tile|chip|ground|view|land)\b",
+            r"\b(?:any|some|a bit|any part|some part|any parts|some parts) of (?:the|this) (?:image|scene|picture|area|tile|chip|ground|view|land)\b",
             re.IGNORECASE,
         ),
         "someplace",
