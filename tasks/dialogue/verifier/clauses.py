@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from functools import reduce
-from typing import Any
 
 from tasks.dialogue.verifier.expressions import (
     And,
@@ -17,38 +15,36 @@ from tasks.dialogue.verifier.expressions import (
 )
 from tasks.dialogue.verifier.patterns import statement
 from tasks.dialogue.verifier.reading import Reading
+from tasks.dialogue.verifier.rules import rewritten, rule
 
 PREPOSITIONS = "in|of|on|within|across|throughout|from|over|inside|at|for|through|by|to|about|under"
-TIDYING: tuple[tuple[re.Pattern[str], Any], ...] = (
-    (re.compile(r"\b(?:this|that|these|those|our|your|whole|entire|visible|all|shown) (?=image\b)"), ""),
-    (re.compile(r"\bnearby (?:image|it|them|there|here)\b"), "nearby"),
-    (re.compile(r"\b(C\d+) (?:areas|patches|parcels|features|objects|plots|sites)\b"), r"\1"),
-    (re.compile(r"\b(share|largest|smallest|most|majority|S\d+)(?: area)? image\b"), r"\1"),
-    (re.compile(r"\bshow [,:]"), "show"),
-    (re.compile(r" instead$"), ""),
-    (re.compile(r", than\b"), "than"),
-    (re.compile(r"\b(N\d+)(?: mapped)? (?:areas|patches|features|places) (?:is )?mapped\b"), r"\1 mapped"),
-    (re.compile(r"\b(N\d+) (?:areas|patches|features|places)\b"), r"\1"),
-    (re.compile(r"\b(present|see|is|cover) there$"), r"\1"),
-    (
-        re.compile(rf"\b(?:{PREPOSITIONS}|cover) image(?: image)?\b(?= |$)(?! show)"),
-        lambda found: "cover" if found.group().startswith("cover") else "",
-    ),
-    (re.compile(r"\b(?:in|by) (?:area|share|number|total)\b"), ""),
-    (re.compile(r"\b(?:half|S\d+) here\b"), lambda found: found.group()[: -len(" here")]),
-    (re.compile(r"\bhere\b"), ""),
-    (re.compile(r"\bbetween (?=L|C)"), ""),
-    (re.compile(r"\b(?:of|that)\b"), ""),
-    (re.compile(r"\bnot no\b"), ""),
-    (re.compile(r"\bnot (?:is )?absent\b"), "present"),
-    (re.compile(r"\bneither (C\d+) nor (C\d+)\b"), r"no \1 or \2"),
-    (re.compile(r"\bno (C\d+) nor (C\d+)\b"), r"no \1 or \2"),
-    (re.compile(r"\bno (C\d+) (?:,|and) no (C\d+)\b"), r"no \1 or \2"),
-    (re.compile(r"\b(?:both|either) (?=C\d)"), ""),
-    (re.compile(r"\(|\)"), ","),
-    (re.compile(r"(?:[,:] ?)+"), ", "),
-    (re.compile(r" +"), " "),
+TIDYING = (
+    rule("image", r"\b(?:this|that|these|those|our|your|whole|entire|visible|all|shown) (?=image\b)"),
+    rule("nearby", r"\bnearby (?:image|it|them|there|here)\b", "nearby"),
+    rule("s", r"\b(C\d+) (?:areas|patches|parcels|features|objects|plots|sites|polygons)\b", r"\1"),
+    rule("image", r"\b(share|largest|smallest|most|majority|S\d+)(?: area)? image\b", r"\1"),
+    rule("show", r"\bshow [,:]", "show"),
+    rule("instead", r" instead$"),
+    rule("than", r", than\b", "than"),
+    rule("mapped", r"\b(N\d+)(?: mapped)? (?:areas|patches|features|places) (?:is )?mapped\b", r"\1 mapped"),
+    rule("s", r"\b(N\d+) (?:areas|patches|features|places)\b", r"\1"),
+    rule("there", r"\b(present|see|is|cover) there$", r"\1"),
+    rule("cover image", r"\bcover image(?: image)?\b(?= |$)(?! show)", "cover"),
+    rule("image", rf"\b(?:{PREPOSITIONS}) image(?: image)?\b(?= |$)(?! show)"),
+    rule("in |by ", r"\b(?:in|by) (?:area|share|number|total)\b"),
+    rule("here", r"\bhere\b"),
+    rule("between", r"\bbetween (?=L|C)"),
+    rule("of|that", r"\b(?:of|that)\b"),
+    rule("not no", r"\bnot no\b"),
+    rule("absent", r"\bnot (?:is )?absent\b", "present"),
+    rule("nor", r"\b(?:neither|no) (C\d+) nor (C\d+)\b", r"no \1 or \2"),
+    rule("no C", r"\bno (C\d+) (?:,|and) no (C\d+)\b", r"no \1 or \2"),
+    rule("both|either", r"\b(?:both|either) (?=C\d)"),
+    rule("(|)", r"\(|\)", ","),
+    rule(",|:", r"(?:[,:] ?)+", ", "),
+    rule("  ", r" +", " "),
 )
+"""In their order."""
 LIST = re.compile(r"\bC\d+(?:(?: ,)?(?: and)? C\d+)+\b")
 CHOICE = re.compile(r"\bC\d+(?: , C\d+)*(?: ,)? or C\d+\b")
 SPLITS = re.compile(r" (?:, and|, but|, while|, with|,|and|but|while|with) ")
@@ -68,7 +64,7 @@ LEAD = re.compile(
 
 def tidy(clause: str) -> str:
     """A clause without what says nothing, in one form."""
-    return reduce(lambda text, rule: rule[0].sub(rule[1], text), TIDYING, clause).strip(" ,")
+    return rewritten(clause, TIDYING).strip(" ,")
 
 
 def listed(clause: str, reading: Reading) -> str:

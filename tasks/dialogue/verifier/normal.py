@@ -3,80 +3,71 @@
 import re
 import unicodedata
 
+from tasks.dialogue.verifier.rules import rewritten, rule
+
 SHORT_FORMS = (
-    (re.compile(r"\bcan(?:'t|not)\b"), "can not"),
-    (re.compile(r"\bwon't\b"), "will not"),
-    (re.compile(r"n't\b"), " not"),
-    (re.compile(r"\b(there|it|that|what|where|which|he|she|who|here)'s\b"), r"\1 is"),
-    (re.compile(r"'(?:re)\b"), " are"),
-    (re.compile(r"'ve\b"), " have"),
-    (re.compile(r"'ll\b"), " will"),
-    (re.compile(r"'m\b"), " am"),
-    (re.compile(r"'s\b|s'(?=\s)"), ""),
+    rule("can", r"\bcan(?:'t|not)\b", "can not"),
+    rule("won't", r"\bwon't\b", "will not"),
+    rule("n't", r"n't\b", " not"),
+    rule("'s", r"\b(there|it|that|what|where|which|he|she|who|here)'s\b", r"\1 is"),
+    rule("'re", r"'re\b", " are"),
+    rule("'ve", r"'ve\b", " have"),
+    rule("'ll", r"'ll\b", " will"),
+    rule("'m", r"'m\b", " am"),
+    rule("'s|s'", r"'s\b|s'(?=\s)"),
 )
+NUMBER_SIGNS = (
+    rule("/", r"(?<![\d/])(\d{1,2})/(\d{1,2})(?![\d/])", lambda found: _percent(found)),
+    rule(",", r"(?<=\d),(?=\d{3}\b)"),
+    rule("m", r"\b(?:km\s*(?:\^?2|²)|sq(?:uare)?\.?\s*(?:km|kilomet(?:er|re)s?))(?!\w)", " km2 "),
+    rule("m", r"(?<![a-z])(?:m\s*(?:\^?2|²)|sq(?:uare)?\.?\s*(?:m|met(?:er|re)s?))(?!\w)", " m2 "),
+    rule("ha", r"(?<=\d)\s*ha\b", " ha "),
+    rule("km", r"(?<=\d)\s*km\b(?!2)", " km "),
+    rule("m", r"(?<=\d)\s*m\b(?!2)", " metres "),
+    rule("c", r"(?<=\d)\s*c\b", " celsius "),
+    rule("db", r"(?<=\d)\s*db\b", " db "),
+    rule("k", r"(?<=\d)\s*k\b", " kelvin "),
+    rule("st|nd|rd|th", r"\b(\d+)(?:st|nd|rd|th)\b", r"\1"),
+)
+"""For texts with a numeral."""
 SIGNS = (
-    (re.compile(r"(?<=\d),(?=\d{3}\b)"), ""),
-    (re.compile(r"(?<=\d)\s*%|\bper\s+cent\b|\bpct\b"), " percent "),
-    (re.compile(r"\b(?:km\s*(?:\^?2|²)|sq(?:uare)?\.?\s*(?:km|kilomet(?:er|re)s?))(?!\w)"), " km2 "),
-    (re.compile(r"(?<![a-z])(?:m\s*(?:\^?2|²)|sq(?:uare)?\.?\s*(?:m|met(?:er|re)s?))(?!\w)"), " m2 "),
-    (re.compile(r"\bhectares?\b|(?<=\d)\s*ha\b"), " ha "),
-    (re.compile(r"\bkilomet(?:er|re)s?\b|(?<=\d)\s*km\b(?!2)"), " km "),
-    (re.compile(r"\bmet(?:er|re)s?\b|(?<=\d)\s*m\b(?!2)"), " metres "),
-    (re.compile(r"°\s*c\b|\bdegrees?\s+celsius\b|\bdeg\.?\s*c\b|(?<=\d)\s*c\b|\bcentigrade\b"), " celsius "),
-    (re.compile(r"\bdecibels?\b|(?<=\d)\s*db\b"), " db "),
-    (re.compile(r"(?<=\d)\s*k\b|\bkelvins?\b"), " kelvin "),
-    (re.compile(r"\b(\d+)(?:st|nd|rd|th)\b"), r"\1"),
-    (re.compile(r"\be\.g\.|\bi\.e\."), " "),
-    (re.compile(r"&"), " and "),
-    (re.compile(r"(?<=[a-z0-9])-(?=[a-z])|(?<=[a-z])-(?=[a-z0-9])"), " "),
-    (re.compile(r"(?<=[a-z])/(?=[a-z])"), " "),
-    (re.compile(r"[\"“”„*_`<>|=~]"), " "),
+    rule("%|cent|pct", r"%|\bper\s+cent\b|\bpct\b", " percent "),
+    rule("kilomet", r"\b(?:square |sq\.? )kilomet(?:er|re)s?\b", " km2 "),
+    rule("met", r"\b(?:square |sq\.? )met(?:er|re)s?\b", " m2 "),
+    rule("hectare", r"\bhectares?\b", " ha "),
+    rule("kilomet", r"\bkilomet(?:er|re)s?\b", " km "),
+    rule("met", r"\bmet(?:er|re)s?\b", " metres "),
+    rule("°|degree|deg|centigrade", r"°\s*c\b|\bdegrees?\s+celsius\b|\bdeg\.?\s*c\b|\bcentigrade\b", " celsius "),
+    rule("decibel", r"\bdecibels?\b", " db "),
+    rule("kelvin", r"\bkelvins?\b", " kelvin "),
+    rule("e.g.|i.e.", r"\be\.g\.|\bi\.e\.", " "),
+    rule("&", r"&", " and "),
+    rule("-", r"(?<=[a-z0-9])-(?=[a-z])|(?<=[a-z])-(?=[a-z0-9])", " "),
+    rule("/", r"(?<=[a-z])/(?=[a-z])", " "),
+    rule("\"|“|”|„|*|_|`|<|>|||=|~", r"[\"“”„*_`<>|=~]", " "),
 )
+HAS_DIGIT = re.compile(r"\d")
 TOKEN = re.compile(r"-?\d+(?:\.\d+)?|[^\W\d_]+\d*|[.,;:?!()\n]")
-NUMBERS = {
-    word: number
-    for number, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-        ]
-    )
-} | {
-    word: 10 * number
-    for number, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
-}
+UNITS_IN_WORDS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+NUMBERS = {word: number for number, word in enumerate(UNITS_IN_WORDS.split())}
+NUMBERS |= {word: 10 * number for number, word in enumerate(TENS.split(), 2)}
 DASHES = dict.fromkeys(map(ord, "\N{MINUS SIGN}\N{HYPHEN}\N{NON-BREAKING HYPHEN}"), "-") | dict.fromkeys(
     map(ord, "\N{EN DASH}\N{EM DASH}"), " , "
 )
 QUOTES = dict.fromkeys(map(ord, "\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}\N{ACUTE ACCENT}"), "'")
-RATIO = re.compile(r"(?<![\d/])(\d{1,2})/(\d{1,2})(?![\d/])")
 RANGE = re.compile(r"(?<=\d)\s*[\N{EN DASH}\N{EM DASH}]\s*(?=\d)")
 
 
 def words_of(text: str) -> list[str]:
     """Words, numbers and stops of a text, in lower case, in the one spelling of this module."""
     plain = unicodedata.normalize("NFKC", RANGE.sub(" to ", text)).translate(DASHES | QUOTES).lower()
-    plain = RATIO.sub(_percent, plain)
-    for pattern, instead in SHORT_FORMS + SIGNS:
-        plain = pattern.sub(instead, plain)
+    if HAS_DIGIT.search(plain):
+        plain = rewritten(plain, NUMBER_SIGNS)
+    plain = rewritten(rewritten(plain, SHORT_FORMS), SIGNS)
     return _numbers(TOKEN.findall(plain))
 
 

@@ -6,7 +6,7 @@ that is believed. `{c}` is one concept or several joined by and or or, `{d}` a p
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from tasks.dialogue.verifier.expressions import (
@@ -36,7 +36,6 @@ from tasks.dialogue.verifier.expressions import (
     Region,
     Sensed,
     Share,
-    Taken,
     Where,
     both,
 )  # fmt: skip
@@ -49,6 +48,7 @@ TERMS = {
     "x": r"(?P<x>X\d+)",
     "mapped": r"(?P<mapped> mapped| as mapped)?", "neg": r"(?P<neg>no |not |none )?", "rel": r"(?P<rel>about |over |under |atleast |atmost |exactly )?",
 }  # fmt: skip
+VALUES = re.compile(r"\b([A-Z])\d")
 Build = Callable[["Sentence"], Expression | None]
 
 
@@ -410,11 +410,18 @@ def _filled(pattern: str) -> str:
 
 
 COMPILED = compiled(STATEMENTS)
+LETTERS = [frozenset(re.findall(r"\[?([A-Z]{1,4})\]?\\d", pattern.pattern)) for pattern, _ in COMPILED]
+
+
+@cache
+def _candidates(letters: frozenset[str]) -> list[tuple[re.Pattern[str], Build]]:
+    """Patterns that have a place for each of the letters: every word of a clause must be matched."""
+    return [one for one, own in zip(COMPILED, LETTERS, strict=True) if letters <= frozenset("".join(own))]
 
 
 def statement(clause: str, reading: Reading) -> Expression | None:
     """What a declarative clause asserts; None where no pattern knows it."""
-    for pattern, build in COMPILED:
+    for pattern, build in _candidates(frozenset(VALUES.findall(clause))):
         found = pattern.fullmatch(clause)
         if found is not None:
             made = build(Sentence(reading, found))
@@ -423,4 +430,3 @@ def statement(clause: str, reading: Reading) -> Expression | None:
     return None
 
 
-__all__ = ["Complete", "Sentence", "Taken", "bounded", "quantity", "replace", "statement"]

@@ -8,16 +8,17 @@ threshold, S a share, T a date, V a number with its unit, X what no image shows,
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from tasks.dialogue import boxes as text_boxes
 from tasks.dialogue.verifier.expressions import Concept, Interval, Taken, Where
 from tasks.dialogue.verifier.lexicon import MONTHS, Lexicon, table
 from tasks.dialogue.verifier.normal import words_of
+from tasks.dialogue.verifier.rules import rewritten, rule
 from tasks.earth.sensors import SENSORS
 
 BRACKETS = re.compile(r"(?:<box>\s*)?\[{1,3}\s*-?\d[\d\s,.;\-\[\]]*\](?:\s*</box>)?")
-BULLET = re.compile(r"(?:^|\n)\s*(?:[-*\N{BULLET}]|\d{1,2}[.)])\s+(?=\D)")
 ISO_DATE = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b|\b(\d{4})-(\d{2})\b")
 UNITS = {
     "ha": ("area", 1e4), "km2": ("area", 1e6), "m2": ("area", 1.0), "km": ("length", 1e3), "metres": ("length", 1.0),
@@ -84,12 +85,11 @@ def read(text: str, lexicon: Lexicon, reading: Reading | None = None) -> Reading
         taken_out.append(out.note(letter, value))
         return f" qq{'abcdefghij'[len(taken_out) % 10]}q{len(taken_out) - 1} "
 
-    for pattern, instead in REWORDED:
-        text = pattern.sub(instead, text)
-    text = SCARCE.sub(" scarce ", BULLET.sub(", ", text))
-    text = BRACKETS.sub(lambda found: put("B", _boxes(found.group())), text)
+    text = rewritten(text, REWORDED)
+    if "[" in text:
+        text = BRACKETS.sub(lambda found: put("B", _boxes(found.group())), text)
     text = ISO_DATE.sub(lambda found: put("T", _iso(found)), text)
-    for name, pattern in _sensors():
+    for name, pattern in _sensors() if _any_sensor().search(text) else ():
         text = pattern.sub(lambda found, name=name: put("M", (name, found.group().strip())), text)  # type: ignore[misc]
     words = [taken_out[int(w[4:])] if re.fullmatch(r"qq[a-j]q\d+", w) else w for w in words_of(text)]
     clause: list[str] = []
@@ -245,7 +245,6 @@ def _exact(value: float, slack: float) -> Interval:
 
 
 S = r"S\d+"
-VALUE = r"[NSV]\d+"
 SHARES: tuple[tuple[re.Pattern[str], Callable[[Reading, re.Match[str]], Interval]], ...] = (
     (re.compile(rf"between ({S}) and ({S})"), lambda r, m: _between(r, m)),
     (re.compile(rf"(?:from )?({S}) (?:to|and|but) ({S})"), lambda r, m: _between(r, m)),
@@ -291,57 +290,69 @@ SHARE_WORDS: tuple[tuple[str, Interval], ...] = (
     ("about nothing", Interval(0.0, 0.06)),
     ("little", Interval(0.0, 0.25)),
 )
-REWORDED: tuple[tuple[re.Pattern[str], str], ...] = (
-    (
-        re.compile(
-            r"\b(?:am i (?:right|correct)(?: (?:in|to) (?:thinking|saying|assuming|believing|think|say|assume))?(?: that)?|"
-            r"(?:would|is|will) it (?:be )?(?:correct|right|true|fair|accurate|a fact)(?: to (?:say|state|claim|conclude))?(?: that)?|"
-            r"(?:can|could|may|do|would) (?:we|one|you|it be) (?:say|said|confirm|conclude|state|claim|agree)(?: that)?) (?=\w)",
-            re.IGNORECASE,
-        ),
+I = re.IGNORECASE  # noqa: E741
+REWORDED = (
+    rule(
+        "ight|orrect|that|rue|air|say|tate|onfirm",
+        r"\b(?:am i (?:right|correct)(?: (?:in|to) (?:thinking|saying|assuming|believing|think|say|assume))?(?: that)?|"
+        r"(?:would|is|will) it (?:be )?(?:correct|right|true|fair|accurate|a fact)(?: to (?:say|state|claim|conclude))?"
+        r"(?: that)?|"
+        r"(?:can|could|may|do|would) (?:we|one|you|it be) (?:say|said|confirm|conclude|state|claim|agree)(?: that)?) "
+        r"(?=\w)",
         "is it true that ",
+        I,
     ),
-    (re.compile(r"\bat least (?:some|a|an|any|a bit of|a little)\b", re.IGNORECASE), "some"),
-    (re.compile(r"\bto what (?:extent|degree)\b", re.IGNORECASE), "how much"),
-    (re.compile(r"(?:is )?(?:the |this )?(?:following )?statement (?:true|correct|right)\s*[:,]", re.IGNORECASE), "is it true that"),
-    (
-        re.compile(
-            r"\b(?:any|some|a bit|any part|some part|any parts|some parts) of (?:the|this) (?:image|scene|picture|area|tile|chip|ground|view|land)\b",
-            re.IGNORECASE,
-        ),
+    rule("t least", r"\bat least (?:some|a|an|any|a bit of|a little)\b", "some", I),
+    rule("o what", r"\bto what (?:extent|degree)\b", "how much", I),
+    rule("tatement", r"(?:is )?(?:the |this )?(?:following )?statement (?:true|correct|right)\s*[:,]", "is it true that", I),
+    rule(
+        " of th",
+        r"\b(?:any|some|a bit|any part|some part|any parts|some parts) of (?:the|this) "
+        r"(?:image|scene|picture|area|tile|chip|ground|view|land)\b",
         "someplace",
+        I,
     ),
-    (re.compile(r"(?:\s|^)\d{1,2}[.)]\s+(?=[A-Za-z])"), ", "),
+    rule(".|)", r"(?:\s|^)\d{1,2}[.)]\s+(?=[A-Za-z])", ", "),
+    rule("-|*|\N{BULLET}", r"(?:^|\n)\s*[-*\N{BULLET}]\s+(?=\D)", ", "),
+    rule("\n", r"\n\s*\d{1,2}[.)]\s+(?=\D)", ", "),
+    rule(
+        "ny|no|ittle|ew",
+        r"\b(?:hardly|barely|scarcely)\s+any(?:thing)?\b|"
+        r"\b(?:next to|almost|virtually|practically|nearly|as good as)\s+no(?:ne|thing)?\b|"
+        r"\bvery little\b|\b(?:little|few),? if any\b",
+        " scarce ",
+        I,
+    ),
 )
 """Turns of phrase that are read more easily in other words."""
-SCARCE = re.compile(
-    r"\b(?:hardly|barely|scarcely)\s+any(?:thing)?\b|"
-    r"\b(?:next to|almost|virtually|practically|nearly|as good as)\s+no(?:ne|thing)?\b|\bvery little\b|\b(?:little|few),? if any\b",
-    re.IGNORECASE,
-)
 ALL_BUT = re.compile(
     r"\b(?:all|everything)(?: of it| here| of image)? (?:except|but) (?:small|tiny|little) (?:share|part|corner|area|bit|patch)\b"
 )
 NAMED = re.compile("|".join(rf"\b{re.escape(name)}\b" for name, _ in SHARE_WORDS))
-RANGES = re.compile(
-    rf"(?:between )?({VALUE}) (?:to|and) ({VALUE})(?= (?:percent|ha|km2|km|metres|celsius|kelvin|db)\b)"
-)
+
+
+LIKE_SHARE = re.compile(r"\bS\d")
+LOW_END = re.compile(r"\b(N\d+) (to|and) (S\d+)\b")
+"""Between 20 and 30 percent: the unit stands behind the second number alone."""
+
+
+def _low_end(found: re.Match[str], reading: Reading) -> str:
+    value = reading.of(found[1])
+    if value <= 1:
+        return found.group()
+    return f"{reading.note('S', _exact(value / 100, 0.0))} {found[2]} {found[3]}"
 
 
 def _shares(clause: str, reading: Reading) -> str:
     """A clause with its shares, of whatever words, as one word each."""
     named = dict(SHARE_WORDS)
-    clause = re.sub(r"^all$", "all of it", clause)
+    if clause == "all":
+        clause = "all of it"
     clause = ALL_BUT.sub(lambda found: reading.note("S", Interval(0.8, 1.0)), clause)
     clause = NAMED.sub(lambda found: reading.note("S", named[found.group()]), clause)
-    # "between 20 and 30 percent": the unit stands behind the second number alone.
-    clause = re.sub(
-        r"\b(N\d+) (to|and) (S\d+)\b",
-        lambda m: (
-            f"{reading.note('S', _exact(reading.of(m[1]) / 100, 0.0))} {m[2]} {m[3]}" if reading.of(m[1]) > 1 else m[0]
-        ),
-        clause,
-    )
+    if not LIKE_SHARE.search(clause):
+        return clause
+    clause = LOW_END.sub(lambda found: _low_end(found, reading), clause)
     for pattern, interval in SHARES:
         clause = pattern.sub(lambda found, make=interval: reading.note("S", make(reading, found)), clause)  # type: ignore[misc]
     return clause
@@ -381,6 +392,12 @@ def _iso(found: re.Match[str]) -> Taken:
     return Taken(int(other_year), int(other_month))
 
 
+@cache
+def _any_sensor() -> re.Pattern[str]:
+    return re.compile("|".join(pattern.pattern for _, pattern in _sensors()), re.IGNORECASE)
+
+
+@cache
 def _sensors() -> list[tuple[str, re.Pattern[str]]]:
     """What metadata and people call each sensor, with the letter of its platform."""
     out = []
