@@ -23,7 +23,7 @@ def spelled(value: int) -> str:
 HOW_MUCH = (
     "How much of this image is {x}?",
     "What part of the picture is taken up by {x}?",
-    "By how much of the scene is {x} represented?",
+    "What fraction of the ground in this scene is {x}?",
     "What is the areal share of {x}?",
     "Estimate the fraction of the tile covered by {x}.",
     "What per cent of the scene {x:does} {x} occupy?",

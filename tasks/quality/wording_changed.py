@@ -18,7 +18,7 @@ ASK = (
 SHARE = (
     "How much of this image is {x}?",
     "What share of the scene is {x}?",
-    "How widespread {x:is} {x}?",
+    "How much of the ground is covered by {x}?",
     "What part of the picture {x:does} {x} cover?",
 )
 
