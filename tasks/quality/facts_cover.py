@@ -78,6 +78,15 @@ def presence_of(label: str, holds: bool, known: Known, pen: Pen, synonym: bool =
     )
 
 
+HALF_TRUE_LIST_SAYS = ("{x} and {y}", "{x}, {y}", "The image shows {x} and {y}.", "There is {y} as well as {x}.")
+SWAPPED_CLASS_ASKS = (
+    "Name one class in this scene.", "Give one kind of cover that occurs here.",
+    "What is one thing that this image shows?",
+)  # fmt: skip
+SWAPPED_CLASS_SAYS = ("{y}", "{y}.", "It shows {y}.")
+CONJUNCTION_SAYS = ("No.", "No, there {x:is} {x} but no {y}.", "Of the two only {x}.", "No, {y} {y:is} missing.")
+
+
 def presence(known: Known, pen: Pen) -> None:
     """Is there X? True, and every way to get it wrong."""
     here = [(label.name, True) for label in pick(pen.draw, known.here, 3) if words.known(label.name)]
@@ -103,16 +112,17 @@ def presence(known: Known, pen: Pen) -> None:
             }
             claims = ({"is": "present", "label": present}, {"is": "present", "label": absent})
             pen.write("half-true conjunction", "presence", BOTH, (*BOTH_YES, "Yes.", "yes"), claims, False, **both)
-            pen.write("half-true list", "multi-label", OPEN, ("{x} and {y}", "{x}, {y}", "The image shows {x} and {y}.",
-                      "There is {y} as well as {x}."), claims, False, **both)  # fmt: skip
-            pen.write("swapped class", "multi-label", ("Name one class in this scene.",
-                "Give one kind of cover that occurs here.",
-                      "What is one thing that this image shows?"), ("{y}", "{y}.", "It shows {y}."), claims[1:],
-                      False, **both)  # fmt: skip
-            pen.write("conjunction", "presence", BOTH, ("No.", "No, there {x:is} {x} but no {y}.",
-                "Of the two only {x}.",
-                      "No, {y} {y:is} missing."), (claims[0], {"is": "absent", "label": absent}), True,
-                      **both)  # fmt: skip
+            pen.write("half-true list", "multi-label", OPEN, HALF_TRUE_LIST_SAYS, claims, False, **both)
+            pen.write("swapped class", "multi-label", SWAPPED_CLASS_ASKS, SWAPPED_CLASS_SAYS, claims[1:], False, **both)
+            pen.write(
+                "conjunction",
+                "presence",
+                BOTH,
+                CONJUNCTION_SAYS,
+                (claims[0], {"is": "absent", "label": absent}),
+                True,
+                **both,
+            )
 
 
 BOTH = (
@@ -179,8 +189,15 @@ def lists(known: Known, pen: Pen) -> None:
             index = pen.draw.randrange(len(order))
             swapped = [*order[:index], new, *order[index + 1 :]]
             claims = [{"is": "present", "label": label} for label in swapped]
-            pen.write("half-true list", "multi-label", OPEN, LISTS, claims, False,
-                      list=joined([str(known.names(label)[0]) for label in swapped], pen))  # fmt: skip
+            pen.write(
+                "half-true list",
+                "multi-label",
+                OPEN,
+                LISTS,
+                claims,
+                False,
+                list=joined([str(known.names(label)[0]) for label in swapped], pen),
+            )
 
 
 def dominant(known: Known, pen: Pen) -> None:
@@ -209,11 +226,24 @@ def dominant(known: Known, pen: Pen) -> None:
             tell(pen, "dominant", it)
             flip(pen, "false superlative", it)
     for absent in known.gone()[:1]:
-        pen.write("swapped class", "dominant", LARGEST, IS_LARGEST, {"is": "dominant", "label": absent}, False,
-                  x=pen.draw.choice(known.names(absent)))  # fmt: skip
-        pen.write("synonym of another class", "dominant", LARGEST, IS_LARGEST, {"is": "dominant", "label": absent},
+        pen.write(
+            "swapped class",
+            "dominant",
+            LARGEST,
+            IS_LARGEST,
+            {"is": "dominant", "label": absent},
             False,
-                  x=known.names(absent)[-1])  # fmt: skip
+            x=pen.draw.choice(known.names(absent)),
+        )
+        pen.write(
+            "synonym of another class",
+            "dominant",
+            LARGEST,
+            IS_LARGEST,
+            {"is": "dominant", "label": absent},
+            False,
+            x=known.names(absent)[-1],
+        )
 
 
 WRITERS = (presence, around, lists, dominant)

@@ -1,4 +1,4 @@
-"""Cases about the image itself: date, season, country, sensor, and what its pixels measure."""
+"""Cases about the image itself: date, season, country and sensor."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -13,8 +13,14 @@ WHEN = (
     "What is the acquisition date of this picture?",
     "When was this picture captured?", "From which day is this image?", "What day was this scene recorded on?",
 )  # fmt: skip
-DATED = ("{iso}", "{day} {month} {year}", "{month} {day}, {year}", "On {day} {month} {year}.", "It was taken on {iso}.",
-         "The acquisition date is {month} {day}, {year}.")  # fmt: skip
+DATED = (
+    "{iso}",
+    "{day} {month} {year}",
+    "{month} {day}, {year}",
+    "On {day} {month} {year}.",
+    "It was taken on {iso}.",
+    "The acquisition date is {month} {day}, {year}.",
+)
 YEARS = (
     "In which year was this image taken?",
     "What year is this scene from?",
@@ -27,9 +33,12 @@ MONTH_ASKS = (
     "Which month does the picture show?",
 )
 MONTH = ("{month}", "{month}.", "In {month}.", "It was acquired in {month}.")
-SEASON_ASKS = ("In which season was this image taken?", "What season is it in this picture?",
+SEASON_ASKS = (
+    "In which season was this image taken?",
+    "What season is it in this picture?",
     "Which season does the scene show?",
-               "At what time of year was the image taken?")  # fmt: skip
+    "At what time of year was the image taken?",
+)
 SEASON = ("{season}", "{season}.", "In {season}.", "It was {season}.", "The image was taken in {season}.")
 SEASONS = ("winter", "spring", "summer", "autumn")
 SURE_MONTHS = {1: 0, 4: 1, 5: 1, 7: 2, 8: 2, 10: 3, 11: 3}
@@ -81,9 +90,13 @@ def season(known: Known, day: date, pen: Pen) -> None:
         flip(pen, "wrong season", it)
 
 
-COUNTRY_ASKS = ("In which country was this image taken?", "Which country does this scene lie in?",
+COUNTRY_ASKS = (
+    "In which country was this image taken?",
+    "Which country does this scene lie in?",
     "What country is this?",
-                "Where in the world is this, by country?", "This picture was taken over which country?")  # fmt: skip
+    "Where in the world is this, by country?",
+    "This picture was taken over which country?",
+)
 COUNTRY = ("{c}", "{c}.", "In {c}.", "It lies in {c}.", "The scene is in {c}.")
 
 
@@ -124,10 +137,13 @@ def called(sensor: Sensor) -> str:
     return "-".join(part.capitalize() for part in sensor.name.split("-"))
 
 
-SENSOR_ASKS = ("Which satellite took this image?", "What sensor is this image from?",
+SENSOR_ASKS = (
+    "Which satellite took this image?",
+    "What sensor is this image from?",
     "Which mission acquired this scene?",
-               "Which satellite mission was this picture taken by?",
-               "By which satellite was the scene recorded?")  # fmt: skip
+    "Which satellite mission was this picture taken by?",
+    "By which satellite was the scene recorded?",
+)
 SENSOR = ("{s}", "{s}.", "It was taken by {s}.", "The image is from {s}.", "This is a {s} image.")
 
 
@@ -149,80 +165,23 @@ def sensors(known: Known, pen: Pen) -> None:
     radar = bool(mine.polarisations)
     for kind, holds in (("radar", radar), ("optical", not radar)):
         claim, opposite = {"is": "imaging", "kind": kind}, {"is": "not imaging", "kind": kind}
-        it = Statement("sensor", claim, opposite, holds, ("Is this {a} image?", "Was this image taken by {a} sensor?",
-            "Does this picture come from {a} instrument?"),
-                       ("it is {a} image.",), ("it is not {a} image.",),
-                       {"a": "a radar" if kind == "radar" else "an optical"})  # fmt: skip
+        it = Statement(
+            "sensor",
+            claim,
+            opposite,
+            holds,
+            (
+                "Is this {a} image?",
+                "Was this image taken by {a} sensor?",
+                "Does this picture come from {a} instrument?",
+            ),
+            ("it is {a} image.",),
+            ("it is not {a} image.",),
+            {"a": "a radar" if kind == "radar" else "an optical"},
+        )
         tell(pen, "sensor", it)
         flip(pen, "wrong sensor", it)
         flip_sentence(pen, "wrong sensor", it)
 
 
-INDEX = {"ndvi": ("NDVI", 0.3), "ndwi": ("NDWI", 0.4), "nbr": ("NBR", 0.35)}
-"""What an index is called, and by how much a wrong mean is off."""
-MEAN_ASKS = ("What is the mean {q} of this image?", "What is the average {q} over the scene?",
-    "How high is the {q} on average?",
-             "Give the mean {q} of this chip.", "What {q} does the scene have on average?")  # fmt: skip
-MEAN = ("{n}", "About {n}.", "The mean {q} is {n}.", "It is about {n}.", "Around {n}", "On average {n}.")
-WARM_ASKS = ("What is the mean surface temperature?", "How warm is the surface on average?",
-    "What is the average temperature of the ground here?",
-             "Give the mean land surface temperature of this scene.")  # fmt: skip
-WARM = ("{n} {unit}", "About {n} {unit}.", "It is around {n} {unit}.", "The mean temperature is {n} {unit}.")
-
-
-def pixels(known: Known, pen: Pen) -> None:
-    """What the bands measure, and numbers that are clearly off."""
-    measured = known.facts.pixels
-    for quantity in sorted(measured):
-        mean = measured[quantity]["mean"]
-        if quantity in INDEX:
-            name, off = INDEX[quantity]
-            wrong = mean + (off if mean < 0.2 else -off)
-            for value, truth in ((mean, True), (wrong, False)):
-                claim = {"is": "mean", "quantity": quantity, "low": value - 0.06, "high": value + 0.06}
-                pen.write(
-                    "spectral" if truth else "wrong statistics",
-                    "spectral",
-                    MEAN_ASKS,
-                    MEAN,
-                    claim,
-                    truth,
-                    q=name,
-                    n=f"{value:.2f}",
-                )
-            if quantity != "nbr":
-                surface(quantity, measured[quantity]["share"], pen)
-        elif quantity == "temperature":
-            for value, truth in ((mean, True), (mean + pen.draw.choice((-20.0, 20.0)), False)):
-                claim = {"is": "mean", "quantity": quantity, "low": value - 1.5, "high": value + 1.5}
-                unit, zero = pen.draw.choice(
-                    (("K", 0.0), ("kelvin", 0.0), ("\u00b0C", 273.15), ("degrees Celsius", 273.15))
-                )
-                pen.write("temperature" if truth else "wrong statistics", "temperature", WARM_ASKS, WARM, claim, truth,
-                          n=f"{value - zero:.0f}", unit=unit)  # fmt: skip
-        else:
-            for value, truth in ((mean, True), (mean + pen.draw.choice((-7.0, 7.0)), False)):
-                claim = {"is": "mean", "quantity": quantity, "low": value - 1.0, "high": value + 1.0}
-                pen.write("backscatter" if truth else "wrong statistics", "backscatter", MEAN_ASKS,
-                    tuple(f"{text.rstrip('.')} dB" for text in MEAN),
-                          claim, truth, q=f"{quantity.upper()} backscatter", n=f"{value:.1f}")  # fmt: skip
-
-
-def surface(quantity: str, share: float, pen: Pen) -> None:
-    """Whether most of the image is above the threshold of an index."""
-    if abs(share - 0.5) < 0.15:
-        return
-    what, rule = ("vegetated", "an NDVI above 0.4") if quantity == "ndvi" else ("open water", "an NDWI above 0")
-    it = Statement(
-        "spectral", {"is": "share of pixels", "quantity": quantity, "low": 0.5, "high": 1.0},
-        {"is": "share of pixels", "quantity": quantity, "low": 0.0, "high": 0.5}, share > 0.5,
-        ("Do more than half of the pixels have {rule}?", "Does the greater part of the image have {rule}?",
-         "Is more than half of the scene {what}, that is with {rule}?"),
-        ("more than half of the pixels have {rule}.",), ("less than half of the pixels have {rule}.",), {"what": what,
-        "rule": rule},
-    )  # fmt: skip
-    tell(pen, "spectral", it)
-    flip(pen, "wrong statistics", it)
-
-
-WRITERS = (dates, country, sensors, pixels)
+WRITERS = (dates, country, sensors)

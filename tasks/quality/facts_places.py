@@ -128,9 +128,13 @@ GROUND = (
     "Mark the {x} in the image.",
 )  # fmt: skip
 GROUNDED = ("{boxes}", "{boxes}.", "The {x} {x:is} at {boxes}.", "Here: {boxes}", "It is at {boxes}.")
-REFER = ("What lies in {boxes}?", "What is at {boxes}?", "Which class is in the region {boxes}?",
+REFER = (
+    "What lies in {boxes}?",
+    "What is at {boxes}?",
+    "Which class is in the region {boxes}?",
     "What does the box {boxes} contain?",
-         "What kind of cover is inside {boxes}?")  # fmt: skip
+    "What kind of cover is inside {boxes}?",
+)
 REFERRED = ("{x}", "{x}.", "It is {x}.", "The box contains {x}.", "There {x:is} {x}.")
 
 
@@ -173,9 +177,16 @@ WHERE_CHANGED = (
     "Where did the {x} take place?", "In which part of the image did {x} occur?", "Where {x:is} the {x} to be seen?",
     "Which part of the scene shows {x}?", "In what part of this area was there {x}?", "Locate the {x} in words.",
 )  # fmt: skip
-HAPPENED = ("Was there {x} in this area?", "Did {x} take place here?", "Has there been {x} in this scene?",
+HAPPENED = (
+    "Was there {x} in this area?",
+    "Did {x} take place here?",
+    "Has there been {x} in this scene?",
     "Does the area show {x}?",
-            "Is there any sign of {x} in this image?")  # fmt: skip
+    "Is there any sign of {x} in this image?",
+)
+
+
+CHANGE_POSITION_SAYS = ("{place}", "In the {place}.", "It took place in the {place}.")
 
 
 def change(known: Known, pen: Pen) -> None:
@@ -188,10 +199,16 @@ def change(known: Known, pen: Pen) -> None:
         if right in words.OPPOSITE:
             for place, truth in ((right, True), (words.OPPOSITE[right], False)):
                 claim = {"is": "change position", "label": label.name, "position": place}
-                pen.write("change position" if truth else "flipped direction", "change-position", WHERE_CHANGED,
-                          ("{place}", "In the {place}.", "It took place in the {place}."), claim, truth,
-                          x=known.names(label.name)[0],
-                          place=pen.draw.choice(words.PLACES[place]))  # fmt: skip
+                pen.write(
+                    "change position" if truth else "flipped direction",
+                    "change-position",
+                    WHERE_CHANGED,
+                    CHANGE_POSITION_SAYS,
+                    claim,
+                    truth,
+                    x=known.names(label.name)[0],
+                    place=pen.draw.choice(words.PLACES[place]),
+                )
     gone = known.gone(change=True)
     for name, holds in [*[(a.name, True) for a in there[:2]], *[(n, False) for n in gone[:2]]]:
         it = Statement(

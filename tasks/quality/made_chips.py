@@ -150,8 +150,17 @@ def line(name: str, draw: random.Random, side: float) -> Label:
     row = draw.randrange(4, SIDE - 4)
     plane = np.zeros((SIDE, SIDE), dtype=bool)
     plane[row] = True
-    return Label(name, "osm", "line", None, 1, place_of(plane), side, boxes=((0.0, row / SIDE, 1.0, (row + 1) / SIDE),),
-                 mask=pack(plane))  # fmt: skip
+    return Label(
+        name,
+        "osm",
+        "line",
+        None,
+        1,
+        place_of(plane),
+        side,
+        boxes=((0.0, row / SIDE, 1.0, (row + 1) / SIDE),),
+        mask=pack(plane),
+    )
 
 
 def points(draw: random.Random, source: str, names: Sequence[str], taken: Plane) -> list[Label]:

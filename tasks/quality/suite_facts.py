@@ -9,18 +9,23 @@ from collections.abc import Iterable, Iterator
 
 from tasks.dialogue.facts import ChipFacts
 from tasks.earth.grid import stable_hash
-from tasks.quality import facts_cover, facts_invented, facts_measures, facts_metadata, facts_places
+from tasks.quality import (
+    facts_counts,
+    facts_cover,
+    facts_invented,
+    facts_measures,
+    facts_metadata,
+    facts_pixels,
+    facts_places,
+)
 from tasks.quality.cases import Case
 from tasks.quality.known import Known
 from tasks.quality.writing import Pen
 
 WRITERS = (
-    *facts_cover.WRITERS,
-    *facts_invented.WRITERS,
-    *facts_measures.WRITERS,
-    *facts_places.WRITERS,
-    *facts_metadata.WRITERS,
-)
+    *facts_cover.WRITERS, *facts_invented.WRITERS, *facts_measures.WRITERS, *facts_counts.WRITERS,
+    *facts_places.WRITERS, *facts_metadata.WRITERS, *facts_pixels.WRITERS,
+)  # fmt: skip
 
 
 def suite(chips: Iterable[ChipFacts], seed: int = 0) -> Iterator[Case]:

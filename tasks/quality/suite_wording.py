@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 
 from tasks.dialogue.facts import ChipFacts
 from tasks.earth.grid import stable_hash
-from tasks.quality import wording_changed, wording_kept, wording_surface
+from tasks.quality import wording_amounts, wording_changed, wording_kept, wording_surface
 from tasks.quality.cases import Case
 from tasks.quality.known import Known
 from tasks.quality.writing import Pen
 
-WRITERS = (*wording_kept.WRITERS, *wording_surface.WRITERS, *wording_changed.WRITERS)
+WRITERS = (*wording_kept.WRITERS, *wording_amounts.WRITERS, *wording_surface.WRITERS, *wording_changed.WRITERS)
 
 
 def suite(chips: Iterable[ChipFacts], seed: int = 0) -> Iterator[Case]:

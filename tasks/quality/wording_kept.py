@@ -7,20 +7,6 @@ from tasks.quality.known import Known
 from tasks.quality.plain import compared, present
 from tasks.quality.writing import Pen
 
-TENS = ("", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-TEENS = ("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
-
-
-def spelled(value: int) -> str:
-    """A whole number from 1 to 99 in words."""
-    if value <= 10:
-        return words.number(value)
-    if value < 20:
-        return TEENS[value - 11]
-    tens, ones = divmod(value, 10)
-    return TENS[tens] + (f"-{words.NUMBERS[ones]}" if ones else "")
-
-
 ASK_FOR = {
     "passive": ("Is any {x} shown by this image?", "Has {x} been captured in this image?",
     "Can any {x} be made out in this scene?",
@@ -42,13 +28,33 @@ ASK_FOR = {
     "Does this scene show {x}, yes or no?", "{x} in the image: yes or no?",
                                "{x:Is} there {x} here or not?"),
 }  # fmt: skip
-YES = ("Yes.", "yes", "Yes, there {x:is}.", "Yes, I can see {x}.", "That is the case.", "Indeed, there {x:is} {x}.",
-    "Certainly.", "Yes, {x} {x:is} visible.",
-       "There certainly {x:is}.", "{x} {x:is} present in the scene.")  # fmt: skip
-NO = ("No.", "no", "No, there {x:is}n't any.", "No, there {x:is} none.", "No {x} here.", "It is absent.",
-    "I see no {x}.", "None.", "Not here.",
-      "No, I cannot see any {x}.", "There {x:is}n\u2019t any {x}.", "No, {x} {x:is} not visible.",
-      "{x} {x:is} nowhere to be seen.")  # fmt: skip
+YES = (
+    "Yes.",
+    "yes",
+    "Yes, there {x:is}.",
+    "Yes, I can see {x}.",
+    "That is the case.",
+    "Indeed, there {x:is} {x}.",
+    "Certainly.",
+    "Yes, {x} {x:is} visible.",
+    "There certainly {x:is}.",
+    "{x} {x:is} present in the scene.",
+)
+NO = (
+    "No.",
+    "no",
+    "No, there {x:is}n't any.",
+    "No, there {x:is} none.",
+    "No {x} here.",
+    "It is absent.",
+    "I see no {x}.",
+    "None.",
+    "Not here.",
+    "No, I cannot see any {x}.",
+    "There {x:is}n\u2019t any {x}.",
+    "No, {x} {x:is} not visible.",
+    "{x} {x:is} nowhere to be seen.",
+)
 
 
 def asked_otherwise(known: Known, pen: Pen) -> None:
@@ -68,78 +74,41 @@ def asked_otherwise(known: Known, pen: Pen) -> None:
             pen.write(kind, "presence" if holds else "absence", questions, answers, claim, True, x=noun)
 
 
+DENIED_ABSENCE_SAYS = (
+    "It would be wrong to say that there {x:is} no {x}.", "{x} {x:is} not absent.",
+    "It is not true that the image has no {x}.", "{x} {x:is} by no means missing.",
+)  # fmt: skip
+NEITHER_NOR_ASKS = (
+    "Is there {x} or {y} in this image?", "Does this scene show {x} or {y}?", "Can one see {x} or {y} here?",
+)  # fmt: skip
+NEITHER_NOR_SAYS = (
+    "Neither.", "There is neither {x} nor {y}.", "Neither {x} nor {y} can be seen.", "No, neither of them.", "No.",
+)  # fmt: skip
+
+
 def not_absent(known: Known, pen: Pen) -> None:
     """Denials of absence, and denials that are no more than that."""
     questions = ("{x:Is} there any {x} in this image?", "Does the scene show {x}?", "{x:Is} {x} present?")
     for label in [a.name for a in pen.draw.sample(present(known), min(2, len(present(known))))]:
-        pen.write("denied absence", "presence", questions, ("It would be wrong to say that there {x:is} no {x}.",
-            "{x} {x:is} not absent.",
-                  "It is not true that the image has no {x}.", "{x} {x:is} by no means missing."), {"is": "present",
-                  "label": label}, True,
-                  x=pen.draw.choice(known.names(label)))  # fmt: skip
+        pen.write(
+            "denied absence",
+            "presence",
+            questions,
+            DENIED_ABSENCE_SAYS,
+            {"is": "present", "label": label},
+            True,
+            x=pen.draw.choice(known.names(label)),
+        )
     gone = known.gone()
     if len(gone) >= 2:
         one, other = pen.draw.sample(gone, 2)
         gaps: dict[str, Any] = {"x": known.mass(one), "y": known.mass(other)}
         claims = [{"is": "absent", "label": one}, {"is": "absent", "label": other}]
-        pen.write("neither, nor", "absence", ("Is there {x} or {y} in this image?",
-            "Does this scene show {x} or {y}?", "Can one see {x} or {y} here?"),
-                  ("Neither.", "There is neither {x} nor {y}.", "Neither {x} nor {y} can be seen.",
-                  "No, neither of them.", "No."), claims, True, **gaps)  # fmt: skip
+        pen.write("neither, nor", "absence", NEITHER_NOR_ASKS, NEITHER_NOR_SAYS, claims, True, **gaps)
 
 
-HOW_MUCH = ("How much of this image is {x}?", "What part of the picture is taken up by {x}?",
-    "By how much of the scene is {x} represented?",
-            "What is the areal share of {x}?", "Estimate the fraction of the tile covered by {x}.",
-            "What per cent of the scene {x:does} {x} occupy?")  # fmt: skip
-ROUGH = (
-    (0.05, 0.13, ("roughly a tenth", "about one tenth", "around ten percent", "some 10 %")),
-    (0.22, 0.28, ("roughly a quarter", "about one fourth", "some 25 percent", "around 1/4")),
-    (0.30, 0.37, ("roughly a third", "about one third", "around 1/3", "close to a third")),
-    (
-        0.46,
-        0.54,
-        ("roughly half", "about one half", "around fifty percent", "approximately 1/2", "close to half of it"),
-    ),
-    (0.63, 0.70, ("roughly two thirds", "about 2/3", "close to two-thirds")),
-    (0.72, 0.78, ("roughly three quarters", "about 3/4", "around three fourths")),
-    (
-        0.95,
-        1.00,
-        ("nearly all of it", "almost the whole image", "practically everything", "virtually all of the scene"),
-    ),
-)
-
-
-def amounts(known: Known, pen: Pen) -> None:
-    """Shares in round words, in figures, in words of figures, and on one side of a bound."""
-    for label in known.sized[:4]:
-        value = label.fraction or 0.0
-        gaps: dict[str, Any] = {"x": known.mass(label.name)}
-        for low, high, texts in ROUGH:
-            if low <= value <= high:
-                claim = {"is": "share", "label": label.name, "low": low - 0.05, "high": high + 0.05}
-                pen.write("roughly", "share", HOW_MUCH, texts, claim, True, **gaps)
-        near = {"is": "share", "label": label.name, "low": value - 0.05, "high": value + 0.05}
-        if 0.01 < value < 0.99:
-            count = spelled(round(value * 100))
-            pen.write("number as words", "share", HOW_MUCH, ("{n} percent", "About {n} per cent of the scene.",
-                "Some {n} percent", "It covers about {n} percent."),
-                      near, True, n=count, **gaps)  # fmt: skip
-            pen.write("decimal", "share", HOW_MUCH, ("{d}", "A fraction of {d}.", "About {d} of the image.", "{p} %",
-                "{p:.1f} percent of it"), near, True,
-                      d=f"{value:.2f}", p=value * 100 // 0.1 / 10, **gaps)  # fmt: skip
-        bound = pen.draw.choice([b for b in (0.1, 0.25, 0.5, 0.75, 0.9) if abs(value - b) >= 0.07])
-        name = {0.1: "a tenth", 0.25: "a quarter", 0.5: "half", 0.75: "three quarters", 0.9: "nine tenths"}[bound]
-        texts = ("at least {b}", "no less than {b}", "more than {b}", "upwards of {b}") if value > bound else (
-            "at most {b}", "no more than {b}", "less than {b}", "not even {b}")  # fmt: skip
-        claim = {
-            "is": "share",
-            "label": label.name,
-            "low": bound if value > bound else 0.0,
-            "high": 1.0 if value > bound else bound,
-        }
-        pen.write("one bound", "share", HOW_MUCH, texts, claim, True, b=name, **gaps)
+ORDERS_SAYS = ("{text}", "{text}.", "The scene consists of {text}.", "You can find {text} here.", "I see {text}.")
+ORDERS_2_SAYS = ("{text}",)
 
 
 def orders(known: Known, pen: Pen) -> None:
@@ -147,9 +116,13 @@ def orders(known: Known, pen: Pen) -> None:
     whole = [label.name for label in known.whole]
     if not whole or not all(map(words.known, whole)):
         return
-    asks = ("Which land cover classes can be found here?", "What kinds of surface make up this scene?",
+    asks = (
+        "Which land cover classes can be found here?",
+        "What kinds of surface make up this scene?",
         "List everything that covers the ground in this image.",
-            "Tell me which types of land cover occur.", "What does the ground consist of in this picture?")  # fmt: skip
+        "Tell me which types of land cover occur.",
+        "What does the ground consist of in this picture?",
+    )
     claims = [{"is": "present", "label": name} for name in whole]
     for kind in ("list in another order", "list with synonyms", "list as bullets"):
         order = pen.draw.sample(whole, len(whole))
@@ -166,16 +139,37 @@ def orders(known: Known, pen: Pen) -> None:
                     " / ".join(nouns),
                 )
             )
-            pen.write(kind, "multi-label", asks, ("{text}",), claims, True, text=text)
+            pen.write(kind, "multi-label", asks, ORDERS_2_SAYS, claims, True, text=text)
             continue
         text = (
             nouns[0]
             if len(nouns) == 1
             else ", ".join(nouns[:-1]) + pen.draw.choice((" and ", ", and ", " as well as ", " & ")) + nouns[-1]
         )
-        pen.write(kind, "multi-label", asks, ("{text}", "{text}.", "The scene consists of {text}.",
-            "You can find {text} here.", "I see {text}."), claims,
-                  True, text=text)  # fmt: skip
+        pen.write(kind, "multi-label", asks, ORDERS_SAYS, claims, True, text=text)
+
+
+COMPARISON_TURNED_ASKS = (
+    "{x:Is} {x} the larger of {x} and {y}?", "{x:Does} {x} exceed {y} in area?",
+    "{y:Does} {y} cover less ground than {x}?", "Is the area of {y} smaller than that of {x}?",
+    "{x:Does} {x} outweigh {y} here?",
+)  # fmt: skip
+COMPARISON_TURNED_SAYS = (
+    "Yes.", "yes", "Yes, {x} {x:exceed} {y}.", "Indeed, {y} {y:cover} less.", "Yes, {x} {x:has} the larger share.",
+)  # fmt: skip
+COMPARISON_TURNED_2_ASKS = (
+    "Is there more {y} than {x} in this image?", "{y:Does} {y} cover more than {x}?",
+    "{y:Is} {y} more common than {x}?",
+)  # fmt: skip
+COMPARISON_TURNED_2_SAYS = (
+    "No, less.", "No, it is the other way round.", "No, the opposite is the case.", "No, {x} {x:cover} more.",
+    "On the contrary, there is more {x}.",
+)  # fmt: skip
+RATIO_ASKS = ("How do {x} and {y} compare in area?", "Compare the areas of {x} and {y}.")
+RATIO_SAYS = (
+    "{x} {x:cover} more than twice as much as {y}.", "There is over two times as much {x} as {y}.",
+    "{y} {y:cover} less than half as much as {x}.", "{x} {x:cover} more than {y}.",
+)  # fmt: skip
 
 
 def comparisons(known: Known, pen: Pen) -> None:
@@ -186,21 +180,12 @@ def comparisons(known: Known, pen: Pen) -> None:
     one, other = both
     gaps: dict[str, Any] = {"x": known.mass(one.name), "y": known.mass(other.name)}
     claim = {"is": "more", "label": one.name, "than": other.name}
-    pen.write("comparison turned", "comparison", ("{x:Is} {x} the larger of {x} and {y}?",
-        "{x:Does} {x} exceed {y} in area?", "{y:Does} {y} cover less ground than {x}?",
-              "Is the area of {y} smaller than that of {x}?", "{x:Does} {x} outweigh {y} here?"), ("Yes.", "yes",
-              "Yes, {x} {x:exceed} {y}.",
-              "Indeed, {y} {y:cover} less.", "Yes, {x} {x:has} the larger share."), claim, True, **gaps)  # fmt: skip
-    pen.write("comparison turned", "comparison", ("Is there more {y} than {x} in this image?",
-        "{y:Does} {y} cover more than {x}?", "{y:Is} {y} more common than {x}?"),
-              ("No, less.", "No, it is the other way round.", "No, the opposite is the case.",
-              "No, {x} {x:cover} more.", "On the contrary, there is more {x}."),
-              claim, True, **gaps)  # fmt: skip
+    pen.write("comparison turned", "comparison", COMPARISON_TURNED_ASKS, COMPARISON_TURNED_SAYS, claim, True, **gaps)
+    pen.write(
+        "comparison turned", "comparison", COMPARISON_TURNED_2_ASKS, COMPARISON_TURNED_2_SAYS, claim, True, **gaps
+    )
     if (one.fraction or 0) > 2.6 * (other.fraction or 1):
-        pen.write("ratio", "comparison", ("How do {x} and {y} compare in area?", "Compare the areas of {x} and {y}."),
-                  ("{x} {x:cover} more than twice as much as {y}.", "There is over two times as much {x} as {y}.",
-                  "{y} {y:cover} less than half as much as {x}.",
-                   "{x} {x:cover} more than {y}."), claim, True, **gaps)  # fmt: skip
+        pen.write("ratio", "comparison", RATIO_ASKS, RATIO_SAYS, claim, True, **gaps)
 
 
-WRITERS = (asked_otherwise, not_absent, amounts, orders, comparisons)
+WRITERS = (asked_otherwise, not_absent, orders, comparisons)
