@@ -57,6 +57,8 @@ BANDS, ROWS = 16, 4
 """Of the signatures: a pair at `NEAR` is found with probability 1 - (1 - 0.8^4)^16 = 99.98 %."""
 REMEMBERED = 65_536
 """Texts of a shard that the next ones are held against, the latest: memory does not grow with the shard."""
+NO_NAME = 4
+"""Words from which an answer is no name of a place."""
 WARM = 20
 """Answers of a kind before their shares say something."""
 TOKENS = (*TAGS, IMAGE)
@@ -92,7 +94,7 @@ def fault(pair: Pair) -> Fault | None:
     if refused := REFUSAL.search(answer):
         return Fault("refusal", f"the answer is a refusal: {refused.group()!r}")
     # A short answer may be a name in any language; a longer one is held by itself as well.
-    return _language(both) or (_language(answer) if len(answer.split()) >= 4 else None)
+    return _language(both) or (_language(answer) if len(answer.split()) >= NO_NAME else None)
 
 
 def _language(text: str) -> Fault | None:
@@ -101,7 +103,7 @@ def _language(text: str) -> Fault | None:
         return Fault("language", "it is not written in Latin letters")
     words = [word.lower() for word in WORD.findall(text)]
     english, other = (sum(word in WORDS[name] for word in words) for name in ("english", "others"))
-    if other > english or (len(words) >= 8 and not english):
+    if other > english:
         return Fault("language", "it is not English")
     return None
 

@@ -47,9 +47,9 @@ AREAS = (
     "How many areas of {n.text} are mapped in {i}?",
 )
 POINTS = (
-    "How many mapped points of {n.text} does {i} show?",
-    "How many points of {n.text} are mapped in {i}?",
     "How many {many} are mapped in {i}?",
+    "How many mapped {many} does {i} show?",
+    "How many mapped {many} are there in {i}?",
 )
 HECTARES = (
     "About how many hectares of {i} {be} covered by {n.text}?",
@@ -59,7 +59,7 @@ HECTARES = (
 HECTARES_MAPPED = "About how many hectares of {i} are mapped as {n.text}?"
 LENGTH = (
     "About how long {be} the mapped {n.text} in {i} in total?",
-    "What is the total length of the mapped {n.text} in {i}, roughly?",
+    "Roughly how long {be} the mapped {n.text} in {i} in total?",
 )
 MOST = 9
 """Features that can be counted at a glance."""
@@ -170,7 +170,7 @@ def say_count(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
     answer = found.answer
     if voice.whole:
         one = answer == "1"
-        what = f"mapped {'area' if area else 'point'}{'' if one else 's'} of {n.text}"
+        what = f"mapped {'area' if one else 'areas'} of {n.text}" if area else f"mapped {n.text if one else n.many()}"
         answer = f"There {'is' if one else 'are'} {answer} {what} in {voice.image}."
     return (Pair(voice.question(question), answer, "count", (found.subject,)),)
 
@@ -191,18 +191,17 @@ def find_size(view: View) -> list[Found]:
 def say_size(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
     """How large, how long?"""
     n, i = noun(found.subject), voice.image
-    if found.data[0] == "mapped":
-        return (Pair(HECTARES_MAPPED.format(n=n, i=i), f"about {found.answer} hectares", "size", (found.subject,)),)
     if found.data[0] == "area":
-        question = voice.pick(HECTARES).format(n=n, i=i, be="are")
+        question = voice.question(voice.pick(HECTARES).format(n=n, i=i, be="are"))
         size = f"about {found.answer} hectares"
-        answer = f"{n.cap} {n.cover} {size} of {i}." if voice.whole else size
+        return (Pair(question, f"{n.cap} {n.cover} {size} of {i}." if voice.whole else size, "size", (found.subject,)),)
+    if found.data[0] == "mapped":
+        question, size = HECTARES_MAPPED.format(n=n, i=i), f"about {found.answer} hectares"
     else:
         question = voice.pick(LENGTH).format(n=n, i=i, be=n.be)
         metres = float(found.answer)
         size = f"about {found.answer} metres" if metres < 2000 else f"about {metres / 1000:g} kilometres"
-        answer = f"The mapped {n.text} in {i} {n.be} {size} long in total." if voice.whole else size
-    return (Pair(voice.question(question), answer, "size", (found.subject,)),)
+    return (Pair(question, size, "size", (found.subject,)),)
 
 
 def two_digits(value: float) -> str:

@@ -72,21 +72,34 @@ def count(chips: Iterable[ChipFacts], kinds: Sequence[Kind]) -> Balance:
                     counts[name, subject][answer] += 1
             of_chip.append(cells if kind.balanced else cells[:1])
         candidates.append([cells for cells in of_chip if cells])
-    balance = Balance({key: chances(answers) for key, answers in counts.items()})
+    of_kind: dict[str, Counter[str]] = defaultdict(Counter)
+    for (name, _), answers in counts.items():
+        of_kind[name] += answers
+    balance = Balance({key: chances(answers, of_kind[key[0]]) for key, answers in counts.items()})
     return Balance(balance.chances, _shares(candidates, balance))
 
 
-def chances(counts: Mapping[str, int]) -> dict[str, float]:
+def chances(counts: Mapping[str, int], of_kind: Mapping[str, int]) -> dict[str, float]:
     """Chance of each answer to one subject, from the number of chips that have it.
 
     Of yes and no, as many of either as there are of the rarer; of more answers, as many as of the rarest that is not
-    `RARE`. One is added to each, so that few chips do not mean never.
+    `RARE`. One chip is added, so that few chips do not mean never: with the answers that the kind has as a whole, or
+    many subjects that few chips have would add up to a rule.
+
+    Args:
+        counts: answer -> chips, of one subject.
+        of_kind: the same of all subjects of its kind.
     """
-    known = {**dict.fromkeys(BINARY, 0), **counts} if counts.keys() <= set(BINARY) else dict(counts)
-    total = sum(known.values())
-    held = [number for number in known.values() if len(known) <= 2 or number >= RARE * total]
-    least = min(held) + 1
-    return {answer: min(1.0, least / (number + 1)) for answer, number in known.items()}
+    if of_kind.keys() <= set(BINARY):
+        overall = {answer: of_kind.get(answer, 0) + 0.5 for answer in BINARY}
+        known = {answer: counts.get(answer, 0) + overall[answer] / sum(overall.values()) for answer in BINARY}
+        held = list(known.values())
+    else:
+        known = {answer: number + 1.0 for answer, number in counts.items()}
+        total = sum(known.values())
+        held = [number for number in known.values() if len(known) > 1 and number >= RARE * total] or [1.0]
+    least = min(held)
+    return {answer: min(1.0, least / number) for answer, number in known.items()}
 
 
 def _shares(candidates: Sequence[Sequence[Sequence[tuple[str, str, str]]]], balance: Balance) -> dict[str, float]:
