@@ -18,8 +18,8 @@ from tasks.generators.prompts import Prompts
 from tasks.generators.server import ModelServer
 from tasks.generators.writing import ChipWriting
 
-PREPARED = 4
-"""Chips that are rendered and wait for a slot."""
+PREPARED = 2
+"""Chips that are rendered, in numbers of slots: answers come in bursts, and each must find the next ask waiting."""
 AHEAD = 4
 """Chips that are begun, in numbers of slots: one that is asked five times must not leave the others idle."""
 PICTURE_TOKENS = 1_300
@@ -92,7 +92,7 @@ class _Run:
         self._server: ModelServer | None = None
         self._starting = asyncio.Lock()
         self._slots = asyncio.Semaphore(self._params.in_flight)
-        self._prepared = asyncio.Semaphore(self._params.in_flight + PREPARED)
+        self._prepared = asyncio.Semaphore(PREPARED * self._params.in_flight)
         self._workers = ThreadPoolExecutor(2, "renderings")
         self._budget = Budget(self._params)
         self._lost = 0
@@ -107,8 +107,11 @@ class _Run:
     async def write(self, facts: ChipFacts) -> Written:
         """All asks of one chip."""
         async with self._prepared:
-            loop = asyncio.get_running_loop()
-            writing = await loop.run_in_executor(self._workers, self._begin, facts)
+            if self._params.pictures:
+                loop = asyncio.get_running_loop()
+                writing = await loop.run_in_executor(self._workers, self._begin, facts)
+            else:  # another thread would only hold up this one
+                writing = self._begin(facts)
             try:
                 async with asyncio.timeout(self._params.chip_seconds):
                     while ask := writing.next():
@@ -143,7 +146,7 @@ class _Run:
                 raise
             finally:
                 self._budget.settle(*longest, answer)
-            return self.cache.put(key, answer)
+        return self.cache.put(key, answer)
 
     async def _started(self) -> ModelServer:
         """The server, asked at the first question that the cache cannot answer what it can do."""
