@@ -43,23 +43,22 @@ class Meaning:
 
 
 class Lexicon:
-    """All phrases, by their first word, the longest first."""
+    """All phrases, by their first word and their length."""
 
     def __init__(self, labels: Iterable[str]) -> None:
-        self.phrases: dict[str, list[tuple[Phrase, Meaning]]] = {}
-        found = {**_common(), **_labels(sorted(labels))}
-        for phrase, meaning in found.items():
-            if not phrase:
-                continue
-            self.phrases.setdefault(phrase[0], []).append((phrase, meaning))
-        for some in self.phrases.values():
-            some.sort(key=lambda entry: -len(entry[0]))
+        self._meanings = {phrase: meaning for phrase, meaning in _common().items() if phrase}
+        self._meanings |= _labels(sorted(labels))
+        lengths: dict[str, set[int]] = {}
+        for phrase in self._meanings:
+            lengths.setdefault(phrase[0], set()).add(len(phrase))
+        self._lengths = {word: sorted(some, reverse=True) for word, some in lengths.items()}
 
     def longest(self, words: list[str], start: int) -> tuple[int, Meaning] | None:
         """How many words from `start` on are the longest phrase there, and its meaning; None if there is none."""
-        for phrase, meaning in self.phrases.get(words[start], ()):
-            if tuple(words[start : start + len(phrase)]) == phrase:
-                return len(phrase), meaning
+        for length in self._lengths.get(words[start], ()):
+            meaning = self._meanings.get(tuple(words[start : start + length]))
+            if meaning is not None:
+                return length, meaning
         return None
 
 

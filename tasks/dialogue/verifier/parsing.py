@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from tasks.dialogue.verifier.clauses import assertions, listed, tidy
 from tasks.dialogue.verifier.expressions import (
@@ -123,7 +124,11 @@ def parse_after(question: str, answer: str, labels: frozenset[str], before: Pars
     subject = before.question.subjects if before and before.question else ()
     if max(len(question), len(answer)) > MOST_WORDS:
         return Parsed(Unread(f"a text of more than {MOST_WORDS} characters"), None, reading)
-    asked = _question(question, lexicon, reading, subject)
+    if before is None:
+        asked, values = _asked(question, labels)
+        reading.values.extend(values)
+    else:
+        asked = _question(question, lexicon, reading, subject)
     if isinstance(asked, Unread):
         return Parsed(asked, None, reading)
     if asked.kind == "yes-no" and AFFIRMED.fullmatch(answer):
@@ -140,6 +145,13 @@ def parse_after(question: str, answer: str, labels: frozenset[str], before: Pars
     named = tuple(dict.fromkeys(re.findall(r"\bC\d+\b", " ".join(clauses))))
     subjects = tuple(dict.fromkeys([*(asked.subjects if asked.subjects else ()), *named]))
     return Parsed(found, Question(asked.kind, asked.expression, subjects), reading)
+
+
+@lru_cache(20_000)
+def _asked(text: str, labels: frozenset[str]) -> tuple[Question | Unread, tuple[Any, ...]]:
+    """A question, and the values of its words: the same are asked of many chips."""
+    reading = Reading()
+    return _question(text, lexicon_of(labels), reading, ()), tuple(reading.values)
 
 
 def _question(text: str, lexicon: Lexicon, reading: Reading, subject: tuple[str, ...]) -> Question | Unread:

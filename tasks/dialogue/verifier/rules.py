@@ -25,6 +25,8 @@ def rule(needs: str, pattern: str, instead: Instead = "", flags: int = 0) -> Rul
 def rewritten(text: str, rules: Sequence[Rule]) -> str:
     """A text after all rules, in their order."""
     for one in rules:
-        if any(need in text for need in one.needs):
-            text = one.pattern.sub(one.instead, text)
+        for need in one.needs:
+            if need in text:
+                text = one.pattern.sub(one.instead, text)
+                break
     return text
