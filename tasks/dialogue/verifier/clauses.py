@@ -42,6 +42,10 @@ TIDYING = (
     rule("both|either", r"\b(?:both|either) (?=C\d)"),
     rule("(|)", r"\(|\)", ","),
     rule(",|:", r"(?:[,:] ?)+", ", "),
+    rule("mean", r" on mean$"),
+    rule("beyond", r"\bbeyond (D\d+) D\d+", r"\1"),
+    rule("mapped", r"\b(N\d+) mapped (?:areas|patches|features|places)$", r"\1 mapped"),
+    rule("image", r"^(?:it|this|image) is (C\d+) image\b", r"image show \1"),
     rule("  ", r" +", " "),
 )
 """In their order."""
@@ -118,6 +122,8 @@ def _resolved(clause: str, subject: Sequence[str], reading: Reading) -> list[str
     named = [name for name in subject if name[0] == "C"]
     if len(named) > 1:
         pair = f"{named[0]} and {named[1]}"
+        if re.match(r"(?:is |does )?(?:not )?adjacent", clause):
+            out.append(f"{pair} {clause}")
         out.append(re.sub(r"^(?:they|both|these)\b(?: class)?|\bboth\b|\bthem\b", pair, clause, count=1))
     for name in subject:
         for pattern in (

@@ -59,7 +59,9 @@ DASHES = dict.fromkeys(map(ord, "\N{MINUS SIGN}\N{HYPHEN}\N{NON-BREAKING HYPHEN}
     map(ord, "\N{EN DASH}\N{EM DASH}"), " , "
 )
 QUOTES = dict.fromkeys(map(ord, "\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}\N{ACUTE ACCENT}"), "'")
-RANGE = re.compile(r"(?<=\d)\s*[\N{EN DASH}\N{EM DASH}]\s*(?=\d)")
+RANGE = re.compile(
+    r"(?<=\d)\s*[\N{EN DASH}\N{EM DASH}]\s*(?=\d)|(?<=\d)\s*-\s*(?=\d[\d.]*\s*(?:%|percent|per cent|ha\b|hectare|km))"
+)
 
 
 def words_of(text: str) -> list[str]:

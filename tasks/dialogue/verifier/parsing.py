@@ -69,7 +69,7 @@ ANSWERS: dict[str, tuple[type, ...]] = {
 }
 """What the answer to a question of each kind must contain."""
 OPENING = re.compile(
-    r"^(?:class and largest(?: area| share)? is|(?:answer|it|there|image|this|that|these|they|they all|value|result|all|largest|class) (?:is|are)|it|is|in|on|at|during|about|exactly|with|by|show|see|there|largest class is|taken(?: in| on| by| with)?|dominated by|dominated|mostly|count|box show|box is|box|on mean|mean|located|located in|cover|for example) "  # noqa: E501
+    r"^(?:class and largest(?: area| share)? is|(?:answer|it|there|image|this|that|these|they|they all|value|result|all|largest|class) (?:is|are)|it|is|in|on|at|during|about|exactly|with|by|show|see|there|largest class is|taken(?: in| on| by| with)?|dominated by|dominated|mostly|count|total|number is|number|box show|box is|box|region is|region show|area is|on mean|mean|located|located in|cover|for example) "  # noqa: E501
 )
 
 
@@ -86,7 +86,7 @@ TAG = re.compile(
 """The end of "There is forest here, isn't there?"."""
 ELLIPSIS = re.compile(
     r"yes|true|(?:(?:it|they|there|image|that|this|you|i)? ?(?:is|does|have|can|could|would|show|do)?(?: indeed)?)|(?:it |that |this )?(?:is )?(?:true|yes)|"
-    r"(?P<no>(?:it |they |there |image |that |this |you |i )?(?:is |does |have |can |do )?(?:not|none|no|neither)(?: them| it| image)?(?: is| does)?|(?:C\d+ |it )?(?:is )?(?:located )?elsewhere)"
+    r"(?P<no>(?:it |they |there |image |that |this |you |i )?(?:is |does |have |can |do )?(?:not|none|no|neither)(?: them| it| image)?(?: is| does| can)?(?: is)?(?: present| see| there)*|(?:does |can )?not see(?: it| them)?|(?:it is )?other way (?:round|around)|(?:C\d+ |it )?(?:is )?(?:located )?elsewhere)"
 )
 """The rest of "Yes, there is" and of "No, it does not"."""
 
@@ -191,6 +191,8 @@ def _question(text: str, lexicon: Lexicon, reading: Reading, subject: tuple[str,
 def _answer(asked: Question, clauses: Sequence[str], reading: Reading) -> Expression:
     if not clauses:
         return Unread("an empty answer")
+    if turned := re.fullmatch(r"C\d+, (yes|no)", clauses[0]):
+        clauses = [turned[1], *clauses[1:]]
     if any("impossible" in clause for clause in clauses):
         return _abstention(asked, clauses, reading)
     if asked.kind == "yes-no":
@@ -207,7 +209,7 @@ def _answer(asked: Question, clauses: Sequence[str], reading: Reading) -> Expres
         parts.append(found)
     if asked.kind == "position":
         parts = [_placed(part) for part in parts]
-    whole = both(*parts)
+    whole = _as_mapped(both(*parts)) if asked.mapped else both(*parts)
     wanted = ANSWERS.get(asked.kind)
     if wanted and not any(isinstance(atom, wanted) for atom in atoms(whole)):
         # Of what is not there no share, number or place can be given.
@@ -237,7 +239,7 @@ def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], 
     """An answer that begins with yes or no, or a statement instead."""
     head, _, rest = clauses[0].partition(" ")
     head = head.replace("true", "yes")
-    polar = head.strip(",") in ("yes", "no", "none")
+    polar = head.strip(",") in ("yes", "no")
     texts = ([rest.strip(" ,")] if polar else [clauses[0]]) + list(clauses[1:])
     texts = [
         re.sub(r"^(?:but|and|in fact|instead|because|since|as|however) ", "", text)
@@ -297,6 +299,15 @@ def _as_asked(part: Expression, asked: Expression) -> Expression:
     return replace(part, around=True) if isinstance(part, Presence) and part.where is None else part
 
 
+def _as_mapped(expression: Expression) -> Expression:
+    """Of what is mapped, an answer speaks of what is mapped too."""
+    if isinstance(expression, Not):
+        return Not(_as_mapped(expression.part))
+    if isinstance(expression, And | Or):
+        return replace(expression, parts=tuple(_as_mapped(one) for one in expression.parts))
+    return replace(expression, mapped=True) if hasattr(expression, "mapped") else expression
+
+
 def _about_same(first: Expression, second: Expression) -> bool:
     one = {label for atom in atoms(first) for label in _labels(atom)}
     other = {label for atom in atoms(second) for label in _labels(atom)}
@@ -323,6 +334,10 @@ def _bare(asked: Question, clause: str, reading: Reading) -> Expression | None:
         return found
     if asked.kind in ("sensor", "date", "country") and len(words) > 1:
         return _several(asked, words, reading)
+    if len(words) == 2 and words[1] in ("it", "image", "share") and words[0] in ("none", "no", "neither", "nothing"):
+        words = words[:1]
+    if asked.kind == "position" and len(words) == 2 and words[0][0] == "S" and reading.of(words[0]) == MOST:
+        words = words[1:]  # "mostly in the east"
     word = words[0] if len(words) == 1 else ""
     value = reading.of(word) if re.fullmatch(r"[A-Z]\d+", word) else None
     return _value(asked, word, value, relation, reading)
@@ -361,7 +376,7 @@ def _value(asked: Question, word: str, value: object, relation: str, reading: Re
     kind, letter = asked.kind, word[:1]
     concepts = asked.concepts(reading)
     concept = concepts[0] if concepts else None
-    if word in ("none", "nothing", "no"):
+    if word in ("none", "nothing", "no", "neither"):
         if kind == "count" and concept:
             return Count(concept, Interval(0, 0), asked.mapped)
         return Not(Presence(concept)) if concept and kind in ("share", "position", "boxes", "size") else None
@@ -404,6 +419,8 @@ def _number(asked: Question, concept: Concept | None, value: float, relation: st
         return Extent(concept, bounded(size, relation, size * 0.15), asked.extra in ("km", "metres"), asked.mapped)
     if asked.kind == "size" and concept and asked.extra == "percent":
         return Share(concept, Interval(value / 100 - 0.06, value / 100 + 0.06), asked.mapped)
+    if asked.kind == "share" and concept and 1 < value <= 100:
+        value /= 100
     if asked.kind == "share" and concept and 0 <= value <= 1:
         return Share(concept, Interval(value - 0.06, value + 0.06), asked.mapped)
     return quantity(asked.extra, value, relation) if asked.kind == "quantity" else None

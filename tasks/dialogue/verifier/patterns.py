@@ -252,8 +252,9 @@ STATEMENTS: list[tuple[str, Build]] = [
     # There is forest; there is no forest in the north-west; forest is (not) visible; the image shows forest.
     (r"there is {neg}{c}(?: present| see)?(?: in)?(?: {d})?(?: {b})?(?P<around> nearby)?{mapped}", _presence),
     (r"(?:in )?(?:{d}|{b}) (?:there )?is {neg}{c}(?: present)?", _presence),
-    (r"there (?:does )?(?P<neg>not )?(?:present|have) {c}", _presence),
-    (r"{c} (?:is )?{neg}(?:present|there|see)(?: in)?(?: {d}| {b})?(?P<around> nearby)?", _presence),
+    (r"there (?:does )?(?P<neg>not )?(?:present|have|is) {c}", _presence),
+    (r"{c} cover {d}", _presence),
+    (r"{c} (?:is |does )?{neg}(?:present|there|see)(?: in)?(?: {d}| {b})?(?P<around> nearby)?", _presence),
     (r"{c} is(?: (?P<neg>not))?(?: in)?", _presence),
     (r"{c} (?:can |could )?{neg}(?:is )?(?:see|present|found)(?: in)?(?: {d}| {b})?(?P<around> nearby)?", _presence),
     (r"{c} does (?P<neg>not )(?:is )?present(?: {d}| {b})?(?P<around> nearby)?", _presence),
@@ -311,7 +312,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"(?:there is |image show )?{neg}{rel}" + TIMES + r" as much {k} as {c2}", lambda s: _ratio(s)),
     (r"something else (?:cover )?(?:is )?(?:over|more)(?: than)? {k}", lambda s: Not(Extreme(s["k"]))),
     # Forest is the largest class; the image is dominated by forest.
-    (r"{k} (?:is |cover ){neg}(?P<top>largest)(?: class| cover)?(?: share| area)?{mapped}", _extreme),
+    (r"{k} (?:is |cover |show ){neg}(?P<top>largest)(?: class| cover)?(?: share| area)?{mapped}", _extreme),
     (r"(?:largest|dominate)(?: class)?(?: share| area)? (?:is ){neg}{k}{mapped}", _extreme),
     (r"{k} (?:is |cover ){neg}(?P<least>smallest)(?: class)?(?: share| area)?{mapped}", _extreme),
     (r"(?P<least>smallest)(?: class)?(?: share| area)? (?:is ){neg}{k}{mapped}", _extreme),
@@ -344,9 +345,11 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"{k} (?:cover|is|dominate) {b}", _region),
     # Forest loss happened.
     (r"{c} (?:does |show )?{neg}happen(?: in)?(?: {d})?", _changed),
-    (r"no {c} (?:show )?happen(?: in)?(?: {d})?", lambda s: Not(s.each(lambda c: Changed(c, s.where)))),
+    (r"no {c} (?:show |is )?(?:happen|taken|mapped)(?: in)?(?: {d})?", lambda s: Not(s.each(lambda c: Changed(c, s.where)))),
     # Dates, places, sensors.
     (r"(?:image |it )?(?:is )?{neg}taken (?:in |on |during |at )?{t}", _taken),
+    (r"(?:image |it )show {t}(?: image)?", _taken),
+    (r"(?:image |it |this )?(?:is )?{neg}{t} image", _taken),
     (r"(?:when |season |year |month |day |taken )?(?:image )?(?:is |it is )?{neg}(?:taken )?(?:in |on |during )?{t}", _taken),
     (r"{m} (?:taken|mapped|present)(?: image| it)?", _sensed),
     (r"(?:image |it )?(?:is )?(?:taken )?(?:by |with |from )?{m} (?:image )?(?:taken )?(?:in |on |during )?{t}", lambda s: And((_sensed(s), s["t"]))),
@@ -360,7 +363,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"(?:mean )?{q} (?:is )?{neg}" + LEVEL, _level),
     (r"(?:there is |image show )?{neg}" + LEVEL + r" {q}", _level),
     # Sizes.
-    (r"{k} (?:does )?{neg}(?:cover |is |have |mapped )?(?:area )?{rel}{v}(?: long| wide| large)?{mapped}", _extent),
+    (r"{k} (?:does )?{neg}(?:cover |is |have |show |mapped )?(?:area )?{rel}{v}(?: long| wide| large)?{mapped}", _extent),
     (r"(?:area |length |total )+{k} (?:is )?{neg}{rel}{v}{mapped}", _extent),
     (r"(?:there is |image show )?{rel}{v} {k}{mapped}", _extent),
     # It cannot be told.

@@ -19,6 +19,8 @@ from tasks.dialogue.verifier.rules import rewritten, rule
 from tasks.earth.sensors import SENSORS
 
 BRACKETS = re.compile(r"(?:<box>\s*)?\[{1,3}\s*-?\d[\d\s,.;\-\[\]]*\](?:\s*</box>)?")
+WRITTEN_DATE = re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(\d{4})\b")
+"""Day, month, year; with slashes it may be month, day, year, and is not read."""
 ISO_DATE = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b|\b(\d{4})-(\d{2})\b")
 UNITS = {
     "ha": ("area", 1e4), "km2": ("area", 1e6), "m2": ("area", 1.0), "km": ("length", 1e3), "metres": ("length", 1.0),
@@ -88,6 +90,7 @@ def read(text: str, lexicon: Lexicon, reading: Reading | None = None) -> Reading
     text = rewritten(text, REWORDED)
     if "[" in text:
         text = BRACKETS.sub(lambda found: put("B", _boxes(found.group())), text)
+    text = WRITTEN_DATE.sub(lambda found: f"{found[3]}-{int(found[2]):02d}-{int(found[1]):02d}", text)
     text = ISO_DATE.sub(lambda found: put("T", _iso(found)), text)
     for name, pattern in _sensors() if _any_sensor().search(text) else ():
         text = pattern.sub(lambda found, name=name: put("M", (name, found.group().strip())), text)  # type: ignore[misc]
@@ -234,7 +237,7 @@ def _measure(words: list[str], at: int, out: Reading) -> tuple[int, list[str]] |
         return 2, [out.note("S", _exact(FRACTIONS[following], 0.06))]
     if word == "half" or (
         word in ("third", "quarter", "fourth", "fifth", "tenth", "eighth", "sixth")
-        and words[max(at - 1, 0)] in ("a", "an")
+        and words[max(at - 1, 0)] in ("a", "an", "good", "full", "bare")
     ):
         return 1, [out.note("S", _exact(FRACTIONS[word], 0.07))]
     return None
@@ -302,7 +305,8 @@ REWORDED = (
         "is it true that ",
         I,
     ),
-    rule("t least", r"\bat least (?:some|a|an|any|a bit of|a little)\b", "some", I),
+    rule("t least", r"\bat least (?:some|any|a bit of|a little)\b", "some", I),
+    rule("ot that", r"\bnot that i can (?:see|tell)\b", "no", I),
     rule("o what", r"\bto what (?:extent|degree)\b", "how much", I),
     rule("tatement", r"(?:is )?(?:the |this )?(?:following )?statement (?:true|correct|right)\s*[:,]", "is it true that", I),
     rule(
