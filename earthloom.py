@@ -19,6 +19,7 @@ from tasks.commands.leakage import leakage
 from tasks.commands.report import report
 from tasks.commands.score import score
 from tasks.commands.serve import serve
+from tasks.commands.verify import verify
 from tasks.commands.weights import app as weights
 from tasks.core import log
 from tasks.core.errors import EarthloomError
@@ -30,7 +31,7 @@ app = cyclopts.App(
 )
 for command in (
     demo, run, flow, status, report, check, doctor, catalog,
-    import_, weights, chat, serve,
+    import_, verify, weights, chat, serve,
     bench, evaluate, score, leakage, board,
 ):  # fmt: skip
     app.command(command)

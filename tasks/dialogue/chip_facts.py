@@ -150,11 +150,21 @@ def _facts(book: LabelBook, row: Mapping[str, Any], what: str) -> ChipFacts:
         latitude=latitude,
         country=country,
         side=side,
-        pixels=_statistics(book.sensor, row["pixels"], what) if row.get("pixels") else {},
+        pixels=statistics(book.sensor, row["pixels"], what) if row.get("pixels") else {},
     )
 
 
-def _statistics(sensor: str, content: bytes, what: str) -> Statistics:
+def statistics(sensor: str, content: bytes, what: str) -> Statistics:
+    """What the pixels of a chip say.
+
+    Args:
+        sensor: name of the sensor.
+        content: its GeoTIFF.
+        what: it is called, for the message.
+
+    Raises:
+        DamagedFileError: it cannot be read.
+    """
     try:
         raster = geotiff.decode(content, what=what)
     except RasterioError as error:
