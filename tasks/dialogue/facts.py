@@ -171,6 +171,11 @@ class ChipFacts:
             and len({a.source for a in self.areas.values()}) == 1
         )
 
+    @cached_property
+    def found(self) -> dict[Any, Any]:
+        """What was looked up of this chip, by what was looked for: several pairs ask for the same."""
+        return {}
+
     def rows(self, name: str, source: str) -> list[Label]:
         """Rows of one label of one source."""
         return self._rows.get((name, source), [])

@@ -212,7 +212,7 @@ def extreme(facts: ChipFacts, atom: Extreme) -> Outcome:
         rows = {r.name: r.fraction for r in facts.labels if r.source == name and r.kind == "area" and r.fraction}
         others = {k: v for k, v in rows.items() if k != one.name}
         if atom.among:
-            wanted = {label for concept in atom.among for label in concept.labels}
+            wanted = {label for concept in atom.among for label in concept.all}
             others = {label: rows.get(label, 0.0) for label in wanted - {one.name} if label in source.labels}
             if one.name not in wanted:
                 found.append(Outcome(False, f"{one.name} is not one of those asked about"))
@@ -236,7 +236,7 @@ def extreme(facts: ChipFacts, atom: Extreme) -> Outcome:
 
 def complete(facts: ChipFacts, atom: Complete) -> Outcome:
     """Is there nothing else of any size?"""
-    named = {label for concept in atom.concepts for label in concept.labels}
+    named = {label for concept in atom.concepts for label in concept.all}
     found = []
     for source in facts.used:
         rows = [label for label in facts.labels if label.source == source.name and label.kind != "change"]
@@ -251,7 +251,7 @@ def complete(facts: ChipFacts, atom: Complete) -> Outcome:
         if not (source.complete and source.looked_for is None) and not atom.mapped:
             found.append(unknown(f"'{source.name}' may lack some of what there is"))
             continue
-        order = [r.fraction or 0 for c in atom.concepts for r in own if r.name in c.labels and r.kind == "area"]
+        order = [r.fraction or 0 for c in atom.concepts for r in own if r.name in c.all and r.kind == "area"]
         falls = all(first >= second - SLACK for first, second in zip(order, order[1:], strict=False))
         found.append(Outcome(falls or not atom.ordered, "they do not stand by size", evidence))
     return agreed(found, "no label source describes all of the chip")

@@ -16,6 +16,11 @@ class Concept:
     others: tuple[str, ...] = ()
     """Of a label's very name, those that it is a synonym of: they count where no source tells of the label itself."""
 
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every label that it may mean."""
+        return self.labels + self.others
+
 
 @dataclass(frozen=True)
 class Interval:

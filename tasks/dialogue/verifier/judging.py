@@ -7,12 +7,12 @@ from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.pairs import NOT_CHECKABLE, Pair, Verdict
 from tasks.dialogue.verifier.checks import decide
 from tasks.dialogue.verifier.outcomes import evaluate
-from tasks.dialogue.verifier.parsing import Parsed, parse, parse_after
+from tasks.dialogue.verifier.parsing import Parsed, common_labels, parse, parse_after
 
 
 def judge(facts: ChipFacts, pairs: Sequence[Pair]) -> list[Verdict]:
     """Verdicts of pairs about a chip, in their order."""
-    labels = facts.vocabulary
+    labels = facts.vocabulary - common_labels()
     known = partial(decide, facts)
     out: list[Verdict] = []
     before: Parsed | None = None

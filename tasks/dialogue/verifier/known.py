@@ -48,7 +48,12 @@ class Known:
 
 def known(facts: ChipFacts, concept: Concept, kinds: Sequence[str] = GROUND) -> list[Known]:
     """What each source says of each label that a concept may mean; what none says anything of is left out."""
-    return _known(facts, concept.labels, kinds) or _known(facts, concept.others, kinds)
+    key = (concept, tuple(kinds))
+    found = facts.found.get(key)
+    if found is None:
+        found = _known(facts, concept.labels, kinds) or _known(facts, concept.others, kinds)
+        facts.found[key] = found
+    return found
 
 
 def _known(facts: ChipFacts, labels: Sequence[str], kinds: Sequence[str]) -> list[Known]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from tasks.dialogue.verifier.clauses import assertions, listed, tidy
@@ -39,7 +39,7 @@ from tasks.dialogue.verifier.expressions import (
     Where,
     both,
 )  # fmt: skip
-from tasks.dialogue.verifier.lexicon import Lexicon
+from tasks.dialogue.verifier.lexicon import Lexicon, table
 from tasks.dialogue.verifier.open_questions import MOST, Question
 from tasks.dialogue.verifier.patterns import bounded, quantity
 from tasks.dialogue.verifier.questions import INSTRUCTION, ask
@@ -100,10 +100,17 @@ class Parsed:
     reading: Reading
 
 
+@cache
+def common_labels() -> frozenset[str]:
+    """Labels that the lexicon knows other names of. They are read in every text, so that a text means the same whatever
+    a chip's sources can give; what a concept means of a chip is for the checks to find."""
+    return frozenset(table()["synonyms"])
+
+
 @lru_cache(64)
 def lexicon_of(labels: frozenset[str]) -> Lexicon:
-    """The words for chips whose sources can give these labels."""
-    return Lexicon(labels)
+    """The words for chips whose sources can give these labels beside the common ones."""
+    return Lexicon(common_labels() | labels)
 
 
 @lru_cache(100_000)
@@ -112,7 +119,7 @@ def parse(question: str, answer: str, labels: frozenset[str]) -> Parsed:
 
     Args:
         question, answer: as they stand.
-        labels: all that the chip's sources can give.
+        labels: that the chip's sources can give, less `common_labels`.
     """
     return parse_after(question, answer, labels, None)
 
@@ -305,7 +312,9 @@ def _as_mapped(expression: Expression) -> Expression:
         return Not(_as_mapped(expression.part))
     if isinstance(expression, And | Or):
         return replace(expression, parts=tuple(_as_mapped(one) for one in expression.parts))
-    return replace(expression, mapped=True) if hasattr(expression, "mapped") else expression
+    if isinstance(expression, Count | Share | Extreme | More | Complete | Extent):
+        return replace(expression, mapped=True)
+    return expression
 
 
 def _about_same(first: Expression, second: Expression) -> bool:
