@@ -5,7 +5,7 @@
 Targets on one core: templates written 20,000 a second; template pairs verified from label rows 20,000; reworded pairs
 parsed, verified and deduplicated 2,000. Chips are those of the quality suites, made up, and reworded pairs are those
 of the suites, true and false, each with a wording of its own. `--memory` sends so many pairs through the writer, the
-verifier, the filters and the table of conversations, and prints what the process holds after a tenth and after all.
+verifier, the filters and the table of conversations, and prints what the process holds after each tenth.
 """
 
 import argparse
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def watch(chips: list[ChipFacts], params: QAParams, pairs: int) -> None:
-    """Print what the process holds after a tenth and after all of so many pairs."""
+    """Print what the process holds after each tenth of so many pairs."""
     process, held = psutil.Process(), []
     generator = templates(params, chips[0].sensor)
 
@@ -111,7 +111,8 @@ def watch(chips: list[ChipFacts], params: QAParams, pairs: int) -> None:
         with tables.row_writer(conversations.SCHEMA, keep_at) as keep, tables.row_writer(REJECTED, reject_at) as reject:
             writer = PairWriter(generator.provenance, params.policy, keep, reject)
             writer.run(generator, until(), judge)
-    print(f"memory: {held[0]:.0f} MB after {pairs // 10:,} pairs, {held[-1]:.0f} MB after {pairs:,}")
+    after = ", ".join(f"{megabytes:.0f}" for megabytes in held)
+    print(f"memory: {held[0]:.0f} MB after {pairs // 10:,} pairs, {held[-1]:.0f} MB after {pairs:,}; by tenths {after}")
 
 
 if __name__ == "__main__":

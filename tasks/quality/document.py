@@ -42,12 +42,13 @@ def kinds(figures: Mapping[str, Any], truth: bool | None) -> str:
         key=lambda row: (-row["wrong"]["share"], -row["not_checkable"] / row["cases"], row["suite"], row["kind"])
     )
     rows = [
-        [row["kind"], row["suite"], *[str(row[name]) for name in ("cases", "supported", "not_checkable",
+        [row["kind"], row["suite"], *[str(row[name]) for name in ("cases", "wordings", "supported", "not_checkable",
             "contradicted")], interval(row["wrong"])]
         for row in chosen
     ]  # fmt: skip
     return table(
-        [what, "suite", "pairs", "supported", "not checkable", "contradicted", f"{wrong}, 95 % interval"], rows
+        [what, "suite", "pairs", "wordings", "supported", "not checkable", "contradicted", f"{wrong}, 95 % interval"],
+        rows,
     )
 
 

@@ -53,7 +53,8 @@ def figures(found: Sequence[Outcome]) -> dict[str, Any]:
     """Counts per suite, truth and kind, and the totals, as JSON.
 
     Returns:
-        `{"kinds": [{suite, truth, kind, cases, supported, not_checkable, contradicted, figure: {share, low, high}}],
+        `{"kinds": [{suite, truth, kind, cases, supported, not_checkable, contradicted, wordings,
+        wrong: {share, low, high}}],
         "totals": {figure: {what, events, cases, share, low, high, target, met}}}`.
     """
     groups: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)
@@ -77,6 +78,7 @@ def _kind(suite: str, truth: str, kind: str, found: Sequence[Outcome]) -> dict[s
     events = counts[bad] if bad else len(found) - counts["not_checkable"]
     names = {"True": True, "False": False, "None": None}
     row = {"suite": suite, "truth": names[truth], "kind": kind, "cases": len(found), **counts}
+    row["wordings"] = len({one.case.wordings for one in found})
     return {**row, "wrong": _share(events, len(found))}
 
 

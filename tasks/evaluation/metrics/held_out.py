@@ -127,7 +127,7 @@ def beside_blind(by_type: Mapping[str, Any], marks: Mapping[str, Any]) -> dict[s
         marks: as in data/blind/marks.json.
 
     Returns:
-        The same with `blind: {solver, score, low, high, chance, sure, marked}` beside each type that blind solvers were asked.
+        The same with `blind: {solver, score, low, high, chance, sure, marked}` beside each type that was asked.
     """
     out = {}
     for name, score in by_type.items():

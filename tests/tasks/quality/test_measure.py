@@ -1,6 +1,9 @@
 """The figures of a verifier: counts, exact intervals, targets, and what a blunt verifier scores."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,8 @@ from tasks.quality.intervals import clopper_pearson
 from tasks.quality.made_chips import made_chips
 from tasks.quality.measure import figures, outcomes
 from tasks.quality.suites import suites
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,12 @@ def test_no_verifier_that_always_says_the_same_meets_all_targets(state: State, m
     totals = figures(outcomes(cases, always(state)))["totals"]
     assert {name for name, one in totals.items() if one["met"]} == met
     assert totals["false_kept"]["cases"] == sum(case.truth is False for case in cases)
+
+
+def test_failures_of_the_held_out_half_are_not_shown() -> None:
+    command = [sys.executable, "-m", "benchmarks.verifier_quality", "--half", "held-out", "--failures", "3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "held-out half are not shown" in done.stderr and done.stdout == ""
 
 
 def test_the_tables_have_a_row_for_every_kind_and_say_which_targets_are_missed() -> None:
