@@ -43,7 +43,9 @@ class QAParams(Section):
         description="sensor, or `other` -> question-answer pairs a chip, at most; a fraction is a fixed share of the "
         "chips with one more"
     )
-    abstention: float = Field(ge=0, le=0.5, description="share of pairs whose right answer is that it cannot be told")
+    abstention: float = Field(
+        ge=0, le=0.5, description="share of pairs whose right answer is that the image does not show it"
+    )
     short_answers: float = Field(ge=0, le=1, description="share of the templates' answers that are no whole sentence")
     min_pairs: int = Field(ge=1, description="a chip that keeps fewer pairs is left out")
     turns: int = Field(ge=1, le=16, description="pairs a conversation; a dialogue that refers back is never cut")

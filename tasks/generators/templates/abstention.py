@@ -23,7 +23,7 @@ UNKNOWABLE = (
 COLOUR = ("What colour is the ground in {i}?", "What colours does {i} show?")
 """Of a radar."""
 CANNOT = (
-    "This cannot be told from this image.",
+    "This cannot be known from this image.",
     "That cannot be determined from this image.",
     "It is not possible to tell this from this image.",
     "The image does not tell this.",
@@ -33,7 +33,7 @@ CANNOT = (
 
 
 def find_abstention(view: View) -> list[Found]:
-    """What cannot be told; `subject` says of which sort it is."""
+    """What cannot be answered; `subject` says of which sort it is."""
     sensor = ALL[view.facts.sensor]
     out = [Found("unknowable", "")]
     if sensor.rgb is None:
@@ -47,7 +47,7 @@ def find_abstention(view: View) -> list[Found]:
 
 
 def say_abstention(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
-    """What cannot be told from here."""
+    """What cannot be answered from here."""
     questions = {
         "unknowable": UNKNOWABLE,
         "colour": COLOUR,

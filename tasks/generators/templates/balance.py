@@ -97,7 +97,9 @@ def chances(counts: Mapping[str, int], of_kind: Mapping[str, int]) -> dict[str, 
     else:
         known = {answer: number + 1.0 for answer, number in counts.items()}
         total = sum(known.values())
-        held = [number for number in known.values() if len(known) > 1 and number >= RARE * total] or [1.0]
+        common = [number for number in known.values() if number >= RARE * total]
+        # Where all but one are rare, the second holds it down: else that one would be the answer to all.
+        held = common if len(common) > 1 else sorted([1.0, *known.values()], reverse=True)[1:2]
     least = min(held)
     return {answer: min(1.0, least / number) for answer, number in known.items()}
 

@@ -50,6 +50,8 @@ SAID: tuple[tuple[Find, Say], ...] = (
     (find_backscatter, say_backscatter),
 )
 """What sentences of a detailed caption can say."""
+ONCE = (find_whole_share, find_presence, find_nearby)
+"""Of what says little of a class that the caption has named already."""
 LEAST, MOST = 3, 5
 """Sentences of a detailed caption."""
 
@@ -115,7 +117,7 @@ def say_detailed(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
     for find, say in SAID[start:] + SAID[:start]:
         if len(sentences) >= min(most, MOST):
             break
-        some = find(view)
+        some = [one for one in find(view) if find not in ONCE or one.subject not in used]
         if not some:
             continue
         for pair in say(voice.pick(some), view, voice):

@@ -33,7 +33,7 @@ class Choice:
     seed: int = 0
     kinds: Sequence[str] = tuple(KINDS)
     abstention: float = 0.0
-    """Share of pairs whose right answer is that it cannot be told."""
+    """Share of pairs whose right answer is that the image does not show it."""
     short: float = 0.6
     """Share of answers that are a word or a few, and no sentence."""
 

@@ -21,7 +21,6 @@ BACKSCATTER = (
 )
 TEMPERATURE = (
     "What is the mean surface temperature of {i} in {unit}?",
-    "How warm is the surface in {i} on average, in {unit}?",
     "What is the average surface temperature of {i} in {unit}?",
 )
 

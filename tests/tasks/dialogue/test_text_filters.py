@@ -58,7 +58,7 @@ def test_a_pair_is_dropped_for_what_is_wrong_with_its_text(question: str, answer
         ("What is the mean surface temperature of this image in degrees Celsius?", "23 °C"),
         ("In which country does this image lie?", "São Tomé and Príncipe"),
         ("In which country does this image lie?", "Côte d'Ivoire"),
-        ("What is the population of this place?", "This cannot be told from this image."),
+        ("What is the population of this place?", "This cannot be known from this image."),
         ("Is there any Sphagnum in this image?", "no"),
     ],
 )

@@ -29,6 +29,8 @@ def test_of_many_answers_none_is_asked_for_more_often_than_the_rarest_that_is_no
     asked = {answer: counts[answer] * chance for answer, chance in chances(counts, counts).items()}
     assert asked["a"] == pytest.approx(asked["c"], rel=0.02) and asked["b"] == pytest.approx(asked["c"], rel=0.02)
     assert asked["d"] == 2
+    nearly_one = chances({"winter": 180, "spring": 3}, {"winter": 180, "spring": 3})
+    assert 180 * nearly_one["winter"] < 5 and nearly_one["spring"] == 1
 
 
 def test_the_same_chips_give_the_same_balance_and_one_in_a_hundred_hardly_another() -> None:
