@@ -38,7 +38,7 @@ def wait_before(attempt: int, asked: float | None, left: float, seed: int) -> fl
         left: seconds that the request may still wait.
         seed: of the request, so that requests which failed together do not come back together.
     """
-    backoff = FIRST_WAIT * 2 ** (attempt - 1) * random.Random(f"{seed}/{attempt}").uniform(0.5, 1.0)
+    backoff: float = FIRST_WAIT * 2 ** (attempt - 1) * random.Random(f"{seed}/{attempt}").uniform(0.5, 1.0)
     return max(0.0, min(max(backoff, asked or 0.0), left))
 
 
