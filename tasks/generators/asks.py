@@ -1,21 +1,49 @@
 """One ask of a model and its answer: what a cache keeps, and every kind of model is given."""
 
 import hashlib
+import io
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tasks.core.data_url import data_url
+
+COMPRESSION = 1
+"""Of a PNG: it is sent once, and the time to pack it is time in which a model waits."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A chip as it is shown."""
+    """A chip as it is shown. It is enlarged and packed when it is first sent: most are answered by a cache."""
 
-    url: str
-    """PNG as a data URL."""
-    pixels_hash: str
-    """Of what is shown, whatever wrote the PNG."""
+    levels: bytes
+    """(H, W, 3), 8 bits, red before green before blue."""
+    height: int
+    width: int
+    side: int
+    """Pixels that it is enlarged to, high and wide. Between pixels, as the models enlarge themselves: one that is shown
+    as blocks is taken for a mosaic."""
     rendering: str
     """What it shows: bands, limits of the stretch, size."""
+
+    @property
+    def pixels_hash(self) -> str:
+        """Of what is shown, whatever packs it."""
+        size = f"{self.height} {self.width} {self.side} ".encode()
+        return hashlib.blake2b(size + self.levels, digest_size=16).hexdigest()
+
+    @cached_property
+    def url(self) -> str:
+        """PNG as a data URL."""
+        levels = np.frombuffer(self.levels, np.uint8).reshape(self.height, self.width, 3)
+        shown = Image.fromarray(levels).resize((self.side, self.side), Image.Resampling.BICUBIC)
+        png = io.BytesIO()
+        shown.save(png, "PNG", compress_level=COMPRESSION)
+        return data_url(png.getvalue())
 
 
 @dataclass(frozen=True)
@@ -36,7 +64,8 @@ class Ask:
     def key(self, model: str, revision: str) -> str:
         """Hash of all that an answer depends on, 32 hexadecimal digits; where it is asked is no part of it."""
         shown = [[picture.pixels_hash, picture.rendering] for picture in self.pictures]
-        body = {**asdict(self), "pictures": shown, "model": model, "revision": revision}
+        rest = {name: value for name, value in vars(self).items() if name != "pictures"}
+        body = {**rest, "pictures": shown, "model": model, "revision": revision}
         return hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 

@@ -34,12 +34,12 @@ def wait_before(attempt: int, asked: float | None, left: float, seed: int) -> fl
 
     Args:
         attempt: how often it failed, from 1.
-        asked: what the server asks for; None where it asks for nothing.
+        asked: what the server asks for at least; None where it asks for nothing.
         left: seconds that the request may still wait.
         seed: of the request, so that requests which failed together do not come back together.
     """
-    backoff = FIRST_WAIT * 2 ** (attempt - 1) * random.Random(f"{seed}/{attempt}").uniform(0.5, 1.0)
-    return max(0.0, min(backoff if asked is None else asked, left))
+    backoff: float = FIRST_WAIT * 2 ** (attempt - 1) * random.Random(f"{seed}/{attempt}").uniform(0.5, 1.0)
+    return max(0.0, min(max(backoff, asked or 0.0), left))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

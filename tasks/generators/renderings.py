@@ -5,23 +5,17 @@ red and green, where plants are red; of a radar both polarisations and their rat
 picture, and the stretch is part of its description.
 """
 
-import hashlib
-import io
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from tasks.core.data_url import data_url
 from tasks.earth.pictures import QUANTILES, stretch_limits, stretched
 from tasks.earth.sensors import Sensor
 from tasks.generators.asks import Picture
 
 Plane = NDArray[np.float32]
 FALSE_COLOUR = ("nir", "red", "green")
-COMPRESSION = 1
-"""Of the PNG: it is sent once, and the time to pack it is time in which a model waits."""
 
 
 def renderings(planes: Mapping[str, Plane], sensor: Sensor, most: int, side: int) -> list[Picture]:
@@ -31,8 +25,7 @@ def renderings(planes: Mapping[str, Plane], sensor: Sensor, most: int, side: int
         planes: its bands by name, (H, W) each, calibrated, NaN where there is no data.
         sensor: that took it.
         most: pictures at most.
-        side: pixels that a picture is wide and high. What is smaller is enlarged between its pixels, as the models
-            enlarge themselves, for one that is shown as blocks is taken for a mosaic.
+        side: pixels that a picture is wide and high.
     """
     return [_picture(title, shown, side) for title, shown in composites(planes, sensor)[:most]]
 
@@ -61,14 +54,13 @@ def _picture(title: str, shown: Mapping[str, Plane], side: int) -> Picture:
     stack = [np.rint(stretched(plane) * 255).astype(np.uint8) for plane in shown.values()]
     levels = np.stack(stack * 3 if len(stack) == 1 else stack, axis=-1)
     height, width = levels.shape[:2]
-    resized = Image.fromarray(levels).resize((side, side), Image.Resampling.BICUBIC)
-    png = io.BytesIO()
-    resized.save(png, "PNG", compress_level=COMPRESSION)
     limits = {name: stretch_limits(plane) for name, plane in shown.items()}
     said = ", ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in limits.items())
     low, high = (round(100 * bound) for bound in QUANTILES)
     return Picture(
-        data_url(png.getvalue()),
-        hashlib.blake2b(np.asarray(resized).tobytes(), digest_size=16).hexdigest(),
+        levels.tobytes(),
+        height,
+        width,
+        side,
         f"{title} ({said}; {low} to {high} % of valid pixels; {width} x {height} to {side} x {side}, bicubic)",
     )

@@ -133,6 +133,8 @@ class _Run:
         key = ask.key(self._params.name, self._of.provenance.revision)
         if (known := self.cache.get(key)) is not None:
             return known
+        if ask.pictures:
+            await asyncio.get_running_loop().run_in_executor(self._workers, lambda: [one.url for one in ask.pictures])
         async with self._slots:
             server = await self._started()
             longest = prompt_tokens(ask), ask.max_tokens

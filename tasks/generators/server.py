@@ -29,6 +29,8 @@ PROBE = {"type": "object", "additionalProperties": False, "required": ["word"],
          "properties": {"word": {"type": "string", "enum": ["earth"]}}}  # fmt: skip
 PROBE_TOKENS = 64
 LIMIT_TOKENS = 16
+LONG = 5.0
+"""Seconds of a wait that are worth a line."""
 NEW, OLD = "max_completion_tokens", "max_tokens"
 
 
@@ -206,7 +208,8 @@ class ModelServer:
             wait = wait_before(attempt, asked, left, seed)
             if asked is not None:
                 self._gate.shut(wait)
-                logger.info("the model server asks to wait %.0f s; waiting %.1f s", asked, wait)
+                log = logger.warning if wait >= LONG else logger.debug
+                log("the model server asks to wait %.0f s; waiting %.1f s", asked, wait)
             await asyncio.sleep(wait)
             waited += wait
         raise AskError(f"{failure} ({attempt} tries)", is_outage=True) from failure

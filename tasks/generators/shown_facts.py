@@ -14,6 +14,8 @@ LONGEST_NAME = 80
 """Characters of a name; what is longer is a text, not a label."""
 MOST_BOXES = 5
 """Of a label, largest first."""
+FRAME = {"complete", "sensor", "width in metres"}
+"""What is known of every chip."""
 MOST_ABSENT = 24
 """Names of absent labels: a vocabulary may have hundreds."""
 
@@ -31,8 +33,17 @@ def as_data(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("[UNUSED", "\\u005bUNUSED")
 
 
+def says_anything(facts: ChipFacts) -> bool:
+    """Whether there is anything to ask about a chip."""
+    return bool(_body(facts).keys() - FRAME)
+
+
 def shown(facts: ChipFacts) -> str:
     """All that a model may say of a chip, as one line of JSON."""
+    return as_data(_body(facts))
+
+
+def _body(facts: ChipFacts) -> dict[str, Any]:
     absent = [name_of(name) for name in facts.absent(tags=False)]
     body = {
         "labels": [_area(label) for label in facts.areas.values()],
@@ -48,7 +59,7 @@ def shown(facts: ChipFacts) -> str:
         "width in metres": round(facts.side) if facts.side else None,
         "measured": {name_of(name): dict(values) for name, values in sorted(facts.pixels.items())},
     }
-    return as_data({name: value for name, value in body.items() if value not in (None, [], {})})
+    return {name: value for name, value in body.items() if value not in (None, [], {})}
 
 
 def _area(label: Label) -> dict[str, Any]:

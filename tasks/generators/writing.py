@@ -14,6 +14,7 @@ from tasks.generators.asks import Answer, Ask, Picture
 from tasks.generators.params import ModelParams
 from tasks.generators.prompts import Prompts
 from tasks.generators.reader import read
+from tasks.generators.shown_facts import says_anything
 
 RAN_OFF = 0.5
 """Share of white space beyond which an answer ran off in it: more tokens would be more of it."""
@@ -55,7 +56,11 @@ class ChipWriting:
         self._usage = Usage()
         self._attempt = 0
         self._max_tokens = params.max_tokens
-        self._done = params.task == "reword" and not given
+        self._done = False
+        if params.task == "reword" and not given:
+            self._end("there is no pair of a template to be worded anew")
+        elif not says_anything(facts):
+            self._end("nothing is known of the chip: there is nothing to ask")
         self._first = prompts.first(facts, count, given)
         self._added = ""
         """What a later ask says more than the first."""
@@ -103,8 +108,7 @@ class ChipWriting:
 
     def fail(self, why: str) -> None:
         """End without an answer to the last ask."""
-        self._failures.append(f"ask {self._attempt}: {why}")
-        self._done = True
+        self._end(f"ask {self._attempt}: {why}")
 
     def written(self) -> Written:
         """All of it."""
@@ -117,6 +121,10 @@ class ChipWriting:
             replace(self._usage, cost=round(cost, 9)),
             rendering,
         )
+
+    def _end(self, why: str) -> None:
+        self._failures.append(why)
+        self._done = True
 
     def _missing(self) -> int:
         supported = sum(one.verdict.state == SUPPORTED for one in self._judged)

@@ -11,7 +11,7 @@ from tasks.core.errors import GenerationError
 RIGHT = "0.7.3"
 """The version that the image under infra/model-server holds."""
 FIRST_RIGHT, FIRST_WRONG = (0, 4), (0, 8)
-_NAME = re.compile(r"xcomposer-?2(?![\d.]*\.5)", re.IGNORECASE)
+_NAME = re.compile(r"xcomposer-?2", re.IGNORECASE)  # 2.5 has the same LoRA
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.\d+)*(?:(?:\.?post|\+).*)?")
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.pairs import SUPPORTED, Judge, Pair, Written
@@ -38,11 +39,14 @@ def run(server: ModelServer, folder: Path, task: str, count: int) -> list[Writte
 
 
 def test_a_small_model_words_pairs_anew_and_writes_some_and_only_true_ones_are_supported(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # two that wait for each other on a busy machine are slower than one
     model = SmallLanguageModel()
     with serve_model(model, Habits(schema="spoken")) as server:
-        reworded = run(server, tmp_path, "reword", 6)
-        written = run(server, tmp_path, "write", 4)
+        reworded = run(server, tmp_path, "reword", 4)
+        written = run(server, tmp_path, "write", 2)
     assert "response_format" not in server.record.asked[-1]  # it holds to no schema, and that was found out
+    torch.set_num_threads(threads)
     everything = [*reworded, *written]
     for one in everything:
         print(one.chip_id, one.failures, *((j.pair.question, j.pair.answer, j.verdict) for j in one.judged), sep="\n  ")
@@ -51,4 +55,4 @@ def test_a_small_model_words_pairs_anew_and_writes_some_and_only_true_ones_are_s
     assert all(one.judged or one.failures for one in everything)
     assert {one.verdict.state == SUPPORTED for one in judged} == {True, False}, "it says what is true, and what is not"
     assert all(one.verdict.reason for one in judged if one.verdict.state != SUPPORTED)
-    assert run(server, tmp_path, "reword", 6) == reworded  # the server is down
+    assert run(server, tmp_path, "reword", 4) == reworded  # the server is down

@@ -68,20 +68,21 @@ def test_a_file_that_is_no_cache_is_named(tmp_path: Path) -> None:
 
 
 def test_a_key_is_of_all_that_an_answer_depends_on_and_of_nothing_else() -> None:
-    picture = Picture("data:image/png;base64,AAAA", "1" * 32, "true colour")
+    picture = Picture(bytes(12), 2, 2, 8, "true colour")
     ask = Ask("system", "user", (picture,), 1, 0.5, 0.9, 100, 1)
-    packed_otherwise = Ask("system", "user", (Picture("data:,other", "1" * 32, "true colour"),), 1, 0.5, 0.9, 100, 1)
-    assert ask.key("m", "r") == packed_otherwise.key("m", "r")
+    before = ask.key("m", "r")
+    assert picture.url.startswith("data:image/png;base64,") and ask.key("m", "r") == before
     others = [
         Ask("other", "user", (picture,), 1, 0.5, 0.9, 100, 1),
         Ask("system", "other", (picture,), 1, 0.5, 0.9, 100, 1),
         Ask("system", "user", (), 1, 0.5, 0.9, 100, 1),
-        Ask("system", "user", (Picture("", "2" * 32, "true colour"),), 1, 0.5, 0.9, 100, 1),
+        Ask("system", "user", (Picture(bytes(11) + b"x", 2, 2, 8, "true colour"),), 1, 0.5, 0.9, 100, 1),
         Ask("system", "user", (picture,), 2, 0.5, 0.9, 100, 1),
         Ask("system", "user", (picture,), 1, 0.6, 0.9, 100, 1),
         Ask("system", "user", (picture,), 1, 0.5, 0.8, 100, 1),
         Ask("system", "user", (picture,), 1, 0.5, 0.9, 200, 1),
         Ask("system", "user", (picture,), 1, 0.5, 0.9, 100, 2),
     ]
+    others.append(Ask("system", "user", (Picture(bytes(12), 2, 2, 9, "true colour"),), 1, 0.5, 0.9, 100, 1))
     keys = {ask.key("m", "r"), ask.key("n", "r"), ask.key("m", "s"), *(other.key("m", "r") for other in others)}
     assert len(keys) == 3 + len(others)

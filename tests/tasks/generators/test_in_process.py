@@ -1,6 +1,7 @@
 """A model in this process: it is loaded safely, asked in batches, and what it said is kept."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from tasks.core.errors import GenerationError
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.pairs import SUPPORTED, Written
 from tasks.earth.sensors import SENSORS
-from tasks.generators.asks import Picture
+from tasks.generators.asks import Ask, Picture
 from tasks.generators.in_process import InProcessGenerator
+from tasks.generators.local_model import LocalModel
 from tasks.generators.renderings import renderings
 from tests.fixtures.model_params import chip, model_params, truthful
 from tests.fixtures.model_server import pairs_text
@@ -68,6 +70,20 @@ def test_internvl_is_shown_the_pictures_and_answers_the_same_in_two_runs(internv
         assert torch.equal(torch.random.get_rng_state(), state)
         assert all(one.usage.asks == 2 and one.failures and "true colour" in one.rendering for one in written)
         assert write(tmp_path / f"{temperature} again", internvl, show=noise, **settings) == written
+
+
+def test_what_internvl_says_depends_on_the_picture_and_not_on_the_rest_of_its_batch(
+    internvl: Path, tmp_path: Path
+) -> None:
+    params = model_params(tmp_path, "http://127.0.0.1:9/v1", name=str(internvl), **{**TOY, "pictures": 1})
+    model = LocalModel(params)
+    asks = [Ask("Be brief.", "What is it? " * (n + 1), tuple(noise(chip(n))), 1, 0.0, 1.0, 24, 1) for n in range(3)]
+    together = [answer.text for answer in model.answers(asks)]
+    assert [model.answers([ask])[0].text for ask in asks] == together
+    other = replace(asks[0], pictures=asks[1].pictures)
+    assert model.answers([other])[0].text != together[0]
+    long = model.answers([replace(asks[0], user="x" * 20_000)])[0]
+    assert long.text == "" and "more than the 16384 that the model can hold" in long.fault
 
 
 def test_weights_and_code_are_pinned_and_weights_are_safetensors(parrot: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,15 @@ def test_a_request_and_a_chip_have_deadlines(tmp_path: Path) -> None:
     assert "no answer within 0.2 s" in one.failures[0]
     (one,) = answered(tmp_path, lambda *_: GOOD, habits=Habits(wait=30), chip_seconds=0.3)
     assert one.failures == ("ask 1: deadline: the chip's asks took longer than 0.3 s",)
+
+
+def test_a_chip_of_which_nothing_is_known_is_not_asked_about(tmp_path: Path) -> None:
+    bare = ChipFacts("bare", "sentinel-2", (), {}, side=640.0)
+    unlabelled = replace(bare, chip_id="unlabelled", country="Germany")
+    with serve_model(lambda *_: GOOD) as server:
+        first, second = generator(model_params(tmp_path, server.url)).generate([bare, unlabelled], truthful)
+    assert first.failures == ("nothing is known of the chip: there is nothing to ask",) and first.usage.asks == 0
+    assert second.usage.asks == 1 == len(server.record.asked)
 
 
 def test_a_budget_stops_the_asking_and_a_larger_one_goes_on_where_it_was(tmp_path: Path) -> None:
