@@ -57,7 +57,7 @@ LONGEST = 60
 ITEM = r"(?:(?:some|mostly|mainly) )?(?P<top>largest class |dominated )?(?:(?P<before>S\d+) )?(?P<c>C\d+)(?: (?:is |cover |, )?(?P<after>S\d+))?(?: (?:mostly |mainly )?(?:is )?(?:located )?(?:in )?(?P<d>D\d+))?"
 ONE = re.compile(ITEM)
 COMPARED = re.compile(
-    r"(?:there is |image show |it show )?(?:more|less) (?P<a>C\d+)|"
+    r"(?:there is |image show |it show )?(?:more|less) (?:is )?(?P<a>C\d+)|"
     r"(?P<b>C\d+) (?:is |cover |have |does |show |cover largest )?(?:more|less)(?: area| share)?"
 )
 """A comparison that leaves out with what."""

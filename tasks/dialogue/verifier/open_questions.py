@@ -7,6 +7,7 @@ from functools import cache
 
 from tasks.dialogue.verifier.expressions import Concept, Expression, Interval
 from tasks.dialogue.verifier.lexicon import table
+from tasks.dialogue.verifier.patterns import THRESHOLDS
 from tasks.dialogue.verifier.reading import Reading
 
 MOST = Interval(0.5, 1.0)
@@ -125,6 +126,10 @@ def _of_pixels(c: _Clause) -> Question | None:
         if topic == "temperature":
             return c.asked("quantity", "temperature")
         return c.asked("unseen", topic, tuple(c.values["X"]))
+    if c.values["Q"] and c.values["N"]:
+        name, value = c.reading.of(c.values["Q"][0]), c.reading.of(c.values["N"][0])
+        much = c.has & {"much", "share"} and "over" in c.has
+        return c.asked("vegetated", name) if much and THRESHOLDS.get(name) == value else NOTHING
     if c.values["Q"]:
         return NOTHING if c.named else c.asked("quantity", c.reading.of(c.values["Q"][0]))
     return None
@@ -191,6 +196,6 @@ def _of_classes(c: _Clause) -> Question | None:
 
 
 RULES: tuple[Callable[[_Clause], Question | None], ...] = (
-    _refused, _of_pixels, _of_the_chip, _of_boxes, _of_two, _of_numbers, _of_classes,
+    _of_pixels, _refused, _of_the_chip, _of_boxes, _of_two, _of_numbers, _of_classes,
 )  # fmt: skip
 """The first that says something counts."""

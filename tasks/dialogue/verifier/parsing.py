@@ -42,7 +42,7 @@ from tasks.dialogue.verifier.expressions import (
 from tasks.dialogue.verifier.lexicon import Lexicon, table
 from tasks.dialogue.verifier.open_questions import MOST, Question
 from tasks.dialogue.verifier.patterns import bounded, quantity
-from tasks.dialogue.verifier.questions import INSTRUCTION, ask
+from tasks.dialogue.verifier.questions import ask, is_instruction
 from tasks.dialogue.verifier.reading import Reading, read, unseen_needs
 
 MOST_WORDS = 2_000
@@ -69,7 +69,7 @@ ANSWERS: dict[str, tuple[type, ...]] = {
 }
 """What the answer to a question of each kind must contain."""
 OPENING = re.compile(
-    r"^(?:class and largest(?: area| share)? is|(?:answer|it|there|image|this|that|these|they|they all|value|result|all|largest|class) (?:is|are)|it|is|in|on|at|during|about|exactly|with|by|show|see|there|largest class is|taken(?: in| on| by| with)?|dominated by|dominated|mostly|count|total|number is|number|box show|box is|box|region is|region show|area is|on mean|mean|located|located in|cover|for example) "  # noqa: E501
+    r"^(?:class and largest(?: area| share)? is|(?:answer|it|there|image|this|that|these|they|they all|value|result|all|largest|class) (?:is|are)|it show value|it show|show value|value|it|is|in|on|at|during|about|exactly|with|by|show|see|there|largest class is|taken(?: in| on| by| with)?|dominated by|dominated|mostly|count|total|number is|number|box show|box is|box|region is|region show|area is|on mean|mean|located|located in|cover|for example) "  # noqa: E501
 )
 
 
@@ -80,7 +80,7 @@ AFFIRMED = re.compile(
 )
 ONE = re.compile(r"\b(?:one|a single|a single one|exactly one)\b", re.IGNORECASE)
 TAG = re.compile(
-    r"(?:,\s*(?:right|correct|true|yes|no|eh|am i right|is that so|is that right|is that correct)|,?\s+or not|[,.]\s+(?:is|are|does|do|has|have|can|was|were|did)(?:n['\N{RIGHT SINGLE QUOTATION MARK}]t)? (?:it|there|they|that|you|we|one)(?: not)?)\s*\?",
+    r"(?:,\s*(?:right|correct|true|yes|no|eh|am i right|is that so|is that right|is that correct)|,?\s+or not|[,.]\s+(?:is|are|does|do|has|have|ca|can|was|were|did|wo|could|would)(?:n['\N{RIGHT SINGLE QUOTATION MARK}]t)? (?:it|there|they|that|you|we|one)(?: not)?)\s*\?",
     re.IGNORECASE,
 )
 """The end of "There is forest here, isn't there?"."""
@@ -166,14 +166,15 @@ def _question(text: str, lexicon: Lexicon, reading: Reading, subject: tuple[str,
     clauses = [c for c in (tidy(clause) for clause in read(text, lexicon, reading).clauses) if c]
     asked: list[Question] = []
     for clause in clauses:
-        if INSTRUCTION.fullmatch(clause) and len(clauses) > 1:
+        if is_instruction(clause) and len(clauses) > 1:
             continue
         found = ask(clause, reading, subject)
-        if found is None and " , " in clause.replace(",", " , "):
-            # "Looking at this image, is there ...": what stands before the comma may be an instruction.
-            head, _, rest = clause.partition(",")
-            if INSTRUCTION.fullmatch(head.strip()):
-                found = ask(rest.strip(), reading, subject)
+        for comma in re.finditer(r",", clause) if found is None else ():
+            # "Looking at this image, is there ...": what stands before the comma asks nothing.
+            if is_instruction(clause[: comma.start()]):
+                found = ask(clause[comma.end() :].strip(), reading, subject)
+                if found is not None:
+                    break
         if found is None:
             return Unread(f"the question '{text.strip()[:80]}'")
         asked.append(found)
@@ -262,6 +263,12 @@ def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], 
             text = f"it is {text}"
         short = ELLIPSIS.fullmatch(text)
         if polar and (head.strip(","), text) in (("no", "less"), ("yes", "more")):
+            continue
+        compared = re.fullmatch(r"(?:it )?(?:is )?(more|less|over|under|high|low)", text)
+        if polar and compared and isinstance(expression, Quantity | Share):
+            bounds = expression.value if isinstance(expression, Quantity) else expression.share
+            upwards = bounds.high is None or bounds.high == 1.0
+            parts.append(expression if upwards == (compared[1] in ("more", "over", "high")) else Not(expression))
             continue
         if short and polar and text in ("yes", "no", "true"):
             continue  # "No, that is wrong.": the same once more

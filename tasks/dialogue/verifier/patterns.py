@@ -46,7 +46,7 @@ TERMS = {
     "d": r"(?P<d>D\d+)", "b": r"(?P<b>B\d+)", "t": r"(?P<t>T\d+)", "v": r"(?P<v>V\d+)", "q": r"(?P<q>Q\d+)",
     "p": r"(?P<p>P\d+)", "m": r"(?P<m>M\d+)", "a": r"(?P<a>A\d+)", "z": r"(?P<z>Z\d+)", "num": r"(?P<num>[NV]\d+)",
     "x": r"(?P<x>X\d+)",
-    "mapped": r"(?P<mapped> mapped| as mapped)?", "neg": r"(?P<neg>no |not |none )?", "rel": r"(?P<rel>about |over |under |atleast |atmost |exactly )?",
+    "mapped": r"(?P<mapped> mapped| as mapped)?", "neg": r"(?P<neg>no |not |none )?", "rel": r"(?P<rel>about |over |under |atleast |atmost |exactly |exceed )?",
 }  # fmt: skip
 VALUES = re.compile(r"\b([A-Z])\d")
 Build = Callable[["Sentence"], Expression | None]
@@ -202,6 +202,8 @@ def _quantity(s: Sentence) -> Expression | None:
     return s.negated(found) if (found := quantity(s["q"], s["num"], s.word("rel"))) else None
 
 
+THRESHOLDS = {"ndvi": 0.4, "ndwi": 0.0}
+"""Quantities whose share of pixels above a number is measured, with that number."""
 SLACK = {"ndvi": 0.06, "ndwi": 0.06, "nbr": 0.06, "temperature": 1.6}
 
 
@@ -256,6 +258,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"{c} cover {d}", _presence),
     (r"{c} (?:is |does )?{neg}(?:present|there|see)(?: in)?(?: {d}| {b})?(?P<around> nearby)?", _presence),
     (r"{c} is(?: (?P<neg>not))?(?: in)?", _presence),
+    (r"{c} is {neg}(?:taken|mapped)", _presence),
     (r"{c} (?:can |could )?{neg}(?:is )?(?:see|present|found)(?: in)?(?: {d}| {b})?(?P<around> nearby)?", _presence),
     (r"{c} does (?P<neg>not )(?:is )?present(?: {d}| {b})?(?P<around> nearby)?", _presence),
     (r"(?:can |could |does )?{neg}see {c}(?: {d}| {b})?(?P<around> nearby)?", _presence),
@@ -279,7 +282,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"no {c} (?:is|can is|can) (?:present|see)(?: {d}| {b})?(?P<around> nearby)?", _no),
     # Forest covers half of the image; half of the image is forest; the share of forest is 50 %.
     (r"{c} (?:does )?{neg}(?:cover|is|have|show|covered)(?: share)? {s}{mapped}", _share),
-    (r"{s} (?:image )?(?:is )?{neg}(?:covered )?(?:by |with |as )?{c}{mapped}", _share),
+    (r"{s} (?:image )?(?:is )?{neg}(?:covered |cover )?(?:by |with |as )?{c}{mapped}", _share),
     (r"{s} (?:image )?is {neg}mapped (?P<mapped>as )?{c}", lambda s: s.negated(s.each(lambda c: Share(c, s["s"], True)))),
     (r"{s} {c} (?:cover|is there|present|there)", _share),
     (r"(?:share|area|total) {c} (?:is |cover )?{neg}{s}{mapped}", _share),
@@ -289,7 +292,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"(?:image|it) (?:is )?{neg}covered {s}(?: by)? {c}", _share),
     (r"(?:image|it|) ?(?:is )?{s} (?:covered )?(?:by |with )?{c}", _share),
     (r"{c} {s}(?: is)?", _share),
-    (r"{a} (?:cover|is) {s}", _vegetated),
+    (r"{a} (?:cover |is )?{s}", _vegetated),
     (r"{s} (?:is )?(?:covered )?(?:by |with )?{a}", _vegetated),
     (r"(?:share )?{a} (?:share )?(?:is|cover) {s}", _vegetated),
     (r"(?:there is |image show ){neg}{a}", _some_vegetated),
@@ -303,7 +306,8 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"(?:area |share )?{k} (?:is |does )?{neg}(?:more|over|exceed) (?:than )?(?:that |area |share )?{c2}", _more),
     (r"(?:area |share )?{k} (?:is |does )?{neg}(?:less|under) (?:than )?(?:that |area |share )?{c2}", _less),
     (r"{k} (?:is )?{neg}exceeded {c2}", _less),
-    (r"more (?:area )?(?:is )?(?:covered )?(?:by )?{k} than (?:by )?{c2}", _more),
+    (r"(?:image (?:is )?(?:covered )?)?more (?:area )?(?:is )?(?:covered )?(?:by )?{k} than (?:by )?{c2}", _more),
+    (r"(?:image (?:is )?(?:covered )?)?less (?:area )?(?:is )?(?:covered )?(?:by )?{k} than (?:by )?{c2}", _less),
     (r"{c} (?:is |cover )?{neg}(?:equal|same|alike|equally large|equally|equal area|same area|as large)(?: areas| area| shares| parts)?", _equal),
     (r"(?:there is |image show )?(?P<neg>not )as (?:much|many) {k} as {c2}", lambda s: More(s["c2"], s["k"])),
     (r"{k} (?:does |is )?(?P<neg>not )(?:cover |is )?as (?:much|large|extensive|widespread|common|big|many)(?: area| ground| land)? as {c2}", lambda s: More(s["c2"], s["k"])),
@@ -320,7 +324,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"{k} (?:does |is )?{neg}(?:cover )?(?:more|over)(?: area| image)?(?: than)? (?:anything|any|other|everything|all)(?: else| class| other)?(?: class)?", _extreme),
     (r"{k} is {neg}(?:more|largest) (?P<l>[LO]\d+)", lambda s: s.negated(Extreme(s["k"], among=s["l"]))),
     (r"{k} is {neg}(?P<least>less|smallest) (?P<l>[LO]\d+)", lambda s: s.negated(Extreme(s["k"], True, among=s["l"]))),
-    (r"{s} pixels (?:show|is) {q} over (?P<num>N\d+)", lambda s: _above(s)),
+    (r"{s} (?:pixels )?(?:show|is) {q} over (?P<num>N\d+)", lambda s: _above(s)),
     (r"majority (?:image )?is {neg}(?:covered )?(?:by )?{c}", lambda s: s.negated(s.each(lambda c: Share(c, Interval(0.5, 1.0))))),
     (r"{c} (?:is|cover) {neg}majority", lambda s: s.negated(s.each(lambda c: Share(c, Interval(0.5, 1.0))))),
     (r"(?:image |it )?(?:is )?{neg}dominated (?:by )?{k}", _extreme),
@@ -394,9 +398,8 @@ def _others(s: Sentence) -> Expression:
 
 
 def _above(s: Sentence) -> Expression | None:
-    thresholds = {"ndvi": 0.4, "ndwi": 0.0}
     name, value = s["q"], s["num"]
-    return Quantity(name, s["s"], "share") if isinstance(value, float) and thresholds.get(name) == value else None
+    return Quantity(name, s["s"], "share") if isinstance(value, float) and THRESHOLDS.get(name) == value else None
 
 
 def _counted(s: Sentence) -> Expression:

@@ -1,23 +1,30 @@
 """Questions: what an answer to each of them must say."""
 
 import re
+from functools import cache
 
 from tasks.dialogue.verifier.clauses import assertions, listed
 from tasks.dialogue.verifier.expressions import Not
+from tasks.dialogue.verifier.lexicon import table
 from tasks.dialogue.verifier.open_questions import Question, open_question
 from tasks.dialogue.verifier.patterns import statement
 from tasks.dialogue.verifier.reading import Reading
 
 AUXILIARIES = ("is", "does", "can", "could", "should", "may", "have", "will", "would", "show")
 WHETHER = re.compile(
-    r"^(?:(?:wonder|look|and|let|locate|see|check|checking|know|like|would|could|can|mind|say|to|be|so|as|kind|good|enough|determine|judge|"
+    r"^(?:(?:wonder|look|and|let|locate|see|examine|study|inspect|view|consider|answer|image|at|carefully|check|checking|know|like|would|could|can|mind|say|to|be|so|as|kind|good|enough|determine|judge|"
     r"decide|want|need|curious|interested|have|if|please|find|out|find out|verify|confirm|say|think|about) )*(?:whether|if|wonder) "
 )
-INSTRUCTION = re.compile(
-    r"(?:(?:look|and|answer|yes|no|or|with|in|a|at|image|single|word|words|short|phrase|consider|based|on|examine|reply|respond|using|"
-    r"choose|only|be|brief|please|following|consider|study|about|question|locate|just|class|share|number|sentence|sentences|"
-    r"true|this|that|is|it|here|M\d+|take|as|box|form|the|full|percent|exactly|count|to|from|by|,|one|describe) ?)+"
-)
+
+
+@cache
+def _instructions() -> frozenset[str]:
+    return frozenset(table()["instructions"]["words"].split())
+
+
+def is_instruction(clause: str) -> bool:
+    """Whether a clause, or what stands before a question, asks nothing itself."""
+    return all(word in _instructions() or re.fullmatch(r"M\d+", word) for word in clause.replace(",", " ").split())
 
 
 def ask(clause: str, reading: Reading, subject: tuple[str, ...] = ()) -> Question | None:
