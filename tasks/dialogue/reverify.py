@@ -38,7 +38,7 @@ DIFFERENCES = pa.schema(
         ("reason", pa.string()),
     ]
 )
-"""One row for every pair whose stored verdict is not the one found, and for every chip whose facts are not its pixels'."""
+"""One row for every pair whose stored verdict is not the one found, and for every chip whose pixels say otherwise."""
 CLOSE = 2e-4
 """Of a statistic of the pixels: it is stored with four decimals."""
 
@@ -152,8 +152,8 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         lacking = [name for name in COLUMNS if name not in file.schema_arrow.names]
         if lacking:
             raise MissingInputError(
-                f"{path} has no column {', '.join(lacking)}: it is no table of conversations, or of an earlier version; "
-                "make it anew: `dvc repro qa`"
+                f"{path} has no column {', '.join(lacking)}: it is no table of conversations, or one of an earlier "
+                "version; make it anew: `dvc repro qa`"
             )
         for batch in file.iter_batches(BATCH, columns=list(COLUMNS)):
             yield from batch.to_pylist()

@@ -86,7 +86,8 @@ def _sensed(facts: ChipFacts, atom: e.Sensed) -> Outcome:
     platform = _plain(facts.platform)
     if not platform:
         return Outcome(None if said.startswith(own) else False, reason, evidence)
-    short = {platform, platform.replace("sentinel", "s"), platform.replace("landsat", "l")}
+    letters = _plain(facts.sensor).rstrip("0123456789")
+    short = {platform, platform.replace(letters, letters[:1])}  # S2A of a longer name
     return Outcome(said in short or (said == platform[: len(said)] and said.startswith(own)), reason, evidence)
 
 

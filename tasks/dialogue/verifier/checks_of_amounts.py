@@ -1,6 +1,7 @@
 """Whether it is there, how many, how much, and what there is more of."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.verifier.expressions import (
@@ -252,6 +253,6 @@ def complete(facts: ChipFacts, atom: Complete) -> Outcome:
             found.append(unknown(f"'{source.name}' may lack some of what there is"))
             continue
         order = [r.fraction or 0 for c in atom.concepts for r in own if r.name in c.all and r.kind == "area"]
-        falls = all(first >= second - SLACK for first, second in zip(order, order[1:], strict=False))
+        falls = all(first >= second - SLACK for first, second in pairwise(order))
         found.append(Outcome(falls or not atom.ordered, "they do not stand by size", evidence))
     return agreed(found, "no label source describes all of the chip")

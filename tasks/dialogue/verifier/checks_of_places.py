@@ -167,9 +167,8 @@ def _of_mask(one: Known, plane: NDArray[np.bool_], atom: Boxes) -> Outcome:
 
 def _around(plane: NDArray[np.bool_]) -> Box:
     rows, columns = np.nonzero(plane)
-    return (
-        float(columns.min() / SIDE), float(rows.min() / SIDE), float((columns.max() + 1) / SIDE), float((rows.max() + 1) / SIDE)
-    )  # fmt: skip
+    low, high = (columns.min(), rows.min()), (columns.max() + 1, rows.max() + 1)
+    return float(low[0] / SIDE), float(low[1] / SIDE), float(high[0] / SIDE), float(high[1] / SIDE)
 
 
 def in_region(facts: ChipFacts, atom: Region) -> Outcome:

@@ -14,8 +14,8 @@ from tasks.dialogue.verifier.expressions import (
     Share,
 )
 from tasks.dialogue.verifier.patterns import statement
-from tasks.dialogue.verifier.reading import Reading
 from tasks.dialogue.verifier.rules import rewritten, rule
+from tasks.dialogue.verifier.shares import Reading
 
 PREPOSITIONS = "in|of|on|within|across|throughout|from|over|inside|at|for|through|by|to|about|under"
 TIDYING = (
@@ -42,7 +42,11 @@ TIDYING = (
     rule("both|either", r"\b(?:both|either) (?=C\d)"),
     rule("(|)", r"\(|\)", ","),
     rule(",|:", r"(?:[,:] ?)+", ", "),
-    rule("mean", r" on mean$"),
+    rule("mean", r",? (?:on )?mean$|^on mean ?,? "),
+    rule("located", r"\blocated (?=adjacent|beyond)"),
+    rule(", yes", r"^(C\d+.*), yes$", r"\1"),
+    rule("share", r"^share is (C\d+)$", r"there is \1"),
+    rule("covered", r"^(?:image|it|box) (?:is )?covered (?:by )?(C\d+)$", r"image is \1"),
     rule("beyond", r"\bbeyond (D\d+) D\d+", r"\1"),
     rule("mapped", r"\b(N\d+) mapped (?:areas|patches|features|places)$", r"\1 mapped"),
     rule("image", r"^(?:it|this|image) is (C\d+) image\b", r"image show \1"),
@@ -54,15 +58,21 @@ CHOICE = re.compile(r"\bC\d+(?: , C\d+)*(?: ,)? or C\d+\b")
 SPLITS = re.compile(r" (?:, and|, but|, while|, with|,|and|but|while|with) ")
 LONGEST = 60
 """Words of a clause; more are not read."""
-ITEM = r"(?:(?:some|mostly|mainly) )?(?P<top>largest class |dominated )?(?:(?P<before>S\d+) )?(?P<c>C\d+)(?: (?:is |cover |, )?(?P<after>S\d+))?(?: (?:mostly |mainly )?(?:is )?(?:located )?(?:in )?(?P<d>D\d+))?"
+ITEM = (
+    r"(?:(?:some|mostly|mainly) )?(?P<top>largest class |dominated )?(?:(?P<before>S\d+) )?(?P<c>C\d+)"
+    r"(?: (?:is |cover |, )?(?P<after>S\d+))?"
+    r"(?: (?:mostly |mainly )?(?:is )?(?:located )?(?:in )?(?P<d>D\d+))?"
+)
 ONE = re.compile(ITEM)
 COMPARED = re.compile(
     r"(?:there is |image show |it show )?(?:more|less) (?:is )?(?P<a>C\d+)|"
-    r"(?P<b>C\d+) (?:is |cover |have |does |show |cover largest )?(?:more|less)(?: area| share)?"
+    r"(?:area |share |it is )?(?P<b>C\d+) (?:is |cover |have |does |show |cover largest )?"
+    r"(?:more|less|under)(?: area| share)?"
 )
 """A comparison that leaves out with what."""
 LEAD = re.compile(
-    r"^(?:(?P<m>M\d+) )?(?:image |it |there |see |what see is |chip |present |class )?(?P<m2>M\d+ )?(?:image )?(?:is )?(?:show |dominated by |there |present |of )*"
+    r"^(?:(?P<m>M\d+) )?(?:image |it |there |see |what see is |chip |present |class )?"
+    r"(?P<m2>M\d+ )?(?:image )?(?:is )?(?:show |dominated by |there |present |of )*"
 )
 
 
@@ -140,7 +150,8 @@ def _resolved(clause: str, subject: Sequence[str], reading: Reading) -> list[str
         ):
             out.append(f"{name} {clause}")
         if re.match(
-            r"^(?:there is|there|image show|see) (?:about |exactly |over |under |atleast |atmost )?N\d+(?: mapped| present| see)?$",
+            r"^(?:there is|there|image show|see) (?:about |exactly |over |under |atleast |atmost )?"
+            r"N\d+(?: mapped| present| see)?$",
             clause,
         ):
             out.append(f"{clause} {name}")

@@ -1,5 +1,6 @@
 """What a pair asserts: atoms, each of which the facts of a chip can decide or not, joined by and, or and not."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tasks.earth.label_masks import Box
@@ -239,8 +240,8 @@ class Unread:
 
 
 Atom = (
-    Presence | Count | Share | Extreme | More | Equal | Ratio | Position | Beside | Adjacent | Boxes | Region | Complete | Changed
-    | Extent | Taken | Located | Hemisphere | Sensed | Quantity | CannotBeSeen | Unread
+    Presence | Count | Share | Extreme | More | Equal | Ratio | Position | Beside | Adjacent | Boxes | Region | Complete
+    | Changed | Extent | Taken | Located | Hemisphere | Sensed | Quantity | CannotBeSeen | Unread
 )  # fmt: skip
 
 
@@ -271,3 +272,14 @@ Expression = Atom | And | Or | Not
 def both(*parts: Expression) -> Expression:
     """All of them; one alone is itself."""
     return parts[0] if len(parts) == 1 else And(parts)
+
+
+def atoms(expression: Expression) -> Iterator[Atom]:
+    """All atoms of an expression."""
+    if isinstance(expression, Not):
+        yield from atoms(expression.part)
+    elif isinstance(expression, And | Or):
+        for part in expression.parts:
+            yield from atoms(part)
+    else:
+        yield expression

@@ -1,4 +1,4 @@
-"""The words that the verifier knows: those of `lexicon.toml`, and the names of the labels that a chip's sources give."""
+"""The words that the verifier knows: those of `lexicon.toml`, and the names of labels."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,16 @@ MONTHS = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
-SEASONS = {"wintertime": "winter", "summertime": "summer", "springtime": "spring", "spring": "spring", "summer": "summer", "autumn": "autumn", "fall": "autumn", "winter": "winter"}
+SEASONS = {
+    "wintertime": "winter",
+    "summertime": "summer",
+    "springtime": "spring",
+    "spring": "spring",
+    "summer": "summer",
+    "autumn": "autumn",
+    "fall": "autumn",
+    "winter": "winter",
+}
 Phrase = tuple[str, ...]
 
 

@@ -31,6 +31,7 @@ NUMBER_SIGNS = (
 )
 """For texts with a numeral."""
 SIGNS = (
+    rule("minus", r"\bminus (?=[a-z0-9])", "-"),
     rule("%|cent|pct", r"%|\bper\s+cent\b|\bpct\b", " percent "),
     rule("kilomet", r"\b(?:square |sq\.? )kilomet(?:er|re)s?\b", " km2 "),
     rule("met", r"\b(?:square |sq\.? )met(?:er|re)s?\b", " m2 "),
@@ -44,10 +45,10 @@ SIGNS = (
     rule("&", r"&", " and "),
     rule("-", r"(?<=[a-z0-9])-(?=[a-z])|(?<=[a-z])-(?=[a-z0-9])", " "),
     rule("/", r"(?<=[a-z])/(?=[a-z])", " "),
-    rule("\"|“|”|„|*|_|`|<|>|||=|~", r"[\"“”„*_`<>|=~]", " "),
+    rule('"|“|”|„|*|_|`|<|>|||=|~', r"[\"“”„*_`<>|=~]", " "),
 )
 HAS_DIGIT = re.compile(r"\d")
-TOKEN = re.compile(r"-?\d+(?:\.\d+)?|[^\W\d_]+\d*|[.,;:?!()\n]")
+TOKEN = re.compile(r"-?\d+(?:\.\d+)?|-(?=[a-z])|[^\W\d_]+\d*|[.,;:?!()\n]")
 UNITS_IN_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
@@ -86,6 +87,9 @@ def _numbers(words: list[str]) -> list[str]:
         word = words[index]
         if word == "a" and words[index + 1 : index + 2] == ["dozen"]:
             out.append("12")
+            index += 2
+        elif word == "-" and index + 1 < len(words) and words[index + 1] in NUMBERS:
+            out.append(f"-{NUMBERS[words[index + 1]]}")
             index += 2
         elif word in NUMBERS and word != "one":
             value = NUMBERS[word]

@@ -7,8 +7,8 @@ from functools import cache
 
 from tasks.dialogue.verifier.expressions import Concept, Expression, Interval
 from tasks.dialogue.verifier.lexicon import table
-from tasks.dialogue.verifier.patterns import THRESHOLDS
-from tasks.dialogue.verifier.reading import Reading
+from tasks.dialogue.verifier.sentences import THRESHOLDS
+from tasks.dialogue.verifier.shares import Reading
 
 MOST = Interval(0.5, 1.0)
 UNITS = ("ha", "km2", "m2", "km", "metres", "percent")

@@ -1,12 +1,12 @@
 """A question and its answer as one expression: what the pair asserts of the chip."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
-from tasks.dialogue.verifier.clauses import assertions, listed, tidy
+from tasks.dialogue.verifier.clauses import assertions, tidy
 from tasks.dialogue.verifier.expressions import (
     Adjacent,
     And,
@@ -22,7 +22,6 @@ from tasks.dialogue.verifier.expressions import (
     Extent,
     Extreme,
     Hemisphere,
-    Interval,
     Located,
     More,
     Not,
@@ -36,14 +35,16 @@ from tasks.dialogue.verifier.expressions import (
     Share,
     Taken,
     Unread,
-    Where,
+    atoms,
     both,
-)  # fmt: skip
+)
 from tasks.dialogue.verifier.lexicon import Lexicon, table
-from tasks.dialogue.verifier.open_questions import MOST, Question
-from tasks.dialogue.verifier.patterns import bounded, quantity
+from tasks.dialogue.verifier.open_questions import Question
 from tasks.dialogue.verifier.questions import ask, is_instruction
-from tasks.dialogue.verifier.reading import Reading, read, unseen_needs
+from tasks.dialogue.verifier.reading import read, unseen_needs
+from tasks.dialogue.verifier.shares import Reading
+from tasks.dialogue.verifier.short_answers import short_answer
+from tasks.dialogue.verifier.turns_of_phrase import AFFIRMED, ELLIPSIS, ONE, TAG
 
 MOST_WORDS = 2_000
 """Characters of a question or an answer; more are not read."""
@@ -68,27 +69,6 @@ ANSWERS: dict[str, tuple[type, ...]] = {
     "compare": (More, Equal, Ratio),
 }
 """What the answer to a question of each kind must contain."""
-OPENING = re.compile(
-    r"^(?:class and largest(?: area| share)? is|(?:answer|it|there|image|this|that|these|they|they all|value|result|all|largest|class) (?:is|are)|it show value|it show|show value|value|it|is|in|on|at|during|about|exactly|with|by|show|see|there|largest class is|taken(?: in| on| by| with)?|dominated by|dominated|mostly|count|total|number is|number|box show|box is|box|region is|region show|area is|on mean|mean|located|located in|cover|for example) "  # noqa: E501
-)
-
-
-AFFIRMED = re.compile(
-    r"\s*(?:certainly|definitely|absolutely|of course|surely|sure|indeed|most certainly|there (?:certainly|definitely|indeed) (?:is|are)|"
-    r"(?:it|they) (?:certainly|definitely|indeed) (?:is|are|does|do))[.!]?\s*",
-    re.IGNORECASE,
-)
-ONE = re.compile(r"\b(?:one|a single|a single one|exactly one)\b", re.IGNORECASE)
-TAG = re.compile(
-    r"(?:,\s*(?:right|correct|true|yes|no|eh|am i right|is that so|is that right|is that correct)|,?\s+or not|[,.]\s+(?:is|are|does|do|has|have|ca|can|was|were|did|wo|could|would)(?:n['\N{RIGHT SINGLE QUOTATION MARK}]t)? (?:it|there|they|that|you|we|one)(?: not)?)\s*\?",
-    re.IGNORECASE,
-)
-"""The end of "There is forest here, isn't there?"."""
-ELLIPSIS = re.compile(
-    r"yes|true|(?:(?:it|they|there|image|that|this|you|i)? ?(?:is|does|have|can|could|would|show|do)?(?: indeed)?)|(?:it |that |this )?(?:is )?(?:true|yes)|"
-    r"(?P<no>(?:it |they |there |image |that |this |you |i )?(?:is |does |have |can |do )?(?:not|none|no|neither)(?: them| it| image)?(?: is| does| can)?(?: is)?(?: present| see| there)*|(?:does |can )?not see(?: it| them)?|(?:it is )?other way (?:round|around)|(?:C\d+ |it )?(?:is )?(?:located )?elsewhere)"
-)
-"""The rest of "Yes, there is" and of "No, it does not"."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +179,12 @@ def _question(text: str, lexicon: Lexicon, reading: Reading, subject: tuple[str,
 def _answer(asked: Question, clauses: Sequence[str], reading: Reading) -> Expression:
     if not clauses:
         return Unread("an empty answer")
+    if chosen := re.fullmatch(r"(former|latter|first|second)(?: one)?", clauses[0]):
+        named = [word for word in asked.subjects if word[0] == "C"]
+        if len(named) == 2:
+            clauses = [named[chosen[1] in ("latter", "second")], *clauses[1:]]
+    if asked.kind == "region":
+        clauses = [re.sub(r"^image is (C\d+)$", r"\1", clause) for clause in clauses]
     if turned := re.fullmatch(r"C\d+, (yes|no)", clauses[0]):
         clauses = [turned[1], *clauses[1:]]
     if any("impossible" in clause for clause in clauses):
@@ -207,8 +193,11 @@ def _answer(asked: Question, clauses: Sequence[str], reading: Reading) -> Expres
         assert asked.expression is not None
         return _confirmed(asked, asked.expression, clauses, reading)
     if asked.kind == "region":
-        clauses = [re.sub(r"(?: is)?(?: present| located| cover)?(?: in| within| inside)? (?:box|it|there)$", "", c) for c in clauses]
-    first = _bare(asked, clauses[0], reading)
+        clauses = [
+            re.sub(r"(?: is)?(?: present| located| cover)?(?: in| within| inside)? (?:box|it|there)$", "", c)
+            for c in clauses
+        ]
+    first = short_answer(asked, clauses[0], reading)
     parts: list[Expression] = [first] if first is not None else []
     for clause in clauses[1:] if parts else clauses:
         found = assertions(clause, reading, asked.subjects)
@@ -219,10 +208,10 @@ def _answer(asked: Question, clauses: Sequence[str], reading: Reading) -> Expres
         parts = [_placed(part) for part in parts]
     whole = _as_mapped(both(*parts)) if asked.mapped else both(*parts)
     wanted = ANSWERS.get(asked.kind)
-    if wanted and not any(isinstance(atom, wanted) for atom in atoms(whole)):
-        # Of what is not there no share, number or place can be given.
-        if not (asked.kind in ("share", "size", "count", "position", "boxes") and _denies(whole)):
-            return Unread(f"an answer that does not say what is asked: '{readable(clauses[0], reading)}'")
+    # Of what is not there no share, number or place can be given.
+    denied = asked.kind in ("share", "size", "count", "position", "boxes") and _denies(whole)
+    if wanted and not denied and not any(isinstance(atom, wanted) for atom in atoms(whole)):
+        return Unread(f"an answer that does not say what is asked: '{readable(clauses[0], reading)}'")
     concepts = asked.concepts(reading)
     if concepts and asked.kind in ("share", "size", "count", "position", "boxes"):
         # The answer is about what is asked about.
@@ -330,147 +319,6 @@ def _about_same(first: Expression, second: Expression) -> bool:
     return bool(one & other) or {type(a) for a in atoms(first)} & {type(a) for a in atoms(second)} != set()
 
 
-def _bare(asked: Question, clause: str, reading: Reading) -> Expression | None:
-    """An answer that is nothing but the value asked for; None where it is not."""
-    text = clause
-    while (shorter := OPENING.sub("", text)) != text:
-        text = shorter
-    text = re.sub(r" (?:mapped|present|there|in total|total|image|class|see|cover|is|does)$", "", text).strip(" ,")
-    words = listed(text, reading).split()
-    if asked.kind == "extreme" and len(words) == 2 and words[0][0] == "S" and reading.of(words[0]) == MOST:
-        words = words[1:]  # "mostly forest"
-    relation = (
-        words.pop(0)
-        if len(words) > 1 and words[0] in ("about", "over", "under", "atleast", "atmost", "exactly")
-        else ""
-    )
-    if clause.split()[0] in ("about", "exactly") and not relation:
-        relation = clause.split()[0]
-    if asked.kind == "which" and (found := _which(asked, text, reading)) is not None:
-        return found
-    if asked.kind in ("sensor", "date", "country") and len(words) > 1:
-        return _several(asked, words, reading)
-    if len(words) == 2 and words[1] in ("it", "image", "share") and words[0] in ("none", "no", "neither", "nothing"):
-        words = words[:1]
-    if asked.kind == "position" and len(words) == 2 and words[0][0] == "S" and reading.of(words[0]) == MOST:
-        words = words[1:]  # "mostly in the east"
-    word = words[0] if len(words) == 1 else ""
-    value = reading.of(word) if re.fullmatch(r"[A-Z]\d+", word) else None
-    return _value(asked, word, value, relation, reading)
-
-
-def _which(asked: Question, text: str, reading: Reading) -> Expression | None:
-    """Both, neither, all but one of those that are asked about."""
-    about = asked.concepts(reading)
-    if re.fullmatch(r"(?:both|all|S\d+|all of it|all them|both them)(?: is)?", text):
-        return both(*(Presence(c) for c in about))
-    if re.fullmatch(r"(?:neither|none|neither them|none them|no|nothing)(?: is)?", text):
-        return both(*(Not(Presence(c)) for c in about))
-    left_out = re.fullmatch(
-        r"(?:both|all|S\d+|everything|anything|they|image show both|image show all)? ?(?:except|but) (C\d+)", text
-    )
-    if left_out:
-        gone = reading.of(left_out[1])
-        return both(*(Not(Presence(c)) if c == gone else Presence(c) for c in about))
-    return None
-
-
-def _several(asked: Question, words: list[str], reading: Reading) -> Expression | None:
-    """A date in two parts, a sensor with its kind."""
-    parts = [w for w in words if w not in ("and", ",", "in", "image", "on", "taken", "is", "sensor")]
-    made: list[Expression] = []
-    for part in parts:
-        value = reading.of(part) if re.fullmatch(r"[A-Z]\d+", part) else None
-        found = _value(asked, part, value, "", reading)
-        if found is None:
-            return None
-        made.append(found)
-    return both(*made) if made else None
-
-
-def _value(asked: Question, word: str, value: object, relation: str, reading: Reading) -> Expression | None:
-    kind, letter = asked.kind, word[:1]
-    concepts = asked.concepts(reading)
-    concept = concepts[0] if concepts else None
-    if word in ("none", "nothing", "no", "neither"):
-        if kind == "count" and concept:
-            return Count(concept, Interval(0, 0), asked.mapped)
-        return Not(Presence(concept)) if concept and kind in ("share", "position", "boxes", "size") else None
-    if letter == "S" and isinstance(value, Interval):
-        if kind in ("share", "size") and concept:
-            return Share(concept, value, asked.mapped)
-        return Quantity(asked.extra, value, "share") if kind == "vegetated" else None
-    if letter == "N" and isinstance(value, float):
-        return _number(asked, concept, value, relation)
-    if letter == "V" and isinstance(value, tuple):
-        unit, number = value
-        if kind in ("size", "share") and concept and unit in ("area", "length"):
-            return Extent(concept, bounded(number, relation, abs(number) * 0.15), unit == "length", asked.mapped)
-        return quantity(asked.extra, value, relation) if kind == "quantity" else None
-    if letter == "D" and isinstance(value, Where) and concept and kind in ("position", "boxes"):
-        return Position(concept, value, asked.extra == "largest")
-    if letter == "B" and isinstance(value, tuple) and concept and kind in ("boxes", "position"):
-        return Boxes(concept, value, "largest" if asked.extra == "largest" else "all" if kind == "boxes" else "all")
-    if letter in ("C", "L") and value is not None:
-        return _named(asked, [value] if isinstance(value, Concept) else list(value), reading)  # type: ignore[call-overload]
-    simple = {"date": ("T", Taken), "country": ("P", str), "hemisphere": ("Z", str), "sensor": ("M", tuple)}
-    if kind in simple and letter == simple[kind][0]:
-        if kind == "date":
-            return value  # type: ignore[return-value]
-        if kind == "sensor":
-            return both(*dict.fromkeys(Sensed(str(one)) for one in value))  # type: ignore[attr-defined]
-        return Located(str(value)) if kind == "country" else Hemisphere(str(value))
-    if word in ("high", "moderate", "low") and kind == "quantity":
-        levels = {"high": Interval(0.5, None), "moderate": Interval(0.2, 0.5), "low": Interval(None, 0.2)}
-        return Quantity(asked.extra, levels[word]) if asked.extra == "ndvi" else None
-    return None
-
-
-def _number(asked: Question, concept: Concept | None, value: float, relation: str) -> Expression | None:
-    units = {"ha": 1e4, "km2": 1e6, "m2": 1.0, "km": 1e3, "metres": 1.0}
-    if asked.kind == "count" and concept:
-        return Count(concept, bounded(value, relation, 0.0), asked.mapped)
-    if asked.kind == "size" and concept and asked.extra in units:
-        size = value * units[asked.extra]
-        return Extent(concept, bounded(size, relation, size * 0.15), asked.extra in ("km", "metres"), asked.mapped)
-    if asked.kind == "size" and concept and asked.extra == "percent":
-        return Share(concept, Interval(value / 100 - 0.06, value / 100 + 0.06), asked.mapped)
-    if asked.kind == "share" and concept and 1 < value <= 100:
-        value /= 100
-    if asked.kind == "share" and concept and 0 <= value <= 1:
-        return Share(concept, Interval(value - 0.06, value + 0.06), asked.mapped)
-    return quantity(asked.extra, value, relation) if asked.kind == "quantity" else None
-
-
-def _named(asked: Question, concepts: list[Concept], reading: Reading) -> Expression | None:
-    kind = asked.kind
-    if kind == "extreme":
-        among = asked.concepts(reading)
-        return Extreme(concepts[0], asked.extra == "smallest", asked.mapped, among) if len(concepts) == 1 else None
-    if kind == "list":
-        present = tuple(Presence(concept) for concept in concepts)
-        return And((*present, Complete(tuple(concepts), asked.ordered, asked.mapped)))
-    if kind == "else":
-        present = tuple(Presence(concept) for concept in concepts)
-        return And((*present, Complete((*concepts, *asked.concepts(reading)), mapped=asked.mapped)))
-    if kind == "region":
-        made = [
-            Region(concept, box) for concept in concepts for word in asked.subjects for box in reading.of(word) or ()
-        ]
-        return both(*made) if made else None
-    if kind == "there":
-        return both(*(Presence(concept, reading.of(asked.extra)) for concept in concepts))
-    if kind == "which":
-        asked_about = asked.concepts(reading)
-        return both(*(Presence(c) if c in concepts else Not(Presence(c)) for c in asked_about))
-    if kind == "neighbours":
-        other = asked.concepts(reading)[0]
-        return both(*(Adjacent(concept, other) for concept in concepts))
-    if kind == "change":
-        return both(*(Changed(concept) for concept in concepts))
-    return both(*(Presence(concept) for concept in concepts)) if kind == "describe" else None
-
-
 def _abstention(asked: Question, clauses: Sequence[str], reading: Reading) -> Expression:
     """An answer that says that it cannot be told: true only of what no label and no pixel tells."""
     if len(clauses) > 1 and not all("impossible" in clause for clause in clauses):
@@ -480,17 +328,6 @@ def _abstention(asked: Question, clauses: Sequence[str], reading: Reading) -> Ex
     if asked.kind == "quantity":
         return CannotBeSeen(asked.extra, asked.extra)
     return Unread("an answer that says it cannot be told")
-
-
-def atoms(expression: Expression) -> Iterator[Atom]:
-    """All atoms of an expression."""
-    if isinstance(expression, Not):
-        yield from atoms(expression.part)
-    elif isinstance(expression, And | Or):
-        for part in expression.parts:
-            yield from atoms(part)
-    else:
-        yield expression
 
 
 def _denies(expression: Expression) -> bool:

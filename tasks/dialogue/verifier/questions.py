@@ -8,13 +8,15 @@ from tasks.dialogue.verifier.expressions import Not
 from tasks.dialogue.verifier.lexicon import table
 from tasks.dialogue.verifier.open_questions import Question, open_question
 from tasks.dialogue.verifier.patterns import statement
-from tasks.dialogue.verifier.reading import Reading
+from tasks.dialogue.verifier.shares import Reading
 
 AUXILIARIES = ("is", "does", "can", "could", "should", "may", "have", "will", "would", "show")
 WHETHER = re.compile(
-    r"^(?:(?:wonder|look|and|let|locate|see|examine|study|inspect|view|consider|answer|image|at|carefully|check|checking|know|like|would|could|can|mind|say|to|be|so|as|kind|good|enough|determine|judge|"
-    r"decide|want|need|curious|interested|have|if|please|find|out|find out|verify|confirm|say|think|about) )*(?:whether|if|wonder) "
+    r"^(?:(?:wonder|look|and|let|locate|see|examine|study|inspect|view|consider|answer|image|at|carefully|check|checking|"
+    r"know|like|would|could|can|mind|say|to|be|so|as|kind|good|enough|determine|judge|decide|want|need|curious|"
+    r"interested|have|if|please|find|out|verify|confirm|think|about) )*(?:whether|if|wonder) "
 )
+"""What asks for what follows: "I wonder whether", "please check if"."""
 
 
 @cache
@@ -44,7 +46,8 @@ def ask(clause: str, reading: Reading, subject: tuple[str, ...] = ()) -> Questio
     clause = re.sub(r"^than (C\d+) ?,? (.*?(?:more|less) C\d+)$", r"\2 than \1", clause)
     clause = re.sub(r"^than (C\d+) ?,? (.*?)(C\d+)(.*(?:more|less).*)$", r"\2\3\4 than \1", clause)
     clause = re.sub(
-        r"^(?:looking|based|judging|considering|see)(?: at| on| from| by)?(?: image)? ?,? (?=(?:is|does|can|what|which|how|where|count|see|would|could|there|show)\b)",
+        r"^(?:looking|based|judging|considering|see)(?: at| on| from| by)?(?: image)? ?,? "
+        r"(?=(?:is|does|can|what|which|how|where|count|see|would|could|there|show)\b)",
         "",
         clause,
     )
@@ -61,7 +64,9 @@ def _yes_no(clause: str, reading: Reading, subject: tuple[str, ...]) -> Question
         return None
     if re.fullmatch(r"is (?:image |it |this )?M\d+(?: image)? or M\d+(?: image)?", clause):
         return Question("sensor")
-    if chosen := re.fullmatch(r"(?:is there|is|does) more (C\d+) or (?:more )?(C\d+)|does (C\d+) or (C\d+) cover more", clause):
+    if chosen := re.fullmatch(
+        r"(?:is there|is|does) more (C\d+) or (?:more )?(C\d+)|does (C\d+) or (C\d+) cover more", clause
+    ):
         return Question("extreme", None, tuple(word for word in chosen.groups() if word), "largest")
     if re.match(r"see (?:largest|all|box) ", clause):
         return None  # "find the largest meadow"

@@ -6,16 +6,15 @@ threshold, S a share, T a date, V a number with its unit, X what no image shows,
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from tasks.dialogue import boxes as text_boxes
-from tasks.dialogue.verifier.expressions import Concept, Interval, Taken, Where
+from tasks.dialogue.verifier.expressions import Concept, Taken, Where
 from tasks.dialogue.verifier.lexicon import MONTHS, Lexicon, table
 from tasks.dialogue.verifier.normal import words_of
 from tasks.dialogue.verifier.rules import rewritten, rule
+from tasks.dialogue.verifier.shares import Reading, exact, with_shares
 from tasks.earth.sensors import SENSORS
 
 BRACKETS = re.compile(r"(?:<box>\s*)?\[{1,3}\s*-?\d[\d\s,.;\-\[\]]*\](?:\s*</box>)?")
@@ -56,26 +55,10 @@ LEADING = frozenset(["in", "at", "on", "to", "towards", "toward", "into", "near"
 HEMISPHERES = frozenset(("northern", "southern", "eastern", "western"))
 STOPS = frozenset(".?!\n")
 FRACTIONS = {
-    "half": 0.5, "fourth": 0.25, "fourths": 0.25, "third": 1 / 3, "thirds": 1 / 3, "quarter": 0.25, "quarters": 0.25, "fifth": 0.2, "fifths": 0.2,
-    "tenth": 0.1, "tenths": 0.1, "eighth": 0.125, "eighths": 0.125, "sixth": 1 / 6, "sixths": 1 / 6,
+    "half": 0.5, "fourth": 0.25, "fourths": 0.25, "third": 1 / 3, "thirds": 1 / 3, "quarter": 0.25, "quarters": 0.25,
+    "fifth": 0.2, "fifths": 0.2, "tenth": 0.1, "tenths": 0.1, "eighth": 0.125, "eighths": 0.125, "sixth": 1 / 6,
+    "sixths": 1 / 6,
 }  # fmt: skip
-
-
-@dataclass
-class Reading:
-    """A text as the verifier reads it."""
-
-    clauses: list[str] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
-
-    def note(self, letter: str, value: Any) -> str:
-        """A word for what was read."""
-        self.values.append(value)
-        return f"{letter}{len(self.values) - 1}"
-
-    def of(self, word: str) -> Any:
-        """What a word stands for."""
-        return self.values[int(word[1:])]
 
 
 def read(text: str, lexicon: Lexicon, reading: Reading | None = None) -> Reading:
@@ -106,7 +89,7 @@ def read(text: str, lexicon: Lexicon, reading: Reading | None = None) -> Reading
         clause += found
         index += used
     out.clauses.append(" ".join(clause))
-    out.clauses = [joined for one in out.clauses if (joined := _shares(" ".join(one.split()), out))]
+    out.clauses = [joined for one in out.clauses if (joined := with_shares(" ".join(one.split()), out))]
     return out
 
 
@@ -226,73 +209,23 @@ def _measure(words: list[str], at: int, out: Reading) -> tuple[int, list[str]] |
     if re.fullmatch(r"-?\d+(\.\d+)?", word):
         value = float(word)
         if following == "percent":
-            return 2, [out.note("S", _exact(value / 100, 0.06))]
+            return 2, [out.note("S", exact(value / 100, 0.06))]
         if following in UNITS:
             unit, factor = UNITS[following]
             return 2, [out.note("V", (unit, value * factor))]
         if following in FRACTIONS and following != "half":
-            return 2, [out.note("S", _exact(value * FRACTIONS[following], 0.06))]
+            return 2, [out.note("S", exact(value * FRACTIONS[following], 0.06))]
         return 1, [out.note("N", value)]
     if word == "one" and following in FRACTIONS:
-        return 2, [out.note("S", _exact(FRACTIONS[following], 0.06))]
+        return 2, [out.note("S", exact(FRACTIONS[following], 0.06))]
     if word == "half" or (
         word in ("third", "quarter", "fourth", "fifth", "tenth", "eighth", "sixth")
         and words[max(at - 1, 0)] in ("a", "an", "good", "full", "bare")
     ):
-        return 1, [out.note("S", _exact(FRACTIONS[word], 0.07))]
+        return 1, [out.note("S", exact(FRACTIONS[word], 0.07))]
     return None
 
 
-def _exact(value: float, slack: float) -> Interval:
-    return Interval(max(round(value - slack, 4), 0.0), min(round(value + slack, 4), 1.0))
-
-
-S = r"S\d+"
-SHARES: tuple[tuple[re.Pattern[str], Callable[[Reading, re.Match[str]], Interval]], ...] = (
-    (re.compile(rf"between ({S}) and ({S})"), lambda r, m: _between(r, m)),
-    (re.compile(rf"(?:from )?({S}) (?:to|and|but) ({S})"), lambda r, m: _between(r, m)),
-    (re.compile(rf"\b(?:over|exceed|more than) (?:about )?({S})"), lambda r, m: Interval(_middle(r.of(m[1])), 1.0)),
-    (re.compile(rf"\b(?:under|less than) (?:about )?({S})"), lambda r, m: Interval(0.0, _middle(r.of(m[1])))),
-    (re.compile(rf"\batleast (?:about )?({S})"), lambda r, m: Interval(_middle(r.of(m[1])), 1.0)),
-    (re.compile(rf"\batmost (?:about )?({S})"), lambda r, m: Interval(0.0, _middle(r.of(m[1])))),
-    (re.compile(rf"\babout ({S})"), lambda r, m: _wider(r.of(m[1]))),
-    (re.compile(rf"\bexactly ({S})"), lambda r, m: r.of(m[1])),
-)
-SHARE_WORDS: tuple[tuple[str, Interval], ...] = (
-    ("about all", Interval(0.85, 1.0)),
-    ("virtually all", Interval(0.85, 1.0)),
-    ("about everything", Interval(0.85, 1.0)),
-    ("all of it", Interval(0.97, 1.0)),
-    ("all of image", Interval(0.97, 1.0)),
-    ("about whole image", Interval(0.85, 1.0)),
-    ("whole image", Interval(0.97, 1.0)),
-    ("entire image", Interval(0.97, 1.0)),
-    ("vast majority", Interval(0.7, 1.0)),
-    ("great majority", Interval(0.6, 1.0)),
-    ("large majority", Interval(0.6, 1.0)),
-    ("overwhelming majority", Interval(0.75, 1.0)),
-    ("majority", Interval(0.5, 1.0)),
-    ("larger half", Interval(0.5, 1.0)),
-    ("most", Interval(0.5, 1.0)),
-    ("mostly", Interval(0.5, 1.0)),
-    ("all but small corner", Interval(0.85, 1.0)),
-    ("all but small part", Interval(0.8, 1.0)),
-    ("all but small share", Interval(0.8, 1.0)),
-    ("all but tiny share", Interval(0.85, 1.0)),
-    ("all but tiny part", Interval(0.85, 1.0)),
-    ("all image", Interval(0.97, 1.0)),
-    ("everything", Interval(0.97, 1.0)),
-    ("minority", Interval(0.0, 0.5)),
-    ("scarce", Interval(0.0, 0.06)),
-    ("small share", Interval(0.0, 0.25)),
-    ("small part", Interval(0.0, 0.25)),
-    ("tiny share", Interval(0.0, 0.1)),
-    ("tiny part", Interval(0.0, 0.1)),
-    ("about none", Interval(0.0, 0.06)),
-    ("about no", Interval(0.0, 0.06)),
-    ("about nothing", Interval(0.0, 0.06)),
-    ("little", Interval(0.0, 0.25)),
-)
 I = re.IGNORECASE  # noqa: E741
 REWORDED = (
     rule(
@@ -308,7 +241,12 @@ REWORDED = (
     rule("t least", r"\bat least (?:some|any|a bit of|a little)\b", "some", I),
     rule("ot that", r"\bnot that i can (?:see|tell)\b", "no", I),
     rule("o what", r"\bto what (?:extent|degree)\b", "how much", I),
-    rule("tatement", r"(?:is )?(?:the |this )?(?:following )?statement (?:true|correct|right)\s*[:,]", "is it true that", I),
+    rule(
+        "tatement",
+        r"(?:is )?(?:the |this )?(?:following )?statement (?:true|correct|right)\s*[:,]",
+        "is it true that",
+        I,
+    ),
     rule(
         " of th",
         r"\b(?:any|some|a bit|any part|some part|any parts|some parts) of (?:the|this) "
@@ -329,54 +267,6 @@ REWORDED = (
     ),
 )
 """Turns of phrase that are read more easily in other words."""
-ALL_BUT = re.compile(
-    r"\b(?:all|everything)(?: of it| here| of image)? (?:except|but) (?:small|tiny|little) (?:share|part|corner|area|bit|patch)\b"
-)
-NAMED = re.compile("|".join(rf"\b{re.escape(name)}\b" for name, _ in SHARE_WORDS))
-
-
-LIKE_SHARE = re.compile(r"\bS\d")
-LOW_END = re.compile(r"\b(N\d+) (to|and) (S\d+)\b")
-"""Between 20 and 30 percent: the unit stands behind the second number alone."""
-
-
-def _low_end(found: re.Match[str], reading: Reading) -> str:
-    value = reading.of(found[1])
-    if value <= 1:
-        return found.group()
-    return f"{reading.note('S', _exact(value / 100, 0.0))} {found[2]} {found[3]}"
-
-
-def _shares(clause: str, reading: Reading) -> str:
-    """A clause with its shares, of whatever words, as one word each."""
-    named = dict(SHARE_WORDS)
-    if clause == "all":
-        clause = "all of it"
-    clause = ALL_BUT.sub(lambda found: reading.note("S", Interval(0.8, 1.0)), clause)
-    clause = NAMED.sub(lambda found: reading.note("S", named[found.group()]), clause)
-    if not LIKE_SHARE.search(clause):
-        return clause
-    clause = LOW_END.sub(lambda found: _low_end(found, reading), clause)
-    for pattern, interval in SHARES:
-        clause = pattern.sub(lambda found, make=interval: reading.note("S", make(reading, found)), clause)  # type: ignore[misc]
-    return clause
-
-
-def _middle(interval: Interval) -> float:
-    """The number that a share was written as."""
-    low, high = interval.low or 0.0, interval.high if interval.high is not None else 1.0
-    if high >= 1.0 and low > 0.5:
-        return round(low + 0.06, 4)
-    return round((low + high) / 2, 4) if low > 0 else round(high - 0.06, 4)
-
-
-def _between(reading: Reading, found: re.Match[str]) -> Interval:
-    first, second = _middle(reading.of(found[1])), _middle(reading.of(found[2]))
-    return Interval(min(first, second), max(first, second))
-
-
-def _wider(interval: Interval) -> Interval:
-    return Interval(max((interval.low or 0.0) - 0.02, 0.0), min((interval.high or 0.0) + 0.02, 1.0))
 
 
 def _boxes(text: str) -> tuple[Any, ...] | None:
