@@ -8,7 +8,9 @@ semaphore and `gather`, and does nothing with the answers. Other work on the mac
 
 import argparse
 import asyncio
+import json
 import multiprocessing
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -28,14 +30,53 @@ MODEL = "Test/Model-1B"
 LEAST = 0.95
 
 
+class _Server(asyncio.Protocol):
+    """As little of a server as will do, so that the processor is the client's: HTTP/1.1, one request after another."""
+
+    busy, asked, latency, body = 0.0, 0, 0.0, b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport, self.read = transport, b""
+
+    def data_received(self, data: bytes) -> None:
+        self.read += data
+        head, blank, rest = self.read.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: *(\d+)", head)
+        if not blank or len(rest) < (int(length[1]) if length else 0):
+            return
+        self.read = b""
+        if head.startswith(b"GET"):
+            self._answer(json.dumps({"data": [{"id": MODEL}]}).encode())
+        elif rest.count(b'"role"') == 1:  # what the server is asked at start
+            self._answer(_Server.body)
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_Server.latency, self._count, loop, loop.time())
+
+    def _count(self, loop: asyncio.AbstractEventLoop, begun: float) -> None:
+        _Server.busy += loop.time() - begun
+        _Server.asked += 1
+        self._answer(_Server.body)
+
+    def _answer(self, body: bytes) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.transport.write(head.encode() + body)  # type: ignore[attr-defined]
+
+
 def _serve(latency: float, pipe: Connection) -> None:
-    from tests.fixtures.model_server import Habits, pairs_text, serve_model
+    from tests.fixtures.model_server import completion, pairs_text
 
     asked = [("Is there any tree cover in this image?", "Yes."), ("Is there any water in this image?", "No.")]
-    with serve_model(lambda *_: pairs_text(*asked), Habits(wait=latency)) as server:
-        pipe.send(server.url)
-        while pipe.recv() == "read":
-            pipe.send((server.record.busy, len(server.record.asked)))
+    _Server.latency, _Server.body = latency, json.dumps(completion(pairs_text(*asked))).encode()
+
+    async def forever() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(_Server, "127.0.0.1", 0)
+        pipe.send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+        while await loop.run_in_executor(None, pipe.recv) == "read":
+            pipe.send((_Server.busy, _Server.asked))
+
+    asyncio.run(forever())
 
 
 def _chips(count: int) -> Iterator[ChipFacts]:

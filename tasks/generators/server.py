@@ -18,6 +18,7 @@ from tasks.generators.completions import answer_of, models_of
 from tasks.generators.params import ModelParams
 from tasks.generators.patience import Gate, retry_after, wait_before
 from tasks.generators.prompts import schema
+from tasks.generators.shown_facts import name_of
 from tasks.generators.transport import TooLongError, make_client
 
 logger = logging.getLogger(__name__)
@@ -116,14 +117,15 @@ class ModelServer:
             if error.status_code not in (404, 405, 501):
                 raise
             return  # not every server lists its models
-        served = models_of(raw)
+        served = [(name_of(name), name_of(root)) for name, root in models_of(raw)]
         names = [name for name, _ in served]
-        if self._params.name not in names:
+        mine = name_of(self._params.name)
+        if mine not in names:
             raise GenerationError(
                 f"the server at {self._shown()} does not serve '{self._params.name}' (qa.model.name), but "
                 f"{', '.join(names[:10]) or 'no model at all'}"
             )
-        origin = next(root for name, root in served if name == self._params.name)
+        origin = next(root for name, root in served if name == mine)
         if xcomposer.is_xcomposer2(self._params.name, origin):
             if not self._is_internlm:
                 raise GenerationError(

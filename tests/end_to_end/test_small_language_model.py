@@ -1,5 +1,6 @@
 """A real language model behind a real server: tokens are generated, read, and believed only where they are true."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,33 +27,48 @@ TRUE = (
 )
 
 
-def run(server: ModelServer, folder: Path, task: str, count: int) -> list[Written]:
-    patient = {"request_seconds": 600.0, "chip_seconds": 1200.0, "in_flight": 2, "max_asks": 1}
-    short = {"max_tokens": 48, "longest_tokens": 48, "temperature": 1.0, "task": task}
-    params = model_params(folder, server.url, **patient, **short)
+MOST = 60
+"""Chips that are asked about until the model has said what is true and what is not."""
+
+
+def write(server: ModelServer, folder: Path, count: int) -> Iterator[Written]:
+    patient = {"request_seconds": 600.0, "chip_seconds": 1200.0, "in_flight": 1, "max_asks": 1}
+    short = {"max_tokens": 64, "longest_tokens": 64, "temperature": 0.7, "task": "reword"}
 
     def give(facts: ChipFacts, _: Judge) -> list[Pair]:
         return [TRUE[int(facts.chip_id[-3:]) % len(TRUE)]]
 
-    generator = ServedGenerator(params, 7, lambda _: 1, lambda _: (), give)
-    return list(generator.generate([chip(number) for number in range(count)], judge))
+    generator = ServedGenerator(
+        model_params(folder, server.url, **patient, **short), 7, lambda _: 1, lambda _: (), give
+    )
+    return generator.generate((chip(number) for number in range(count)), judge)
 
 
-def test_a_small_model_words_pairs_anew_and_writes_some_and_only_true_ones_are_supported(tmp_path: Path) -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Two that wait for each other on a busy machine are slower than one."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # two that wait for each other on a busy machine are slower than one
-    model = SmallLanguageModel()
-    with serve_model(model, Habits(schema="spoken")) as server:
-        reworded = run(server, tmp_path, "reword", 4)
-        written = run(server, tmp_path, "write", 2)
-    assert "response_format" not in server.record.asked[-1]  # it holds to no schema, and that was found out
+    torch.set_num_threads(1)
+    yield
     torch.set_num_threads(threads)
-    everything = [*reworded, *written]
-    for one in everything:
-        print(one.chip_id, one.failures, *((j.pair.question, j.pair.answer, j.verdict) for j in one.judged), sep="\n  ")
-    judged = [one for chip_ in everything for one in chip_.judged]
-    assert model.tokens > 100 and all(one.usage.asks == 1 and one.usage.completion_tokens for one in everything)
-    assert all(one.judged or one.failures for one in everything)
-    assert {one.verdict.state == SUPPORTED for one in judged} == {True, False}, "it says what is true, and what is not"
-    assert all(one.verdict.reason for one in judged if one.verdict.state != SUPPORTED)
-    assert run(server, tmp_path, "reword", 4) == reworded  # the server is down
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_small_model_words_pairs_anew_and_what_it_says_is_believed_only_where_it_is_true(tmp_path: Path) -> None:
+    model = SmallLanguageModel()
+    written: list[Written] = []
+    seen: set[bool] = set()
+    with serve_model(model, Habits(schema="spoken")) as server:
+        for one in write(server, tmp_path, MOST):
+            print(one.chip_id, one.failures, *((j.pair, j.verdict) for j in one.judged), sep="\n  ", flush=True)
+            written.append(one)
+            seen |= {judged.verdict.state == SUPPORTED for judged in one.judged}
+            if len(seen) == 2:
+                break
+    assert seen == {True, False}
+    assert "response_format" not in server.record.asked[-1]  # it holds to no schema, and that was found out
+    assert model.tokens > 20 and all(one.usage.asks == 1 and one.usage.completion_tokens for one in written)
+    assert all(one.judged or one.failures for one in written)
+    wrong = [judged for one in written for judged in one.judged if judged.verdict.state != SUPPORTED]
+    assert all(judged.verdict.reason for judged in wrong)
+    assert list(write(server, tmp_path, len(written))) == written  # the server is down
