@@ -17,6 +17,7 @@ from tasks.commands.evaluate import evaluate
 from tasks.commands.import_ import app as import_
 from tasks.commands.leakage import leakage
 from tasks.commands.report import report
+from tasks.commands.review import review
 from tasks.commands.score import score
 from tasks.commands.serve import serve
 from tasks.commands.verify import verify
@@ -31,7 +32,7 @@ app = cyclopts.App(
 )
 for command in (
     demo, run, flow, status, report, check, doctor, catalog,
-    import_, verify, weights, chat, serve,
+    import_, verify, review, weights, chat, serve,
     bench, evaluate, score, leakage, board,
 ):  # fmt: skip
     app.command(command)

@@ -39,11 +39,15 @@ class Picture:
     @cached_property
     def url(self) -> str:
         """PNG as a data URL."""
+        return data_url(self.png())
+
+    def png(self) -> bytes:
+        """It as a PNG."""
         levels = np.frombuffer(self.levels, np.uint8).reshape(self.height, self.width, 3)
         shown = Image.fromarray(levels).resize((self.side, self.side), Image.Resampling.BICUBIC)
         png = io.BytesIO()
         shown.save(png, "PNG", compress_level=COMPRESSION)
-        return data_url(png.getvalue())
+        return png.getvalue()
 
 
 @dataclass(frozen=True)

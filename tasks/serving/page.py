@@ -9,17 +9,17 @@ FOLDER = Path(__file__).parent
 
 
 @cache
-def document() -> str:
-    """The page, whole."""
-    page = (FOLDER / "page.html").read_text()
-    style, script = ((FOLDER / name).read_text() for name in ("page.css", "page.js"))
+def document(folder: Path = FOLDER) -> str:
+    """The page of a folder with page.html, page.css and page.js, whole."""
+    page = (folder / "page.html").read_text()
+    style, script = ((folder / name).read_text() for name in ("page.css", "page.js"))
     return page.replace("/*{{ style }}*/", style).replace("/*{{ script }}*/", script)
 
 
 @cache
-def content_security_policy() -> str:
-    """Content security policy: this style, this script, this server, and pictures that are in the page itself."""
-    style, script = (_hash((FOLDER / name).read_text()) for name in ("page.css", "page.js"))
+def content_security_policy(folder: Path = FOLDER) -> str:
+    """Content security policy of it: this style, this script, this server, and pictures that are in the page itself."""
+    style, script = (_hash((folder / name).read_text()) for name in ("page.css", "page.js"))
     return (
         f"default-src 'none'; style-src '{style}' 'unsafe-hashes'; script-src '{script}'; connect-src 'self'; "
         "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
