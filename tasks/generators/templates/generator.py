@@ -18,6 +18,8 @@ from tasks.generators.templates.voice import Found, Voice
 DIALOGUE = "dialogue"
 ROUNDS = 3
 """Questions of one kind that a chip gets at most, if other kinds have nothing to ask."""
+ORDERS = 1024
+"""Orders of the kinds, of which each chip has one."""
 TRIES = 4
 """Subjects of one kind that are tried until the balance of answers lets one through."""
 LEAST = 0.02
@@ -50,6 +52,7 @@ class TemplateGenerator:
         # Kinds that few chips can be asked come first where they can, so that all kinds are asked about equally often.
         self._waits = [max(LEAST, shares.get(kind.name, 1.0)) for kind in self.kinds]
         self._random = Random()
+        self._orders: dict[int, list[list[Kind]]] = {}
         self.provenance = Provenance("template", prompt_hash=code(__name__)[:16], seed=choice.seed)
 
     def generate(self, chips: Iterable[ChipFacts], judge: Judge) -> Iterator[Written]:
@@ -73,7 +76,7 @@ class TemplateGenerator:
         for kind in self._order(wanted):
             if pairs.room <= 0:
                 return pairs.all
-            if found := kind.find(view):
+            if found := view.found(kind.find):
                 pairs.add(self._say(kind, found, view))
                 if len(found) > 1:
                     left.append((kind, found))
@@ -86,8 +89,12 @@ class TemplateGenerator:
 
     def _order(self, wanted: int) -> list[Kind]:
         """All kinds; those that are asked first, and most chips have room for no others, equally often each."""
-        random, log = self._random.random, math.log
-        waits = sorted((-log(1 - random()) * wait, place) for place, wait in enumerate(self._waits))
+        if wanted not in self._orders:
+            self._orders[wanted] = [self._drawn(Random(number), wanted) for number in range(ORDERS)]
+        return self._orders[wanted][int(self._random.random() * ORDERS)]
+
+    def _drawn(self, random: Random, wanted: int) -> list[Kind]:
+        waits = sorted((-math.log(1 - random.random()) * wait, place) for place, wait in enumerate(self._waits))
         order = [self.kinds[place] for _, place in waits]
         # A dialogue needs room for its turns.
         first = [kind for kind in order[:wanted] if kind.name == DIALOGUE]
