@@ -9,7 +9,7 @@ from tasks.core.code import code
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.pairs import Judge, Judged, Pair, Provenance, Written
 from tasks.earth.grid import stable_hash
-from tasks.generators.templates.balance import Balance
+from tasks.generators.templates.balance import BINARY, Balance
 from tasks.generators.templates.kind import Kind
 from tasks.generators.templates.registry import ABSTENTION, KINDS
 from tasks.generators.templates.view import View
@@ -20,8 +20,6 @@ ROUNDS = 3
 """Questions of one kind that a chip gets at most, if other kinds have nothing to ask."""
 ORDERS = 1024
 """Orders of the kinds, of which each chip has one."""
-TRIES = 4
-"""Subjects of one kind that are tried until the balance of answers lets one through."""
 LEAST = 0.02
 """Share of chips below which a kind is not preferred any further."""
 
@@ -71,20 +69,26 @@ class TemplateGenerator:
         abstains = random() < self.choice.abstention * wanted
         view, pairs = View(facts, self._draw), _Pairs(wanted)
         if abstains:
-            pairs.add(self._say(ABSTENTION, ABSTENTION.find(view), view))
+            unknown = self._one(ABSTENTION, ABSTENTION.find(view))
+            pairs.add(ABSTENTION.say(unknown, view, self._voice()) if unknown else ())
         left: list[tuple[Kind, list[Found]]] = []
         for kind in self._order(wanted):
             if pairs.room <= 0:
                 return pairs.all
             if found := view.found(kind.find):
-                pairs.add(self._say(kind, found, view))
-                if len(found) > 1:
-                    left.append((kind, found))
+                one = self._one(kind, found)
+                pairs.add(kind.say(one, view, self._voice()) if one else ())
+                if one and len(found) > 1:
+                    left.append((kind, rest(one, found)))
+        # A chip of which few kinds can be asked is asked more of each. Yes is then followed by no and no by yes, or the
+        # answers of such chips, which have few classes, would outweigh the others'.
         for _ in range(1, ROUNDS):
             for kind, found in left:
                 if pairs.room <= 0:
                     return pairs.all
-                pairs.add(self._say(kind, found, view))
+                if one := self._one(kind, found):
+                    pairs.add(kind.say(one, view, self._voice()))
+                    found[:] = [] if one.answer in BINARY else rest(one, found)
         return pairs.all
 
     def _order(self, wanted: int) -> list[Kind]:
@@ -100,23 +104,36 @@ class TemplateGenerator:
         first = [kind for kind in order[:wanted] if kind.name == DIALOGUE]
         return first + [kind for kind in order if kind not in first] if first else order
 
-    def _say(self, kind: Kind, found: list[Found], view: View) -> Sequence[Pair]:
-        random = self._random
-        one = self._draw(kind.name, found) if kind.balanced else found[int(random.random() * len(found))]
-        return kind.say(one, view, Voice(random, self.choice.short)) if one else ()
+    def _voice(self) -> Voice:
+        return Voice(self._random, self.choice.short)
+
+    def _one(self, kind: Kind, found: list[Found]) -> Found | None:
+        if not found:
+            return None
+        return self._draw(kind.name, found) if kind.balanced else found[int(self._random.random() * len(found))]
 
     def _draw(self, kind: str, found: list[Found]) -> Found | None:
-        """One of them that the balance lets through: its subject is drawn first, whatever the answer."""
+        """One of them, or none: as likely as their chances together, each in proportion to its own."""
         random, chance = self._random.random, self.balance.chance
-        candidates = list(found)
-        for _ in range(min(TRIES, len(candidates))):
-            place = int(random() * len(candidates))
-            one = candidates[place]
-            if random() < chance(kind, one.subject, one.answer):
+        own = [chance(kind, one.subject, one.answer) for one in found]
+        none = 1.0
+        for value in own:
+            none *= 1 - value
+        if random() < none:
+            return None
+        place = random() * sum(own)
+        for one, value in zip(found, own, strict=True):
+            place -= value
+            if place < 0:
                 return one
-            candidates[place] = candidates[-1]
-            candidates.pop()
-        return None
+        return found[-1] if found else None
+
+
+def rest(one: Found, found: list[Found]) -> list[Found]:
+    """What more can be asked after one: of yes and no, only the other answer."""
+    if one.answer in BINARY:
+        return [other for other in found if other.answer != one.answer]
+    return [other for other in found if other is not one]
 
 
 class _Pairs:
