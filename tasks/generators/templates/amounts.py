@@ -155,7 +155,7 @@ def say_comparison(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
 def find_count(view: View) -> list[Found]:
     """Labels with a few counted features, each of them seen whole."""
     points = [label for label in view.objects if label.kind == "point"]
-    taken = {label.name for label in view.facts.labels if label.kind == "area"}
+    taken = {label.name for label in view.facts.labels if label.kind == "area"} if points else set()
     return [
         Found(label.name, str(label.count), (label.kind,))
         for label in [*view.clear, *(point for point in points if point.name not in taken)]

@@ -9,10 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tasks.dialogue.facts import ChipFacts
 from tasks.earth.grid import stable_hash
 from tasks.generators.templates.kind import Kind
 from tasks.generators.templates.view import View
+from tasks.generators.templates.voice import Found
 
 SAMPLE = 4096
 """Chips that are counted of a larger part: shares are then known to a percent."""
@@ -21,6 +25,10 @@ DECODED = 128
 RARE = 0.05
 """Share of the chips below which an answer, of many, does not hold the others down."""
 BINARY = ("yes", "no")
+STEPS = 12
+"""Of the correction for what else chips can be asked; each leaves a small part of the rest."""
+Cell = tuple[str, str, str]
+"""Kind, subject and answer."""
 
 
 @dataclass(frozen=True)
@@ -60,23 +68,21 @@ def count(chips: Iterable[ChipFacts], kinds: Sequence[Kind]) -> Balance:
         chips: all of a part, or those that `is_sampled` names; with facts of the pixels only for kinds that need them.
         kinds: that are asked.
     """
-    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    candidates: list[list[list[tuple[str, str, str]]]] = []
+    asked = _Asked(kinds)
     for facts in chips:
-        view = View(facts)
-        of_chip = []
-        for kind in kinds:
-            cells = [(kind.name, found.subject, found.answer) for found in kind.find(view)]
-            if kind.balanced:
-                for name, subject, answer in cells:
-                    counts[name, subject][answer] += 1
-            of_chip.append(cells if kind.balanced else cells[:1])
-        candidates.append([cells for cells in of_chip if cells])
+        asked.add(View(facts))
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     of_kind: dict[str, Counter[str]] = defaultdict(Counter)
-    for (name, _), answers in counts.items():
-        of_kind[name] += answers
-    balance = Balance({key: chances(answers, of_kind[key[0]]) for key, answers in counts.items()})
-    return Balance(balance.chances, _shares(candidates, balance))
+    for (kind, subject, answer), number in zip(asked.cells, asked.counts().tolist(), strict=True):
+        if kind in asked.balanced:
+            counts[kind, subject][answer] += number
+            of_kind[kind][answer] += number
+    found = {key: chances(answers, of_kind[key[0]]) for key, answers in counts.items()}
+    chance = asked.even(found)
+    for (kind, subject, answer), value in zip(asked.cells, chance.tolist(), strict=True):
+        if kind in asked.balanced:
+            found[kind, subject][answer] = value
+    return Balance(found, asked.shares(chance))
 
 
 def chances(counts: Mapping[str, int], of_kind: Mapping[str, int]) -> dict[str, float]:
@@ -104,12 +110,73 @@ def chances(counts: Mapping[str, int], of_kind: Mapping[str, int]) -> dict[str, 
     return {answer: min(1.0, least / number) for answer, number in known.items()}
 
 
-def _shares(candidates: Sequence[Sequence[Sequence[tuple[str, str, str]]]], balance: Balance) -> dict[str, float]:
-    shares: Counter[str] = Counter()
-    for of_chip in candidates:
-        for cells in of_chip:
-            none = 1.0
-            for kind, subject, answer in cells:
-                none *= 1 - balance.chance(kind, subject, answer)
-            shares[cells[0][0]] += 1 - none  # type: ignore[assignment]
-    return {kind: share / max(1, len(candidates)) for kind, share in shares.items()}
+class _Asked:
+    """What all chips can be asked, as numbers: a cell is a kind, a subject and an answer, a group all cells of one kind
+    that one chip has.
+    """
+
+    def __init__(self, kinds: Sequence[Kind]) -> None:
+        self._kinds = kinds
+        self.balanced = {kind.name for kind in kinds if kind.balanced}
+        self.cells: dict[Cell, int] = {}
+        self._flat: list[int] = []
+        self._starts: list[int] = []
+        self._of: list[str] = []
+        """Kind of each group."""
+        self._chips = 0
+
+    def add(self, view: View) -> None:
+        """Take what one chip can be asked."""
+        self._chips += 1
+        for kind in self._kinds:
+            found = kind.find(view)
+            if not found:
+                continue
+            self._starts.append(len(self._flat))
+            self._of.append(kind.name)
+            some = found if kind.balanced else [Found("", "")]
+            self._flat += [self.cells.setdefault((kind.name, s, a), len(self.cells)) for s, a, _ in some]
+
+    def counts(self) -> NDArray[np.int64]:
+        """Chips that have each cell."""
+        return np.bincount(np.array(self._flat, int), minlength=len(self.cells))
+
+    def even(self, found: Mapping[tuple[str, str], Mapping[str, float]]) -> NDArray[np.float64]:
+        """Chance of each cell, once what a chip is asked instead is taken into account.
+
+        Where one of two answers comes with more other questions than the other, it is asked for less often than its
+        chance says; its rival is held down by as much.
+        """
+        chance = np.array([found[k, s][a] if k in self.balanced else 1.0 for k, s, a in self.cells], float)
+        pairs = [
+            [self.cells[k, s, answer] for answer in answers]
+            for (k, s), answers in found.items()
+            if len(answers) == 2 and all((k, s, answer) in self.cells for answer in answers)
+        ]
+        if not pairs:
+            return chance
+        one, other = np.array(pairs).T
+        for _ in range(STEPS):
+            got = np.bincount(np.array(self._flat, int), self._drawn(chance), len(chance))
+            low = np.minimum(got[one], got[other])
+            for side in (one, other):
+                chance[side] *= np.divide(low, got[side], out=np.ones_like(low), where=got[side] > 0)
+        return chance
+
+    def _drawn(self, chance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Chance that each cell of each group is the one that is asked, as `TemplateGenerator` draws one."""
+        own = chance[self._flat]
+        none = np.exp(np.add.reduceat(np.log1p(-np.minimum(own, 1 - 1e-9)), self._starts))
+        total = np.add.reduceat(own, self._starts)
+        share = np.divide(1 - none, total, out=np.zeros_like(total), where=total > 0)
+        drawn: NDArray[np.float64] = own * np.repeat(share, np.diff([*self._starts, len(self._flat)]))
+        return drawn
+
+    def shares(self, chance: NDArray[np.float64]) -> dict[str, float]:
+        """Share of chips that can be asked of each kind."""
+        out: Counter[str] = Counter()
+        if self._flat:
+            per_group = np.add.reduceat(self._drawn(chance), self._starts)
+            for kind, share in zip(self._of, per_group.tolist(), strict=True):
+                out[kind] += share
+        return {kind: share / self._chips for kind, share in out.items()}

@@ -117,7 +117,7 @@ def say_detailed(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
     for find, say in SAID[start:] + SAID[:start]:
         if len(sentences) >= min(most, MOST):
             break
-        some = [one for one in find(view) if find not in ONCE or one.subject not in used]
+        some = [one for one in view.found(find) if find not in ONCE or one.subject not in used]
         if not some:
             continue
         for pair in say(voice.pick(some), view, voice):

@@ -29,7 +29,7 @@ def find_change(view: View) -> list[Found]:
     facts, out = view.facts, []
     for source in facts.used:
         for name in source.change:
-            label = facts.changes.get(name)
+            label = view.changes.get(name)
             if not is_sayable(name) or (label is None and not source.can_deny(name)):
                 continue
             if label is None:
@@ -49,7 +49,7 @@ def say_change(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
 
 def find_change_position(view: View) -> list[Found]:
     """Changes that lie in one part of the chip."""
-    placed = ((label, view.place(label)) for label in view.facts.changes.values() if is_sayable(label.name))
+    placed = ((label, view.place(label)) for label in view.changes.values() if is_sayable(label.name))
     return [Found(label.name, place) for label, place in placed if place]
 
 

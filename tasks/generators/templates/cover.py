@@ -75,10 +75,10 @@ def find_multi_label(view: View) -> list[Found]:
     """All classes of a source that describes the whole chip, or all tags of one that describes its surroundings."""
     names = sorted(label.name for label in view.listed)
     out = [Found("", "|".join(names), (False, *names))] if 2 <= len(names) <= MOST else []
-    complete = [s for s in view.facts.used if s.is_tag and s.complete and s.looked_for is None]
+    complete = [s for s in view.facts.sources.values() if s.is_tag and s.complete and s.looked_for is None]
     tags = sorted(view.tags)
-    whole = len(complete) == 1 and all(label.source == complete[0].name for label in view.facts.tags.values())
-    if whole and len(tags) == len(view.facts.tags) and 2 <= len(tags) <= MOST and not any("," in t for t in tags):
+    whole = len(complete) == 1 and all(label.source == complete[0].name for label in view.all_tags)
+    if whole and len(tags) == len(view.all_tags) and 2 <= len(tags) <= MOST and not any("," in t for t in tags):
         out.append(Found("around", "|".join(tags), (True, *tags)))
     return out
 

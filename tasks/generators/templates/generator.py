@@ -9,7 +9,7 @@ from tasks.core.code import code
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.pairs import Judge, Judged, Pair, Provenance, Written
 from tasks.earth.grid import stable_hash
-from tasks.generators.templates.balance import Balance
+from tasks.generators.templates.balance import BINARY, Balance
 from tasks.generators.templates.kind import Kind
 from tasks.generators.templates.registry import ABSTENTION, KINDS
 from tasks.generators.templates.view import View
@@ -18,8 +18,8 @@ from tasks.generators.templates.voice import Found, Voice
 DIALOGUE = "dialogue"
 ROUNDS = 3
 """Questions of one kind that a chip gets at most, if other kinds have nothing to ask."""
-TRIES = 4
-"""Subjects of one kind that are tried until the balance of answers lets one through."""
+ORDERS = 1024
+"""Orders of the kinds, of which each chip has one."""
 LEAST = 0.02
 """Share of chips below which a kind is not preferred any further."""
 
@@ -50,6 +50,7 @@ class TemplateGenerator:
         # Kinds that few chips can be asked come first where they can, so that all kinds are asked about equally often.
         self._waits = [max(LEAST, shares.get(kind.name, 1.0)) for kind in self.kinds]
         self._random = Random()
+        self._orders: dict[int, list[list[Kind]]] = {}
         self.provenance = Provenance("template", prompt_hash=code(__name__)[:16], seed=choice.seed)
 
     def generate(self, chips: Iterable[ChipFacts], judge: Judge) -> Iterator[Written]:
@@ -68,48 +69,71 @@ class TemplateGenerator:
         abstains = random() < self.choice.abstention * wanted
         view, pairs = View(facts, self._draw), _Pairs(wanted)
         if abstains:
-            pairs.add(self._say(ABSTENTION, ABSTENTION.find(view), view))
+            unknown = self._one(ABSTENTION, ABSTENTION.find(view))
+            pairs.add(ABSTENTION.say(unknown, view, self._voice()) if unknown else ())
         left: list[tuple[Kind, list[Found]]] = []
         for kind in self._order(wanted):
             if pairs.room <= 0:
                 return pairs.all
-            if found := kind.find(view):
-                pairs.add(self._say(kind, found, view))
-                if len(found) > 1:
-                    left.append((kind, found))
+            if found := view.found(kind.find):
+                one = self._one(kind, found)
+                pairs.add(kind.say(one, view, self._voice()) if one else ())
+                if one and len(found) > 1:
+                    left.append((kind, rest(one, found)))
+        # A chip of which few kinds can be asked is asked more of each. Yes is then followed by no and no by yes, or the
+        # answers of such chips, which have few classes, would outweigh the others'.
         for _ in range(1, ROUNDS):
             for kind, found in left:
                 if pairs.room <= 0:
                     return pairs.all
-                pairs.add(self._say(kind, found, view))
+                if one := self._one(kind, found):
+                    pairs.add(kind.say(one, view, self._voice()))
+                    found[:] = [] if one.answer in BINARY else rest(one, found)
         return pairs.all
 
     def _order(self, wanted: int) -> list[Kind]:
         """All kinds; those that are asked first, and most chips have room for no others, equally often each."""
-        random, log = self._random.random, math.log
-        waits = sorted((-log(1 - random()) * wait, place) for place, wait in enumerate(self._waits))
+        if wanted not in self._orders:
+            self._orders[wanted] = [self._drawn(Random(number), wanted) for number in range(ORDERS)]
+        return self._orders[wanted][int(self._random.random() * ORDERS)]
+
+    def _drawn(self, random: Random, wanted: int) -> list[Kind]:
+        waits = sorted((-math.log(1 - random.random()) * wait, place) for place, wait in enumerate(self._waits))
         order = [self.kinds[place] for _, place in waits]
         # A dialogue needs room for its turns.
         first = [kind for kind in order[:wanted] if kind.name == DIALOGUE]
         return first + [kind for kind in order if kind not in first] if first else order
 
-    def _say(self, kind: Kind, found: list[Found], view: View) -> Sequence[Pair]:
-        random = self._random
-        one = self._draw(kind.name, found) if kind.balanced else found[int(random.random() * len(found))]
-        return kind.say(one, view, Voice(random, self.choice.short)) if one else ()
+    def _voice(self) -> Voice:
+        return Voice(self._random, self.choice.short)
+
+    def _one(self, kind: Kind, found: list[Found]) -> Found | None:
+        if not found:
+            return None
+        return self._draw(kind.name, found) if kind.balanced else found[int(self._random.random() * len(found))]
 
     def _draw(self, kind: str, found: list[Found]) -> Found | None:
-        """One of them that the balance lets through: its subject is drawn first, whatever the answer."""
+        """One of them, or none: as likely as their chances together, each in proportion to its own."""
         random, chance = self._random.random, self.balance.chance
-        candidates = list(found)
-        for _ in range(min(TRIES, len(candidates))):
-            place = int(random() * len(candidates))
-            one = candidates[place]
-            if random() < chance(kind, one.subject, one.answer):
+        own = [chance(kind, one.subject, one.answer) for one in found]
+        none = 1.0
+        for value in own:
+            none *= 1 - value
+        if random() < none:
+            return None
+        place = random() * sum(own)
+        for one, value in zip(found, own, strict=True):
+            place -= value
+            if place < 0:
                 return one
-            candidates[place] = candidates[-1]
-            candidates.pop()
-        return None
+        return found[-1] if found else None
+
+
+def rest(one: Found, found: list[Found]) -> list[Found]:
+    """What more can be asked after one: of yes and no, only the other answer."""
+    if one.answer in BINARY:
+        return [other for other in found if other.answer != one.answer]
+    return [other for other in found if other is not one]
 
 
 class _Pairs:

@@ -74,22 +74,30 @@ class View:
         """
         self.facts, self.draw = facts, draw
         self._bits: dict[str, int] = {}
+        self._found: dict[Any, list[Found]] = {}
+        self._kinds: dict[str, list[Label]] = {}
+        for label in facts.labels:
+            self._kinds.setdefault(label.kind, []).append(label)
+
+    def found(self, find: Callable[["View"], list[Found]]) -> list[Found]:
+        """What one kind finds; looked for once."""
+        if find not in self._found:
+            self._found[find] = find(self)
+        return self._found[find]
 
     @lazy
     def areas(self) -> list[Label]:
         """Labels whose share of the chip is known from one source alone, the largest first."""
         found: dict[str, Label] = {}
         twice = set()
-        for label in self.facts.labels:
-            if label.kind != "area":
-                continue
+        for label in self._kinds.get("area", ()):
             if label.name in found:
                 twice.add(label.name)
             found[label.name] = label
         good = [
             label
-            for label in found.values()
-            if label.name not in twice and is_sayable(label.name) and 0 < (label.fraction or 0) <= 1.0001
+            for name, label in found.items()
+            if name not in twice and 0 < (label.fraction or 0) <= 1.0001 and is_sayable(name)
         ]
         return sorted(good, key=lambda label: (-(label.fraction or 0), label.name))
 
@@ -101,17 +109,28 @@ class View:
     @lazy
     def objects(self) -> list[Label]:
         """Lines and points."""
-        return [label for label in self.facts.objects.values() if is_sayable(label.name)]
+        both = {label.name: label for kind in ("line", "point") for label in self._kinds.get(kind, ())}
+        return [label for label in both.values() if is_sayable(label.name)]
+
+    @lazy
+    def all_tags(self) -> list[Label]:
+        """Labels that hold somewhere in or around the chip."""
+        return self._kinds.get("tag", [])
 
     @lazy
     def tags(self) -> list[str]:
-        """What holds somewhere in or around the chip."""
-        return [name for name in self.facts.tags if is_sayable(name)]
+        """Names of those that can be said."""
+        return [label.name for label in self.all_tags if is_sayable(label.name)]
+
+    @lazy
+    def changes(self) -> dict[str, Label]:
+        """Labels that say what changed."""
+        return {label.name: label for label in self._kinds.get("change", ())}
 
     @lazy
     def there(self) -> list[str]:
         """What certainly lies in the chip."""
-        areas = {label.name for label in self.facts.labels if label.kind == "area"}
+        areas = {label.name for label in self._kinds.get("area", ())}
         return [a.name for a in self.clear] + [o.name for o in self.objects if o.name not in areas]
 
     @lazy
@@ -125,10 +144,19 @@ class View:
         return [name for name in self.facts.absent(tags=True) if is_sayable(name)]
 
     @lazy
+    def is_partition(self) -> bool:
+        """Whether all of the chip is described by one source, and all that it says can be asked about."""
+        whole = all(source.complete and source.looked_for is None for source in self.facts.sources.values())
+        return (
+            whole
+            and 0 < len(self.areas) == len(self._kinds.get("area", ()))
+            and len({label.source for label in self.areas}) == 1
+        )
+
+    @lazy
     def listed(self) -> list[Label]:
         """The labels of a complete source, the largest first, if it is clear which belong there and in which order."""
-        facts = self.facts
-        if not facts.is_partition or len(self.areas) != len(facts.areas):
+        if not self.is_partition:
             return []
         shares = [label.fraction or 0.0 for label in self.areas]
         doubtful = any(abs(share - CLEAR) < MARGIN / 2 for share in shares)
@@ -139,7 +167,7 @@ class View:
     @lazy
     def leader(self) -> Label | None:
         """The label that covers the largest part, if all of the chip is described and its lead is clear."""
-        if not self.facts.is_partition or not self.areas or len(self.areas) != len(self.facts.areas):
+        if not self.is_partition:
             return None
         first = self.areas[0].fraction or 0
         second = (self.areas[1].fraction or 0) if len(self.areas) > 1 else 0.0
