@@ -16,6 +16,7 @@ from tasks.core.section import Section, load
 from tasks.core.stage import Summary, address, main, write_json
 from tasks.dialogue import conversations
 from tasks.dialogue.chip_facts import LabelBook, chips_of, count_chips, open_labels
+from tasks.dialogue.decisions import Decisions
 from tasks.dialogue.generator import PairGenerator
 from tasks.dialogue.ledger import REJECTED, Policy
 from tasks.dialogue.verifier import judge
@@ -125,7 +126,7 @@ def run(sensor: str, part: str) -> Summary:
         tables.row_writer(conversations.SCHEMA, folder / "conversations.parquet", CHUNK) as keep,
         tables.row_writer(REJECTED, folder / "rejected.parquet") as reject,
     ):
-        writer = PairWriter(generator.provenance, params.policy, keep, reject)
+        writer = PairWriter(generator.provenance, params.policy, keep, reject, Decisions())
         counts = writer.run(generator, progress(chips_of(book, part), "writing pairs", chips), judge)
     write_json(folder / "balance.json", balance.as_json())
     shutil.rmtree(work)

@@ -37,7 +37,10 @@ SCHEMA = pa.schema(
                         ("question_type", pa.string()),
                         ("claim", pa.string()),  # JSON: what a published set gives beside the answer; else empty
                         ("labels_used", pa.list_(pa.string())),
-                        ("verdict", pa.string()),  # supported, not checkable; of a published set, what was repaired
+                        (
+                            "verdict",
+                            pa.string(),
+                        ),  # of the verifier or a person; of a published set: what was repaired
                         ("reason", pa.string()),  # why it is not checkable; else empty
                         ("evidence", pa.string()),  # JSON, a list of tasks.dialogue.pairs.Evidence
                         ("attempt", pa.int32()),  # at which ask of the chip it was written, from 1

@@ -10,8 +10,6 @@ from tasks.core.errors import EarthloomError
 
 FILE = Path("inputs/reviews/decisions.jsonl")
 Decided = Literal["accept", "correct", "reject"]
-ACCEPTED = "accepted"
-"""Verdict of a pair that stands because a person says so."""
 
 
 class DecisionsError(EarthloomError):

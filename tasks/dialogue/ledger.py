@@ -55,6 +55,8 @@ class Counts:
     """Kept without a check."""
     rejected: Counter[str] = field(default_factory=Counter)
     """Pairs by reason."""
+    decided: int = 0
+    """Pairs that people had decided about."""
     failures: int = 0
     """Answers that gave no pair."""
     usage: Counter[str] = field(default_factory=Counter)
@@ -79,6 +81,7 @@ class Counts:
             "written": self.written,
             "pairs": kept,
             "unchecked": self.unchecked,
+            **({"decided": self.decided} if self.decided else {}),
             "rejected": rejected,
             "rejected_by_reason": dict(sorted(self.rejected.items())),
             "failures": self.failures,

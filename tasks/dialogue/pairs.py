@@ -8,10 +8,12 @@ from typing import Any, Literal
 from tasks.dialogue.facts import ChipFacts
 from tasks.earth.label_masks import Box
 
-State = Literal["supported", "contradicted", "not checkable"]
+State = Literal["supported", "contradicted", "not checkable", "accepted"]
 SUPPORTED: State = "supported"
 CONTRADICTED: State = "contradicted"
 NOT_CHECKABLE: State = "not checkable"
+ACCEPTED: State = "accepted"
+"""By a person, whatever the verifier found."""
 
 
 @dataclass(frozen=True)

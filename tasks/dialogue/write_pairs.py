@@ -6,25 +6,32 @@ of each; `run` holds the two against each other.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tasks.core.errors import EarthloomError
 from tasks.dialogue import conversations
 from tasks.dialogue.consistency import contradictions
+from tasks.dialogue.decisions import Decisions
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.generator import PairGenerator
 from tasks.dialogue.kinds import TASK_TAGS
 from tasks.dialogue.ledger import Add, Counts, Policy
-from tasks.dialogue.pairs import CONTRADICTED, SUPPORTED, Judge, Judged, Provenance, Written
+from tasks.dialogue.pairs import ACCEPTED, CONTRADICTED, NOT_CHECKABLE, SUPPORTED, Judge, Judged, Provenance, Written
 from tasks.dialogue.text_filters import Fault, TextFilter
 from tasks.earth.sensors import SENSORS
+
+REJECTED_BY_PERSON = "a person rejected it"
 
 
 class PairWriter:
     """Writes what a generator wrote about the chips of one part. One for a run."""
 
-    def __init__(self, provenance: Provenance, policy: Policy, keep: Add, reject: Add) -> None:
-        """`keep` takes rows of conversations, `reject` rows of `REJECTED`."""
+    def __init__(
+        self, provenance: Provenance, policy: Policy, keep: Add, reject: Add, decisions: Decisions | None = None
+    ) -> None:
+        """`keep` takes rows of conversations, `reject` rows of `REJECTED`; decisions of people come before verdicts."""
+        self._decisions = decisions
         self.provenance, self.policy, self.counts = provenance, policy, Counts()
         free = provenance.generator != "template"
         self._filter = TextFilter(free, policy.max_same_type, policy.max_answer_share)
@@ -61,7 +68,7 @@ class PairWriter:
         for failure in written.failures:
             counts.failures += 1
             self._reject(self._row(facts, "failure", failure))
-        good = self._believed(facts, written.judged)
+        good = self._believed(facts, self._decided(facts, written.judged))
         good = self._without_faults(facts, good)
         if len(good) < self.policy.min_pairs:
             detail = f"{len(good)} pairs are left of the chip, qa.min_pairs is {self.policy.min_pairs}"
@@ -74,14 +81,34 @@ class PairWriter:
             self._keep(self._conversation(facts, written, number, some))
             counts.conversations += 1
             counts.kept.update(judged.pair.question_type for judged in some)
-            counts.unchecked += sum(judged.verdict.state != SUPPORTED for judged in some)
+            counts.unchecked += sum(judged.verdict.state == NOT_CHECKABLE for judged in some)
+
+    def _decided(self, facts: ChipFacts, judged: Sequence[Judged]) -> list[Judged]:
+        """Pairs as people decided: those that they accepted or corrected stand, those that they rejected do not."""
+        out = []
+        for one in judged:
+            found = self._decisions.of(facts.chip_id, one.pair.question, one.pair.answer) if self._decisions else None
+            if found is not None:
+                self.counts.decided += 1
+                if found.decision == "reject":
+                    verdict = replace(one.verdict, state=CONTRADICTED, reason=REJECTED_BY_PERSON)
+                else:
+                    verdict = replace(one.verdict, state=ACCEPTED)
+                answer = found.correction or one.pair.answer
+                one = replace(one, pair=replace(one.pair, answer=answer), verdict=verdict)
+            out.append(one)
+        return out
 
     def _believed(self, facts: ChipFacts, judged: Sequence[Judged]) -> list[Judged]:
         """The pairs that the verifier supports, or that may stay unchecked."""
 
         def verdict(one: Judged) -> Fault | None:
             state = one.verdict.state
-            if state == SUPPORTED or (state != CONTRADICTED and one.pair.question_type in self.policy.keep_unchecked):
+            if one.verdict.reason == REJECTED_BY_PERSON:
+                return Fault("person", REJECTED_BY_PERSON)
+            if state in (SUPPORTED, ACCEPTED) or (
+                state != CONTRADICTED and one.pair.question_type in self.policy.keep_unchecked
+            ):
                 return None
             return Fault(state.replace(" ", "-"), one.verdict.reason)
 

@@ -1,4 +1,4 @@
-"""The pairs that a reviewer is shown: a fixed sample, kinds in turn, each with its chip, labels, evidence and verdict."""
+"""The pairs that a reviewer is shown: a fixed sample, kinds in turn, with chip, labels, evidence and verdict."""
 
 import base64
 import json

@@ -26,7 +26,12 @@ def _instructions() -> frozenset[str]:
 
 def is_instruction(clause: str) -> bool:
     """Whether a clause, or what stands before a question, asks nothing itself."""
-    return all(word in _instructions() or re.fullmatch(r"M\d+", word) for word in clause.replace(",", " ").split())
+    words = clause.replace(",", " ").split()
+    if words and (
+        words[0] in AUXILIARIES or {"what", "which", "how", "where"} & set(words) or words[:2] == ["when", "is"]
+    ):
+        return False
+    return all(word in _instructions() or re.fullmatch(r"M\d+", word) for word in words)
 
 
 def ask(clause: str, reading: Reading, subject: tuple[str, ...] = ()) -> Question | None:

@@ -17,7 +17,17 @@ COVER = SourceInfo(
     "esa-worldcover",
     "raster",
     True,
-    ("tree cover", "shrubland", "grassland", "cropland", "built-up", "bare ground", "snow and ice", "water", "mangrove"),
+    (
+        "tree cover",
+        "shrubland",
+        "grassland",
+        "cropland",
+        "built-up",
+        "bare ground",
+        "snow and ice",
+        "water",
+        "mangrove",
+    ),
 )
 MAP = SourceInfo("osm", "polygon", False, ("forest", "meadow", "water", "residential"))
 LOSS = SourceInfo("hansen", "raster", True, ("forest loss since 2000",), ("forest loss since 2000",))
