@@ -100,9 +100,10 @@ def balance_of(book: LabelBook, part: str, chips: int, params: QAParams) -> Bala
     """How often each answer can be asked for, counted over the chips of a part."""
     kinds = [KINDS[name] for name in params.kinds]
     some = chips_of(book, part, lambda chip_id: is_sampled(chip_id, chips), pixels=False)
-    balance = count(some, [kind for kind in kinds if not kind.of_pixels])
+    pairs = params.pairs_of(book.sensor)
+    balance = count(some, [kind for kind in kinds if not kind.of_pixels], pairs)
     few = chips_of(book, part, lambda chip_id: is_sampled(chip_id, chips, DECODED))
-    return balance.with_kinds(count(few, [kind for kind in kinds if kind.of_pixels]))
+    return balance.with_kinds(count(few, [kind for kind in kinds if kind.of_pixels], pairs))
 
 
 def make(params: QAParams, book: LabelBook, part: str, chips: int) -> tuple[PairGenerator, Balance]:

@@ -25,6 +25,8 @@ DECODED = 128
 RARE = 0.05
 """Share of the chips below which an answer, of many, does not hold the others down."""
 BINARY = ("yes", "no")
+LEAST = 0.02
+"""Share of chips below which a kind is not preferred any further."""
 STEPS = 12
 """Of the correction for what else chips can be asked; each leaves a small part of the rest."""
 Cell = tuple[str, str, str]
@@ -61,12 +63,13 @@ def is_sampled(chip_id: str, chips: int, sample: int = SAMPLE) -> bool:
     return chips <= sample or stable_hash(f"balance/{chip_id}") < sample / chips * 2**64
 
 
-def count(chips: Iterable[ChipFacts], kinds: Sequence[Kind]) -> Balance:
+def count(chips: Iterable[ChipFacts], kinds: Sequence[Kind], pairs: float) -> Balance:
     """Count what chips can be asked.
 
     Args:
         chips: all of a part, or those that `is_sampled` names; with facts of the pixels only for kinds that need them.
         kinds: that are asked.
+        pairs: about each chip.
     """
     asked = _Asked(kinds)
     for facts in chips:
@@ -78,7 +81,7 @@ def count(chips: Iterable[ChipFacts], kinds: Sequence[Kind]) -> Balance:
             counts[kind, subject][answer] += number
             of_kind[kind][answer] += number
     found = {key: chances(answers, of_kind[key[0]]) for key, answers in counts.items()}
-    chance = asked.even(found)
+    chance = asked.even(found, pairs)
     for (kind, subject, answer), value in zip(asked.cells, chance.tolist(), strict=True):
         if kind in asked.balanced:
             found[kind, subject][answer] = value
@@ -123,6 +126,8 @@ class _Asked:
         self._starts: list[int] = []
         self._of: list[str] = []
         """Kind of each group."""
+        self._chip: list[int] = []
+        """Chip of each group."""
         self._chips = 0
 
     def add(self, view: View) -> None:
@@ -134,6 +139,7 @@ class _Asked:
                 continue
             self._starts.append(len(self._flat))
             self._of.append(kind.name)
+            self._chip.append(self._chips - 1)
             some = found if kind.balanced else [Found("", "")]
             self._flat += [self.cells.setdefault((kind.name, s, a), len(self.cells)) for s, a, _ in some]
 
@@ -141,23 +147,25 @@ class _Asked:
         """Chips that have each cell."""
         return np.bincount(np.array(self._flat, int), minlength=len(self.cells))
 
-    def even(self, found: Mapping[tuple[str, str], Mapping[str, float]]) -> NDArray[np.float64]:
+    def even(self, found: Mapping[tuple[str, str], Mapping[str, float]], pairs: float) -> NDArray[np.float64]:
         """Chance of each cell, once what a chip is asked instead is taken into account.
 
-        Where one of two answers comes with more other questions than the other, it is asked for less often than its
-        chance says; its rival is held down by as much.
+        Where one of two answers comes with more other questions than the other, of its own kind or of others that take
+        the chip's room for `pairs`, it is asked for less often than its chance says; its rival is held down by as much.
         """
         chance = np.array([found[k, s][a] if k in self.balanced else 1.0 for k, s, a in self.cells], float)
-        pairs = [
+        rivals = [
             [self.cells[k, s, answer] for answer in answers]
             for (k, s), answers in found.items()
             if len(answers) == 2 and all((k, s, answer) in self.cells for answer in answers)
         ]
-        if not pairs:
+        if not rivals:
             return chance
-        one, other = np.array(pairs).T
+        one, other = np.array(rivals).T
+        flat, sizes = np.array(self._flat, int), np.diff([*self._starts, len(self._flat)])
         for _ in range(STEPS):
-            got = np.bincount(np.array(self._flat, int), self._drawn(chance), len(chance))
+            drawn = self._drawn(chance)
+            got = np.bincount(flat, drawn * np.repeat(self._turns(drawn, pairs), sizes), len(chance))
             low = np.minimum(got[one], got[other])
             for side in (one, other):
                 chance[side] *= np.divide(low, got[side], out=np.ones_like(low), where=got[side] > 0)
@@ -171,6 +179,22 @@ class _Asked:
         share = np.divide(1 - none, total, out=np.zeros_like(total), where=total > 0)
         drawn: NDArray[np.float64] = own * np.repeat(share, np.diff([*self._starts, len(self._flat)]))
         return drawn
+
+    def _turns(self, drawn: NDArray[np.float64], pairs: float) -> NDArray[np.float64]:
+        """Chance that each group's kind has its turn before its chip has all its pairs, about: kinds come as in a race,
+        the faster the fewer chips can be asked of them.
+        """
+        able = np.add.reduceat(drawn, self._starts)
+        chip = np.array(self._chip)
+        of_kind = np.unique(self._of, return_inverse=True)[1]
+        speed = 1 / np.maximum(LEAST, np.bincount(of_kind, able) / self._chips)[of_kind]
+        time = np.full(self._chips, 0.2)
+        for _ in range(STEPS):
+            turns = 1 - np.exp(-speed * time[chip])
+            time *= pairs / np.maximum(np.bincount(chip, able * turns, self._chips), 1e-9)
+            time = np.minimum(time, 100.0)
+        result: NDArray[np.float64] = 1 - np.exp(-speed * time[chip])
+        return result
 
     def shares(self, chance: NDArray[np.float64]) -> dict[str, float]:
         """Share of chips that can be asked of each kind."""

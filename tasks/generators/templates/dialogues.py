@@ -6,10 +6,10 @@ from tasks.dialogue.facts import Label
 from tasks.dialogue.pairs import Pair
 from tasks.generators.templates.amounts import ask_share, find_whole_share
 from tasks.generators.templates.cover import ask_scene_class, find_scene_class
-from tasks.generators.templates.kind import Kind, yes_no
+from tasks.generators.templates.kind import Kind
 from tasks.generators.templates.nouns import noun
 from tasks.generators.templates.places import find_position
-from tasks.generators.templates.presence import SAID, ask_presence, find_presence
+from tasks.generators.templates.presence import ask_presence, find_presence
 from tasks.generators.templates.view import View
 from tasks.generators.templates.voice import Found, Voice
 
@@ -34,29 +34,26 @@ def find_dialogue(view: View) -> list[Found]:
 def say_dialogue(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
     """Two to four turns."""
     voice.whole = False
-    pairs: list[Pair] = []
-    name = ""
-    first = view.draw("scene-class", find_scene_class(view))
-    if first and voice.coin():
+    first = view.draw("scene-class", find_scene_class(view)) if voice.coin() else None
+    if first:
         name = first.answer
-        pairs.append(Pair(*ask_scene_class(name, voice), "scene-class", (name,)))
+        pairs = [Pair(*ask_scene_class(name, voice), "scene-class", (name,))]
+        also = view.draw("presence", [one for one in find_presence(view) if one.subject != name])
     else:
         asked = view.draw("presence", find_presence(view))
-        if asked is None:
+        # Yes goes with no: or dialogues, which go on from what is there, would say yes more often.
+        also = asked and view.draw("presence", [one for one in find_presence(view) if one.answer != asked.answer])
+        if asked is None or also is None:
             return ()
         name = asked.subject if asked.answer == "yes" else ""
-        pairs.append(Pair(*ask_presence(asked.subject, asked.answer == "yes", voice), "presence", (asked.subject,)))
+        pairs = [Pair(*ask_presence(asked.subject, asked.answer == "yes", voice), "presence", (asked.subject,))]
     label = next((label for label in view.clear if label.name == name), None)
     if label is not None:
         pairs += _about(label, view, voice)
-    said = {name for pair in pairs for name in pair.labels_used}
-    others = [one for one in find_presence(view) if one.subject not in said]
-    also = view.draw("presence", others)
     if also:
-        n, holds = noun(also.subject), also.answer == "yes"
+        n = noun(also.subject)
         question = voice.pick(ALSO).format(be=n.be.capitalize(), b=n.be, n=n.text, i=voice.image)
-        answer = voice.pick(SAID[holds]).format(n=n, i=voice.image) if voice.coin() and voice.whole else yes_no(holds)
-        pairs.append(Pair(question, answer, "presence", (also.subject,)))
+        pairs.append(Pair(question, also.answer, "presence", (also.subject,)))
     return (pairs[0], *(replace(pair, follows=True) for pair in pairs[1:])) if len(pairs) > 1 else ()
 
 

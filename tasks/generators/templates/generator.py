@@ -9,7 +9,7 @@ from tasks.core.code import code
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.pairs import Judge, Judged, Pair, Provenance, Written
 from tasks.earth.grid import stable_hash
-from tasks.generators.templates.balance import BINARY, Balance
+from tasks.generators.templates.balance import BINARY, LEAST, Balance
 from tasks.generators.templates.kind import Kind
 from tasks.generators.templates.registry import ABSTENTION, KINDS
 from tasks.generators.templates.view import View
@@ -20,8 +20,6 @@ ROUNDS = 3
 """Questions of one kind that a chip gets at most, if other kinds have nothing to ask."""
 ORDERS = 1024
 """Orders of the kinds, of which each chip has one."""
-LEAST = 0.02
-"""Share of chips below which a kind is not preferred any further."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,10 @@ class TemplateGenerator:
         """Those that any chip can be asked."""
         # Kinds that few chips can be asked come first where they can, so that all kinds are asked about equally often.
         self._waits = [max(LEAST, shares.get(kind.name, 1.0)) for kind in self.kinds]
+        self._chances: dict[str, dict[tuple[str, str], float]] = {}
+        for (name, subject), answers in self.balance.chances.items():
+            of_kind = self._chances.setdefault(name, {})
+            of_kind.update(((subject, answer), chance) for answer, chance in answers.items())
         self._random = Random()
         self._orders: dict[int, list[list[Kind]]] = {}
         self.provenance = Provenance("template", prompt_hash=code(__name__)[:16], seed=choice.seed)
@@ -114,8 +116,8 @@ class TemplateGenerator:
 
     def _draw(self, kind: str, found: list[Found]) -> Found | None:
         """One of them, or none: as likely as their chances together, each in proportion to its own."""
-        random, chance = self._random.random, self.balance.chance
-        own = [chance(kind, one.subject, one.answer) for one in found]
+        random, chance = self._random.random, self._chances.get(kind, {}).get
+        own = [chance((subject, answer), 1.0) for subject, answer, _ in found]
         none = 1.0
         for value in own:
             none *= 1 - value

@@ -36,9 +36,9 @@ def test_of_many_answers_none_is_asked_for_more_often_than_the_rarest_that_is_no
 def test_the_same_chips_give_the_same_balance_and_one_in_a_hundred_hardly_another() -> None:
     kinds = [KINDS["presence"], KINDS["comparison"]]
     some = list(chips(1000))
-    first = count(some, kinds)
-    assert count(some, kinds) == first
-    other = count([*some[:990], *chips(10, seed=99)], kinds)
+    first = count(some, kinds, 5)
+    assert count(some, kinds, 5) == first
+    other = count([*some[:990], *chips(10, seed=99)], kinds, 5)
     for key, answers in first.chances.items():
         for answer, chance in answers.items():
             assert other.chance(*key, answer) == pytest.approx(chance, abs=0.1)
@@ -52,6 +52,6 @@ def test_of_a_large_part_a_fixed_sample_is_counted() -> None:
 
 
 def test_the_record_of_a_balance_names_kinds_subjects_and_answers() -> None:
-    record = count(list(chips(100)), [KINDS["presence"]]).as_json()
+    record = count(list(chips(100)), [KINDS["presence"]], 5).as_json()
     assert set(record) == {"kinds", "chances"} and record["kinds"]["presence"] > 0.5
     assert set(record["chances"]["presence"]["water"]) == {"yes", "no"}
