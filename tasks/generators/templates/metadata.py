@@ -95,9 +95,9 @@ def say_date(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
     """In which month, on which day?"""
     taken: datetime = found.data[0]  # type: ignore[assignment]
     month = f"{MONTHS[taken.month - 1]} {taken.year}"
-    if voice.coin():
+    if voice.whole or voice.coin():
         return _say("date", MONTH, month, f"{{i}} was taken in {month}.", voice)
-    return _say("date", DAY, f"{taken.day} {month}", f"{{i}} was taken on {taken.day} {month}.", voice)
+    return (Pair(voice.pick(DAY).format(i=voice.image), f"{taken.day} {month}", "date"),)
 
 
 def say_country(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
