@@ -163,7 +163,7 @@ def test_what_templates_write_is_supported_by_the_verifier_and_none_of_it_is_los
 
 def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path: Path) -> None:
     peaks = []
-    for count in (150, 600):
+    for count in (300, 900):
         generator = TemplateGenerator(Choice(5, 5))
         tracemalloc.start()
         with (
@@ -176,4 +176,4 @@ def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert pq.read_metadata(tmp_path / "kept.parquet").num_rows > 2500
-    assert peaks[1] < 1.5 * peaks[0]
+    assert peaks[1] < 2 * peaks[0]
