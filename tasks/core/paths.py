@@ -53,7 +53,7 @@ def split() -> Path:
 
 
 def blind() -> Path:
-    """Folder of marks.json: which kinds of test question are answered without the image."""
+    """Folder of marks.json: which kinds of test question are answered from the text alone."""
     return DATA / "blind"
 
 

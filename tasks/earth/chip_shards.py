@@ -77,8 +77,11 @@ class ShardWriter:
 
     def versions(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> list[str | None]:
         """What the servers say of the version of each asset that a shard is read from, in the order of their hrefs."""
-        items = sorted({_key(windows) for _, windows in plan})
-        found = {asset.href: asset for key in items for asset in resolve(self.items[key], self.sensor).values()}
+        found: dict[str, Asset] = {}
+        for key in sorted({_key(windows) for _, windows in plan}):
+            # The collection's document may be all that says which band an asset is: without it some would be missed.
+            collection = self.catalog.described(self.collections, key[0])
+            found |= {asset.href: asset for asset in resolve(self.items[key], self.sensor, collection).values()}
         return [self.catalog.version(href, self.catalog.store(found[href])) for href in sorted(found)]
 
     def _rows(self, item: pystac.Item, windows: pl.DataFrame, pixels: Pixels, assets: Mapping[str, Asset]) -> Rows:

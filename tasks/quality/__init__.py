@@ -1,1 +1,1 @@
-"""What the verifier catches and what a solver guesses without the image: suites, blind solvers, figures."""
+"""What the verifier catches and what a solver guesses from the text alone: suites, blind solvers, figures."""

@@ -28,7 +28,9 @@ def is_instruction(clause: str) -> bool:
     """Whether a clause, or what stands before a question, asks nothing itself."""
     words = clause.replace(",", " ").split()
     if words and (
-        words[0] in AUXILIARIES or {"what", "which", "how", "where"} & set(words) or words[:2] == ["when", "is"]
+        (len(words) > 2 and words[0] in AUXILIARIES)
+        or {"what", "which", "how", "where"} & set(words)
+        or words[:2] == ["when", "is"]
     ):
         return False
     return all(word in _instructions() or re.fullmatch(r"M\d+", word) for word in words)
