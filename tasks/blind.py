@@ -1,4 +1,4 @@
-"""Stage `blind`: which kinds of test question can be answered from their text alone, by solvers that read text alone."""
+"""Stage `blind`: which kinds of test question can be answered from their text, by solvers that read that alone."""
 
 from collections.abc import Iterator
 

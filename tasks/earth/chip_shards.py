@@ -81,7 +81,10 @@ class ShardWriter:
         for key in sorted({_key(windows) for _, windows in plan}):
             # The collection's document may be all that says which band an asset is: without it some would be missed.
             collection = self.catalog.described(self.collections, key[0])
-            found |= {asset.href: asset for asset in resolve(self.items[key], self.sensor, collection).values()}
+            found |= {
+                asset.href: asset
+                for asset in resolve(self.items[key], self.sensor, collection, self.max_gsd_ratio).values()
+            }
         return [self.catalog.version(href, self.catalog.store(found[href])) for href in sorted(found)]
 
     def _rows(self, item: pystac.Item, windows: pl.DataFrame, pixels: Pixels, assets: Mapping[str, Asset]) -> Rows:
