@@ -24,6 +24,8 @@ TIDYING = (
     rule("s", r"\b(C\d+) (?:areas|patches|parcels|features|objects|plots|sites|polygons)\b", r"\1"),
     rule("image", r"\b(share|largest|smallest|most|majority|S\d+)(?: area)? image\b", r"\1"),
     rule("show", r"\bshow [,:]", "show"),
+    rule(" and ", r"\b(there is|is there|image show|there) and (?=[CLO]\d)", r"\1 "),
+    rule("S", r"\b(S\d+) of image\b", r"\1"),
     rule("instead", r" instead$"),
     rule("than", r", than\b", "than"),
     rule("mapped", r"\b(N\d+)(?: mapped)? (?:areas|patches|features|places) (?:is )?mapped\b", r"\1 mapped"),

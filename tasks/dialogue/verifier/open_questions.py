@@ -70,17 +70,23 @@ class _Clause:
         return len(self.named) > 1 or (len(self.named) == 1 and self.named[0][0] in "LO")
 
     @property
+    def ordered(self) -> bool:
+        """Whether it asks for a list by size."""
+        return bool(self.has & {"rank", "order", "sorted", "descending", "first"}) or {"largest", "smallest"} <= self.has
+
+    @property
     def extreme(self) -> str:
         """largest or smallest, if it asks for that."""
+        if self.ordered:
+            return ""
         if self.has & {"smallest", "less", "lowest"}:
             return "smallest"
         return "largest" if self.has & {"largest", "more", "dominate", "dominated", "main", "most"} else ""
 
     def asked(self, kind: str, extra: str = "", subjects: tuple[str, ...] | None = None) -> Question:
         """It as a question of a kind."""
-        ordered = bool(self.has & {"rank", "order", "sorted", "descending", "first"}) or self.extreme == "largest"
         about = tuple(self.named) if subjects is None else subjects
-        return Question(kind, None, about, extra, "mapped" in self.has, ordered)
+        return Question(kind, None, about, extra, "mapped" in self.has, self.ordered)
 
 
 @cache

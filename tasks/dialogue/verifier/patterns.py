@@ -108,7 +108,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"{c} (?:does )?{neg}(?:cover|is|have|show|covered)(?: share)? {s}{mapped}", share),
     (r"{s} (?:image )?(?:is )?{neg}(?:covered |cover )?(?:by |with |as )?{c}{mapped}", share),
     (
-        r"{s} (?:image )?is {neg}mapped (?P<mapped>as )?{c}",
+        r"{s} (?:image )?(?:is )?{neg}mapped (?P<mapped>as )?{c}",
         lambda s: s.negated(s.each(lambda c: Share(c, s["s"], True))),
     ),
     (r"{s} {c} (?:cover|is there|present|there)", share),
@@ -210,7 +210,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"{c} (?:is |does )?{neg}adjacent", adjacent),
     (r"there is {neg}adjacent {c}", adjacent),
     # The forest lies in [[...]]; [[...]] holds forest.
-    (SIZED + r"{k} (?:is |box )?(?:is )?(?:located )?(?:in |at |within )?(?:box )?(?:is )?{b}", boxes),
+    (SIZED + r"(?:mapped )?{k} (?:is |box )?(?:is )?(?:located )?(?:in |at |within )?(?:box )?(?:is )?{b}", boxes),
     (r"(?:box )?(?:for )?" + SIZED + r"{k} (?:is )?{b}", boxes),
     (
         r"(?:in |inside |within )?(?:box )?{b} (?:there )?(?:is|show|cover|covered|dominated)(?:"
