@@ -24,6 +24,8 @@ TIDYING = (
     rule("s", r"\b(C\d+) (?:areas|patches|parcels|features|objects|plots|sites|polygons)\b", r"\1"),
     rule("image", r"\b(share|largest|smallest|most|majority|S\d+)(?: area)? image\b", r"\1"),
     rule("show", r"\bshow [,:]", "show"),
+    rule("where", r"^(?:area|land|place|site|image|class) where (?=there)"),
+    rule("V", r"\b(V\d+) (?:warm|hot|cold)$", r"\1"),
     rule(" and ", r"\b(there is|is there|image show|there) and (?=[CLO]\d)", r"\1 "),
     rule("S", r"\b(S\d+) of image\b", r"\1"),
     rule("instead", r" instead$"),
@@ -44,6 +46,8 @@ TIDYING = (
     rule("both|either", r"\b(?:both|either) (?=C\d)"),
     rule("(|)", r"\(|\)", ","),
     rule(",|:", r"(?:[,:] ?)+", ", "),
+    rule(" or ", r"\bor (?:about|nearby)(?: it| image)?\b", "nearby"),
+    rule("about it", r"\b(present|there|located) about it$", r"\1 nearby"),
     rule("mean", r",? (?:on )?mean$|^on mean ?,? "),
     rule("located", r"\blocated (?=adjacent|beyond)"),
     rule(", yes", r"^(C\d+.*), yes$", r"\1"),
@@ -53,6 +57,7 @@ TIDYING = (
     rule("mapped", r"\b(N\d+) mapped (?:areas|patches|features|places)$", r"\1 mapped"),
     rule("image", r"^(?:it|this|image) is (C\d+) image\b", r"image show \1"),
     rule("  ", r" +", " "),
+    rule("area|land|place|site", r"^(?:area|land|place|site) (?=show|lack|there)", "image "),
 )
 """In their order."""
 LIST = re.compile(r"\bC\d+(?:(?: ,)?(?: and)? C\d+)+\b")

@@ -38,7 +38,11 @@ SIGNS = (
     rule("hectare", r"\bhectares?\b", " ha "),
     rule("kilomet", r"\bkilomet(?:er|re)s?\b", " km "),
     rule("met", r"\bmet(?:er|re)s?\b", " metres "),
-    rule("°|degree|deg|centigrade", r"°\s*c\b|\bdegrees?\s+celsius\b|\bdeg\.?\s*c\b|\bcentigrade\b", " celsius "),
+    rule(
+        "°|degree|deg|centigrade",
+        r"°\s*c\b|\bdegrees?\s+(?:celsius|c)\b|(?<=\d) degrees?\b(?!\s+(?:celsius|c)\b)|\bdeg\.?\s*c\b|\bcentigrade\b",
+        " celsius ",
+    ),
     rule("decibel", r"\bdecibels?\b", " db "),
     rule("kelvin", r"\bkelvins?\b", " kelvin "),
     rule("e.g.|i.e.", r"\be\.g\.|\bi\.e\.", " "),

@@ -37,6 +37,10 @@ class Question:
     """largest or smallest; unit of a size; part that is asked about; the quantity."""
     mapped: bool = False
     ordered: bool = False
+    around: bool = False
+    """Whether what lies around the chip counts too."""
+    unit: str = ""
+    """That the answer is asked for in."""
 
     def concepts(self, reading: Reading) -> tuple[Concept, ...]:
         """What is asked about, one by one."""
@@ -72,7 +76,9 @@ class _Clause:
     @property
     def ordered(self) -> bool:
         """Whether it asks for a list by size."""
-        return bool(self.has & {"rank", "order", "sorted", "descending", "first"}) or {"largest", "smallest"} <= self.has
+        return (
+            bool(self.has & {"rank", "order", "sorted", "descending", "first"}) or {"largest", "smallest"} <= self.has
+        )
 
     @property
     def extreme(self) -> str:
@@ -86,7 +92,8 @@ class _Clause:
     def asked(self, kind: str, extra: str = "", subjects: tuple[str, ...] | None = None) -> Question:
         """It as a question of a kind."""
         about = tuple(self.named) if subjects is None else subjects
-        return Question(kind, None, about, extra, "mapped" in self.has, self.ordered)
+        unit = next((word for word in ("celsius", "kelvin", "db") if word in self.has), "")
+        return Question(kind, None, about, extra, "mapped" in self.has, self.ordered, "nearby" in self.has, unit)
 
 
 @cache
@@ -104,7 +111,9 @@ def open_question(clause: str, reading: Reading, subject: tuple[str, ...]) -> Qu
     """
     c = _Clause(clause, reading, subject)
     found = None
-    if all(re.fullmatch(r"[A-Z]\d+", word) or word in _known_words() for word in c.words) and c.has & ASKING:
+    if all(re.fullmatch(r"[A-Z]\d+", word) or word in _known_words() for word in c.words) and (
+        c.has & ASKING or c.values["X"]
+    ):
         found = next((made for rule in RULES if (made := rule(c)) is not None), None)
     if found is None and c.values["X"]:
         # What no image shows is not understood any further: it is enough that it cannot be told.

@@ -208,6 +208,8 @@ def _answer(asked: Question, clauses: Sequence[str], reading: Reading) -> Expres
         parts = [_placed(part) for part in parts]
     whole = _as_mapped(both(*parts)) if asked.mapped else both(*parts)
     wanted = ANSWERS.get(asked.kind)
+    if asked.around:
+        whole = _around(whole)
     # Of what is not there no share, number or place can be given.
     denied = asked.kind in ("share", "size", "count", "position", "boxes") and _denies(whole)
     if wanted and not denied and not any(isinstance(atom, wanted) for atom in atoms(whole)):
@@ -283,7 +285,10 @@ def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], 
 
 def _only_one(text: str, asked: Expression, reading: Reading) -> Expression | None:
     """Of "is there forest and water?", "only forest" denies the water, not all else."""
-    found = re.fullmatch(r"(?:[a-z]+ )*exactly (C\d+)(?: [a-z]+)*|(C\d+) (?:[a-z]+ )*exactly", text)
+    halves = re.fullmatch(r"(C\d+),? yes ?,? (?:and )?(C\d+),? no", text)
+    if halves:
+        return And((Presence(reading.of(halves[1])), Not(Presence(reading.of(halves[2])))))
+    found = re.fullmatch(r"(?:[a-z]+ )*exactly (?:(?:them|of|,) )*(C\d+)(?: [a-z]+)*|(C\d+) (?:[a-z]+ )*exactly", text)
     about = list(dict.fromkeys(atom.concept for atom in atoms(asked) if isinstance(atom, Presence)))
     if found is None or len(about) < 2:
         return None
@@ -293,12 +298,15 @@ def _only_one(text: str, asked: Expression, reading: Reading) -> Expression | No
 
 def _as_asked(part: Expression, asked: Expression) -> Expression:
     """Of what is asked about the surroundings too, an answer speaks of them too."""
-    if not any(isinstance(atom, Presence) and atom.around for atom in atoms(asked)):
-        return part
+    return _around(part) if any(isinstance(atom, Presence) and atom.around for atom in atoms(asked)) else part
+
+
+def _around(part: Expression) -> Expression:
+    """The same of the chip and what lies around it."""
     if isinstance(part, Not):
-        return Not(_as_asked(part.part, asked))
+        return Not(_around(part.part))
     if isinstance(part, And | Or):
-        return replace(part, parts=tuple(_as_asked(one, asked) for one in part.parts))
+        return replace(part, parts=tuple(_around(one) for one in part.parts))
     return replace(part, around=True) if isinstance(part, Presence) and part.where is None else part
 
 

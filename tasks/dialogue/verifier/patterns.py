@@ -55,6 +55,7 @@ from tasks.dialogue.verifier.sentences import (
     share,
     some_vegetated,
     taken,
+    temperature,
     vegetated,
 )
 from tasks.dialogue.verifier.shares import Reading
@@ -256,6 +257,7 @@ STATEMENTS: list[tuple[str, Build]] = [
     (r"(?:image |it )?(?:show )?(?:mean )?{q} {rel}{num}", mean_of),
     (r"(?:mean )?{q} (?:is )?{neg}" + LEVEL, level),
     (r"(?:there is |image show )?{neg}" + LEVEL + r" {q}", level),
+    (r"(?:image |it )?(?:is )?{neg}{rel}{v}", temperature),
     # Sizes.
     (
         r"{k} (?:does )?{neg}(?:cover |is |have |show |mapped )?(?:area )?{rel}{v}(?: long| wide|"

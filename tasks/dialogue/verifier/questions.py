@@ -27,11 +27,8 @@ def _instructions() -> frozenset[str]:
 def is_instruction(clause: str) -> bool:
     """Whether a clause, or what stands before a question, asks nothing itself."""
     words = clause.replace(",", " ").split()
-    if words and (
-        (len(words) > 2 and words[0] in AUXILIARIES)
-        or {"what", "which", "how", "where"} & set(words)
-        or words[:2] == ["when", "is"]
-    ):
+    asks = {"what", "which", "how"} & set(words) or words[:2] in (["when", "is"], ["where", "is"])
+    if words and asks:
         return False
     return all(word in _instructions() or re.fullmatch(r"M\d+", word) for word in words)
 

@@ -240,6 +240,14 @@ REWORDED = (
     ),
     rule("t least", r"\bat least (?:some|any|a bit of|a little)\b", "some", I),
     rule("ot that", r"\bnot that i can (?:see|tell)\b", "no", I),
+    rule(
+        "hole|ntire|ll",
+        r"\b(?:nearly|almost|practically|virtually|just about) (?:the )?(?:whole|entire|all(?: of)?(?: the)?) "
+        r"(?:image|scene|picture|tile|area|chip|view|place|it)\b",
+        "nearly all",
+        I,
+    ),
+    rule(" a|half", r"\b(?:hardly|barely|scarcely) (?=an? |one |\d|half)", "less than ", I),
     rule("o what", r"\bto what (?:extent|degree)\b", "how much", I),
     rule(
         "tatement",

@@ -235,6 +235,12 @@ def quantity(name: str, value: Any, relation: str) -> Expression | None:
     return Quantity(name, bounded(number, relation, SLACK.get(name, 1.0)))
 
 
+def temperature(s: Sentence) -> Expression | None:
+    """It is so warm."""
+    found = quantity("temperature", s["v"], s.word("rel"))
+    return s.negated(found) if found else None
+
+
 def extent(s: Sentence) -> Expression | None:
     """It covers so much ground, or is so long."""
     unit, value = s["v"]

@@ -42,6 +42,10 @@ SHARES: tuple[tuple[re.Pattern[str], Callable[[Reading, re.Match[str]], Interval
     (re.compile(rf"\bexactly ({S})"), lambda r, m: r.of(m[1])),
 )
 SHARE_WORDS: tuple[tuple[str, Interval], ...] = (
+    ("about all of it", Interval(0.85, 1.0)),
+    ("few percent", Interval(0.0, 0.08)),
+    ("negligible share", Interval(0.0, 0.05)),
+    ("negligible part", Interval(0.0, 0.05)),
     ("about all", Interval(0.85, 1.0)),
     ("virtually all", Interval(0.85, 1.0)),
     ("about everything", Interval(0.85, 1.0)),
@@ -77,8 +81,8 @@ SHARE_WORDS: tuple[tuple[str, Interval], ...] = (
     ("little", Interval(0.0, 0.25)),
 )
 ALL_BUT = re.compile(
-    r"\b(?:all|everything)(?: of it| here| of image)? (?:except|but) "
-    r"(?:small|tiny|little) (?:share|part|corner|area|bit|patch)\b"
+    r"\b(?:all|everything|image)(?: of it| here| of image)? (?:except|but) "
+    r"(?:(?:small|tiny|little) (?:share|part|corner|area|bit|patch|strip)|corner|strip)\b"
 )
 NAMED = re.compile("|".join(rf"\b{re.escape(name)}\b" for name, _ in SHARE_WORDS))
 

@@ -148,6 +148,9 @@ def _number(asked: Question, concept: Concept | None, value: float, relation: st
         value /= 100
     if asked.kind == "share" and concept and 0 <= value <= 1:
         return Share(concept, Interval(value - 0.06, value + 0.06), asked.mapped)
+    if asked.kind == "quantity" and asked.extra == "temperature":
+        # The question names the unit: "in degrees Celsius".
+        return quantity(asked.extra, (asked.unit, value), relation) if asked.unit else None
     return quantity(asked.extra, value, relation) if asked.kind == "quantity" else None
 
 

@@ -28,9 +28,9 @@ TAG = re.compile(
 """The end of "There is forest here, isn't there?"."""
 ELLIPSIS = re.compile(
     r"yes|true|(?:(?:it|they|there|image|that|this|you|i)? ?(?:is|does|have|can|could|would|show|do)?(?: indeed)?)|"
-    r"(?:it |that |this )?(?:is )?(?:true|yes)|"
+    r"(?:it |that |this )?(?:is )?(?:true|yes)|(?:it |there )?(?:is )?(?:present )?nearby|"
     r"(?P<no>(?:it |they |there |image |that |this |you |i )?(?:is |does |have |can |do )?(?:not|none|no|neither)"
-    r"(?: them| it| image)?(?: is| does| can)?(?: is)?(?: present| see| there)*|"
+    r"(?: them| it| image)?(?: is| does| can)?(?: is)?(?: present| see| there| nearby)*|"
     r"(?:does |can )?not see(?: it| them)?|(?:it is )?other way (?:round|around)|"
     r"(?:opposite is true|contrary|opposite)|(?:image |it )show none|there is none (?:class|present)|"
     r"(?:C\d+ |it )?(?:is )?(?:located )?elsewhere)"
