@@ -46,8 +46,10 @@ TIDYING = (
     rule("both|either", r"\b(?:both|either) (?=C\d)"),
     rule("(|)", r"\(|\)", ","),
     rule(",|:", r"(?:[,:] ?)+", ", "),
+    rule("  ", r" +", " "),
     rule(" or ", r"\bor (?:about|nearby)(?: it| image)?\b", "nearby"),
     rule("about it", r"\b(present|there|located) about it$", r"\1 nearby"),
+    rule("all", r", all$"),
     rule("mean", r",? (?:on )?mean$|^on mean ?,? "),
     rule("located", r"\blocated (?=adjacent|beyond)"),
     rule(", yes", r"^(C\d+.*), yes$", r"\1"),
@@ -56,7 +58,6 @@ TIDYING = (
     rule("beyond", r"\bbeyond (D\d+) D\d+", r"\1"),
     rule("mapped", r"\b(N\d+) mapped (?:areas|patches|features|places)$", r"\1 mapped"),
     rule("image", r"^(?:it|this|image) is (C\d+) image\b", r"image show \1"),
-    rule("  ", r" +", " "),
     rule("area|land|place|site", r"^(?:area|land|place|site) (?=show|lack|there)", "image "),
 )
 """In their order."""

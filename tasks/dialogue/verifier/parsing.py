@@ -179,10 +179,11 @@ def _question(text: str, lexicon: Lexicon, reading: Reading, subject: tuple[str,
 def _answer(asked: Question, clauses: Sequence[str], reading: Reading) -> Expression:
     if not clauses:
         return Unread("an empty answer")
-    if chosen := re.fullmatch(r"(former|latter|first|second)(?: one)?", clauses[0]):
+    if chosen := re.fullmatch(r"(exactly )?(former|latter|first|second)(?: one)?( exactly)?", clauses[0]):
         named = [word for word in asked.subjects if word[0] == "C"]
         if len(named) == 2:
-            clauses = [named[chosen[1] in ("latter", "second")], *clauses[1:]]
+            name = named[chosen[2] in ("latter", "second")]
+            clauses = [f"exactly {name}" if chosen[1] or chosen[3] else name, *clauses[1:]]
     if asked.kind == "region":
         clauses = [re.sub(r"^image is (C\d+)$", r"\1", clause) for clause in clauses]
     if turned := re.fullmatch(r"C\d+, (yes|no)", clauses[0]):
@@ -288,6 +289,11 @@ def _only_one(text: str, asked: Expression, reading: Reading) -> Expression | No
     halves = re.fullmatch(r"(C\d+),? yes ?,? (?:and )?(C\d+),? no", text)
     if halves:
         return And((Presence(reading.of(halves[1])), Not(Presence(reading.of(halves[2])))))
+    left_out = re.fullmatch(r"(?:[a-z]+ |S\d+ )*(?:except|all but) (C\d+)", text)
+    if left_out and len(list(atoms(asked))) > 1:
+        gone = reading.of(left_out[1]).labels
+        named = [atom.concept for atom in atoms(asked) if isinstance(atom, Presence)]
+        return And(tuple(Not(Presence(c)) if c.labels == gone else Presence(c) for c in named)) if named else None
     found = re.fullmatch(r"(?:[a-z]+ )*exactly (?:(?:them|of|,) )*(C\d+)(?: [a-z]+)*|(C\d+) (?:[a-z]+ )*exactly", text)
     about = list(dict.fromkeys(atom.concept for atom in atoms(asked) if isinstance(atom, Presence)))
     if found is None or len(about) < 2:
