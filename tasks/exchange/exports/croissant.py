@@ -91,7 +91,8 @@ def _records(split: str, options: Options) -> dict[str, Any]:
         "@id": split,
         "name": split,
         "description": f"Conversations of the side '{split}', one a record.",
-        "field": [_field(split, name, kind) for name, kind in columns(options).items()],
+        # Croissant 1.0 has no type for a file of many bands: `pixels` stands in the Parquet alone.
+        "field": [_field(split, name, kind) for name, kind in columns(options).items() if not pa.types.is_binary(kind)],
     }
 
 
@@ -113,5 +114,4 @@ def _field(split: str, name: str, kind: pa.DataType) -> dict[str, Any]:
             parts.append(part)
         field.pop("source")
         return {**field, "subField": parts}
-    text = "sc:Text" if pa.types.is_string(kind) else "sc:Float"
-    return {**field, "dataType": "cr:Binary" if pa.types.is_binary(kind) else text}
+    return {**field, "dataType": "sc:Text" if pa.types.is_string(kind) else "sc:Float"}
