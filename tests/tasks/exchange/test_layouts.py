@@ -101,7 +101,8 @@ def test_a_picture_is_stored_once_for_all_conversations_about_its_chip(
     assert stored < 1.2 * sum(pictures.values())
 
 
-@pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")  # of rdflib, in its own code
+@pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")  # rdflib's of its own code
+@pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame")  # mlcroissant's call of pandas
 def test_croissant_is_valid_and_mlcroissant_reads_the_records_by_it(
     exported: dict[str, tuple[Path, Exported]], written: dict[str, Talks]
 ) -> None:
