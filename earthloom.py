@@ -14,6 +14,7 @@ from tasks.commands.chat import chat
 from tasks.commands.check import check
 from tasks.commands.doctor import doctor
 from tasks.commands.evaluate import evaluate
+from tasks.commands.export import app as export
 from tasks.commands.import_ import app as import_
 from tasks.commands.leakage import leakage
 from tasks.commands.report import report
@@ -32,7 +33,7 @@ app = cyclopts.App(
 )
 for command in (
     demo, run, flow, status, report, check, doctor, catalog,
-    import_, verify, review, weights, chat, serve,
+    import_, export, verify, review, weights, chat, serve,
     bench, evaluate, score, leakage, board,
 ):  # fmt: skip
     app.command(command)

@@ -61,6 +61,10 @@ class GenerationError(EarthloomError):
     """No question-answer pair can be written: a model server, its key, its model or the model's files are wrong."""
 
 
+class ExchangeError(EarthloomError):
+    """A data set cannot leave or come in: a folder that is not ours, a table that is not what it says, a hub's no."""
+
+
 class FlowError(EarthloomError):
     """A walk over the graph that cannot start, or in which an instance failed."""
 

@@ -1,8 +1,10 @@
-"""Pixels of chips from the shards of one part, in whatever order they are asked for."""
+"""Chips from the shards of one part, in whatever order they are asked for."""
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,20 +21,37 @@ KEPT = 4
 class ChipSource:
     """Chips by their id; several threads may ask."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, columns: Sequence[str] = ("pixels",)) -> None:
         """Index the shards of a folder; only the names of chips are read.
+
+        Args:
+            folder: of the shards.
+            columns: that `row` gives.
 
         Raises:
             MissingInputError: there are no shards.
         """
         self._lock = threading.Lock()
         self._places: dict[str, tuple[Path, int, int]] = {}
-        self._groups: OrderedDict[tuple[Path, int], list[bytes]] = OrderedDict()
+        self._groups: OrderedDict[tuple[Path, int], list[dict[str, Any]]] = OrderedDict()
+        self._columns = list(columns)
         for path in sorted(folder.glob("shard-*.parquet")):
             with tables.whole(path), pq.ParquetFile(path) as file:
                 for number in range(file.num_row_groups):
                     names = file.read_row_group(number, columns=["chip_id"])["chip_id"].to_pylist()
                     self._places |= {name: (path, number, row) for row, name in enumerate(names)}
+
+    def row(self, chip_id: str) -> dict[str, Any]:
+        """The columns of one chip.
+
+        Raises:
+            DamagedFileError: no shard holds the chip.
+        """
+        if chip_id not in self._places:
+            raise DamagedFileError(f"no shard holds chip {chip_id}, which has labels; rebuild stage `chips`")
+        path, number, row = self._places[chip_id]
+        with self._lock:
+            return self._group(path, number)[row]
 
     def planes(self, chip_id: str) -> dict[str, NDArray[np.float32]]:
         """(H, W) of each band of a chip by its name, calibrated, NaN where there is no data.
@@ -40,19 +59,19 @@ class ChipSource:
         Raises:
             DamagedFileError: no shard holds the chip, or its pixels cannot be read.
         """
-        if chip_id not in self._places:
-            raise DamagedFileError(f"no shard holds chip {chip_id}, which has labels; rebuild stage `chips`")
-        path, number, row = self._places[chip_id]
-        with self._lock:
-            content = self._group(path, number)[row]
-        raster = geotiff.decode(content, what=f"chip {chip_id} in {path}")
+        content = self.row(chip_id)["pixels"]
+        raster = geotiff.decode(content, what=f"chip {chip_id} in {self._places[chip_id][0]}")
         return {name: plane.astype(np.float32) for name, plane in zip(raster.bands, raster.pixels, strict=True)}
 
-    def _group(self, path: Path, number: int) -> list[bytes]:
+    def shard(self, chip_id: str) -> str:
+        """Name of the shard that holds a chip, which `row` has given."""
+        return self._places[chip_id][0].name
+
+    def _group(self, path: Path, number: int) -> list[dict[str, Any]]:
         key = (path, number)
         if key not in self._groups:
             with tables.whole(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-                self._groups[key] = file.read_row_group(number, columns=["pixels"])["pixels"].to_pylist()
+                self._groups[key] = file.read_row_group(number, columns=self._columns).to_pylist()
         self._groups.move_to_end(key)
         while len(self._groups) > KEPT:
             self._groups.popitem(last=False)

@@ -121,6 +121,10 @@ PUBLISHED = (
               (("jpg_pre", "jpg_post"),), channels_last=True, kind="disaster"),
 )  # fmt: skip
 
+LIKE_OURS = tuple(entry for entry in PUBLISHED if entry.name.startswith("satlas-"))
+"""Sets of the same kind as our own data set, as an export in EarthDial's layout is named after: conversations about
+renderings of one sensor each."""
+
 
 def normalised_name(name: str) -> str:
     """A folder's name without case, hyphens, underscores and spaces."""
