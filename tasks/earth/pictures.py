@@ -1,8 +1,9 @@
 """Pictures from outside: known by their first bytes, read by one library for each format, whole or not at all.
 
-JPEG is decoded by Pillow (WebP, too), as EarthDial's loader did: GDAL gives other pixels for the same file, so that a picture would
-not be the same in training, in a benchmark and in a chat, and could not be recognised as the same by its digest. The
-lossless formats are read by GDAL, which keeps 16 bits, held to one driver: some others follow a file to other files.
+JPEG is decoded by Pillow (WebP, too), as EarthDial's loader did: GDAL gives other pixels for the same file, so that a
+picture would not be the same in training, in a benchmark and in a chat, and could not be recognised as the same by its
+digest. The lossless formats are read by GDAL, which keeps 16 bits, held to one driver: some others follow a file to
+other files.
 """
 
 import io

@@ -59,7 +59,8 @@ def statistics_of(folder: Path) -> Path:
 def _modality(folder: Path) -> Modality:
     if not (folder / SUMMARY).is_file():
         raise MissingInputError(
-            f"{folder} is no finished import; run `earthloom import earthdial-instruct` (or `import llava` and its like) first"
+            f"{folder} is no finished import; run `earthloom import earthdial-instruct`, or `import llava` and its "
+            "like, first"
         )
     summary = read_json(folder / SUMMARY)
     if "modality" in summary:

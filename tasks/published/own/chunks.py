@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ class _Image:
     planes: Planes | None
     notes: Notes
     error: RowError | None
+    date: datetime | None = None
 
 
 def prepare(row: SourceRow, how: OwnFormat, repeated: bool) -> Prepared:
@@ -113,7 +115,6 @@ def _convert(row: Prepared, images: dict[str, _Image], chunk: Chunk, how: OwnFor
     notes, talk, sensor = row.notes, row.talk, known_sensor(how.entry.sensor)
     turns, task = set_head(pair_turns(talk.turns, notes), len(row.images), how.entry, notes)
     name = f"{how.dataset}-{chunk.shard.number:05d}-{row.row.position:07d}"
-    dates = {}
     read = []
     for found in row.images:
         image = images.get(found.stamp)
@@ -125,12 +126,12 @@ def _convert(row: Prepared, images: dict[str, _Image], chunk: Chunk, how: OwnFor
             except RowError as error:
                 image.error = error
             else:
-                image.planes, dates[image.chip_id] = pixels.planes, pixels.date
+                image.planes, image.date = pixels.planes, pixels.date
             images[found.stamp] = image
         read.append(image)
-    error = next((image.error for image in read if image.error), None)
-    if error:
-        raise RowError(error.reason, str(error))
+    for image in read:
+        if image.error:
+            raise RowError(image.error.reason, str(image.error))
     for image in read:
         notes.repairs |= image.notes.repairs
         notes.flags |= image.notes.flags
@@ -139,8 +140,7 @@ def _convert(row: Prepared, images: dict[str, _Image], chunk: Chunk, how: OwnFor
     for image in read:
         if image.new and image.planes is not None:
             collection = f"{how.generator}/{how.dataset}"
-            date = dates.get(image.chip_id)
-            chips.append(chip_row(image.chip_id, name, source, collection, sensor, image.planes, date))
+            chips.append(chip_row(image.chip_id, name, source, collection, sensor, image.planes, image.date))
             planes.append(image.planes)
             # Kept as bytes from here on; what is shown again needs its name alone.
             image.new, image.planes = False, None
