@@ -1,18 +1,17 @@
-"""`earthloom import earthdial-instruct PATH`: the command, and the table it ends with."""
+"""`earthloom import`: published EarthDial-Instruct here, conversations of one's own in `import_own`."""
 
-import sys
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import cyclopts
 
-from tasks.core import log, paths
-
-if TYPE_CHECKING:
-    from tasks.published.importer import ImportResult
+from tasks.commands import import_own
+from tasks.commands.import_table import show
+from tasks.core import paths
 
 app = cyclopts.App(name="import", help="Bring in data sets of others, checked row by row.", result_action="return_none")
+for command in (import_own.llava, import_own.sharegpt, import_own.messages, import_own.bigearthnet_txt):
+    app.command(command)
 
 
 @app.command
@@ -45,39 +44,4 @@ def earthdial_instruct(
     """
     from tasks.published.importer import import_all
 
-    outcomes = import_all(path, out, dataset or [], strict, jobs)
-    show(outcomes)
-    if any(outcome.unreadable for outcome in outcomes):
-        sys.exit(1)
-
-
-def show(outcomes: "list[ImportResult]") -> None:
-    """Print what became of every data set."""
-    from rich.table import Table
-
-    table = Table(title="EarthDial-Instruct")
-    for heading in ("data set", "read as"):
-        table.add_column(heading)
-    for heading in ("rows", "kept", "pairs"):
-        table.add_column(heading, justify="right")
-    for heading in ("repaired", "rejected", "flagged"):
-        table.add_column(heading)
-    table.add_column("rows/s", justify="right")
-    for outcome in outcomes:
-        counts = outcome.counts
-        table.add_row(
-            outcome.name,
-            outcome.entry.name if outcome.entry else "-",
-            *(f"{number:,}" for number in (counts.rows, counts.kept, counts.pairs)),
-            *(_counts(counter) for counter in (counts.repaired, counts.rejected, counts.flagged)),
-            f"{outcome.made / outcome.seconds:,.0f}" if outcome.made else "kept",
-        )
-    log.console.print(table)
-    for outcome in outcomes:
-        for file, reason in outcome.unreadable.items():
-            where = f"{outcome.name}/{file}" if file else outcome.name
-            log.console.print(f"[bold red]not read:[/bold red] {where} {reason}", soft_wrap=True, highlight=False)
-
-
-def _counts(counter: Counter[str]) -> str:
-    return "\n".join(f"{count:,} {name}" for name, count in sorted(counter.items()))
+    show("EarthDial-Instruct", import_all(path, out, dataset or [], strict, jobs))

@@ -1,8 +1,9 @@
 """Pictures from outside: known by their first bytes, read by one library for each format, whole or not at all.
 
-JPEG is decoded by Pillow, as EarthDial's loader did: GDAL gives other pixels for the same file, so that a picture would
-not be the same in training, in a benchmark and in a chat, and could not be recognised as the same by its digest. The
-lossless formats are read by GDAL, which keeps 16 bits, held to one driver: some others follow a file to other files.
+JPEG is decoded by Pillow (WebP, too), as EarthDial's loader did: GDAL gives other pixels for the same file, so that a
+picture would not be the same in training, in a benchmark and in a chat, and could not be recognised as the same by its
+digest. The lossless formats are read by GDAL, which keeps 16 bits, held to one driver: some others follow a file to
+other files.
 """
 
 import io
@@ -32,7 +33,15 @@ SIGNATURES: Mapping[bytes, str] = {
     b"\0\0\0\x0cjP  ": "jp2",
 }
 """First bytes of a file -> its format, whatever its name says."""
-DRIVERS = {"tiff": "GTiff", "jp2": "JP2OpenJPEG", "png": "PNG", "jpeg": "JPEG", "bmp": "BMP", "gif": "GIF"}
+DRIVERS = {
+    "tiff": "GTiff",
+    "jp2": "JP2OpenJPEG",
+    "png": "PNG",
+    "jpeg": "JPEG",
+    "bmp": "BMP",
+    "gif": "GIF",
+    "webp": "WEBP",
+}
 """Format -> the one driver of GDAL it may be read with."""
 STRICT = {"GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE"}
 """Otherwise the missing part of a damaged JPEG is filled with grey, and only a warning is logged."""
@@ -71,6 +80,8 @@ def beginning(source: Path | bytes) -> bytes:
 
 def format_of(head: bytes) -> str | None:
     """The format of a file by its first bytes; None if it is not a known one."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
     return next((name for signature, name in SIGNATURES.items() if head.startswith(signature)), None)
 
 
@@ -90,11 +101,11 @@ def decode(source: Path | bytes, thorough: bool = False) -> DecodedImage:
         raise PictureError(f"not an image: it begins with {head[:8]!r}")
     if name == "png":
         check_png(source)
-    if name != "jpeg":
+    if name not in ("jpeg", "webp"):
         return _by_gdal(source, name)
-    if thorough:
+    if thorough and name == "jpeg":
         _by_gdal(source, name)
-    return _jpeg(source)
+    return _by_pillow(source, name)
 
 
 def check_png(source: Path | bytes) -> None:
@@ -110,10 +121,10 @@ def check_png(source: Path | bytes) -> None:
         raise PictureError(str(error).partition(" <_io")[0]) from error
 
 
-def _jpeg(source: Path | bytes) -> DecodedImage:
+def _by_pillow(source: Path | bytes, name: str) -> DecodedImage:
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=["JPEG"]) as picture:
-            converted = picture.mode not in ("L", "RGB")  # CMYK
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=[name.upper()]) as picture:
+            converted = picture.mode not in ("L", "RGB", "RGBA")  # CMYK
             array = np.asarray(picture.convert("RGB") if converted else picture)
     except _FAULTS as error:
         raise PictureError(str(error).partition(" <_io")[0]) from error

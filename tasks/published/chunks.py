@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from tasks.core import tables
 from tasks.core.arrow_shards import read_rows
 from tasks.core.code import code
 from tasks.core.stage import fingerprint, write_json
 from tasks.earth import chip_schema as chip_table
+from tasks.earth.sensors import Sensor
 from tasks.published.arrow_files import ArrowShard
 from tasks.published.band_statistics import BandStatistics, add_image
+from tasks.published.our_rows import CONVERSATIONS
 from tasks.published.repairs import Notes, RowError
-from tasks.published.rows import CONVERSATIONS, REJECTS, Converter
+from tasks.published.rows import REJECTS, Converted, Converter
 
 CHUNK_BYTES = 64 * 2**20
 """Source bytes of a chunk, about: what is held in memory at once."""
@@ -109,16 +109,54 @@ def finished(chunk: Chunk, folder: Path, made_from: str) -> ImportCounts | None:
     return ImportCounts.from_json(value["counts"]) if value["made_from"] == made_from and whole else None
 
 
+class ChunkRows:
+    """The rows of one chunk while it is made: kept ones, refused ones, and their counts."""
+
+    def __init__(self, sensor: Sensor) -> None:
+        self._sensor = sensor
+        self._counts = ImportCounts()
+        self._chips: list[dict[str, Any]] = []
+        self._talks: list[dict[str, Any]] = []
+        self._rejects: list[dict[str, Any]] = []
+
+    def keep(self, converted: Converted, notes: Notes) -> None:
+        """Take in a conversation and those of its chips that are new in this chunk, with what was done to its row."""
+        self._chips += converted.chips
+        self._talks.append(converted.conversation)
+        self._counts.repaired.update(notes.repairs)
+        self._counts.flagged.update(notes.flags)
+        for image in converted.images:
+            add_image(self._counts.statistics, image, self._sensor)
+
+    def refuse(self, position: int, source: str, key: Any, error: RowError) -> None:
+        """Take in a row that is not used: its number in the file `source`, its own name if it has one, and why."""
+        self._counts.rejected[error.reason] += 1
+        # Others wrote these texts: half a surrogate pair is no text that a table can hold.
+        named, detail = (
+            text.encode("utf-8", "backslashreplace").decode() for text in ("" if key is None else str(key), str(error))
+        )
+        self._rejects.append({"row": position, "shard": source, "key": named, "reason": error.reason, "detail": detail})
+
+    def write(self, chunk: Chunk, folder: Path, made_from: str) -> ImportCounts:
+        """Write the tables of the chunk and then its record; returns what became of its rows."""
+        counts, outputs = self._counts, chunk.outputs(folder)
+        counts.kept, counts.chips = len(self._talks), len(self._chips)
+        counts.rows = counts.kept + len(self._rejects)
+        counts.pairs = sum(len(talk["turns"]) for talk in self._talks)
+        tables.write_rows(self._chips, chip_table.SCHEMA, outputs["chips"], group=chip_table.GROUP)
+        tables.write_rows(self._talks, CONVERSATIONS, outputs["conversations"])
+        tables.write_rows(self._rejects, REJECTS, outputs["rejects"])
+        write_json(folder / RECORDS / f"{chunk.name}.json", {"made_from": made_from, "counts": counts.as_json()})
+        return counts
+
+
 def make(chunk: Chunk, converter: Converter, folder: Path, strict: bool, made_from: str) -> ImportCounts:
     """Import the rows of one chunk.
 
     Raises:
         ShardError: the source file is damaged within the chunk.
     """
-    counts = ImportCounts()
-    chips: list[dict[str, Any]] = []
-    talks: list[dict[str, Any]] = []
-    rejects: list[dict[str, Any]] = []
+    filled = ChunkRows(converter.sensor)
     position = chunk.start
     for batch in read_rows(chunk.shard.path, chunk.start, chunk.stop, converter.columns.all):
         for cells in zip(*batch.columns, strict=True):
@@ -129,37 +167,12 @@ def make(chunk: Chunk, converter: Converter, folder: Path, strict: bool, made_fr
             try:
                 converted = converter.convert(row, name, source, notes)
             except RowError as error:
-                rejects.append(_reject(row, converter, position, chunk.shard.path.name, error))
-                counts.rejected[error.reason] += 1
+                key = row[converter.columns.key].as_py() if converter.columns.key else None
+                filled.refuse(position, chunk.shard.path.name, key, error)
             else:
-                chips += converted.chips
-                talks.append(converted.conversation)
-                counts.repaired.update(notes.repairs)
-                counts.flagged.update(notes.flags)
-                for image in converted.images:
-                    add_image(counts.statistics, image, converter.sensor)
+                filled.keep(converted, notes)
             position += 1
-    counts.rows, counts.kept, counts.chips = position - chunk.start, len(talks), len(chips)
-    counts.pairs = sum(len(talk["turns"]) for talk in talks)
-    outputs = chunk.outputs(folder)
-    tables.write_rows(chips, chip_table.SCHEMA, outputs["chips"], group=chip_table.GROUP)
-    tables.write_rows(talks, CONVERSATIONS, outputs["conversations"])
-    tables.write_rows(rejects, REJECTS, outputs["rejects"])
-    write_json(folder / RECORDS / f"{chunk.name}.json", {"made_from": made_from, "counts": counts.as_json()})
-    return counts
-
-
-def _reject(
-    row: dict[str, pa.Scalar], converter: Converter, position: int, shard: str, error: RowError
-) -> dict[str, Any]:
-    key = row[converter.columns.key].as_py() if converter.columns.key else None
-    return {
-        "row": position,
-        "shard": shard,
-        "key": "" if key is None else str(key),
-        "reason": error.reason,
-        "detail": str(error),
-    }
+    return filled.write(chunk, folder, made_from)
 
 
 def remove_stale(folder: Path, chunks: list[Chunk]) -> None:

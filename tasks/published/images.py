@@ -53,13 +53,29 @@ def read_images(cells: Sequence[pa.Scalar], entry: Published, notes: Notes) -> l
         parts = [_decode(cell, count, entry, notes) for cell, count in zip(cells, share, strict=True)]
         if len({part.shape[1:] for part in parts}) > 1:
             raise RowError("size-mismatch", f"planes of {' and '.join(str(part.shape[1:]) for part in parts)} pixels")
-        return [_checked(np.concatenate([part.astype(np.float32) for part in parts]), entry, notes)]
+        return [checked(np.concatenate([part.astype(np.float32) for part in parts]), entry, notes)]
     count = len(entry.stored_bands)
     present = [cell for cell in cells if not _is_empty(cell)]
     if not present or any(_is_empty(cell) for cell in cells[: len(present)]):
         empty = [number for number, cell in enumerate(cells, 1) if _is_empty(cell)]
         raise RowError("missing-image", f"image {empty[0]} of {len(cells)} is not in the row")
-    return [_checked(_decode(cell, count, entry, notes), entry, notes) for cell in present]
+    return [checked(_decode(cell, count, entry, notes), entry, notes) for cell in present]
+
+
+def read_picture(content: bytes, entry: Published, notes: Notes) -> Planes:
+    """One picture of display values, of any format that `tasks.earth.pictures` knows.
+
+    Raises:
+        RowError: it cannot be decoded, or is not what the set says.
+    """
+    try:
+        picture = pictures.decode(content)
+    except pictures.PictureError as error:
+        raise RowError("undecodable", f"{len(content)} bytes that are no whole picture: {error}") from error
+    if entry.own and len(picture.pixels) == 1 and len(entry.stored_bands) == 3:
+        notes.repair("grey-to-rgb")
+        picture = pictures.DecodedImage(np.repeat(picture.pixels, 3, axis=0))
+    return checked(_levels(picture, len(entry.stored_bands), notes), entry, notes)
 
 
 def _is_empty(cell: pa.Scalar) -> bool:
@@ -144,11 +160,16 @@ def _levels(picture: pictures.DecodedImage, count: int, notes: Notes) -> Pixels:
     return pixels
 
 
-def _checked(pixels: Pixels, entry: Published, notes: Notes) -> Planes:
+def checked(pixels: Pixels, entry: Published, notes: Notes) -> Planes:
+    """(bands, H, W) as stored, in the order of the set's bands, as planes in its unit.
+
+    Raises:
+        RowError: they are no numbers, hold no data or no contrast, or cannot be in the set's unit.
+    """
     if pixels.dtype.kind not in "uif":
         raise RowError("wrong-type", f"pixels are {pixels.dtype}")
     if pixels.dtype == np.uint8 and known_sensor(entry.sensor).unit == DISPLAY:
-        _check_contrast(pixels, notes)
+        check_contrast(pixels, notes)
         return Planes(pixels, entry.stored_bands)
     finite = np.isfinite(pixels)
     if not finite.any():
@@ -156,7 +177,7 @@ def _checked(pixels: Pixels, entry: Published, notes: Notes) -> Planes:
     if not finite.all():
         notes.flag("partial-nodata")
     pixels = _in_unit(pixels, finite, entry, notes)
-    _check_contrast(pixels, notes)
+    check_contrast(pixels, notes)
     return Planes(np.ascontiguousarray(pixels), entry.stored_bands)
 
 
@@ -179,7 +200,12 @@ def _in_unit(pixels: Pixels, finite: NDArray[np.bool_], entry: Published, notes:
     return values
 
 
-def _check_contrast(pixels: Pixels, notes: Notes) -> None:
+def check_contrast(pixels: Pixels, notes: Notes) -> None:
+    """Refuse (bands, H, W) of which every band is constant, and flag one that is.
+
+    Raises:
+        RowError: constant-image.
+    """
     values = pixels.reshape(len(pixels), -1)
     # fmax and fmin pass over NaN; a band without any number compares as constant.
     flat = ~(np.fmax.reduce(values, axis=1) > np.fmin.reduce(values, axis=1))

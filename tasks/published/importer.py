@@ -127,7 +127,7 @@ def _import(folder: Folder, entry: Published | None, out: Path, strict: bool, jo
     outcome.seconds = time.monotonic() - begun
     for chunk in chunks:
         if chunk.name in counts_of:
-            _add(outcome.counts, counts_of[chunk.name])
+            add_counts(outcome.counts, counts_of[chunk.name])
     if chunks:
         write_json(target / SUMMARY, outcome.as_json())
         write_json(target / STATS, described(outcome.counts.statistics, known_sensor(entry.sensor)))
@@ -159,7 +159,7 @@ def _make_all(
             return chunk, make(chunk, converter, folder, strict, made_from), True
 
     counts_of = {}
-    with _threads(jobs) as pool:
+    with threads(jobs) as pool:
         waiting = {pool.submit(work, chunk): chunk for chunk in chunks}
         for done in progress(as_completed(waiting), f"import of {outcome.name}", len(chunks)):
             try:
@@ -174,7 +174,7 @@ def _make_all(
 
 
 @contextmanager
-def _threads(jobs: int) -> Iterator[ThreadPoolExecutor]:
+def threads(jobs: int) -> Iterator[ThreadPoolExecutor]:
     """Threads: decoding and packing pixels happens outside Python's lock. An error drops what has not begun."""
     pool = ThreadPoolExecutor(jobs)
     try:
@@ -183,7 +183,8 @@ def _threads(jobs: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _add(total: ImportCounts, counts: ImportCounts) -> None:
+def add_counts(total: ImportCounts, counts: ImportCounts) -> None:
+    """Add the counts of one chunk to those of its data set."""
     total.rows += counts.rows
     total.kept += counts.kept
     total.pairs += counts.pairs

@@ -52,6 +52,8 @@ class Published:
     """The sensor tag that its rows carry, where it is not that of the sensor."""
     also: tuple[str, ...] = ()
     """Other sensor tags that are right for some rows."""
+    own: bool = False
+    """Conversations of one's own: brackets that are no tag of ours are text."""
 
     @property
     def tag(self) -> str:
@@ -124,6 +126,15 @@ PUBLISHED = (
 LIKE_OURS = tuple(entry for entry in PUBLISHED if entry.name.startswith("satlas-"))
 """Sets of the same kind as our own data set, as an export in EarthDial's layout is named after: conversations about
 renderings of one sensor each."""
+PATCHES = {
+    entry.sensor: entry
+    for entry in (
+        # Version 2 of the archive stores L2A without the offset of later baselines, and radar in dB.
+        Published("bigearthnet-txt", 3, (), "sentinel-2", "ms", bands=S2_L2A, scale=1e-4, own=True),
+        Published("bigearthnet-txt", 3, (), "sentinel-1", "sar", bands=("VV", "VH"), own=True),
+    )
+}
+"""By sensor, the patches that BigEarthNet.txt speaks of: a file for each band, in this order where one holds all."""
 
 
 def normalised_name(name: str) -> str:

@@ -21,7 +21,9 @@ REPAIRS = {
     "image-slot-moved": "one image, and its `<image>` in a later question: it was put into the first",
     "mode-converted": "a palette or an opaque alpha channel became red, green, blue",
     "grey-as-rgb": "one band that was stored three times was taken once",
+    "grey-to-rgb": "a grey picture of one's own was taken as three equal bands, as LLaVA does",
     "channels-moved": "channels lay on the other axis than the set says",
+    "system-dropped": "a system message was left off: training has one of its own",
 }
 REJECTS = {
     "missing-text": "no conversation in the row",
@@ -42,6 +44,16 @@ REJECTS = {
     "constant-image": "every pixel of every band is the same",
     "no-data": "no pixel is a number",
     "out-of-range": "values that the unit of the set cannot have",
+    "not-text": "bytes that are no UTF-8, or half a surrogate pair",
+    "duplicate-field": "a field that stands twice in one object",
+    "duplicate-row": "the same record as an earlier one, byte by byte",
+    "too-large": "a record, a data URL, a file or a picture beyond what is read into memory",
+    "text-only": "no image: a sample of a mixture shows one",
+    "remote-image": "an image at an address: nothing is fetched",
+    "unsafe-path": "an image path that is absolute, climbs with `..`, or leads out through a link",
+    "ambiguous-image": "an image path that two files answer to",
+    "unsupported": "video, audio, tool calls, or pairs of preferred and rejected answers",
+    "other-split": "a row of a split that was not asked for",
 }
 FLAGS = {
     "box-out-of-range": "a box leaves 0 to 100",
@@ -49,6 +61,7 @@ FLAGS = {
     "partial-nodata": "some pixels are no numbers; they are stored as no data",
     "constant-band": "one band of several is constant",
     "power-to-dB": "linear radar power became dB",
+    "exif-orientation": "the camera says that the picture lies on its side; pixels stay as stored, as LLaVA reads them",
 }
 
 

@@ -9,17 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.core import tables
-from tasks.dialogue import conversations
 from tasks.earth.display_sensors import known_sensor
 from tasks.earth.sensors import Sensor
 from tasks.published.arrow_files import SourceError
-from tasks.published.images import Planes, nowhere, read_images, to_geotiff
+from tasks.published.images import Planes, read_images
+from tasks.published.our_rows import chip_row, conversation_row
 from tasks.published.registry import QUESTION, REFERENCES, TEXT, Published
 from tasks.published.repairs import Notes, RowError
 from tasks.published.text import flag_boxes, open_conversation, pair_turns, set_head
 
-CONVERSATIONS = conversations.SCHEMA.append(pa.field("chips", pa.list_(pa.string())))
-"""Our conversations, and the chips of each in the order of its `<image>`; `chip_id` is the first of them."""
 REJECTS = tables.rejection_schema(pa.field("row", pa.int64()), "shard", "key")
 """One row for each row that is refused: its number within its source file, that file, its own name if it has one."""
 KEY = "__key__"
@@ -110,27 +108,11 @@ class Converter:
         flag_boxes(turns, notes)
         names = [name] if len(images) == 1 else [f"{name}-{number}" for number in range(len(images))]
         chips = [
-            {
-                "chip_id": chip_id,
-                "window_id": name,
-                "item_id": source,
-                "collection": f"{GENERATOR}/{self.dataset}",
-                "sensor": self.sensor.name,
-                "platform": "",
-                "processing_baseline": "",
-                "crs": "",
-                "transform": list(nowhere(image.pixels.shape[1]))[:6],
-                "width": image.pixels.shape[2],
-                "height": image.pixels.shape[1],
-                "bands": list(image.bands),
-                "unit": self.sensor.unit,
-                "nodata_fraction": image.nodata_fraction,
-                "mask_provenance": "none",
-                "pixels": to_geotiff(image),
-            }
+            chip_row(chip_id, name, source, f"{GENERATOR}/{self.dataset}", self.sensor, image)
             for chip_id, image in zip(names, images, strict=True)
         ]
-        return Converted(chips, self._conversation(name, names, turns, task, claim, notes), images)
+        talk = conversation_row(f"{name}#0", names, self.sensor, turns, task, claim, notes, GENERATOR, self.dataset)
+        return Converted(chips, talk, images)
 
     def _text(self, row: Mapping[str, pa.Scalar]) -> tuple[Any, dict[str, Any]]:
         """The conversation as it stands, and what an evaluation set claims of its answer."""
@@ -142,50 +124,6 @@ class Converter:
             raise RowError("missing-text", "the row has no question, or no reference answer")
         claim = {column: row[column].as_py() for column in self.columns.extra} | {"references": answers}
         return [{"from": "human", "value": question}, {"from": "gpt", "value": answers[0]}], claim
-
-    def _conversation(
-        self, name: str, chips: list[str], turns: list[tuple[str, str]], task: str, claim: dict[str, Any], notes: Notes
-    ) -> dict[str, Any]:
-        said = [
-            {"from": speaker, "value": value}
-            for turn in turns
-            for speaker, value in zip(("human", "gpt"), turn, strict=True)
-        ]
-        verdict = "; ".join(["as published", *sorted(notes.repairs | notes.flags)])
-        return {
-            "conversation_id": f"{name}#0",
-            "chip_id": chips[0],
-            "chips": chips,
-            "sensor": self.sensor.name,
-            "task": task,
-            "conversations": json.dumps(said, ensure_ascii=False),
-            "turns": [
-                {
-                    "question": question,
-                    "answer": answer,
-                    "question_type": task,
-                    "claim": json.dumps(claim, sort_keys=True, ensure_ascii=False, default=str),
-                    "labels_used": [],
-                    "verdict": verdict,
-                    "reason": "",
-                    "evidence": "[]",
-                    "attempt": 1,
-                }
-                for question, answer in turns
-            ],
-            "label_sources": [f"{GENERATOR}/{self.dataset}"],
-            "generator": GENERATOR,
-            "model": "",
-            "revision": "",
-            "prompt_hash": "",
-            "seed": 0,
-            "rendering": "",
-            "asks": 0,
-            "prompt_tokens": 0,
-            "completion_tokens": 0,
-            "cost": 0.0,
-            "facts": "",
-        }
 
 
 def _references(value: Any) -> list[str]:

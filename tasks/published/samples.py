@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tasks.core import tables
 from tasks.core.errors import MissingInputError
@@ -58,8 +58,14 @@ def statistics_of(folder: Path) -> Path:
 
 def _modality(folder: Path) -> Modality:
     if not (folder / SUMMARY).is_file():
-        raise MissingInputError(f"{folder} is no finished import; run `earthloom import earthdial-instruct` first")
-    entry = by_name(read_json(folder / SUMMARY)["entry"])
+        raise MissingInputError(
+            f"{folder} is no finished import; run `earthloom import earthdial-instruct`, or `import llava` and its "
+            "like, first"
+        )
+    summary = read_json(folder / SUMMARY)
+    if "modality" in summary:
+        return cast(Modality, summary["modality"])
+    entry = by_name(summary["entry"])
     if entry is None:
         raise MissingInputError(f"{folder} was imported as a set that is no longer known; import it again")
     return entry.modality

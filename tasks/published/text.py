@@ -121,7 +121,7 @@ def set_head(turns: Turns, images: int, entry: Published, notes: Notes) -> tuple
     Raises:
         RowError: image-slots, image-in-answer, unknown-tag or empty-turn.
     """
-    tags, body = _split_head(turns[0][0])
+    tags, body = _split_head(turns[0][0], entry)
     rest = [question for question, _ in turns[1:]]
     _check_slots([turns[0][0], *rest], [answer for _, answer in turns], images, notes)
     if images == 1:
@@ -141,10 +141,12 @@ def set_head(turns: Turns, images: int, entry: Published, notes: Notes) -> tuple
     return list(zip(questions, answers, strict=True)), asked[0] if asked else entry.kind
 
 
-def _split_head(question: str) -> tuple[list[str], str]:
+def _split_head(question: str, entry: Published) -> tuple[list[str], str]:
     """Tags before the question, `<image>` among them left off, and the question itself."""
     tags, position = [], 0
     while found := HEAD.match(question, position):
+        if entry.own and found[1] not in (IMAGE, *TAGS):
+            break
         if found[1] != IMAGE:
             tags.append(found[1])
         position = found.end()
@@ -168,7 +170,8 @@ def _right_tags(tags: list[str], entry: Published, notes: Notes) -> list[str]:
     right = (entry.tag, *entry.also)
     sensors = [tag for tag in tags if tag in SENSOR_TAGS]
     if not sensors:
-        notes.repair("tag-added")
+        if not entry.own:  # conversations of one's own do not know our tags
+            notes.repair("tag-added")
         tags = [*tags, entry.tag]
     elif any(tag not in right for tag in sensors):
         notes.repair("retagged")

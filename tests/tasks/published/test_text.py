@@ -165,7 +165,8 @@ def test_every_published_set_has_registered_tags_and_bands_of_its_sensor() -> No
         assert set(sensor.rgb or ()) <= set(entry.stored_bands)
 
 
-def test_the_guide_lists_every_repair_reject_and_flag() -> None:
-    guide = (ROOT / "docs/how-to/import-earthdial-instruct.md").read_text()
+def test_the_guides_list_every_repair_reject_and_flag() -> None:
+    names = ("import-earthdial-instruct.md", "import-your-own.md")
+    guide = "".join((ROOT / "docs/how-to" / name).read_text() for name in names)
     missing = [code for code in (*REPAIRS, *REJECTS, *FLAGS) if f"`{code}`" not in guide]
     assert not missing
