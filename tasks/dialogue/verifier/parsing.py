@@ -93,7 +93,7 @@ def lexicon_of(labels: frozenset[str]) -> Lexicon:
     return Lexicon(common_labels() | labels)
 
 
-@lru_cache(100_000)
+@lru_cache(20_000)  # a text and what it means take some 3 kB
 def parse(question: str, answer: str, labels: frozenset[str]) -> Parsed:
     """What a pair asserts; the same texts are read once.
 
@@ -134,7 +134,7 @@ def parse_after(question: str, answer: str, labels: frozenset[str], before: Pars
     return Parsed(found, Question(asked.kind, asked.expression, subjects), reading)
 
 
-@lru_cache(20_000)
+@lru_cache(5_000)
 def _asked(text: str, labels: frozenset[str]) -> tuple[Question | Unread, tuple[Any, ...]]:
     """A question, and the values of its words: the same are asked of many chips."""
     reading = Reading()

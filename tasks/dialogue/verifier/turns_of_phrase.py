@@ -6,7 +6,8 @@ OPENING = re.compile(
     r"^(?:class and largest(?: area| share)? is|"
     r"(?:answer|it|there|image|this|that|these|they|they all|value|result|all|largest|class) (?:is|are)|"
     r"it show value|it show|show value|value|it|is|in|on|at|during|about|exactly|with|by|show|see|there|"
-    r"largest class is|image class is|classes? is|class|taken(?: in| on| by| with)?|dominated by|dominated|mostly|count|share|total|share covered|"
+    r"largest class is|image class is|classes? is|class|taken(?: in| on| by| with)?|dominated by|"
+    r"dominated|mostly|count|share|total|share covered|"
     r"number is|number|box show|box is|box|region is|region show|area is|on mean|mean|located|located in|cover|"
     r"for example) "
 )
