@@ -24,7 +24,6 @@ TIDYING = (
     rule("s", r"\b(C\d+) (?:areas|patches|parcels|features|objects|plots|sites|polygons)\b", r"\1"),
     rule("image", r"\b(share|largest|smallest|most|majority|S\d+)(?: area)? image\b", r"\1"),
     rule("show", r"\bshow [,:]", "show"),
-    rule("where", r"^(?:area|land|place|site|image|class) where (?=there)"),
     rule("V", r"\b(V\d+) (?:warm|hot|cold)$", r"\1"),
     rule(" and ", r"\b(there is|is there|image show|there) and (?=[CLO]\d)", r"\1 "),
     rule("S", r"\b(S\d+) of image\b", r"\1"),
@@ -58,6 +57,10 @@ TIDYING = (
     rule("beyond", r"\bbeyond (D\d+) D\d+", r"\1"),
     rule("mapped", r"\b(N\d+) mapped (?:areas|patches|features|places)$", r"\1 mapped"),
     rule("image", r"^(?:it|this|image) is (C\d+) image\b", r"image show \1"),
+    rule("where|which", r"^(?:area|land|place|site|image|class) (?:where|in which|which) (?=there|C\d|no |show|lack)"),
+    rule("lack", r"\b(?:image show )?(?:land|ground|area|class) lack\b", "image lack"),
+    rule("speak", r" to speak$"),
+    rule("free", r"^(C\d+) free (?:image|class|area)$", r"image lack \1"),
     rule("area|land|place|site", r"^(?:area|land|place|site) (?=show|lack|there)", "image "),
 )
 """In their order."""
@@ -142,7 +145,7 @@ def _resolved(clause: str, subject: Sequence[str], reading: Reading) -> list[str
         pair = f"{named[0]} and {named[1]}"
         if re.match(r"(?:is |does )?(?:not )?adjacent", clause):
             out.append(f"{pair} {clause}")
-        out.append(re.sub(r"^(?:they|both|these)\b(?: class)?|\bboth\b|\bthem\b", pair, clause, count=1))
+        out.append(re.sub(r"^(?:they both|they|both|these)\b(?: class)?|\bboth\b|\bthem\b", pair, clause, count=1))
     for name in subject:
         for pattern in (
             r"^(?:it|they|this|these|those|this class|this one|area|both)\b(?: class)?",

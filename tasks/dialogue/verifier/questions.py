@@ -44,6 +44,7 @@ def ask(clause: str, reading: Reading, subject: tuple[str, ...] = ()) -> Questio
     clause = re.sub(r"\b(?:yes|true) or no\b,? ?", "", clause).strip(" ,")
     clause = re.sub(r",? (?:is|does) (?:it|there|they) not$", "", clause)
     clause = WHETHER.sub("", clause)
+    clause = re.sub(r"^is there (.+?),? and is there (.+)$", r"is there \1 and \2", clause)
     if len(re.findall(r"\bC\d+\b", clause)) > 1:
         clause = re.sub(r" *\bboth\b *", " ", clause).strip()
     clause = re.sub(r"^(?:would )?(?:say|think|believe|agree|confirm|is it right|right) (?=\S)", "", clause)

@@ -33,7 +33,8 @@ ELLIPSIS = re.compile(
     r"(?P<no>(?:it |they |there |image |that |this |you |i )?(?:is |does |have |can |do )?(?:not|none|no|neither)"
     r"(?: them| it| image)?(?: is| does| can)?(?: is)?(?: present| see| there| nearby)*|"
     r"(?:does |can )?not see(?: it| them)?|(?:it is )?other way (?:round|around)|"
-    r"(?:opposite is true|contrary|opposite)|(?:image |it )show none|there is none (?:class|present)|"
+    r"not both(?: them)?|exactly them(?: does| is| present)*|(?:opposite is true|contrary|opposite)|"
+    r"(?:image |it )show none|there is none (?:class|present)|"
     r"(?:C\d+ |it )?(?:is )?(?:located )?elsewhere)"
 )
 """The rest of "Yes, there is" and of "No, it does not"."""
