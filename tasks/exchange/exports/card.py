@@ -22,6 +22,7 @@ def card(
     tally: Tally,
     ledger: Ledger,
     left_out: Mapping[str, int],
+    marked: frozenset[str] | None,
     options: Options,
     configs: Sequence[tuple[str, str]],
 ) -> str:
@@ -33,6 +34,7 @@ def card(
         tally: what the export holds.
         ledger: of the sources.
         left_out: conversations that it does not hold, by reason.
+        marked: kinds of question that are answered without the picture; None where that was not measured.
         options: what was asked for.
         configs: (split, pattern of files) for the hub's loader.
     """
@@ -52,6 +54,7 @@ def card(
         verdicts=tally.verdicts.most_common(),
         writers=sorted(tally.writers.items()),
         left_out=sorted(left_out.items()),
+        marked=marked,
         pixels=options.pixels,
         captions=any("caption" in kind for kind in tally.kinds),
         size=next((name for end, name in SIZES if rows < end), "n>100M"),

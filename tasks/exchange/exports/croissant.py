@@ -114,4 +114,5 @@ def _field(split: str, name: str, kind: pa.DataType) -> dict[str, Any]:
             parts.append(part)
         field.pop("source")
         return {**field, "subField": parts}
-    return {**field, "dataType": "sc:Text" if pa.types.is_string(kind) else "sc:Float"}
+    text, truth = pa.types.is_string(kind), pa.types.is_boolean(kind)
+    return {**field, "dataType": "sc:Text" if text else "sc:Boolean" if truth else "sc:Float"}

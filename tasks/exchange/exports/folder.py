@@ -33,12 +33,13 @@ def building(out: Path, form: str, options: dict[str, Any]) -> Iterator[Path]:
     Raises:
         ExchangeError: `out` holds something else, or another process exports to it just now.
     """
+    out = Path(os.path.abspath(out))
     _check(out, form)
-    partial = out.absolute().with_name(f".{out.absolute().name}.partial")
-    if partial.is_symlink() or (partial.exists() and not (partial / MARK).is_file()):
-        raise ExchangeError(
-            f"{partial} is in the way and is no unfinished export; move it, or export to another folder"
-        )
+    partial, old = (out.with_name(f".{out.name}.{kind}") for kind in ("partial", "old"))
+    for hidden in (partial, old):
+        ours = (hidden / MARK).is_file() or (hidden / RECORD).is_file()
+        if hidden.is_symlink() or (hidden.exists() and not ours):
+            raise ExchangeError(f"{hidden} is in the way and is no export of ours; move it, or give another --out")
     partial.mkdir(parents=True, exist_ok=True)
     with (partial / MARK).open("w") as lock:
         try:
@@ -55,7 +56,7 @@ def building(out: Path, form: str, options: dict[str, Any]) -> Iterator[Path]:
         own = [name for name in files if name != MARK]
         write_json(partial / RECORD, {"format": form, "options": options, "files": own})
         _check(out, form)
-        _take(partial, out)
+        _take(partial, out, old)
 
 
 def _check(out: Path, form: str) -> None:
@@ -97,9 +98,8 @@ def check_own(folder: Path) -> dict[str, Any]:
     return record
 
 
-def _take(partial: Path, out: Path) -> None:
+def _take(partial: Path, out: Path, old: Path) -> None:
     (partial / MARK).unlink()
-    old = partial.with_name(f".{out.absolute().name}.old")
     if out.exists():
         shutil.rmtree(old, ignore_errors=True)
         os.replace(out, old)

@@ -35,6 +35,7 @@ COLUMNS = {
     "transform": pa.list_(pa.float64()),
     "task": _TEXT,
     "question_types": _TEXTS,
+    "guessable": pa.list_(pa.bool_()),
     "verdicts": _TEXTS,
     "evidence": _TEXTS,
     "label_sources": _TEXTS,

@@ -13,7 +13,7 @@ from tasks.core.stage import write_json
 from tasks.dialogue.conversations import IMAGE
 from tasks.exchange.exports.names import picture_path
 from tasks.exchange.exports.options import Add, Options, put, text_file
-from tasks.exchange.exports.source import Shown, Talk, as_line
+from tasks.exchange.exports.source import Shown, Talk, as_line, guessable
 
 
 def _put_files(folder: Path, shown: Shown, options: Options) -> dict[str, str]:
@@ -53,6 +53,7 @@ def write_llava(folder: Path, options: Options) -> Iterator[Add]:
                     files[shown.split] = stack.enter_context(text_file(folder / f"{shown.split}.json"))
                 row: dict[str, Any] = {"id": talk.row["conversation_id"], **paths}
                 row |= {"conversations": from_value(talk, options), "sensor": shown.chip["sensor"]}
+                row["guessable"] = guessable(shown, talk)
                 files[shown.split].write((",\n" if begun else "[\n") + as_line({**row, "task": talk.row["task"]}))
 
         yield add
@@ -78,7 +79,7 @@ def write_sharegpt(folder: Path, options: Options) -> Iterator[Add]:
             paths = _put_files(folder, shown, options)
             images = {"images": [paths.pop("image")], **paths}
             for talk in shown.talks:
-                known = {"id": talk.row["conversation_id"], **images}
+                known = {"id": talk.row["conversation_id"], **images, "guessable": guessable(shown, talk)}
                 line("sharegpt", shown.split, {**known, "conversations": from_value(talk, options)})
                 line("messages", shown.split, {**known, "messages": role_content(talk, options)})
 

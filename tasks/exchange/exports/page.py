@@ -21,7 +21,7 @@ SHOWN_ANSWERS = 12
 """Parts of a bar of answers that are drawn; the others are its empty end."""
 
 
-def page(form: str, tally: Tally, ledger: Ledger, left_out: Mapping[str, int]) -> str:
+def page(form: str, tally: Tally, ledger: Ledger, left_out: Mapping[str, int], marked: frozenset[str] | None) -> str:
     """The page as text; see `tasks.exchange.exports.card.card` for the arguments."""
     chips = sum(tally.chips.values())
     conversations = sum(tally.conversations.values())
@@ -45,6 +45,7 @@ def page(form: str, tally: Tally, ledger: Ledger, left_out: Mapping[str, int]) -
         ledger=ledger,
         chips=chips,
         headline=headline,
+        marked=marked,
         kinds=_kinds(tally),
         answers=[_answers(kind, counts) for kind, counts in closed],
         free=listed(free) if free else "",

@@ -82,6 +82,8 @@ class Exported:
     tally: Tally
     ledger: Ledger
     left_out: Mapping[str, int]
+    marked: frozenset[str] | None
+    """Kinds of question that are answered without the picture; None where that was not measured."""
 
 
 def export(
@@ -119,8 +121,9 @@ def export(
         if not tally.pairs:
             raise EmptyStageError(f"no conversation is left to export: {dict(source.left_out)} were left out")
         found = ledger(data, tally.sensors, tally.sources, tally.collections)
-        _describe(folder, form, layout, Exported(tally, found, source.left_out), options)
-    return Exported(tally, found, source.left_out)
+        done = Exported(tally, found, source.left_out, source.marked)
+        _describe(folder, form, layout, done, options)
+    return done
 
 
 def _describe(folder: Path, form: str, layout: Layout, done: Exported, options: Options) -> None:
@@ -130,9 +133,9 @@ def _describe(folder: Path, form: str, layout: Layout, done: Exported, options: 
         for split in tally.splits
         if layout.configs
     ]
-    text = card(form, layout.read, tally, found, done.left_out, options, configs)
+    text = card(form, layout.read, tally, found, done.left_out, done.marked, options, configs)
     (folder / "README.md").write_text(text, encoding="utf-8")
-    (folder / "statistics.html").write_text(page(form, tally, found, done.left_out), encoding="utf-8")
+    (folder / "statistics.html").write_text(page(form, tally, found, done.left_out, done.marked), encoding="utf-8")
     write_json(folder / "licences.json", found.as_json())
     if form == "huggingface":
         sentence = f"{tally.count():,} checked question-answer pairs about {sum(tally.chips.values()):,} image chips."

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tasks.core import tables
 from tasks.core.errors import DamagedFileError, ExchangeError, MissingInputError
+from tasks.core.stage import read_json
 from tasks.dialogue import conversations
 from tasks.earth import chip_schema, geotiff
 from tasks.earth.display_sensors import known_sensor
@@ -73,6 +74,8 @@ class Shown:
     rendering: str
     """What it shows: bands and limits of the stretch."""
     talks: list[Talk]
+    marked: frozenset[str] | None
+    """Kinds of question that are answered without the picture, by stage `blind`; None where it has not run."""
 
     @property
     def sensor(self) -> Sensor:
@@ -109,6 +112,8 @@ class Source:
         table = tables.read(data / "split" / "assignment.parquet", ["chip_id", "split"])
         self.sides: dict[str, str] = dict(zip(table["chip_id"].to_pylist(), table["split"].to_pylist(), strict=True))
         self.left_out: dict[str, int] = {}
+        marks = data / "blind" / "marks.json"
+        self.marked = frozenset(read_json(marks)["marked"]) if marks.is_file() else None
 
     def chips(self, add_left_out: AddRow) -> Iterator[Shown]:
         """Every chip that leaves, in the order of the tables; what does not is handed to `add_left_out`.
@@ -130,7 +135,7 @@ class Source:
                 if side not in self.splits:
                     self._leave(add_left_out, list(rows), side)
                     continue
-                shown = _shown(chip_id, list(rows), side, part, shards)
+                shown = _shown(chip_id, list(rows), side, part, shards, self.marked)
                 for row in shown[1]:
                     self._leave(add_left_out, [row], "several-images")
                 if shown[0].talks:
@@ -159,7 +164,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _shown(
-    chip_id: str, rows: list[dict[str, Any]], side: str, part: str, shards: ChipSource
+    chip_id: str, rows: list[dict[str, Any]], side: str, part: str, shards: ChipSource, marked: frozenset[str] | None
 ) -> tuple[Shown, list[dict[str, Any]]]:
     """The chip with the conversations that show one image, and the rows of the others."""
     chip = shards.row(chip_id)
@@ -173,7 +178,7 @@ def _shown(
         talk = _talk(row, sensor)
         talks.append(talk) if talk else others.append(row)
     rendering = f"{picture.rendering.rpartition(';')[0]})"  # not its size: these are the chip's own pixels
-    return Shown(chip, side, part, shards.shard(chip_id), planes, png.encode(levels), rendering, talks), others
+    return Shown(chip, side, part, shards.shard(chip_id), planes, png.encode(levels), rendering, talks, marked), others
 
 
 def _talk(row: dict[str, Any], sensor: Sensor) -> Talk | None:
@@ -202,6 +207,7 @@ def flat(shown: Shown, talk: Talk) -> dict[str, Any]:
         "transform": list(chip["transform"]) if chip["transform"] else None,
         "task": row["task"],
         "question_types": [turn["question_type"] for turn in row["turns"]],
+        "guessable": guessable(shown, talk),
         "verdicts": [turn["verdict"] for turn in row["turns"]],
         "evidence": [turn["evidence"] for turn in row["turns"]],
         "label_sources": row["label_sources"] or [],
@@ -211,6 +217,11 @@ def flat(shown: Shown, talk: Talk) -> dict[str, Any]:
         "prompt_hash": row["prompt_hash"],
         "rendering": shown.rendering,
     }
+
+
+def guessable(shown: Shown, talk: Talk) -> list[bool] | None:
+    """Of each turn, whether its kind of question is answered without the picture; None where that was not measured."""
+    return None if shown.marked is None else [turn["question_type"] in shown.marked for turn in talk.row["turns"]]
 
 
 def as_line(value: Any) -> str:

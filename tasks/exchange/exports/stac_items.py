@@ -18,7 +18,7 @@ from tasks.exchange.exports.options import Add, Options, put
 from tasks.exchange.exports.source import Shown
 
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
-ITEMS = 5_000
+ITEMS = 2_000
 """Of one file."""
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,12 +99,24 @@ def test_two_exports_to_one_place_at_once_are_refused(tmp_path: Path) -> None:
             pass
 
 
-def test_a_hidden_folder_of_someone_else_in_the_way_is_not_emptied(tmp_path: Path) -> None:
-    (tmp_path / ".out.partial").mkdir()
-    (tmp_path / ".out.partial/precious").write_text("mine")
+def test_an_export_that_was_killed_while_it_took_its_place_is_begun_anew(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export("llava", data, out, Options())
+    before = sorted(path.name for path in out.rglob("*"))
+    shutil.copytree(out, tmp_path / ".out.old")
+    out.rename(tmp_path / ".out.partial")  # whole, and not yet at its place
+    export("llava", data, out, Options())
+    assert sorted(path.name for path in out.rglob("*")) == before
+    assert not (tmp_path / ".out.partial").exists() and not (tmp_path / ".out.old").exists()
+
+
+@pytest.mark.parametrize("kind", ["partial", "old"])
+def test_a_hidden_folder_of_someone_else_in_the_way_is_not_emptied(kind: str, tmp_path: Path) -> None:
+    (tmp_path / f".out.{kind}").mkdir()
+    (tmp_path / f".out.{kind}/precious").write_text("mine")
     with pytest.raises(ExchangeError, match="is in the way"), building(tmp_path / "out", "llava", {}):
         pass
-    assert (tmp_path / ".out.partial/precious").read_text() == "mine"
+    assert (tmp_path / f".out.{kind}/precious").read_text() == "mine"
 
 
 @pytest.mark.parametrize("identity", ["../../etc/passwd", "/absolute", "a/b", "..", "", "x.tar", "é\n", "-rf", "C:\\x"])

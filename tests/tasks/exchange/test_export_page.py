@@ -74,6 +74,24 @@ def test_the_card_s_tables_add_up_and_name_every_source_and_notice(exported: tup
     assert "| A \\| B <b>lab</b> |" in text, "a credit does not break its table"
 
 
+def test_kinds_that_are_answered_without_the_picture_are_marked_in_every_row_card_and_page(
+    data: Path, exported: tuple[Path, Exported], tmp_path: Path
+) -> None:
+    unmeasured = (exported[0] / "README.md").read_text()
+    assert "was not measured of this data set" in unmeasured
+    marks = tmp_path / "data"
+    shutil.copytree(data, marks)
+    write_json(marks / "blind/marks.json", {"lead": 0.05, "marked": ["presence"], "kinds": {}})
+    export("huggingface", marks, tmp_path / "out", Options())
+    for path in (tmp_path / "out/data").glob("*.parquet"):
+        for row in tables.read(path, ["question_types", "guessable"]).to_pylist():
+            assert row["guessable"] == [kind == "presence" for kind in row["question_types"]]
+    assert "| presence * |" in (tmp_path / "out/README.md").read_text()
+    assert "presence *</span>" in (tmp_path / "out/statistics.html").read_text()
+    lines = (exported[0] / "data").glob("*.parquet")
+    assert all(row is None for path in lines for row in tables.read(path, ["guessable"])["guessable"].to_pylist())
+
+
 def test_the_ledger_has_every_source_once_over_all_sensors(exported: tuple[Path, Exported]) -> None:
     found = json.loads((exported[0] / "licences.json").read_text())
     sources = {entry["name"]: entry for entry in found["sources"]}
