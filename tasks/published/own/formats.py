@@ -183,8 +183,9 @@ def patch_texts(columns: TextColumns, splits: Sequence[str]) -> Reader:
         patch, kind = record[columns.patch], record.get(columns.kind)
         if not isinstance(patch, str) or not patch:
             raise RowError("missing-image", f"the row names no patch in '{columns.patch}'")
+        asked = record[columns.question]
         said = [
-            {"from": "human", "value": record[columns.question]},
+            {"from": "human", "value": f"{IMAGE}\n{asked}" if isinstance(asked, str) else asked},
             {"from": "gpt", "value": record[columns.answer]},
         ]
         claim = {name: record[name] for name in (columns.kind, *columns.extra) if record.get(name) is not None}

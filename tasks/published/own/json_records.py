@@ -24,8 +24,12 @@ _STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 """The inside of a string, up to its end or that of the block."""
 
 
-def read_records(path: Path) -> Iterator[bytes | None]:
+def read_records(path: Path, block: int = BLOCK) -> Iterator[bytes | None]:
     """The bytes of each record in order; None for one of more than `MAX_RECORD`.
+
+    Args:
+        path: of the file.
+        block: bytes of an array that are read at a time.
 
     Raises:
         SourceError: the file is empty or no JSON, or its array is not closed; whole records before that are given.
@@ -38,7 +42,7 @@ def read_records(path: Path) -> Iterator[bytes | None]:
             raise SourceError("is UTF-16; JSON is UTF-8: convert it with `iconv -t UTF-8`")
         if text[:1] == b"[":
             file.seek(len(head) - len(text) + 1)
-            yield from _array(file)
+            yield from _array(file, block)
         elif text[:1] == b"{":
             file.seek(start)
             yield from _lines(file)
@@ -56,11 +60,11 @@ def _lines(file: IO[bytes]) -> Iterator[bytes | None]:
             yield line.strip()
 
 
-def _array(file: IO[bytes]) -> Iterator[bytes | None]:
+def _array(file: IO[bytes], size: int) -> Iterator[bytes | None]:
     """Elements of an array whose opening bracket has been read."""
     element = _Element()
     depth, in_string, escaped, first = 0, False, False, True
-    while block := file.read(BLOCK):
+    while block := file.read(size):
         begun = position = int(escaped)
         element.add(block[:begun])
         escaped = False

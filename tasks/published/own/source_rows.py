@@ -90,7 +90,7 @@ def _csv(path: Path) -> Iterator[SourceRow]:
 
 
 def _cells(position: int, row: dict[Any, Any]) -> SourceRow:
-    text = json.dumps(row, default=str, sort_keys=True, ensure_ascii=True, skipkeys=True)
+    text = json.dumps(list(row.items()), default=str)
 
     def fields(_: Notes) -> dict[str, Any]:
         if None in row:
