@@ -18,6 +18,19 @@ TABLE = Path(__file__).with_name("countries.parquet")
 """Made by samples/countries.py."""
 NEAR = 20_000.0
 """Metres."""
+PLURAL = ("Islands", "Republic", "Territories", "Territory", "States of America", "Emirates", "Kingdom", "Lands")
+WITH_ARTICLE = frozenset(
+    (
+        "Netherlands",
+        "Philippines",
+        "Bahamas",
+        "Gambia",
+        "Maldives",
+        "Democratic Republic of the Congo",
+        "Comoros",
+        "Seychelles",
+    )
+)
 DEGREE = 111_320.0
 """Metres a degree of latitude, roughly."""
 
@@ -43,3 +56,8 @@ def _borders() -> tuple[list[str], shapely.STRtree]:
 def all_countries() -> frozenset[str]:
     """Names of all countries that can be found."""
     return frozenset(_borders()[0])
+
+
+def in_a_sentence(country: str) -> str:
+    """A country's name as it stands in a sentence: "the Netherlands"."""
+    return f"the {country}" if country in WITH_ARTICLE or country.endswith(PLURAL) else country

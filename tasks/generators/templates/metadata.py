@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from tasks.dialogue.pairs import Pair
+from tasks.earth.countries import in_a_sentence
 from tasks.generators.templates.kind import Kind
 from tasks.generators.templates.view import View
 from tasks.generators.templates.voice import Found, Voice
@@ -102,7 +103,7 @@ def say_date(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
 
 def say_country(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
     """In which country?"""
-    return _say("country", COUNTRY, found.answer, f"{{i}} lies in {found.answer}.", voice)
+    return _say("country", COUNTRY, found.answer, f"{{i}} lies in {in_a_sentence(found.answer)}.", voice)
 
 
 def say_sensor(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.earth.countries import all_countries, country_at
+from tasks.earth.countries import all_countries, country_at, in_a_sentence
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,9 @@ def test_a_place_far_from_every_border_lies_in_one_country_and_any_other_in_none
 
 def test_no_name_is_cut_short() -> None:
     assert len(all_countries()) > 230 and not [name for name in all_countries() if "." in name]
+
+
+def test_a_country_stands_in_a_sentence_as_people_write_it() -> None:
+    assert in_a_sentence("Netherlands") == "the Netherlands" and in_a_sentence("Kenya") == "Kenya"
+    assert in_a_sentence("United States of America") == "the United States of America"
+    assert in_a_sentence("Solomon Islands") == "the Solomon Islands" and in_a_sentence("Iceland") == "Iceland"
