@@ -34,6 +34,8 @@ from tasks.vlm.sensor_of_file import ImageError
 FORMATS = ("png", "jpeg", "webp", "tiff")
 MAX_DECODED = 512 * 2**20
 """Bytes of an image's pixels, as 32-bit numbers where they are measurements."""
+MAX_PICTURE = 256 * 2**20
+"""The same of a picture of display values; beyond it Pillow warns of a bomb."""
 LONGEST = 65_536
 """Pixels a side: open_image reads whole what has no more."""
 
@@ -112,11 +114,10 @@ def check_size(content: bytes, name: str, display: bool) -> None:
         raise RowError("undecodable", f"{name[:80]} cannot be read: {error.__cause__ or error}") from error
     if count > MAX_BANDS:
         raise RowError("wrong-bands", f"{name[:80]} has {count} bands, {MAX_BANDS} at most")
+    bound = MAX_PICTURE if display else MAX_DECODED
     decoded = width * height * max(count, 3) * (itemsize if display else 4)
-    if max(width, height) > LONGEST or decoded > MAX_DECODED:
-        raise RowError(
-            "too-large", f"{name[:80]}: {width} x {height} pixels of {count} bands; {MAX_DECODED:,} bytes at most"
-        )
+    if max(width, height) > LONGEST or decoded > bound:
+        raise RowError("too-large", f"{name[:80]}: {width} x {height} pixels of {count} bands; {bound:,} bytes at most")
 
 
 def _turned(content: bytes, kind: str) -> bool:
