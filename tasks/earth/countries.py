@@ -21,16 +21,10 @@ NEAR = 20_000.0
 PLURAL = ("Islands", "Republic", "Territories", "Territory", "States of America", "Emirates", "Kingdom", "Lands")
 WITH_ARTICLE = frozenset(
     (
-        "Netherlands",
-        "Philippines",
-        "Bahamas",
-        "Gambia",
-        "Maldives",
-        "Democratic Republic of the Congo",
-        "Comoros",
+        "Netherlands", "Philippines", "Bahamas", "Gambia", "Maldives", "Democratic Republic of the Congo", "Comoros",
         "Seychelles",
     )
-)
+)  # fmt: skip
 DEGREE = 111_320.0
 """Metres a degree of latitude, roughly."""
 
