@@ -162,7 +162,7 @@ def test_a_label_of_ones_own_is_read_by_its_name_and_its_plural() -> None:
     assert verdict("How many greenhouses are there?", "three", facts).state == CONTRADICTED
 
 
-def test_temperature_is_told_in_celsius_or_kelvin_and_not_without_a_thermal_band() -> None:
+def test_temperature_is_given_in_celsius_or_kelvin_and_not_without_a_thermal_band() -> None:
     facts = replace(chip(), pixels={"temperature": {"mean": 295.15, "low": 290.0, "high": 300.0}})
     assert verdict("What is the mean surface temperature?", "22 °C", facts).state == SUPPORTED
     assert verdict("What is the mean surface temperature?", "295 K", facts).state == SUPPORTED
