@@ -5,7 +5,8 @@ sensor tag, the task tag and one `<image>` per image (spec of EarthDial, section
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -63,6 +64,15 @@ SCHEMA = pa.schema(
         ("facts", pa.string()),  # JSON of tasks.dialogue.facts.ChipFacts: all that its pairs are verified against
     ]
 )
+
+
+NO_MODEL: Mapping[str, Any] = {
+    "model": "", "revision": "", "prompt_hash": "", "seed": 0, "rendering": "", "asks": 0, "prompt_tokens": 0,
+    "completion_tokens": 0, "cost": 0.0, "facts": "",
+}  # fmt: skip
+"""Columns of a conversation that no generator of ours wrote."""
+NOT_VERIFIED: Mapping[str, Any] = {"reason": "", "evidence": "[]", "attempt": 1}
+"""Of a turn that the verifier did not see."""
 
 
 def dump(turns: Sequence[tuple[str, str]], tags: Sequence[str], images: int = 1) -> str:

@@ -231,18 +231,6 @@ def _source_from_dict(row: Mapping[str, Any]) -> SourceInfo:
     return SourceInfo(**{**row, **lists, "looked_for": None if looked_for is None else frozenset(looked_for)})
 
 
-@dataclass(frozen=True)
-class Draft:
-    """One question-answer pair before it is verified."""
-
-    question: str
-    answer: str
-    question_type: str
-    claim: dict[str, Any]
-    """What the answer asserts, in terms the verifier can recompute from the labels."""
-    labels_used: tuple[str, ...]
-
-
 SHARES = (
     (0.25, "less than a quarter"),
     (0.50, "between a quarter and a half"),

@@ -25,8 +25,6 @@ IN = (
     "The {x} {x:lie} in the {place}.",
     "It is in the {place}.",
 )
-MEAN_ENOUGH = 0.04
-"""Share from which the place of an area is asked."""
 
 
 def position(known: Known, pen: Pen) -> None:

@@ -15,7 +15,7 @@ from tasks.dialogue.verifier.expressions import (
 )
 from tasks.dialogue.verifier.patterns import statement
 from tasks.dialogue.verifier.rules import rewritten, rule
-from tasks.dialogue.verifier.shares import Reading
+from tasks.dialogue.verifier.words import Reading
 
 PREPOSITIONS = "in|of|on|within|across|throughout|from|over|inside|at|for|through|by|to|about|under"
 TIDYING = (

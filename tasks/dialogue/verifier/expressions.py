@@ -1,6 +1,6 @@
 """What a pair asserts: atoms, each of which the facts of a chip can decide or not, joined by and, or and not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tasks.earth.label_masks import Box
@@ -283,3 +283,14 @@ def atoms(expression: Expression) -> Iterator[Atom]:
             yield from atoms(part)
     else:
         yield expression
+
+
+def rebuilt(expression: Expression, change: Callable[[Atom], Expression]) -> Expression:
+    """An expression with `change` done to each of its atoms."""
+    if isinstance(expression, Not):
+        return Not(rebuilt(expression.part, change))
+    if isinstance(expression, And):
+        return And(tuple(rebuilt(part, change) for part in expression.parts))
+    if isinstance(expression, Or):
+        return Or(tuple(rebuilt(part, change) for part in expression.parts))
+    return change(expression)

@@ -7,11 +7,13 @@ from functools import cache
 
 from tasks.dialogue.verifier.expressions import Concept, Expression, Interval
 from tasks.dialogue.verifier.lexicon import table
+from tasks.dialogue.verifier.reading import UNITS
 from tasks.dialogue.verifier.sentences import THRESHOLDS
-from tasks.dialogue.verifier.shares import Reading
+from tasks.dialogue.verifier.words import Reading
 
 MOST = Interval(0.5, 1.0)
-UNITS = ("ha", "km2", "m2", "km", "metres", "percent")
+SIZES = (*(name for name, (kind, _) in UNITS.items() if kind in ("area", "length")), "percent")
+"""What a size is asked for in."""
 ASKING = frozenset(
     (
         "what", "which", "how", "where", "when", "count", "compare", "number", "locate", "describe", "class", "share",
@@ -182,7 +184,7 @@ def _of_two(c: _Clause) -> Question | None:
 
 
 def _of_numbers(c: _Clause) -> Question | None:
-    unit = next((word for word in c.words if word in UNITS), "")
+    unit = next((word for word in c.words if word in SIZES), "")
     if c.has & {"count", "number"} and not unit:
         return c.asked("count") if c.one and not c.values["D"] else NOTHING
     if c.has & {"count", "number"}:

@@ -25,7 +25,6 @@ from tasks.dialogue.verifier.expressions import (
     Located,
     More,
     Not,
-    Or,
     Position,
     Presence,
     Quantity,
@@ -37,17 +36,18 @@ from tasks.dialogue.verifier.expressions import (
     Unread,
     atoms,
     both,
-)
+    rebuilt,
+)  # fmt: skip
 from tasks.dialogue.verifier.lexicon import Lexicon, table
 from tasks.dialogue.verifier.open_questions import Question
 from tasks.dialogue.verifier.questions import ask, is_instruction
 from tasks.dialogue.verifier.reading import read, unseen_needs
-from tasks.dialogue.verifier.shares import Reading
 from tasks.dialogue.verifier.short_answers import short_answer
 from tasks.dialogue.verifier.turns_of_phrase import AFFIRMED, ELLIPSIS, ONE, TAG
+from tasks.dialogue.verifier.words import Reading
 
-MOST_WORDS = 2_000
-"""Characters of a question or an answer; more are not read."""
+MOST_CHARACTERS = 2_000
+"""Of a question or an answer; more are not read."""
 ANSWERS: dict[str, tuple[type, ...]] = {
     "share": (Share, Extent, Quantity, Extreme),
     "size": (Extent, Share),
@@ -69,6 +69,9 @@ ANSWERS: dict[str, tuple[type, ...]] = {
     "compare": (More, Equal, Ratio),
 }
 """What the answer to a question of each kind must contain."""
+
+IN_THE_BOX = re.compile(r"(?: is)?(?: present| located| cover)?(?: in| within| inside)? (?:box|it|there)$")
+"""The end of "forest lies in the box"."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,8 @@ def parse_after(question: str, answer: str, labels: frozenset[str], before: Pars
     lexicon = lexicon_of(labels)
     reading = Reading([], list(before.reading.values)) if before else Reading()
     subject = before.question.subjects if before and before.question else ()
-    if max(len(question), len(answer)) > MOST_WORDS:
-        return Parsed(Unread(f"a text of more than {MOST_WORDS} characters"), None, reading)
+    if max(len(question), len(answer)) > MOST_CHARACTERS:
+        return Parsed(Unread(f"a text of more than {MOST_CHARACTERS} characters"), None, reading)
     if before is None:
         asked, values = _asked(question, labels)
         reading.values.extend(values)
@@ -130,8 +133,8 @@ def parse_after(question: str, answer: str, labels: frozenset[str], before: Pars
         found = Unread(found.words or f"the answer '{answer.strip()[:80]}'")
     # "It" of the next question may be what this answer named.
     named = tuple(dict.fromkeys(re.findall(r"\bC\d+\b", " ".join(clauses))))
-    subjects = tuple(dict.fromkeys([*(asked.subjects if asked.subjects else ()), *named]))
-    return Parsed(found, Question(asked.kind, asked.expression, subjects), reading)
+    subjects = tuple(dict.fromkeys([*asked.subjects, *named]))
+    return Parsed(found, replace(asked, subjects=subjects), reading)
 
 
 @lru_cache(5_000)
@@ -164,15 +167,7 @@ def _question(text: str, lexicon: Lexicon, reading: Reading, subject: tuple[str,
         return Unread("an empty question" if not clauses else f"the question '{text.strip()[:80]}'")
     if len(asked) > 1 and all(one.kind == "yes-no" for one in asked[:-1]) and asked[-1].kind != "yes-no":
         # "There is a lake. Where is it?": the statement is asserted by whoever asks.
-        last = asked[-1]
-        return Question(
-            last.kind,
-            And(tuple(one.expression for one in asked[:-1] if one.expression)),
-            last.subjects,
-            last.extra,
-            last.mapped,
-            last.ordered,
-        )
+        return replace(asked[-1], expression=And(tuple(one.expression for one in asked[:-1] if one.expression)))
     return asked[0] if len(asked) == 1 else Unread(f"the question '{text.strip()[:80]}'")
 
 
@@ -185,7 +180,7 @@ def _answer(asked: Question, clauses: Sequence[str], reading: Reading) -> Expres
             name = named[chosen[2] in ("latter", "second")]
             clauses = [f"exactly {name}" if chosen[1] or chosen[3] else name, *clauses[1:]]
     if asked.kind == "region":
-        clauses = [re.sub(r"^image is (C\d+)$", r"\1", clause) for clause in clauses]
+        clauses = [IN_THE_BOX.sub("", re.sub(r"^image is (C\d+)$", r"\1", clause)) for clause in clauses]
     if turned := re.fullmatch(r"C\d+, (yes|no)", clauses[0]):
         clauses = [turned[1], *clauses[1:]]
     if any("impossible" in clause for clause in clauses):
@@ -193,11 +188,6 @@ def _answer(asked: Question, clauses: Sequence[str], reading: Reading) -> Expres
     if asked.kind == "yes-no":
         assert asked.expression is not None
         return _confirmed(asked, asked.expression, clauses, reading)
-    if asked.kind == "region":
-        clauses = [
-            re.sub(r"(?: is)?(?: present| located| cover)?(?: in| within| inside)? (?:box|it|there)$", "", c)
-            for c in clauses
-        ]
     first = short_answer(asked, clauses[0], reading)
     parts: list[Expression] = [first] if first is not None else []
     for clause in clauses[1:] if parts else clauses:
@@ -207,10 +197,12 @@ def _answer(asked: Question, clauses: Sequence[str], reading: Reading) -> Expres
         parts.append(found)
     if asked.kind == "position":
         parts = [_placed(part) for part in parts]
-    whole = _as_mapped(both(*parts)) if asked.mapped else both(*parts)
-    wanted = ANSWERS.get(asked.kind)
+    whole = both(*parts)
+    if asked.mapped:
+        whole = rebuilt(whole, _as_mapped)
     if asked.around:
-        whole = _around(whole)
+        whole = rebuilt(whole, _around)
+    wanted = ANSWERS.get(asked.kind)
     # Of what is not there no share, number or place can be given.
     denied = asked.kind in ("share", "size", "count", "position", "boxes") and _denies(whole)
     if wanted and not denied and not any(isinstance(atom, wanted) for atom in atoms(whole)):
@@ -238,8 +230,8 @@ def _placed(expression: Expression) -> Expression:
 def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], reading: Reading) -> Expression:
     """An answer that begins with yes or no, or a statement instead."""
     head, _, rest = clauses[0].partition(" ")
-    head = head.replace("true", "yes")
-    polar = head.strip(",") in ("yes", "no")
+    said = head.replace("true", "yes").strip(",")
+    polar = said in ("yes", "no")
     texts = ([rest.strip(" ,")] if polar else [clauses[0]]) + list(clauses[1:])
     texts = [
         re.sub(r"^(?:but|and|in fact|instead|because|since|as|however) ", "", text)
@@ -254,7 +246,7 @@ def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], 
         if text in ("present", "absent"):
             text = f"it is {text}"
         short = ELLIPSIS.fullmatch(text)
-        if polar and (head.strip(","), text) in (("no", "less"), ("yes", "more")):
+        if polar and (said, text) in (("no", "less"), ("yes", "more")):
             continue
         compared = re.fullmatch(r"(?:it )?(?:is )?(more|less|over|under|high|low)", text)
         if polar and compared and isinstance(expression, Quantity | Share):
@@ -277,7 +269,7 @@ def _confirmed(asked: Question, expression: Expression, clauses: Sequence[str], 
         if not _about_same(expression, both(*parts)):
             return Unread(f"an answer that does not say what is asked: '{readable(clauses[0], reading)}'")
         return both(*parts)
-    agrees = head.strip(",") == "yes"
+    agrees = said == "yes"
     if isinstance(expression, Not) and parts and not agrees:
         # "Is there no forest?" "No, there is none.": what stands after it says which is meant.
         return both(*parts)
@@ -304,27 +296,20 @@ def _only_one(text: str, asked: Expression, reading: Reading) -> Expression | No
 
 def _as_asked(part: Expression, asked: Expression) -> Expression:
     """Of what is asked about the surroundings too, an answer speaks of them too."""
-    return _around(part) if any(isinstance(atom, Presence) and atom.around for atom in atoms(asked)) else part
+    around = any(isinstance(atom, Presence) and atom.around for atom in atoms(asked))
+    return rebuilt(part, _around) if around else part
 
 
-def _around(part: Expression) -> Expression:
+def _around(atom: Atom) -> Expression:
     """The same of the chip and what lies around it."""
-    if isinstance(part, Not):
-        return Not(_around(part.part))
-    if isinstance(part, And | Or):
-        return replace(part, parts=tuple(_around(one) for one in part.parts))
-    return replace(part, around=True) if isinstance(part, Presence) and part.where is None else part
+    return replace(atom, around=True) if isinstance(atom, Presence) and atom.where is None else atom
 
 
-def _as_mapped(expression: Expression) -> Expression:
-    """Of what is mapped, an answer speaks of what is mapped too."""
-    if isinstance(expression, Not):
-        return Not(_as_mapped(expression.part))
-    if isinstance(expression, And | Or):
-        return replace(expression, parts=tuple(_as_mapped(one) for one in expression.parts))
-    if isinstance(expression, Count | Share | Extreme | More | Complete | Extent):
-        return replace(expression, mapped=True)
-    return expression
+def _as_mapped(atom: Atom) -> Expression:
+    """The same of what is mapped."""
+    if isinstance(atom, Count | Share | Extreme | More | Complete | Extent):
+        return replace(atom, mapped=True)
+    return atom
 
 
 def _about_same(first: Expression, second: Expression) -> bool:

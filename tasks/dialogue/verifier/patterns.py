@@ -58,10 +58,9 @@ from tasks.dialogue.verifier.sentences import (
     temperature,
     vegetated,
 )
-from tasks.dialogue.verifier.shares import Reading
+from tasks.dialogue.verifier.words import Reading
 
 TIMES = r"(?P<times>twice|double|triple|half|S\d+|(?:N\d+) times)"
-IS, IMAGE = r"(?:is )?", r"(?:image |it |there )?"
 LEVEL = r"(?P<level>high|moderate|low)"
 SIZED = r"(?P<largest>largest )?"
 STATEMENTS: list[tuple[str, Build]] = [

@@ -8,7 +8,7 @@ from tasks.dialogue.verifier.expressions import Not
 from tasks.dialogue.verifier.lexicon import table
 from tasks.dialogue.verifier.open_questions import Question, open_question
 from tasks.dialogue.verifier.patterns import statement
-from tasks.dialogue.verifier.shares import Reading
+from tasks.dialogue.verifier.words import Reading
 
 AUXILIARIES = ("is", "does", "can", "could", "should", "may", "have", "will", "would", "show")
 WHETHER = re.compile(

@@ -10,11 +10,12 @@ from functools import cache
 from typing import Any
 
 from tasks.dialogue import boxes as text_boxes
-from tasks.dialogue.verifier.expressions import Concept, Taken, Where
+from tasks.dialogue.verifier.expressions import Taken, Where
 from tasks.dialogue.verifier.lexicon import MONTHS, Lexicon, table
 from tasks.dialogue.verifier.normal import words_of
 from tasks.dialogue.verifier.rules import rewritten, rule
-from tasks.dialogue.verifier.shares import Reading, exact, with_shares
+from tasks.dialogue.verifier.shares import exact, with_shares
+from tasks.dialogue.verifier.words import Reading
 from tasks.earth.sensors import SENSORS
 
 BRACKETS = re.compile(r"(?:<box>\s*)?\[{1,3}\s*-?\d[\d\s,.;\-\[\]]*\](?:\s*</box>)?")
@@ -31,27 +32,13 @@ COMPASS = {name + end: name for name in ("north", "south", "east", "west") for e
 JOINED = {v + h + end: f"{v}-{h}" for v in ("north", "south") for h in ("east", "west") for end in ("", "ern", "erly")}
 CENTRE = dict.fromkeys(("centre", "center", "middle", "central", "core", "heart"), "centre")
 SIDES = frozenset(
-    [
-        "part",
-        "parts",
-        "corner",
-        "third",
-        "section",
-        "side",
-        "edge",
-        "quadrant",
-        "region",
-        "area",
-        "portion",
-        "margin",
-        "zone",
-        "end",
-        "sector",
-        "hand",
-        "flank",
-    ]
-)
+    (
+        "part", "parts", "corner", "third", "section", "side", "edge", "quadrant", "region", "area", "portion",
+        "margin", "zone", "end", "sector", "hand", "flank",
+    )
+)  # fmt: skip
 LEADING = frozenset(["in", "at", "on", "to", "towards", "toward", "into", "near", "along", "across", "the", "from"])
+IMAGES = frozenset(("image", "scene", "picture", "tile", "chip", "area", "patch", "view", "frame", "photo"))
 HEMISPHERES = frozenset(("northern", "southern", "eastern", "western"))
 STOPS = frozenset(".?!\n")
 FRACTIONS = {
@@ -186,18 +173,7 @@ def _direction(words: list[str], at: int, out: Reading) -> tuple[int, list[str]]
     if ahead[:1] in (["of"], ["from"]) and ahead[1:] and not half and following not in SIDES:
         # "north of the lake" is a direction from it; "the north of the image" a part of the image.
         beyond = [word for word in words[index + 1 : index + 4] if word not in ("the", "this", "that", "a")]
-        if beyond and beyond[0] not in (
-            "image",
-            "scene",
-            "picture",
-            "tile",
-            "chip",
-            "area",
-            "patch",
-            "view",
-            "frame",
-            "photo",
-        ):
+        if beyond and beyond[0] not in IMAGES:
             return index + 1 - at, ["beyond", out.note("D", Where(name))]
     return index - at, [out.note("D", Where(name, half))]
 
@@ -323,8 +299,3 @@ def _sensors() -> list[tuple[str, re.Pattern[str]]]:
 def unseen_needs(topic: str) -> str:
     """The quantity without which a topic cannot be seen; empty where no image shows it."""
     return str(table()["unseen_needs"].get(topic, ""))
-
-
-def concepts(words: str, reading: Reading) -> tuple[Concept, ...]:
-    """The concepts named in some words, in order."""
-    return tuple(reading.of(word) for word in re.findall(r"C\d+", words))

@@ -30,9 +30,9 @@ from tasks.dialogue.verifier.expressions import (
     Share,
     Where,
     both,
-)
+)  # fmt: skip
 from tasks.dialogue.verifier.reading import unseen_needs
-from tasks.dialogue.verifier.shares import Reading
+from tasks.dialogue.verifier.words import Reading
 
 TERMS = {
     "c": r"(?P<c>[CLO]\d+)", "c2": r"(?P<c2>C\d+)", "k": r"(?P<k>C\d+)", "s": r"(?P<s>S\d+)", "n": r"(?P<n>N\d+)",
@@ -217,6 +217,8 @@ def mean_of(s: Sentence) -> Expression | None:
 
 THRESHOLDS = {"ndvi": 0.4, "ndwi": 0.0}
 """Quantities whose share of pixels above a number is measured, with that number."""
+LEVELS = {"high": Interval(0.5, None), "moderate": Interval(0.2, 0.5), "low": Interval(None, 0.2)}
+"""Of an NDVI: Weier and Herring 2000 call 0.2 to 0.5 shrubs and grass, more dense plants."""
 SLACK = {"ndvi": 0.06, "ndwi": 0.06, "nbr": 0.06, "temperature": 1.6}
 
 
@@ -257,9 +259,8 @@ def complete(s: Sentence) -> Expression:
 
 
 def level(s: Sentence) -> Expression:
-    """High, moderate or low NDVI: Weier and Herring 2000 call 0.2 to 0.5 shrubs and grass, more dense plants."""
-    levels = {"high": Interval(0.5, None), "moderate": Interval(0.2, 0.5), "low": Interval(None, 0.2)}
-    return s.negated(Quantity(s["q"], levels[s.word("level")]))
+    """It is high, moderate or low."""
+    return s.negated(Quantity(s["q"], LEVELS[s.word("level")]))
 
 
 def cannot(s: Sentence) -> Expression:

@@ -1,28 +1,10 @@
-"""Values of words, and shares in whatever words: half, 40 percent, most of it, all but a small corner."""
+"""Shares in whatever words: half, 40 percent, most of it, all but a small corner."""
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 from tasks.dialogue.verifier.expressions import Interval
-
-
-@dataclass
-class Reading:
-    """A text as the verifier reads it."""
-
-    clauses: list[str] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
-
-    def note(self, letter: str, value: Any) -> str:
-        """A word for what was read."""
-        self.values.append(value)
-        return f"{letter}{len(self.values) - 1}"
-
-    def of(self, word: str) -> Any:
-        """What a word stands for."""
-        return self.values[int(word[1:])]
+from tasks.dialogue.verifier.words import Reading
 
 
 def exact(value: float, slack: float) -> Interval:

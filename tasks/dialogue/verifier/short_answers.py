@@ -29,9 +29,11 @@ from tasks.dialogue.verifier.expressions import (
     both,
 )
 from tasks.dialogue.verifier.open_questions import MOST, Question
-from tasks.dialogue.verifier.sentences import bounded, quantity
-from tasks.dialogue.verifier.shares import Reading
+from tasks.dialogue.verifier.reading import UNITS
+from tasks.dialogue.verifier.sentences import LEVELS, bounded, quantity
+from tasks.dialogue.verifier.shares import exact
 from tasks.dialogue.verifier.turns_of_phrase import OPENING
+from tasks.dialogue.verifier.words import Reading
 
 
 def short_answer(asked: Question, clause: str, reading: Reading) -> Expression | None:
@@ -129,25 +131,24 @@ def _value(asked: Question, word: str, value: object, relation: str, reading: Re
         if kind == "sensor":
             return both(*dict.fromkeys(Sensed(str(one)) for one in value))  # type: ignore[attr-defined]
         return Located(str(value)) if kind == "country" else Hemisphere(str(value))
-    if word in ("high", "moderate", "low") and kind == "quantity":
-        levels = {"high": Interval(0.5, None), "moderate": Interval(0.2, 0.5), "low": Interval(None, 0.2)}
-        return Quantity(asked.extra, levels[word]) if asked.extra == "ndvi" else None
+    if word in LEVELS and kind == "quantity":
+        return Quantity(asked.extra, LEVELS[word]) if asked.extra == "ndvi" else None
     return None
 
 
 def _number(asked: Question, concept: Concept | None, value: float, relation: str) -> Expression | None:
-    units = {"ha": 1e4, "km2": 1e6, "m2": 1.0, "km": 1e3, "metres": 1.0}
     if asked.kind == "count" and concept:
         return Count(concept, bounded(value, relation, 0.0), asked.mapped)
-    if asked.kind == "size" and concept and asked.extra in units:
-        size = value * units[asked.extra]
-        return Extent(concept, bounded(size, relation, size * 0.15), asked.extra in ("km", "metres"), asked.mapped)
+    if asked.kind == "size" and concept and asked.extra in UNITS:
+        kind, factor = UNITS[asked.extra]
+        size = value * factor
+        return Extent(concept, bounded(size, relation, size * 0.15), kind == "length", asked.mapped)
     if asked.kind == "size" and concept and asked.extra == "percent":
-        return Share(concept, Interval(value / 100 - 0.06, value / 100 + 0.06), asked.mapped)
+        return Share(concept, exact(value / 100, 0.06), asked.mapped)
     if asked.kind == "share" and concept and 1 < value <= 100:
         value /= 100
     if asked.kind == "share" and concept and 0 <= value <= 1:
-        return Share(concept, Interval(value - 0.06, value + 0.06), asked.mapped)
+        return Share(concept, exact(value, 0.06), asked.mapped)
     if asked.kind == "quantity" and asked.extra == "temperature":
         # The question names the unit: "in degrees Celsius".
         return quantity(asked.extra, (asked.unit, value), relation) if asked.unit else None

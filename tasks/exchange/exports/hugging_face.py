@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from tasks.exchange.exports.names import file_name
 from tasks.exchange.exports.options import SPLIT_NAMES, Add, Options
+from tasks.exchange.exports.row_shards import RowShards
 from tasks.exchange.exports.source import Shown, flat
 
 GROUP = 100
@@ -82,49 +83,31 @@ def rows(shown: Shown, options: Options) -> Iterator[dict[str, Any]]:
         yield {"image": image, "conversations": turns, **flat(shown, talk), **more}
 
 
-class _Shards:
-    """The shards of one split: opened one after the other, named when it is known how many there are."""
+class _Shards(RowShards):
+    """The shards of one split."""
 
     def __init__(self, folder: Path, split: str, options: Options) -> None:
-        self.folder, self.split, self.options = folder, split, options
-        self.schema = schema(options)
-        self.writer: pq.ParquetWriter | None = None
-        self.paths: list[Path] = []
-        self.waiting: list[dict[str, Any]] = []
-        self.bytes = 0
+        super().__init__(folder, schema(options), GROUP)
+        self.split, self.options = split, options
+
+    def open(self, number: int) -> tuple[Path, Any]:
+        path = self.folder / f"{self.split}-{number:05d}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer = pq.ParquetWriter(
+            path, self.schema, compression="zstd", compression_level=3, dictionary_pagesize_limit=1 << 28,
+            write_page_checksum=True,
+        )  # fmt: skip
+        return path, writer
 
     def add(self, shown: Shown) -> None:
         if self.bytes >= self.options.shard_bytes:
-            self._end()
+            self.end()
         for row in rows(shown, self.options):
-            self.waiting.append(row)
-            if len(self.waiting) >= GROUP:
-                self._flush()
+            self.row(row)
         self.bytes += len(shown.picture) + (len(shown.chip["pixels"]) if self.options.pixels else 0)
 
-    def _flush(self) -> None:
-        if self.writer is None:
-            path = self.folder / f"{self.split}-{len(self.paths):05d}.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.paths.append(path)
-            self.writer = pq.ParquetWriter(
-                path, self.schema, compression="zstd", compression_level=3, dictionary_pagesize_limit=1 << 28,
-                write_page_checksum=True,
-            )  # fmt: skip
-        self.writer.write_table(pa.Table.from_pylist(self.waiting, schema=self.schema))
-        self.waiting.clear()
-
-    def _end(self) -> None:
-        if self.waiting:
-            self._flush()
-        if self.writer is not None:
-            self.writer.close()
-        self.writer, self.bytes = None, 0
-
     def close(self) -> None:
-        self._end()
-        for path in self.paths:
-            path.rename(path.with_name(f"{path.stem}-of-{len(self.paths):05d}.parquet"))
+        self.renamed()
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from tasks.dialogue.conversations import dump
 from tasks.earth.pictures import stretched
 from tasks.exchange.exports.names import file_name
 from tasks.exchange.exports.options import Add, Options
+from tasks.exchange.exports.row_shards import RowShards
 from tasks.exchange.exports.source import Shown
 from tasks.pages import png
 from tasks.published.registry import LIKE_OURS, Published
@@ -64,11 +65,11 @@ def picture_of(shown: Shown, entry: Published) -> bytes:
     return png.encode(np.rint(stretched(shown.planes[band]) * 255).astype(np.uint8))
 
 
-class _Saved:
+class _Saved(RowShards):
     """One folder: its stream of rows, then what `datasets` reads beside it."""
 
     def __init__(self, folder: Path, entry: Published, options: Options) -> None:
-        self.folder, self.entry, self.options = folder, entry, options
+        self.entry, self.options = entry, options
         features: dict[str, Any] = {KEY: _TEXT, PICTURE: {"_type": "Image"}, entry.text[0]: _TEXT}
         columns: list[tuple[str, pa.DataType]] = [
             (KEY, pa.string()),
@@ -80,48 +81,29 @@ class _Saved:
             columns.append((PIXELS, pa.binary()))
         self.features = features
         metadata = {"huggingface": json.dumps({"info": {"features": features}}, sort_keys=True)}
-        self.schema = pa.schema(columns, metadata=metadata)
+        super().__init__(folder, pa.schema(columns, metadata=metadata), BATCH)
         self.digest = hashlib.blake2b(digest_size=8)
-        self.paths: list[Path] = []
-        self.writer: Any = None
-        self.waiting: list[dict[str, Any]] = []
-        self.bytes = 0
         folder.mkdir(parents=True)
 
     def add(self, shown: Shown) -> None:
         picture = picture_of(shown, self.entry)
         if self.bytes >= self.options.shard_bytes:
-            self._end()
+            self.end()
         for talk in shown.talks:
             name = talk.row["conversation_id"]
             text = dump(talk.turns, talk.tags)
             row = {KEY: name, PICTURE: {"bytes": picture, "path": f"{file_name(name)}.png"}, self.entry.text[0]: text}
             self.digest.update(f"{name}\0{text}\0".encode())
-            self.waiting.append({**row, PIXELS: shown.chip["pixels"]} if self.options.pixels else row)
+            self.row({**row, PIXELS: shown.chip["pixels"]} if self.options.pixels else row)
             self.bytes += len(picture) + (len(shown.chip["pixels"]) if self.options.pixels else 0)
-            if len(self.waiting) >= BATCH:
-                self._flush()
         self.digest.update(picture)
 
-    def _flush(self) -> None:
-        if self.writer is None:
-            self.paths.append(self.folder / f"data-{len(self.paths):05d}.arrow")
-            self.writer = pa.ipc.new_stream(self.paths[-1], self.schema)
-        self.writer.write_batch(pa.RecordBatch.from_pylist(self.waiting, schema=self.schema))
-        self.waiting.clear()
-
-    def _end(self) -> None:
-        if self.waiting:
-            self._flush()
-        if self.writer is not None:
-            self.writer.close()
-        self.writer, self.bytes = None, 0
+    def open(self, number: int) -> tuple[Path, Any]:
+        path = self.folder / f"data-{number:05d}.arrow"
+        return path, pa.ipc.new_stream(path, self.schema)
 
     def close(self) -> None:
-        self._end()
-        names = [f"{path.stem}-of-{len(self.paths):05d}.arrow" for path in self.paths]
-        for path, name in zip(self.paths, names, strict=True):
-            path.rename(path.with_name(name))
+        names = [path.name for path in self.renamed()]
         info = {"citation": "", "description": "", "homepage": "", "license": "", "features": self.features}
         write_json(self.folder / "dataset_info.json", info)
         state: dict[str, Any] = {
