@@ -44,17 +44,20 @@ class Request:
     address: str
     entries: Mapping[str, str]
     """Lock entries of the instances that it depends on, as YAML, by address."""
+    key: str
+    """Of the result; see `result_key`."""
 
-    @property
-    def key(self) -> str:
-        """Hash of the question. The repository is not part of it: the commit says which code it is."""
-        asked = json.dumps([self.commit, self.address, sorted(self.entries.items())])
-        return hashlib.sha256(asked.encode()).hexdigest()
 
-    @property
-    def result(self) -> tuple[str, str]:
-        """Where the instance's lock entry lies on the remote."""
-        return "entries", f"{self.key}.yaml"
+def result_key(entry: Mapping[str, Any]) -> str:
+    """Hash of what an instance is made from: command, dependencies and parameters of its lock entry, not its outputs."""
+    deps = [[dep["path"], dep["md5"]] for dep in entry.get("deps", [])]
+    asked = json.dumps([entry["cmd"], deps, entry.get("params", {})], sort_keys=True, default=str)
+    return hashlib.sha256(asked.encode()).hexdigest()
+
+
+def result_path(key: str) -> tuple[str, str]:
+    """Where the lock entry of a result lies beside the data on the remote."""
+    return "entries", f"{key}.yaml"
 
 
 @dataclass(frozen=True)
@@ -64,23 +67,29 @@ class Dispatch:
     repository: str
     commit: str
     remote: Remote
-    stopped: Callable[[], bool]
-    """Whether the walk was asked to stop."""
 
-    def run(self, instance: Instance, upstream: Mapping[str, str], cached: Mapping[str, set[str]]) -> str | None:
+    def run(
+        self,
+        instance: Instance,
+        asked: Mapping[str, Any],
+        upstream: Mapping[Instance, str],
+        stopped: Callable[[], bool],
+    ) -> str | None:
         """The lock entry of an instance that a worker ran; None if there is no worker to run it.
 
         Args:
             instance: what to run.
-            upstream: lock entries, as YAML, of what it depends on.
-            cached: paths of the outputs that DVC keeps in its cache, by address; of the instance too.
+            asked: its command, dependencies and parameters, as dvc.lock would have them.
+            upstream: lock entries, as YAML, of the instances that it depends on.
+            stopped: whether the walk was asked to stop.
 
         Raises:
             FlowError: the worker's run failed or was cancelled, or its outputs are not on the remote.
         """
         logger = get_run_logger()
-        request = Request(self.repository, self.commit, instance.address, upstream)
-        if (entry := self._done(request, cached[instance.address])) is not None:
+        entries = {one.address: entry for one, entry in upstream.items()}
+        request = Request(self.repository, self.commit, instance.address, entries, result_key(asked))
+        if (entry := self._done(request, instance)) is not None:
             logger.info("a worker has run it for the same inputs before")
             return entry
         with get_client(sync_client=True) as client:
@@ -93,37 +102,42 @@ class Dispatch:
             if not has_worker(client, pool):
                 logger.info("no worker of pool %s is online: running here", pool)
                 return None
-            self._hand_over(upstream, cached)
-            if not self._completed(client, deployment.id, pool, request):
+            self._hand_over(upstream)
+            if not self._completed(client, deployment.id, pool, request, stopped):
                 logger.warning("the workers of pool %s have gone before one began: running here", pool)
                 return None
-        entry = self._done(request, cached[instance.address])
+        entry = self._done(request, instance)
         if entry is None:
             raise FlowError(
-                f"{instance.address}: the worker's run completed, but its outputs or its lock entry are not on the DVC "
-                "remote. Do the worker and this host have the same remote (EARTHLOOM_REMOTE)?"
+                f"{instance.address}: the worker's run completed, but its lock entry or its outputs are not on the DVC "
+                "remote for what was asked. Have the worker and this host the same remote (EARTHLOOM_REMOTE) and "
+                "packages?"
             )
         return entry
 
-    def _hand_over(self, upstream: Mapping[str, str], cached: Mapping[str, set[str]]) -> None:
+    def _hand_over(self, upstream: Mapping[Instance, str]) -> None:
         """Bring to the remote what the worker will need."""
-        for address, entry in upstream.items():
-            absent = self.remote.push(self.remote.objects(outs_of(parse_entry(address, entry), cached[address])))
+        for one, entry in upstream.items():
+            absent = self.remote.push(self.remote.objects(outs_of(parse_entry(one.address, entry), one.cached)))
             if absent:
-                raise FlowError(f"{address}: {absent[0]} is neither in the cache here nor on the remote; run it again")
+                raise FlowError(
+                    f"{one.address}: {absent[0]} is neither in the cache here nor on the remote; run it again"
+                )
 
-    def _done(self, request: Request, cached: set[str]) -> str | None:
+    def _done(self, request: Request, instance: Instance) -> str | None:
         """The entry that a worker left for this request, if all that it names is on the remote."""
-        content = self.remote.read(*request.result)
+        content = self.remote.read(*result_path(request.key))
         if content is None:
             return None
         entry = content.decode()
-        outs = outs_of(parse_entry(request.address, entry), cached)
-        if outs.keys() != cached or self.remote.absent(outs):
+        outs = outs_of(parse_entry(request.address, entry), instance.cached)
+        if outs.keys() != set(instance.cached) or self.remote.absent(outs):
             return None
         return None if self.remote.absent(self.remote.objects(outs)) else entry
 
-    def _completed(self, client: SyncPrefectClient, deployment: UUID, pool: str, request: Request) -> bool:
+    def _completed(
+        self, client: SyncPrefectClient, deployment: UUID, pool: str, request: Request, stopped: Callable[[], bool]
+    ) -> bool:
         """Wait for a run of the request to complete; false if no worker took it.
 
         Raises:
@@ -135,7 +149,7 @@ class Dispatch:
             if run.state is not None and run.state.is_final():
                 continue  # of an earlier walk, and it came to nothing: what it failed of may have been put right
             get_run_logger().info("asked pool %s for %s: flow run %s", pool, request.address, run.name)
-            state = self._wait(client, run, pool)
+            state = self._wait(client, run, pool, stopped)
             if state is None:
                 return False
             if state.is_completed():
@@ -147,15 +161,15 @@ class Dispatch:
             get_run_logger().warning("the machine of %s has died; asking for it again", request.address)
         raise FlowError(f"{request.address}: asked for a thousand times in vain; look at the flow runs of {DEPLOYMENT}")
 
-    def _wait(self, client: SyncPrefectClient, run: FlowRun, pool: str) -> Any:
+    def _wait(self, client: SyncPrefectClient, run: FlowRun, pool: str, stopped: Callable[[], bool]) -> Any:
         """The final state of a run; None if it was given up since nobody was there to begin it."""
         alone_since: float | None = None
         while True:
             state = client.read_flow_run(run.id).state
             if state is not None and state.is_final():
                 return state
-            if self.stopped():
-                if _is_cancelled(client):
+            if stopped():
+                if is_cancelled(client):
                     client.set_flow_run_state(run.id, Cancelling(message="the run that asked for it was cancelled"))
                 raise FlowError(f"{run.name} was left to its worker: this run was stopped")
             waits = state is None or state.is_scheduled() or state.is_pending()
@@ -213,7 +227,7 @@ def _ask(client: SyncPrefectClient, deployment: UUID, request: Request, number: 
     )
 
 
-def _is_cancelled(client: SyncPrefectClient) -> bool:
+def is_cancelled(client: SyncPrefectClient) -> bool:
     """Whether the flow run that this belongs to is being cancelled, not merely ended."""
     context = FlowRunContext.get()
     run = context.flow_run if context else None

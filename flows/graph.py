@@ -29,6 +29,8 @@ class Instance:
     cmd: str
     deps: tuple[str, ...]
     outs: tuple[str, ...]
+    cached: tuple[str, ...]
+    """Those of `outs` that DVC keeps in its cache, and on its remote."""
     upstream: tuple[str, ...]
     """Addresses of the instances whose outputs this one depends on, in dvc.yaml's order."""
     pool: str
@@ -162,6 +164,7 @@ def _instance(address: str, stage: PipelineStage, upstream: tuple[str, ...], sta
         cmd=stage.cmd if isinstance(stage.cmd, str) else "\n".join(stage.cmd),
         deps=tuple(str(dep.def_path) for dep in stage.deps),
         outs=tuple(str(out.def_path) for out in stage.outs),
+        cached=tuple(str(out.def_path) for out in stage.outs if out.use_cache),
         upstream=upstream,
         pool=pool,
         tags=(pool, stac_tag) if stage_of(address) in STAC_STAGES else (pool,),

@@ -187,7 +187,12 @@ def _commit(workspace: Workspace, message: str) -> str:
 def _identity(workspace: Workspace) -> dict[str, str]:
     """Who commits; what git knows already is left to it."""
     try:
-        git(workspace.root, "var", "GIT_COMMITTER_IDENT", env={"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"})
+        git(
+            workspace.root,
+            "var",
+            "GIT_COMMITTER_IDENT",
+            env={"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"},
+        )
         return {}
     except GitError:
         return IDENTITY
@@ -219,4 +224,3 @@ def _entries(lock: str) -> dict[str, str]:
     """Lock entries as YAML by address."""
     stages = (yaml.load(lock, Loader=yaml.CSafeLoader) or {}).get("stages") or {} if lock else {}
     return {address: yaml.safe_dump({address: entry}) for address, entry in stages.items()}
-

@@ -135,9 +135,13 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     Raises:
         BlockingIOError: it is held, and `wait` is false.
     """
-    with path.open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
+    while True:
+        with path.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            with suppress(FileNotFoundError):  # the one who held it has removed it meanwhile: another file now
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    yield
+                    return
 
 
 @contextmanager
