@@ -1,7 +1,8 @@
 """Flow `stage`: one instance of the graph on a worker of another host, with nothing but a commit and hashes.
 
-The inputs are pulled by hash, the stage runs on the devices it finds, its outputs are pushed, and its lock entry is left
-on the remote and as an artifact. A worker that is told to go (SIGTERM) leaves a checkpoint, and the run waits for the next.
+The inputs are pulled by hash, the stage runs on the devices it finds, its outputs are pushed, and its lock entry is
+left on the remote and as an artifact. A worker that must go (SIGTERM) leaves a checkpoint, and the run waits for the
+next one.
 """
 
 import os
@@ -62,7 +63,7 @@ def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str]
         lock.entries[upstream] = lockfile.text(upstream, parse_entry(upstream, entry))
     lock.write(lock.entries)
     # The code is the commit's own, and made here; all else that the instance needs is in `entries`.
-    outcomes = walk(space.root, [address], only=(code.FIRST, address), sparse=True, travelling=remote)
+    outcomes = walk(space.root, only=(code.FIRST, address), sparse=True, jobs=1)
     with open_workspace(space.root, sparse=True) as recorder:
         instance, entry = recorder.graph.by_address[address], recorder.entry(address)
     values = parse_entry(address, entry)
@@ -89,7 +90,7 @@ def _wait_for_another_worker() -> None:
     with get_client(sync_client=True) as client:
         if is_cancelled(client):
             return
-        state = AwaitingRetry(message=f"its worker (process {os.getpid()}) was told to go; a checkpoint is kept")
+        state: State[Any] = AwaitingRetry(message=f"its worker (process {os.getpid()}) had to go; a checkpoint is kept")
         client.set_flow_run_state(run.id, state, force=True)
-    get_run_logger().info("this worker was told to go: the run waits for another")
+    get_run_logger().info("this worker has to go: the run waits for another")
     raise Pause(state=state)
