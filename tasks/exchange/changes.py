@@ -48,8 +48,10 @@ class Changes:
         more_chips, more_pairs = (
             sum(getattr(s, name) - getattr(s, f"{name}_before") for s in self.sensors) for name in ("chips", "pairs")
         )
-        return f"{scenes:,} scenes (+{added:,} -{gone:,}), {chips:,} chips ({more_chips:+,}), "
+        return (
+            f"{scenes:,} scenes (+{added:,} -{gone:,}), {chips:,} chips ({more_chips:+,}), "
             f"{pairs:,} pairs ({more_pairs:+,})"
+        )
 
     def text(self) -> str:
         """A line a sensor, then the scenes that came and went, by id."""
