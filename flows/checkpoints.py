@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from dvc.fs import FileSystem
 
-from flows.manifest import MANIFEST, MAX_MANIFEST, DamagedError, Manifest, copy_hashed
+from flows.manifest import MANIFEST, MAX_MANIFEST, PARTS, DamagedError, Manifest, copy_hashed
 from tasks.core.stage import as_json, atomic, fingerprint
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
@@ -28,7 +28,7 @@ FOLDER = "checkpoints"
 """On the remote, beside DVC's own `files`."""
 MARKER = "fingerprint"
 LAST_TRIES = 3
-"""Of the upload when the command has ended; before, it is tried again for as long as the command runs."""
+"""Of the upload once the command has ended; before, it is tried for as long as that runs."""
 STEP = re.compile(r"step-\d{8,12}")
 
 
@@ -46,17 +46,17 @@ class Checkpoints:
     """
 
     def __init__(
-        self, work: Path, fs: FileSystem, root: str, key: str, logger: Logger | None = None, poll: float = POLL
+        self, work: Path, fs: FileSystem, root: str, key: str, logger: Logger | None = None, poll: float = 1.0
     ) -> None:
         """Nothing is read or written yet.
 
         Args:
-            work: the instance's folder under `.earthloom/work`; need not exist.
-            fs: of the remote, as DVC opens it (`repo.cloud.get_remote().fs`).
-            root: the remote's path in `fs` (`repo.cloud.get_remote().path`).
-            key: see `key_of`.
-            logger: for warnings.
-            poll: seconds between two looks into the work folder.
+        work: the instance's folder under `.earthloom/work`; need not exist.
+        fs: of the remote, as DVC opens it (`repo.cloud.get_remote().fs`).
+        root: the remote's path in `fs` (`repo.cloud.get_remote().path`).
+        key: see `key_of`.
+        logger: for warnings.
+        poll: seconds between two looks into the work folder.
         """
         self.work, self.fs, self.poll = work, fs, poll
         self.place = fs.join(root, FOLDER, key)
@@ -144,10 +144,10 @@ class Checkpoints:
                 os.link(file, copy / file.name)  # the run may remove its own while these are on their way
         except FileNotFoundError:
             return  # it has: a newer one is coming
-        try:
-            self._send(name, marker, copy)
-        finally:
-            shutil.rmtree(copy, ignore_errors=True)
+        if not all((copy / part).is_file() for part in PARTS):
+            return
+        self._send(name, marker, copy)
+        shutil.rmtree(copy)
         before = [self._sent[1]] if self._sent[0] == marker else []
         self._sent = (marker, name)
         self.logger.info("%s is on the remote", name)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MANIFEST = "manifest.json"
+PARTS = {"model.safetensors", "optimizer.safetensors", "progress.json"}
+"""Files of a checkpoint, as `tasks.training.checkpoint` writes them."""
 MAX_MANIFEST = 1 << 16
 CHUNK = 1 << 22
 FILE = re.compile(r"[a-z][a-z0-9_-]{0,63}\.(safetensors|json)")
@@ -44,7 +46,7 @@ class Manifest:
                 raise DamagedError(f"{MANIFEST} names a file that no checkpoint has")
             if not (type(size) is int and size >= 0 and isinstance(digest, str) and HASH.fullmatch(digest)):
                 raise DamagedError(f"{MANIFEST} has no size and hash of {name}")
-        if not (isinstance(marker, str) and re.fullmatch(r"[0-9a-f]{32}", marker) and "progress.json" in files):
+        if not (isinstance(marker, str) and re.fullmatch(r"[0-9a-f]{32}", marker) and files.keys() >= PARTS):
             raise DamagedError(f"{MANIFEST} is not that of a checkpoint")
         return cls(marker, files)
 
