@@ -48,7 +48,7 @@ class Checkpoints:
     def __init__(
         self, work: Path, fs: FileSystem, root: str, key: str, logger: Logger | None = None, poll: float = 1.0
     ) -> None:
-        """Nothing is read or written yet.
+        """Nothing is read yet.
 
         Args:
         work: the instance's folder under `.earthloom/work`; need not exist.
