@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import yaml
-from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
+from flows import dvc_internals as dvc
 from tasks.core.errors import FlowError
+from tasks.core.section import PARAMS_FILE, read_params
 
 POOLS: Mapping[str, str] = {"train": "gpu"}
 """Work pool by stage; a stage that is not named here runs on `cpu`."""
@@ -29,6 +29,8 @@ class Instance:
     cmd: str
     deps: tuple[str, ...]
     outs: tuple[str, ...]
+    cached: tuple[str, ...]
+    """Those of `outs` that DVC keeps in its cache, and on its remote."""
     upstream: tuple[str, ...]
     """Addresses of the instances whose outputs this one depends on, in dvc.yaml's order."""
     pool: str
@@ -127,17 +129,14 @@ def read(workspace: Path) -> Graph:
     Raises:
         FlowError: there is no project, or dvc.yaml or params.yaml is not valid.
     """
-    try:
-        with Repo(str(workspace)) as repo:
-            return of_repo(repo)
-    except DvcException as error:
-        raise FlowError(f"{workspace}: {error}") from error
+    with dvc.errors(str(workspace)), dvc.open_repo(workspace) as repo:
+        return of_repo(repo)
 
 
 def stages(repo: Repo) -> dict[str, PipelineStage]:
     """DVC's own objects of the stages in the root's dvc.yaml, by address. For the recorder only."""
     root = Path(repo.root_dir) / "dvc.yaml"
-    found = [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
+    found = [stage for stage in dvc.all_stages(repo) if isinstance(stage, PipelineStage)]
     strange = sorted(stage.relpath for stage in found if Path(stage.path) != root)
     if strange:
         raise FlowError(f"stages are read from the root's dvc.yaml alone, but there is also {strange[0]}")
@@ -150,7 +149,7 @@ def of_repo(repo: Repo) -> Graph:
     tag = f"stac:{_catalog(Path(repo.root_dir))}"
     instances = []
     for address, stage in nodes.items():
-        needed = {node.name for node in repo.index.graph.successors(stage) if isinstance(node, PipelineStage)}
+        needed = dvc.needs(repo, stage)
         instances.append(_instance(address, stage, tuple(a for a in nodes if a in needed), tag))
     return Graph(tuple(instances))
 
@@ -162,6 +161,7 @@ def _instance(address: str, stage: PipelineStage, upstream: tuple[str, ...], sta
         cmd=stage.cmd if isinstance(stage.cmd, str) else "\n".join(stage.cmd),
         deps=tuple(str(dep.def_path) for dep in stage.deps),
         outs=tuple(str(out.def_path) for out in stage.outs),
+        cached=tuple(str(out.def_path) for out in stage.outs if out.use_cache),
         upstream=upstream,
         pool=pool,
         tags=(pool, stac_tag) if stage_of(address) in STAC_STAGES else (pool,),
@@ -170,6 +170,5 @@ def _instance(address: str, stage: PipelineStage, upstream: tuple[str, ...], sta
 
 def _catalog(root: Path) -> str:
     """Name of the catalog in use; what params.yaml lacks is for its validation to say, not for a tag."""
-    path = root / "params.yaml"
-    values = yaml.safe_load(path.read_text()) if path.is_file() else {}
-    return str(values.get("catalog", "none")) if isinstance(values, dict) else "none"
+    path = root / PARAMS_FILE
+    return str(read_params(path).get("catalog", "none")) if path.is_file() else "none"

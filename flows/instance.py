@@ -83,6 +83,9 @@ def run_instance(address: str) -> State[Any]:
                 return Completed(
                     name="Restored", message="run before with the same inputs; outputs taken from the cache"
                 )
+            if recorder.sparse:
+                recorder.fetch(address)
+            recorder.prepare(address)
             walk.commands.run(recorder.graph.by_address[address], logger)
             recorder.save(address)
             return Completed(message="ran")

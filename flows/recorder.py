@@ -1,89 +1,137 @@
 """The one writer of dvc.lock, and all that a walk asks of DVC: is it fresh, restore it, save it, record it.
 
-The steps of an instance are DVC's own, in DVC's order, so that a walk and `dvc repro` agree. Two differ.
-Hashing and caching run beside other instances: only what touches shared files (dvc.lock, .gitignore, the run
-cache) is done one at a time. And dvc.lock is replaced whole, in dvc.yaml's order; DVC writes it in place. DVC
-is used through its internals: its version pin and tests/contracts/test_walk_equals_repro.py watch over them.
+The steps of an instance are DVC's own, in DVC's order, so that a walk and `dvc repro` agree. Three differ. Hashing and
+caching run beside other instances: only what touches shared files (dvc.lock, .gitignore, the run cache) is done one at
+a time. Objects enter and leave the cache by `flows/cache.py`. And dvc.lock is replaced whole, in dvc.yaml's order.
+tests/contracts/test_walk_equals_repro.py watches over them.
 """
 
-import logging
-import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import psutil
-from dvc.exceptions import DvcException
 from dvc.lock import LockError
-from dvc.repo import Repo, lock_repo
+from dvc.output import Output
+from dvc.repo import Repo
 from dvc.stage import PipelineStage
-from dvc.stage.cache import RunCacheNotFoundError
-from dvc.stage.serialize import to_single_stage_lockfile
-from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 
-from flows import graph
+from flows import dvc_internals as dvc
+from flows import graph, lockfile
+from flows.cache import Objects
+from flows.foreign import differences, parse
+from flows.freshness import Freshness
 from tasks.core.errors import FlowError
-from tasks.core.stage import atomic
-
-SCHEMA = "schema: '2.0'\n"
 
 
 @contextmanager
-def open_workspace(workspace: Path) -> Iterator["Recorder"]:
+def open_workspace(workspace: Path, sparse: bool = False) -> Iterator["Recorder"]:
     """Open the DVC project at `workspace` and hold its lock until the context ends.
 
     The process works in that folder meanwhile: DVC takes paths as relative to it.
 
+    Args:
+        workspace: root of the project.
+        sparse: an output may be absent from the disk if dvc.lock has its hash.
+
     Raises:
-        FlowError: there is no project, its files are not valid, or another run holds the lock.
+        FlowError: there is no project, its files are not valid, or another run or `dvc repro` works in it.
     """
-    logging.getLogger("dvc").setLevel(logging.WARNING)
-    with _errors(str(workspace)):
-        repo = Repo(str(workspace))
-    try:
-        with chdir(repo.root_dir), lock_repo(repo):
-            with _errors("dvc.yaml"):
-                recorder = Recorder(repo)
-            yield recorder
-    except LockError as error:
-        raise FlowError(_held_by(workspace)) from error
-    finally:
-        repo.close()
+    with _opened(workspace) as repo:
+        try:
+            with chdir(repo.root_dir), dvc.hold(repo):
+                busy = dvc.worker(repo)
+                if busy:
+                    raise FlowError(_in_use(workspace, busy))
+                with dvc.errors("dvc.yaml"):
+                    recorder = Recorder(repo, sparse)
+                yield recorder
+        except LockError as error:
+            raise FlowError(_in_use(workspace, dvc.owner(workspace))) from error
+
+
+@contextmanager
+def look_into(workspace: Path, sparse: bool = False) -> Iterator["Recorder"]:
+    """Open the project to ask about it only: no lock is taken, none is waited for, and nothing may be recorded.
+
+    Raises:
+        FlowError: there is no project, or its files are not valid.
+    """
+    with _opened(workspace) as repo, chdir(repo.root_dir):
+        with dvc.errors("dvc.yaml"):
+            recorder = Recorder(repo, sparse)
+        yield recorder
 
 
 class Recorder:
-    """An open and locked workspace. Comes from `open_workspace`; several threads may use it at once."""
+    """An open workspace. Comes from `open_workspace`; several threads may use it at once."""
 
-    def __init__(self, repo: Repo) -> None:
+    def __init__(self, repo: Repo, sparse: bool = False) -> None:
         self.root = Path(repo.root_dir)
         self.graph = graph.of_repo(repo)
+        self.sparse = sparse
         self._repo = repo
         self._stages = graph.stages(repo)
+        self._objects = Objects(repo)
+        outs = [out for stage in dvc.all_stages(repo) for out in stage.outs]
+        self._fresh = Freshness(outs, self._objects, sparse)
         self._before: dict[str, list[Any]] = {}
         self._one_at_a_time = threading.Lock()
-        self._entries: dict[str, str] | None = None
-        self._rest = ""
+        self._fetching = threading.Lock()
 
     def changed(self, address: str, without: Sequence[str] = ()) -> bool:
         """Whether `dvc repro` would not skip it: its command, a dependency or an output is not as was.
+
+        In a sparse workspace an absent output is as was if dvc.lock has its hash, and an absent dependency if it has
+        the hash that the instance was run with.
 
         Args:
             address: of the instance.
             without: paths of dependencies that are not looked at.
         """
-        stage = self._stages[address]
-        with _errors(address):
-            if stage.changed_stage() or stage.is_callback or stage.always_changed:
-                return True
-            deps = [] if stage.frozen else [dep for dep in stage.deps if str(dep.def_path) not in without]
-            return any(item.status() for item in (*deps, *stage.outs))
+        with dvc.errors(address):
+            return self._fresh.changed(self._stages[address], without)
+
+    def reasons(self, plan: graph.Graph) -> Mapping[str, list[Any]]:
+        """What `dvc status` says of the plan's instances, without those that are as they were."""
+        found = {}
+        for instance in plan.instances:
+            with dvc.errors(instance.address):
+                found[instance.address] = self._fresh.reasons(self._stages[instance.address])
+        return {address: reasons for address, reasons in found.items() if reasons}
+
+    def unclean(self, plan: graph.Graph) -> Mapping[str, list[Any]]:
+        """`reasons`, with dvc.yaml, dvc.lock and params.yaml read back from the disk. Empty if all is well."""
+        with dvc.errors("dvc.yaml"):
+            dvc.reread(self._repo)
+            return Recorder(self._repo, self.sparse).reasons(plan)
 
     def recorded(self, address: str, path: str) -> str | None:
         """MD5 of a dependency as dvc.lock has it of the last run; None if it has none of it."""
         found = next((dep for dep in self._stages[address].deps if str(dep.def_path) == path), None)
         return found.hash_info.value if found is not None and found.hash_info else None
+
+    def entry(self, address: str) -> str:
+        """What dvc.lock has of an instance, as YAML: `cmd`, `deps`, `params`, `outs`.
+
+        Raises:
+            FlowError: it has nothing.
+        """
+        with self._one_at_a_time:
+            if address not in self._lock.entries:
+                raise FlowError(f"{address} has no entry in dvc.lock; it has not been run")
+            return dvc.as_text(dvc.from_text(self._lock.entries[address], "dvc.lock")[address])
+
+    def fetch(self, address: str) -> None:
+        """Bring what an instance depends on to the disk where it is not there: from the cache, then from the remote.
+
+        Raises:
+            FlowError: names each file that neither has, or has only damaged.
+        """
+        with self._fetching, dvc.errors(address):
+            self._bring(address, self._fresh.absent(self._stages[address]))
 
     def restore(self, address: str, force: bool = False) -> bool:
         """Remove the old outputs, then take them from the cache if these inputs have been run before.
@@ -93,20 +141,25 @@ class Recorder:
             force: do not look into the cache.
         """
         stage = self._stages[address]
-        with _errors(address):
-            # First, as DVC does: an output may be a link into the cache, and must not be written through.
+        with dvc.errors(address):
+            with self._one_at_a_time:
+                found = None if force else self._run_before(stage)
+            # As DVC does: an output may be a link into the cache, and must not be written through.
             for out in stage.outs:
                 out.remove()
-            if not force:
-                try:
-                    with self._one_at_a_time:
-                        self._repo.stage_cache.restore(stage)
-                    return True
-                except RunCacheNotFoundError:
-                    pass
+                out.clear()
+            if found is None or self._objects.have(found.outs, fetch=self.sparse, again=True):
+                return False
+            for out in found.outs:
+                out.checkout(force=True)
+            return True
+
+    def prepare(self, address: str) -> None:
+        """Note what an instance depends on, which must be on the disk, before its command runs."""
+        stage = self._stages[address]
+        with dvc.errors(address):
             stage.save_deps()
             self._before[address] = _hashes(stage)
-            return False
 
     def save(self, address: str) -> None:
         """Hash the outputs and put them into the cache, then write the instance into dvc.lock.
@@ -115,8 +168,8 @@ class Recorder:
             FlowError: an output is missing, or an input was changed while the command ran.
         """
         stage = self._stages[address]
-        with _errors(address):
-            stage.save_deps()
+        with dvc.errors(address):
+            self._fresh.save_deps(stage)
             if self._before.pop(address, None) not in (None, _hashes(stage)):
                 raise FlowError(
                     f"{address}: a dependency was changed while the command ran, so the result is of neither "
@@ -127,84 +180,113 @@ class Recorder:
                     if out.exists:  # what is missing is for saving to say
                         out.ignore()
                 # Saving asks again whether the output is ignored; what git had read before would say no.
-                self._repo.scm._reset()
+                dvc.forget_git(self._repo)
             stage.save_outs()
+            remembered = all(out.use_cache or out.is_metric or out.is_plot for out in stage.outs)
+            for out in stage.outs:
+                if out.use_cache or remembered:
+                    self._objects.put(out)
             with self._one_at_a_time:
-                if all(out.use_cache or out.is_metric or out.is_plot for out in stage.outs):
-                    self._repo.stage_cache.save(stage)
+                if remembered:
+                    dvc.remember(self._repo, stage)
             for out in stage.outs:
                 out.commit()
             stage.cmd_changed = False
-            with self._one_at_a_time:
-                self._record(address, to_single_stage_lockfile(stage))
+            self._record(address)
 
-    def status(self, plan: graph.Graph) -> Mapping[str, Any]:
-        """What `dvc status` says of the plan's instances, read back from the disk. Empty if all is well.
+    def accept(self, address: str, entry_text: str) -> None:
+        """Record an entry that another host made, if it is of what this workspace would run.
 
-        The last thing to be asked: what this object knew of the stages is void afterwards.
+        Its outputs are not looked for; outside a sparse workspace they are brought to the disk.
+
+        Raises:
+            FlowError: the command, a dependency, a parameter or the outputs' paths are not those asked for; says which.
         """
-        with _errors("dvc status"):
-            self._repo._reset()
-            targets = None if len(plan.instances) == len(self._stages) else [i.address for i in plan.instances]
-            report: dict[str, Any] = self._repo.status(targets=targets, check_updates=False)
-            return {name.rpartition(":")[2]: reasons for name, reasons in report.items() if reasons}
+        stage = self._stages[address]
+        theirs = parse(address, entry_text)
+        was = [(dep.hash_info, dep.meta) for dep in stage.deps]
+        with dvc.errors(address):
+            try:
+                self._fresh.save_deps(stage)
+                mine = dvc.from_text(dvc.as_text(dvc.entry(stage)), address)
+                mine["outs"] = [{"path": str(out.def_path)} for out in stage.outs]
+                wrong = differences(mine, theirs)
+                if wrong:
+                    raise FlowError(f"{address}: the entry is not of what was asked for: {'; '.join(wrong)}")
+            except BaseException:
+                for dep, (info, meta) in zip(stage.deps, was, strict=True):
+                    dep.hash_info, dep.meta = info, meta
+                raise
+            for out in stage.outs:
+                out.remove()
+            dvc.fill(stage, theirs)
+            if not self.sparse:
+                self._bring(address, stage.outs)
+            self._record(address)
 
-    def _record(self, address: str, entry: Mapping[str, Any]) -> None:
-        """Replace dvc.lock by one that has `entry`: a kill leaves the old file or the new one, no half."""
-        path = self.root / "dvc.lock"
-        if self._entries is None:
-            self._entries, self._rest = _read_lock(path)
-        self._entries[address] = _text(address, entry)
-        known = [a for a in self._stages if a in self._entries]
-        # As DVC does, entries of instances that dvc.yaml no longer has are kept: it may have them again.
-        gone = [a for a in self._entries if a not in self._stages]
-        with atomic(path) as partial, partial.open("w", encoding="utf-8") as file:
-            file.write(SCHEMA + "stages:\n" + "".join(self._entries[a] for a in known + gone) + self._rest)
-            file.flush()
-            os.fsync(file.fileno())
+    def drop(self, addresses: Iterable[str]) -> list[str]:
+        """Take entries out of dvc.lock, also of instances that dvc.yaml no longer has; those that were there."""
+        with self._one_at_a_time:
+            gone = [address for address in addresses if self._lock.entries.pop(address, None)]
+            for address in set(gone) & self._stages.keys():
+                stage = self._stages[address]
+                stage.cmd_changed = True
+                for out in stage.outs:
+                    out.clear()
+            if gone:
+                self._lock.write(self._stages)
+        return gone
+
+    @cached_property
+    def _lock(self) -> lockfile.Lock:
+        return lockfile.Lock(self.root / "dvc.lock")
+
+    def _record(self, address: str) -> None:
+        text = lockfile.text(address, dvc.entry(self._stages[address]))
+        with self._one_at_a_time:
+            self._lock.entries[address] = text
+            self._lock.write(self._stages)
+
+    def _run_before(self, stage: PipelineStage) -> PipelineStage | None:
+        """The stage as it was recorded when these inputs were run before: what dvc.lock says, or the run cache."""
+        if dvc.is_as_recorded(stage):
+            return dvc.as_recorded(self._repo, stage, dvc.entry(stage))
+        try:
+            self._fresh.save_deps(stage)
+        except dvc.DependencyDoesNotExistError:
+            return None  # to be fetched, or for the command's turn to say
+        values = dvc.remembered(self._repo, stage) if dvc.can_be_remembered(stage) else None
+        return dvc.as_recorded(self._repo, stage, values) if values else None
+
+    def _bring(self, address: str, outs: Iterable[Output]) -> None:
+        wanted = list(outs)
+        kept = [out for out in wanted if out.use_cache]
+        lost = dict(self._objects.have(kept, fetch=True))
+        lost |= {str(out): "is not kept in the cache: run its stage here" for out in wanted if not out.use_cache}
+        if lost:
+            lines = "\n".join(f"  {name} {why}" for name, why in lost.items())
+            raise FlowError(
+                f"{address} needs what cannot be brought here:\n{lines}\nPush it where it was made: dvc push"
+            )
+        for out in kept:
+            out.checkout(force=True)
 
 
-def _read_lock(path: Path) -> tuple[dict[str, str], str]:
-    """Entries of dvc.lock as DVC would write them again, by address, and whatever else is in it."""
-    if not path.is_file():
-        return {}, ""
-    values = parse_yaml_for_update(path.read_text(encoding="utf-8"), str(path))
-    rest = {key: value for key, value in values.items() if key not in ("schema", "stages")}
-    entries = {name: _text(name, entry) for name, entry in (values.get("stages") or {}).items()}
-    return entries, dumps_yaml(rest) if rest else ""
-
-
-def _text(address: str, entry: Mapping[str, Any]) -> str:
-    """One entry, indented as it stands under `stages:`. DVC's own dumper: the bytes must be its bytes."""
-    text: str = dumps_yaml({"stages": {address: entry}})
-    return text.removeprefix("stages:\n")
+@contextmanager
+def _opened(workspace: Path) -> Iterator[Repo]:
+    with dvc.errors(str(workspace)):
+        repo = dvc.open_repo(workspace)
+    try:
+        yield repo
+    finally:
+        repo.close()
 
 
 def _hashes(stage: PipelineStage) -> list[Any]:
     return [dep.hash_info for dep in stage.deps]
 
 
-def _held_by(workspace: Path) -> str:
-    """The message for a workspace that is in use; the lock file holds the process id of its owner."""
-    owner = ""
-    try:
-        process = psutil.Process(int((workspace / ".dvc" / "tmp" / "lock").read_text().split()[0]))
-        owner = f" by process {process.pid} ({' '.join(process.cmdline())})"
-    except (OSError, ValueError, IndexError, psutil.Error):
-        pass
+def _in_use(workspace: Path, by: str) -> str:
     return (
-        f"the workspace {workspace} is in use{owner}: one run at a time. "
-        "Wait for it to end, or run from another checkout."
+        f"the workspace {workspace} is in use{by}: one run at a time. Wait for it to end, or run from another checkout."
     )
-
-
-@contextmanager
-def _errors(subject: str) -> Iterator[None]:
-    """Turn DVC's errors into ours; the caller handles the lock's."""
-    try:
-        yield
-    except LockError:
-        raise
-    except DvcException as error:
-        causes: Sequence[str] = [str(e) for e in (error, error.__cause__) if e and str(e)]
-        raise FlowError(f"{subject}: {'; '.join(dict.fromkeys(causes))}") from error

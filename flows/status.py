@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from flows.preview import CodeAhead
-from flows.recorder import open_workspace
+from flows.recorder import look_into
 
 MAX_REASONS = 3
 """Reasons named in a line; the others are counted."""
@@ -19,13 +19,13 @@ def status(workspace: Path) -> tuple[int, Mapping[str, list[str]]]:
     Where code was edited since the stage `code` last ran, the instances whose code it is are named already.
 
     Raises:
-        FlowError: there is no project, its files are not valid, or a run holds the workspace.
+        FlowError: there is no project, or its files are not valid.
     """
-    with open_workspace(workspace) as recorder:
+    with look_into(workspace) as recorder:
         plan = recorder.graph.plan()
         ahead = CodeAhead(recorder)
         code = {instance.address: ahead.changes(instance) for instance in plan.instances}
-        reports = recorder.status(plan)
+        reports = recorder.reasons(plan)
     reasons = {
         address: [*code[address], *(one for one in _reasons(reports.get(address, [])) if not _is_of(one, ahead.files))]
         for address in code

@@ -20,7 +20,7 @@ from flows.graph import Graph, InstanceOutcome
 from flows.instance import Walk, run_instance, walking
 from flows.preview import preview
 from flows.processes import Commands
-from flows.recorder import Recorder, open_workspace
+from flows.recorder import Recorder, look_into, open_workspace
 from tasks.check import validate
 from tasks.core.errors import EarthloomError, FlowError
 from tasks.core.section import PARAMS_FILE
@@ -35,6 +35,7 @@ def walk(
     jobs: int | None = None,
     dry_run: bool = False,
     force: Sequence[str] = (),
+    sparse: bool = False,
 ) -> list[InstanceOutcome]:
     """Bring `targets` and all they depend on up to date, as `dvc repro` would.
 
@@ -46,11 +47,12 @@ def walk(
         jobs: commands at a time; as many as there are CPUs when not given.
         dry_run: only say what would be done.
         force: stages or addresses that run even if they are fresh (`scenes`, to ask the catalog again).
+        sparse: outputs may be absent from the disk, see `open_workspace`; what a command needs is fetched for it.
 
     Raises:
         FlowError: an instance failed, the workspace is in use, or `dvc status` is not clean at the end.
     """
-    with open_workspace(workspace) as recorder:
+    with look_into(workspace, sparse) if dry_run else open_workspace(workspace, sparse) as recorder:
         plan = recorder.graph.plan(targets)
         forced = frozenset(address for name in force for address in recorder.graph.match(name))
         if dry_run:
@@ -137,7 +139,7 @@ def _raise_failed(outcomes: Sequence[InstanceOutcome]) -> None:
 
 
 def _raise_unclean(recorder: Recorder, plan: Graph) -> None:
-    unclean = recorder.status(plan)
+    unclean = recorder.unclean(plan)
     if unclean:
         lines = [f"  {name}: {reasons}" for name, reasons in unclean.items()]
         raise FlowError(

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tasks.core.errors import ParamsError
+from tasks.core.yaml_text import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -26,10 +26,7 @@ S = TypeVar("S", bound=BaseModel)
 
 @cache
 def _read(path: Path, modified: int) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path} is not valid YAML: {error}") from error
+    values = read_yaml(path.read_bytes(), str(path), ParamsError)
     if not isinstance(values, dict):
         raise ParamsError(f"{path} must be a mapping of sections, not {type(values).__name__}")
     return values
