@@ -37,13 +37,16 @@ def after_events(deployments: Mapping[str, Deployment], identifiers: Mapping[str
             description=f"Runs {name} after {', '.join(trigger.expect)}.",
             trigger=EventTrigger(
                 expect=set(trigger.expect),
-                match=ResourceSpecification(trigger.match),
+                match=ResourceSpecification({**trigger.match}),
                 posture=Posture.Reactive,
                 threshold=1,
             ),
             actions=[
                 RunDeployment(
-                    source="selected", deployment_id=identifiers[name], parameters=_templates(trigger.parameters)
+                    source="selected",
+                    deployment_id=identifiers[name],
+                    parameters=_templates(trigger.parameters),
+                    job_variables=None,
                 )
             ],
         )
@@ -75,8 +78,10 @@ def watches(watch: Watch, notify: UUID | None) -> list[AutomationCore]:
             ),
             actions=[
                 ChangeFlowRunState(
+                    name=None,
                     state=StateType.CRASHED,
-                    message=f"No sign of life for {watch.lost_after.total_seconds():.0f} s: its worker or its machine is gone.",
+                    message=f"No sign of life for {watch.lost_after}: its machine or process is gone.",
+                    force=False,
                 )
             ],
         ),

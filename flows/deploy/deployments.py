@@ -109,9 +109,10 @@ def _ensure(
         work_pool_name=deployment.work_pool.name,
         job_variables=deployment.work_pool.job_variables,
         schedules=schedules,
-        concurrency_limit=alone and alone.limit,
-        concurrency_options=alone
-        and ConcurrencyOptions(collision_strategy=ConcurrencyLimitStrategy(alone.collision_strategy)),
+        concurrency_limit=alone.limit if alone else None,
+        concurrency_options=ConcurrencyOptions(collision_strategy=ConcurrencyLimitStrategy(alone.collision_strategy))
+        if alone
+        else None,
     )
     return Change("deployment", name, "updated" if there else "created", detail + paused), identifier
 

@@ -17,14 +17,14 @@ def connected() -> Iterator[SyncPrefectClient]:
     """A client of the server that is configured; no other is started.
 
     Raises:
-        ServiceError: none is configured, it does not answer, asks for a password, or is of another version; or it refuses
+        ServiceError: none is configured, it does not answer, asks for a password, is of another version, or refuses
             what it is asked for.
     """
     api = get_current_settings().api
     if not api.url:
         raise ServiceError(
-            "no Prefect server is configured: PREFECT_API_URL is not set. On this machine: earthloom up, then source the "
-            "file that it names."
+            "no Prefect server is configured: PREFECT_API_URL is not set. On this machine: earthloom up, then "
+            "source the file that it names."
         )
     password = api.auth_string.get_secret_value() if api.auth_string else None
     try:
