@@ -7,6 +7,8 @@ import cyclopts
 from rich.markup import escape
 
 from flows.commands import demo, flow, run, status
+from flows.deploy.commands import deploy
+from flows.services.commands import down, up
 from tasks.commands.bench import app as bench
 from tasks.commands.board import board
 from tasks.commands.catalog import app as catalog
@@ -34,7 +36,7 @@ app = cyclopts.App(
 for command in (
     demo, run, flow, status, report, check, doctor, catalog,
     import_, export, verify, review, weights, chat, serve,
-    bench, evaluate, score, leakage, board,
+    bench, evaluate, score, leakage, board, up, down, deploy,
 ):  # fmt: skip
     app.command(command)
 
