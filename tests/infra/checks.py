@@ -74,9 +74,15 @@ def literal_secrets(node: Any) -> list[str]:
             found.append(f"{path}/{mapping['name']}")
         for key, value in mapping.items():
             names_one = re.fullmatch(r"[A-Z0-9_]+", str(key)) and SECRET.search(str(key))
-            if names_one and isinstance(value, str) and not value.startswith(("${", "{{")):
+            if names_one and isinstance(value, str) and _is_literal(value):
                 found.append(f"{path}/{key}")
     return found
+
+
+def _is_literal(value: str) -> bool:
+    """Whether anything but references is left: of a URL its password alone matters."""
+    left = re.sub(r"\$\{[^}]*\}|\{\{[^}]*\}\}", "", value)
+    return bool(re.search(r"://[^/]*:[^/@]+@", left) if "://" in left else left)
 
 
 def images(node: Any) -> list[str]:
