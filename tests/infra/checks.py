@@ -15,6 +15,7 @@ VERSIONS = ("1.31", kubernetes_validate.latest_version())
 
 USER = 10001
 SECRET = re.compile(r"(?i)(password|passwd|secret|token|auth_string|access_key|api_key|credential|connection_url)")
+NAME_OF_ONE = re.compile(r"PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_\w+_SECRET_(NAME|KEY)")
 IMAGE = re.compile(r"[\w./:-]+(:(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})")
 
 
@@ -70,8 +71,9 @@ def literal_secrets(node: Any) -> list[str]:
     """Paths of values that stand where a secret should be asked for: by reference, or from the environment."""
     found = []
     for path, mapping in walk(node):
-        if isinstance(mapping.get("name"), str) and SECRET.search(mapping["name"]) and mapping.get("value"):
-            found.append(f"{path}/{mapping['name']}")
+        name = str(mapping.get("name", ""))
+        if SECRET.search(name) and not NAME_OF_ONE.fullmatch(name) and mapping.get("value"):
+            found.append(f"{path}/{name}")
         for key, value in mapping.items():
             names_one = re.fullmatch(r"[A-Z0-9_]+", str(key)) and SECRET.search(str(key))
             if names_one and isinstance(value, str) and _is_literal(value):
