@@ -19,6 +19,8 @@ from prefect.logging import get_run_logger
 from prefect.states import AwaitingRetry, Completed, Failed
 
 from flows import artifacts, lockfile
+from flows.checkpoints import Checkpoints
+from flows.devices import travelling
 from flows.dispatch import is_cancelled, parse_entry, result_key, result_path
 from flows.git import COMMIT
 from flows.host import Host
@@ -28,8 +30,10 @@ from flows.walk import walk
 from flows.workspace import Workspace, workspace
 from tasks import code
 from tasks.check import validate
+from tasks.core import paths
 from tasks.core.errors import EarthloomError, FlowError
 from tasks.core.section import PARAMS_FILE
+from tasks.core.stage import fingerprint
 
 
 @flow(name="stage", flow_run_name="{address}")
@@ -62,8 +66,16 @@ def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str]
     for upstream, entry in entries.items():
         lock.entries[upstream] = lockfile.text(upstream, parse_entry(upstream, entry))
     lock.write(lock.entries)
+    # Of the question, not of what is made from it: that is known only once the code is there.
+    key = fingerprint([space.commit, address, sorted(entries.items())])
     # The code is the commit's own, and made here; all else that the instance needs is in `entries`.
-    outcomes = walk(space.root, only=(code.FIRST, address), sparse=True, jobs=1)
+    outcomes = walk(
+        space.root,
+        only=(code.FIRST, address),
+        sparse=True,
+        jobs=1,
+        leased=travelling(Host.here(), space.root, remote, key),
+    )
     with open_workspace(space.root, sparse=True) as recorder:
         instance, entry = recorder.graph.by_address[address], recorder.entry(address)
     values = parse_entry(address, entry)
@@ -71,6 +83,7 @@ def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str]
     if absent := remote.push(remote.objects(outs)):
         raise FlowError(f"{address}: {absent[0]} is not in the cache of this host, though the stage has just made it")
     remote.write(entry.encode(), *result_path(result_key(values)))
+    Checkpoints(space.root / paths.work(address), remote.filesystem, remote.path(), key).clear()
     create_markdown_artifact(
         f"```yaml\n{yaml.safe_dump({address: values})}```", key=artifacts.key("lock-entry"), description=address
     )

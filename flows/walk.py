@@ -79,13 +79,17 @@ def walk(
 
 
 def walk_here(
-    targets: Sequence[str] = (), jobs: int | None = None, dry_run: bool = False, force: Sequence[str] = ()
+    targets: Sequence[str] = (),
+    jobs: int | None = None,
+    dry_run: bool = False,
+    force: Sequence[str] = (),
+    leased: Leased = any_devices,
 ) -> State[Any]:
     """What every flow does: validate params.yaml, walk the current folder, and return the state that this returns."""
     workspace = Path.cwd()
     try:
         validate(workspace / "params.yaml")
-        return Completed(message=artifacts.headline(walk(workspace, targets, jobs, dry_run, force)))
+        return Completed(message=artifacts.headline(walk(workspace, targets, jobs, dry_run, force, leased=leased)))
     except EarthloomError as error:
         # A state instead of an exception: the log shows people the message, not a traceback.
         return Failed(message=str(error), data=error)
