@@ -113,17 +113,19 @@ def _released(space: Workspace, remote: Remote, kind: Kind, branch: str) -> Rele
     def once() -> State[Any]:
         try:
             with open_workspace(space.root, sparse=True) as recorder:
-                return Completed(data=release(space, recorder, remote, kind, branch))
+                made.append(release(space, recorder, remote, kind, branch))
+            return Completed(message=made[-1].tag if made[-1] else "nothing new")
         except EarthloomError as error:
+            failed.append(error)
             return Failed(message=str(error), data=error)
 
+    # Out of the task by these: Prefect would hand them through its store of results.
+    made: list[Release | None] = []
+    failed: list[EarthloomError] = []
     state: State[Any] = once(return_state=True)
-    found = state.data
-    if isinstance(found, EarthloomError):
-        raise found
     if not state.is_completed():
-        raise FlowError(f"the version was not released: {state.message}")
-    return found if isinstance(found, Release) else None
+        raise failed[-1] if failed else FlowError(f"the version was not released: {state.message}")
+    return made[-1]
 
 
 def _can_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
