@@ -60,6 +60,7 @@ def test_a_training_job_that_asks_for_something_else_is_refused(changed: dict[st
     assert done.returncode == 2 and reason in done.stderr
 
 
+@pytest.mark.slow
 def test_what_was_trained_by_the_steps_is_restored_elsewhere_without_training(tmp_path: Path) -> None:
     origin, remote, home, count = (tmp_path / name for name in ("origin", "remote", "home", "count"))
     environment = {
