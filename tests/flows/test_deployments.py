@@ -106,6 +106,7 @@ def test_each_catalog_has_its_limit() -> None:
         (lambda y: y["deployments"][0].update(entrypoint="flows.walk.walk"), "is no flow"),
         (lambda y: y["deployments"][0]["parameters"].update(refreshed=True), "no parameter refreshed"),
         (lambda y: y["watch"].pop("lost_after"), "watch.lost_after"),
+        (lambda y: y["watch"].update(lost_after=60), "less than three heartbeats"),
     ],
 )
 def test_a_mistake_in_prefect_yaml_is_named_and_nothing_is_deployed(
@@ -126,6 +127,7 @@ def test_a_second_deploy_changes_nothing_and_an_edit_changes_what_was_edited(
     weekly = client.read_deployment_by_name("rebuild/weekly")
     assert weekly.parameters == {"refresh": True, "repository": REPOSITORY}
     assert weekly.entrypoint == "flows.rebuild.rebuild" and not weekly.pull_steps and weekly.path is None
+    assert weekly.job_variables["env"] == {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
     assert weekly.global_concurrency_limit is not None and weekly.global_concurrency_limit.limit == 1
 
     # What somebody switched off stays off, whatever else is changed.
