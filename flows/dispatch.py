@@ -49,7 +49,7 @@ class Request:
 
 
 def result_key(entry: Mapping[str, Any]) -> str:
-    """Hash of what an instance is made from: command, dependencies and parameters of its lock entry, not its outputs."""
+    """Hash of what an instance is made from: command, dependencies and parameters of its lock entry, no output."""
     deps = [[dep["path"], dep["md5"]] for dep in entry.get("deps", [])]
     asked = json.dumps([entry["cmd"], deps, entry.get("params", {})], sort_keys=True, default=str)
     return hashlib.sha256(asked.encode()).hexdigest()

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -35,6 +36,16 @@ class CommandError(FlowError):
         self.returncode = returncode
 
 
+@dataclass(frozen=True)
+class Devices:
+    """What a command may use of this host."""
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """That name the devices to it."""
+    descriptors: tuple[int, ...] = ()
+    """Of the leases: held for as long as any process of the command lives."""
+
+
 class Commands:
     """The running commands of one walk, with its credentials. `stop` ends them, and none is started afterwards."""
 
@@ -46,15 +57,25 @@ class Commands:
         self._guard = threading.Lock()
         self.stopped = False
 
-    def run(self, instance: Instance, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+    def run(
+        self,
+        instance: Instance,
+        logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
+        devices: "Devices | None" = None,
+    ) -> None:
         """Run the instance's command line by line, as DVC does, and send what it prints to `logger`.
+
+        Args:
+            instance: whose command it is.
+            logger: gets its lines.
+            devices: those it may use.
 
         Raises:
             CommandError: a line failed; carries its exit code and its last words.
         """
         for line in instance.cmd.splitlines():
             logger.info("> %s", line)
-            process = self._start(instance.address, line)
+            process = self._start(instance.address, line, devices or Devices())
             relay = Relay(logger)
             try:
                 assert process.stdout is not None
@@ -89,7 +110,7 @@ class Commands:
             path.unlink()
         return list(left)
 
-    def _start(self, address: str, line: str) -> subprocess.Popen[str]:
+    def _start(self, address: str, line: str, devices: "Devices") -> subprocess.Popen[str]:
         environment = os.environ | {
             # `python` in dvc.yaml is the interpreter that runs the walk.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -98,6 +119,7 @@ class Commands:
             "DVC_ROOT": str(self._root),
             "DVC_STAGE": address,
             **self._credentials,
+            **devices.variables,
         }
         with self._guard:
             if self.stopped:
@@ -111,6 +133,7 @@ class Commands:
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",
                 errors="replace",
+                pass_fds=devices.descriptors,
                 start_new_session=True,  # a group of its own: stopped as a whole, and by us alone
             )
             self._running[address] = process

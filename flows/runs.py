@@ -13,6 +13,7 @@ from prefect.states import Completed, Failed
 from prefect.tasks import Task, exponential_backoff
 
 from flows import artifacts
+from flows.devices import of_host
 from flows.dispatch import Dispatch, has_server
 from flows.host import Host
 from flows.recorder import open_workspace
@@ -58,7 +59,7 @@ def carry_out(
         The state for the flow to return: a message for people instead of a traceback.
     """
     if repository is None:
-        return walk_here(targets, jobs, dry_run, force)
+        return walk_here(targets, jobs, dry_run, force, of_host(Host.here()))
     try:
         for number in range(1, BEGINNINGS + 1):
             try:
@@ -84,7 +85,9 @@ def _in_workspace(
 ) -> State[Any]:
     with opened(space.root) as remote:
         dispatch = Dispatch(space.repository, space.commit, remote) if has_server() else None
-        outcomes = walk(space.root, targets, jobs, force=force, sparse=True, dispatch=dispatch)
+        outcomes = walk(
+            space.root, targets, jobs, force=force, sparse=True, dispatch=dispatch, leased=of_host(Host.here())
+        )
         message = artifacts.headline(outcomes)
         if kind is None:
             return Completed(message=message)

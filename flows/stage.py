@@ -1,7 +1,8 @@
 """Flow `stage`: one instance of the graph on a worker of another host, with nothing but a commit and hashes.
 
-The inputs are pulled by hash, the stage runs on the devices it finds, its outputs are pushed, and its lock entry is left
-on the remote and as an artifact. A worker that is told to go (SIGTERM) leaves a checkpoint, and the run waits for the next.
+The inputs are pulled by hash, the stage runs on the devices it finds, its outputs are pushed, and its lock entry is
+left on the remote and as an artifact. A worker that must go (SIGTERM) leaves a checkpoint, and the run waits for the
+next one.
 """
 
 import os
@@ -18,6 +19,8 @@ from prefect.logging import get_run_logger
 from prefect.states import AwaitingRetry, Completed, Failed
 
 from flows import artifacts, lockfile
+from flows.checkpoints import Checkpoints
+from flows.devices import travelling
 from flows.dispatch import is_cancelled, parse_entry, result_key, result_path
 from flows.git import COMMIT
 from flows.host import Host
@@ -27,8 +30,10 @@ from flows.walk import walk
 from flows.workspace import Workspace, workspace
 from tasks import code
 from tasks.check import validate
+from tasks.core import paths
 from tasks.core.errors import EarthloomError, FlowError
 from tasks.core.section import PARAMS_FILE
+from tasks.core.stage import fingerprint
 
 
 @flow(name="stage", flow_run_name="{address}")
@@ -61,8 +66,16 @@ def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str]
     for upstream, entry in entries.items():
         lock.entries[upstream] = lockfile.text(upstream, parse_entry(upstream, entry))
     lock.write(lock.entries)
+    # Of the question, not of what is made from it: that is known only once the code is there.
+    key = fingerprint([space.commit, address, sorted(entries.items())])
     # The code is the commit's own, and made here; all else that the instance needs is in `entries`.
-    outcomes = walk(space.root, [address], only=(code.FIRST, address), sparse=True, travelling=remote)
+    outcomes = walk(
+        space.root,
+        only=(code.FIRST, address),
+        sparse=True,
+        jobs=1,
+        leased=travelling(Host.here(), space.root, remote, key),
+    )
     with open_workspace(space.root, sparse=True) as recorder:
         instance, entry = recorder.graph.by_address[address], recorder.entry(address)
     values = parse_entry(address, entry)
@@ -70,6 +83,7 @@ def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str]
     if absent := remote.push(remote.objects(outs)):
         raise FlowError(f"{address}: {absent[0]} is not in the cache of this host, though the stage has just made it")
     remote.write(entry.encode(), *result_path(result_key(values)))
+    Checkpoints(space.root / paths.work(address), remote.filesystem, remote.path(), key).clear()
     create_markdown_artifact(
         f"```yaml\n{yaml.safe_dump({address: values})}```", key=artifacts.key("lock-entry"), description=address
     )
@@ -89,7 +103,7 @@ def _wait_for_another_worker() -> None:
     with get_client(sync_client=True) as client:
         if is_cancelled(client):
             return
-        state = AwaitingRetry(message=f"its worker (process {os.getpid()}) was told to go; a checkpoint is kept")
+        state: State[Any] = AwaitingRetry(message=f"its worker (process {os.getpid()}) had to go; a checkpoint is kept")
         client.set_flow_run_state(run.id, state, force=True)
-    get_run_logger().info("this worker was told to go: the run waits for another")
+    get_run_logger().info("this worker has to go: the run waits for another")
     raise Pause(state=state)

@@ -1,4 +1,4 @@
-"""What is new in a version of the dataset: scenes that came and went, chips, pairs, and how far the labels have moved."""
+"""What is new in a version of the dataset: scenes that came and went, chips, pairs, and how far the labels moved."""
 
 import io
 import json
@@ -48,7 +48,10 @@ class Changes:
         more_chips, more_pairs = (
             sum(getattr(s, name) - getattr(s, f"{name}_before") for s in self.sensors) for name in ("chips", "pairs")
         )
-        return f"{scenes:,} scenes (+{added:,} -{gone:,}), {chips:,} chips ({more_chips:+,}), {pairs:,} pairs ({more_pairs:+,})"
+        return (
+            f"{scenes:,} scenes (+{added:,} -{gone:,}), {chips:,} chips ({more_chips:+,}), "
+            f"{pairs:,} pairs ({more_pairs:+,})"
+        )
 
     def text(self) -> str:
         """A line a sensor, then the scenes that came and went, by id."""

@@ -1,8 +1,8 @@
 """Several processes that train one model: their ranks, what is sharded or replicated, and how packs are dealt out.
 
-`torchrun` starts them; without it there is one. Each step's packs go round the processes by turns, so that the
-step is the same on any number of them. A process left without a pack runs one that counts zero, since all must
-take part whenever gradients or weights are exchanged.
+`tasks.training.launch` starts them, or torchrun on several machines. Each step's packs go round the processes by
+turns, so that the step is the same on any number of them. A process left without a pack runs one that counts zero,
+since all must take part whenever gradients or weights are exchanged.
 """
 
 import logging
@@ -69,6 +69,10 @@ def joined(common: "RunParams") -> Iterator[World]:
         distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
         yield World(rank, size, local_rank=local, cuda=device.type == "cuda")
+    except BaseException:
+        # Of several, one that fails leaves the others by ending, after it has said why: not before.
+        several = size == 1 and several
+        raise
     finally:
         if several:
             distributed.destroy_process_group()

@@ -44,8 +44,8 @@ class RunParams(Section):
     threads: int = Field(ge=0, description="CPU threads, 0 for all; another number gives slightly other weights")
     precision: Literal["float32", "bfloat16"] = Field(description="of the forward pass; weights stay float32")
     parallel: Literal["none", "ddp", "fsdp"] = Field(
-        description="what several processes under torchrun share: nothing (one process only), gradients (ddp), or "
-        "weights and optimizer too (fsdp)"
+        description="what several processes, one a GPU, share: nothing (one process only), gradients (ddp), or weights "
+        "and optimizer too (fsdp)"
     )
     checkpointing: bool = Field(description="work activations out again in the backward pass, to save memory")
     compile: bool = Field(description="torch.compile the layers, whose packs are then padded to one length; GPU only")

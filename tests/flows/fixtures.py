@@ -66,10 +66,14 @@ def walker(server: str) -> Walker:
     """`walk` inside a flow of the session's server."""
 
     @flow(name="toy")
-    def toy_flow(workspace: Path, targets: list[str], jobs: int, force: list[str]) -> list[InstanceOutcome]:
-        return walk(workspace, targets, jobs, force=force)
+    def toy_flow(
+        workspace: Path, targets: list[str], jobs: int, force: list[str], sparse: bool
+    ) -> list[InstanceOutcome]:
+        return walk(workspace, targets, jobs, force=force, sparse=sparse)
 
-    def call(workspace: Path, *targets: str, jobs: int = 4, force: list[str] | None = None) -> list[InstanceOutcome]:
-        return toy_flow(workspace, list(targets), jobs, force or [])
+    def call(
+        workspace: Path, *targets: str, jobs: int = 4, force: list[str] | None = None, sparse: bool = False
+    ) -> list[InstanceOutcome]:
+        return toy_flow(workspace, list(targets), jobs, force or [], sparse)
 
     return call

@@ -58,11 +58,14 @@ def test_a_revision_is_a_tag_a_branch_or_a_whole_commit(revision: str, host: Hos
     "revision", ["--upload-pack=touch x", "main..v1", "main@{1}", "HEAD^", "", "no-such", "0" * 40]
 )
 def test_what_is_no_revision_of_the_repository_is_refused_by_name(revision: str, host: Host, origin: str) -> None:
-    with pytest.raises(FlowError, match="branch, a tag or a commit|no branch, tag or commit"):
-        with workspace(host, origin, revision, "run"):
-            pass
-    with pytest.raises(FlowError):
-        check_revision(revision if revision not in ("no-such", "0" * 40) else "a b")
+    refused = pytest.raises(FlowError, match=r"branch, a tag or a commit|no branch, tag or commit")
+    with refused, workspace(host, origin, revision, "run"):
+        pass
+
+
+def test_a_name_with_a_blank_is_no_revision() -> None:
+    with pytest.raises(FlowError, match="not the name"):
+        check_revision("a b")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,8 @@ def test_a_run_that_is_tried_again_finds_its_own_workspace(host: Host, origin: s
 def test_a_workspace_at_work_is_not_taken_and_its_lock_goes_with_its_process(host: Host, origin: str) -> None:
     code = (
         "import sys; from pathlib import Path; from flows.host import Host; from flows.workspace import workspace\n"
-        f"with workspace(Host(Path({str(host.home)!r})), {origin!r}, 'main', 'run'): print('in', flush=True); sys.stdin.read()"
+        f"with workspace(Host(Path({str(host.home)!r})), {origin!r}, 'main', 'run'):\n"
+        "    print('in', flush=True); sys.stdin.read()"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(
