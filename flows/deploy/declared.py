@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tasks.core.errors import ParamsError
 
@@ -68,8 +68,15 @@ class Deployment(Part):
 class Watch(Part):
     """What the server says or does when nothing comes."""
 
+    heartbeat: int = Field(ge=30, description="seconds between the signs of life of a run")
     lost_after: timedelta = Field(description="without a sign of life after which a run counts as crashed")
     dataset_within: timedelta = Field(description="in which at least one version of the dataset is released")
+
+    @model_validator(mode="after")
+    def _patient(self) -> Self:
+        if self.lost_after < timedelta(seconds=3 * self.heartbeat):
+            raise ValueError(f"lost_after: {self.lost_after} is less than three heartbeats of {self.heartbeat} s")
+        return self
 
 
 class Declared(Part):

@@ -16,18 +16,19 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.importtools import import_object
 
 from flows.deploy.change import Change, differing
-from flows.deploy.declared import OURS, Deployment
+from flows.deploy.declared import OURS, Declared, Deployment, Watch
 from tasks.core.errors import ParamsError
 
+HEARTBEAT = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
+"""Variable of a run's environment with the seconds between its signs of life."""
 
-def ensure(
-    client: SyncPrefectClient, declared: Sequence[Deployment], repository: str
-) -> tuple[list[Change], dict[str, UUID]]:
+
+def ensure(client: SyncPrefectClient, declared: Declared, repository: str) -> tuple[list[Change], dict[str, UUID]]:
     """Make the deployments, or bring them up to date.
 
     Args:
         client: of the server.
-        declared: what prefect.yaml says.
+        declared: prefect.yaml.
         repository: git URL, a parameter of every one.
 
     Returns:
@@ -36,11 +37,13 @@ def ensure(
     Raises:
         ParamsError: an entrypoint is no flow, or a flow has no parameter of a name that it is to be given.
     """
-    loaded = [(deployment, load(deployment)) for deployment in declared]  # all, before anything is changed
+    loaded = [(deployment, load(deployment)) for deployment in declared.deployments]  # all, before anything is changed
     changes, found = [], {}
     for deployment, flow in loaded:
         name = f"{flow.name}/{deployment.name}"
-        change, found[name] = _ensure(client, deployment, flow, name, repository)
+        change, found[name] = _ensure(
+            client, deployment, flow, name, _wanted(deployment, flow, repository, declared.watch)
+        )
         changes.append(change)
     return changes, found
 
@@ -75,9 +78,8 @@ def undeclared(client: SyncPrefectClient, names: Sequence[str]) -> dict[str, UUI
 
 
 def _ensure(
-    client: SyncPrefectClient, deployment: Deployment, flow: Flow[..., Any], name: str, repository: str
+    client: SyncPrefectClient, deployment: Deployment, flow: Flow[..., Any], name: str, wanted: dict[str, Any]
 ) -> tuple[Change, UUID]:
-    wanted = _wanted(deployment, flow, repository)
     try:
         there: DeploymentResponse | None = client.read_deployment_by_name(name)
     except ObjectNotFound:
@@ -107,7 +109,7 @@ def _ensure(
         enforce_parameter_schema=True,
         tags=wanted["tags"],
         work_pool_name=deployment.work_pool.name,
-        job_variables=deployment.work_pool.job_variables,
+        job_variables=wanted["job_variables"],
         schedules=schedules,
         concurrency_limit=alone.limit if alone else None,
         concurrency_options=ConcurrencyOptions(collision_strategy=ConcurrencyLimitStrategy(alone.collision_strategy))
@@ -117,8 +119,8 @@ def _ensure(
     return Change("deployment", name, "updated" if there else "created", detail + paused), identifier
 
 
-def _wanted(deployment: Deployment, flow: Flow[..., Any], repository: str) -> dict[str, Any]:
-    alone = deployment.concurrency_limit
+def _wanted(deployment: Deployment, flow: Flow[..., Any], repository: str, watch: Watch) -> dict[str, Any]:
+    alone, variables = deployment.concurrency_limit, deployment.work_pool.job_variables
     return {
         "description": deployment.description,
         "entrypoint": deployment.entrypoint,
@@ -126,7 +128,7 @@ def _wanted(deployment: Deployment, flow: Flow[..., Any], repository: str) -> di
         "parameter_schema": parameter_schema(flow.fn).model_dump_for_openapi(),
         "tags": sorted({*deployment.tags, OURS}),
         "pool": deployment.work_pool.name,
-        "job_variables": deployment.work_pool.job_variables,
+        "job_variables": {**variables, "env": {HEARTBEAT: str(watch.heartbeat), **variables.get("env", {})}},
         "schedules": sorted(
             _schedule(CronSchedule(cron=s.cron, timezone=s.timezone), s.parameters) for s in deployment.schedules
         ),

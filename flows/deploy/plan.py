@@ -39,7 +39,7 @@ def bring_up_to_date(
     block = automations.block(client, notify) if notify else None
     changes = pools.ensure_pools(client, declared.pools, pool_type, checkout / "infra" / "pools")
     changes += pools.ensure_limits(client, limits(declared, list(catalogs)))
-    made, identifiers = deployments.ensure(client, declared.deployments, repository)
+    made, identifiers = deployments.ensure(client, declared, repository)
     wanted = [*automations.after_events(flows, identifiers), *automations.watches(declared.watch, block)]
     changes += made + automations.ensure(client, wanted)
     state = "removed" if prune else "not declared"

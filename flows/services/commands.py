@@ -64,27 +64,26 @@ def up(
     from flows.services import stack
     from flows.services.settings import folder, origin, read
 
-    if containers:
-        compose.compose(Path.cwd(), "up", "--detach", "--wait")
-        return
     home = Host.here().home
-    if repositories is None and read(folder(home)) is None:
-        repositories = origin(Path.cwd())
-    settings, services = stack.up(
-        home,
-        {
-            "host": host,
-            "port": port,
-            "database_port": database_port,
-            "store_port": store_port,
-            "url": url,
-            "auth": auth,
-            "store": store,
-            "workers": workers,
-            "repositories": repositories,
-            "database_user": database_user,
-        },
-    )
+    if repositories is None and (containers or read(folder(home)) is None):
+        repositories = origin(Path.cwd()) or None
+    options = {
+        "host": host,
+        "port": port,
+        "database_port": database_port,
+        "store_port": store_port,
+        "url": url,
+        "auth": auth,
+        "store": store,
+        "workers": workers,
+        "repositories": repositories,
+        "database_user": database_user,
+    }
+    if containers:
+        folder(home).mkdir(parents=True, exist_ok=True)
+        compose.compose(Path.cwd(), "up", "--detach", "--wait", environment=compose.variables(folder(home), options))
+        return
+    settings, services = stack.up(home, options)
     console.print(_table(services))
     for line in _notes(settings):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -104,9 +103,12 @@ def down(*, containers: bool = False) -> None:
     """
     from flows.services import containers as compose
     from flows.services import stack
+    from flows.services.settings import folder
 
     if containers:
-        compose.compose(Path.cwd(), "down")
+        services = folder(Host.here().home)
+        services.mkdir(parents=True, exist_ok=True)
+        compose.compose(Path.cwd(), "down", environment=compose.variables(services, {"repositories": "-"}))
         return
     ran = stack.down(Host.here().home)
     console.print(f"Ended: {', '.join(ran)}." if ran else "Nothing was running.")

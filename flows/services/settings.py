@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from tasks.core.errors import ServiceError
 from tasks.core.stage import read_json, write_json
 
-STORE_PORTS = 8
-"""Ports of the object store, from `store_port` on: S3, then those between its own parts."""
+STORE_PORTS = 9
+"""Ports of the object store, from `store_port` on: where it is asked, seven of its own parts, S3 behind the gate."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Settings:
     """One set-up; a field has the name of the option that sets it."""
 
     host: str = "127.0.0.1"
-    """Address that the Prefect server and the object store listen on; everything else stays on loopback."""
+    """Address that the Prefect server and the object store can be reached at; everything else stays on loopback."""
     port: int = 4200
     database_port: int = 5442
     store_port: int = 8333
@@ -40,9 +40,14 @@ class Settings:
         return is_loopback(self.host)
 
     @property
+    def reachable_host(self) -> str:
+        """The host's address for a client on this machine."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+
+    @property
     def local_url(self) -> str:
         """Base URL of the server as this machine reaches it: `http://127.0.0.1:4200`."""
-        return f"http://{_bracketed(_reachable(self.host))}:{self.port}"
+        return f"http://{_bracketed(self.reachable_host)}:{self.port}"
 
     @property
     def public_url(self) -> str:
@@ -55,16 +60,22 @@ class Settings:
     @property
     def endpoint(self) -> str:
         """URL of the object store as this machine reaches it."""
-        return f"http://{_bracketed(_reachable(self.host))}:{self.store_port}"
+        return f"http://{_bracketed(self.reachable_host)}:{self.store_port}"
 
-    def ports(self) -> dict[str, list[tuple[str, int]]]:
-        """Addresses and ports by the option that chooses them."""
-        inner = range(self.store_port + 1, self.store_port + STORE_PORTS)
-        return {
-            "--database-port": [("127.0.0.1", self.database_port)],
-            "--port": [(self.host, self.port)],
-            "--store-port": [(self.host, self.store_port), *(("127.0.0.1", port) for port in inner)],
-        }
+    @property
+    def s3_port(self) -> int:
+        """Where S3 is on loopback: behind the gate, if there is one, else where people ask for it."""
+        return self.store_port if self.is_loopback else self.store_port + STORE_PORTS - 1
+
+    def ports(self) -> list[tuple[str, str, str, int]]:
+        """A service, the option that chooses its port, the address and the port, of all that listen."""
+        inner = [self.s3_port, *range(self.store_port + 1, self.store_port + STORE_PORTS - 1)]
+        return [
+            ("database", "--database-port", "127.0.0.1", self.database_port),
+            ("server", "--port", self.host, self.port),
+            *([] if self.is_loopback else [("gate", "--store-port", self.host, self.store_port)]),
+            *(("store", "--store-port", "127.0.0.1", port) for port in inner),
+        ]
 
     def checked(self) -> "Settings":
         """The same, complete: beyond loopback with authentication.
@@ -77,13 +88,12 @@ class Settings:
         except (OSError, UnicodeError, OverflowError) as error:
             raise ServiceError(f"--host {self.host}: no address of this machine ({error})") from error
         taken: dict[int, str] = {}
-        for option, places in self.ports().items():
-            for _, port in places:
-                if not 0 < port < 65536:
-                    raise ServiceError(f"{option}: {port} is no port; 1 to 65535 are")
-                if port in taken:
-                    raise ServiceError(f"{option} and {taken[port]} both want port {port}: choose another for one")
-                taken[port] = option
+        for _, option, _, port in self.ports():
+            if not 0 < port < 65536:
+                raise ServiceError(f"{option}: {port} is no port; 1 to 65535 are")
+            if port in taken:
+                raise ServiceError(f"{option} and {taken[port]} both want port {port}: choose another for one")
+            taken[port] = option
         parts = urlsplit(self.url)
         if self.url and (parts.scheme not in ("http", "https") or not parts.netloc or "@" in parts.netloc):
             raise ServiceError(f"--url {self.url}: write it as https://prefect.example.org, without a password")
@@ -144,11 +154,7 @@ def origin(checkout: Path) -> str:
 
 
 def _is_any(host: str) -> bool:
-    return host in ("0.0.0.0", "::", "")
-
-
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    return host in ("0.0.0.0", "::")
 
 
 def _bracketed(host: str) -> str:

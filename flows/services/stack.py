@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from flows.services import postgres, server, store, workers
+from flows.services import gate, postgres, server, store, workers
 from flows.services import secrets as secret_files
 from flows.services import settings as setups
 from flows.services.daemon import Daemon, end, marked
@@ -51,11 +51,8 @@ def up(home: Path, options: dict[str, Any]) -> tuple[Settings, list[Service]]:
             raise ServiceError(_differences(last, settings))
         secrets = secret_files.load(services)
         setups.write(services, settings)
-        wanted = settings.ports()
-        for name, option in ((postgres.NAME, "--database-port"), (server.NAME, "--port"), (store.NAME, "--store-port")):
-            if name in running or (name == store.NAME and not settings.store):
-                del wanted[option]
-        check_free(wanted)
+        missing = set(_names(settings)) - running
+        check_free((option, host, port) for name, option, host, port in settings.ports() if name in missing)
         started = []
         for name, start in _starts(services, settings, secrets).items():
             if name not in running:
@@ -75,7 +72,7 @@ def down(home: Path) -> list[str]:
         return []
     with _alone(services):
         ran = _together({name: partial(workers.stop, services, name) for name in workers.names()})
-        ran += _together({server.NAME: partial(server.stop, services), store.NAME: partial(store.stop, services)})
+        ran += _together({one.NAME: partial(one.stop, services) for one in (server, store, gate)})
         ran += _together({postgres.NAME: partial(postgres.stop, services)})
         end(marked(services), lambda: marked(services), 0.0)
         return ran
@@ -103,6 +100,8 @@ def _starts(services: Path, settings: Settings, secrets: Secrets) -> dict[str, C
     found: dict[str, Callable[[], None]] = {postgres.NAME: partial(postgres.start, services, settings, secrets)}
     if settings.store:
         found[store.NAME] = partial(store.start, services, settings, secrets)
+        if not settings.is_loopback:
+            found[gate.NAME] = partial(gate.start, services, settings)
     found[server.NAME] = partial(server.start, services, settings, secrets)
     if settings.workers:
         for name in workers.names():
@@ -114,6 +113,7 @@ def _names(settings: Settings) -> list[str]:
     return [
         postgres.NAME,
         *([store.NAME] if settings.store else []),
+        *([gate.NAME] if settings.store and not settings.is_loopback else []),
         server.NAME,
         *(workers.names() if settings.workers else []),
     ]
@@ -123,6 +123,7 @@ def _urls(settings: Settings) -> dict[str, str]:
     return {
         postgres.NAME: f"127.0.0.1:{settings.database_port}",
         store.NAME: f"{settings.endpoint} ({store.REMOTE})",
+        gate.NAME: f"{settings.host}:{settings.store_port}, to the store",
         server.NAME: settings.public_url,
         **{name: f"pool earthloom-{name.removeprefix('worker-')}" for name in workers.names()},
     }

@@ -32,16 +32,15 @@ def start(services: Path, settings: Settings, secrets: Secrets) -> None:
     """
     data = services / NAME
     data.mkdir(exist_ok=True, mode=0o700)
-    s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc = range(
-        settings.store_port, settings.store_port + STORE_PORTS
+    s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc = range(
+        settings.store_port + 1, settings.store_port + STORE_PORTS - 1
     )
     options = {
         "dir": data,
-        # Only S3 may be bound beyond loopback: the parts behind it trust whoever reaches them.
+        # Its parts trust whoever reaches them; beyond loopback there is a gate before S3, and before S3 alone.
         "ip": "127.0.0.1",
         "ip.bind": "127.0.0.1",
-        "s3.ip.bind": settings.host,
-        "s3.port": s3,
+        "s3.port": settings.s3_port,
         "s3.port.grpc": s3_grpc,
         "master.port": master,
         "master.port.grpc": master_grpc,
@@ -98,7 +97,7 @@ def _is_ready(settings: Settings, secrets: Secrets) -> bool:
     """Whether it lists its bucket; the bucket is made if there is none."""
     client = Session().create_client(
         "s3",
-        endpoint_url=settings.endpoint,
+        endpoint_url=f"http://127.0.0.1:{settings.s3_port}",
         region_name="us-east-1",
         aws_access_key_id=secrets.access_key,
         aws_secret_access_key=secrets.secret_key,

@@ -15,8 +15,8 @@ from tasks.core.errors import ServiceError
 
 PARENT = """\
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import signal, time; {deaf}; print('up', flush=True); time.sleep(600)"],
-                         stdout=subprocess.PIPE, start_new_session=True)
+code = "import signal, time; {deaf}; print('up', flush=True); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
 child.stdout.readline()
 print("ready", flush=True)
 time.sleep(600)
@@ -57,7 +57,7 @@ def test_another_services_processes_are_left_alone(daemon: Daemon, tmp_path: Pat
     process = start(daemon, PARENT.format(deaf="pass"))
     assert not Daemon(tmp_path, "other").stop(1) and not Daemon(tmp_path / "elsewhere", "toy").stop(1)
     assert len(daemon.processes()) == 2
-    daemon.stop(30)
+    daemon.stop(30, below=True)
     process.wait()
 
 
@@ -71,5 +71,5 @@ def test_the_holder_of_a_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(ServiceError, match=rf"port {port} is held by process {os.getpid()} .*--port"):
-            check_free({"--port": [("127.0.0.1", port)]})
-    check_free({"--port": [("127.0.0.1", port)]})
+            check_free([("--port", "127.0.0.1", port)])
+    check_free([("--port", "127.0.0.1", port)])
