@@ -15,6 +15,7 @@ from tasks.commands.check import check
 from tasks.commands.doctor import doctor
 from tasks.commands.evaluate import evaluate
 from tasks.commands.export import app as export
+from tasks.commands.gate import gate
 from tasks.commands.import_ import app as import_
 from tasks.commands.leakage import leakage
 from tasks.commands.report import report
@@ -34,7 +35,7 @@ app = cyclopts.App(
 for command in (
     demo, run, flow, status, report, check, doctor, catalog,
     import_, export, verify, review, weights, chat, serve,
-    bench, evaluate, score, leakage, board,
+    bench, evaluate, score, gate, leakage, board,
 ):  # fmt: skip
     app.command(command)
 
