@@ -1,4 +1,4 @@
-"""The front door: the command line, a list of the subcommands in tasks/commands and flows/commands.py."""
+"""The front door: the command line, a list of the subcommands in tasks/commands and flows/*commands.py."""
 
 import sys
 from importlib import metadata
@@ -7,6 +7,7 @@ import cyclopts
 from rich.markup import escape
 
 from flows.commands import demo, flow, run, status
+from flows.model_commands import models, promote, rollback
 from tasks.commands.bench import app as bench
 from tasks.commands.board import board
 from tasks.commands.catalog import app as catalog
@@ -35,7 +36,7 @@ app = cyclopts.App(
 for command in (
     demo, run, flow, status, report, check, doctor, catalog,
     import_, export, verify, review, weights, chat, serve,
-    bench, evaluate, score, gate, leakage, board,
+    bench, evaluate, score, leakage, board, gate, models, promote, rollback,
 ):  # fmt: skip
     app.command(command)
 

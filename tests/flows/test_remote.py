@@ -46,7 +46,9 @@ def test_an_object_that_vanished_from_the_remote_is_missed_and_pushed_again(done
         assert remote.absent(mine) == []
 
 
-def test_what_is_neither_in_the_cache_nor_on_the_remote_is_named_and_the_rest_is_pushed(done: Path, store: Path) -> None:
+def test_what_is_neither_in_the_cache_nor_on_the_remote_is_named_and_the_rest_is_pushed(
+    done: Path, store: Path
+) -> None:
     with opened(done) as remote:
         mine = objects(done, remote)
         md5 = next(md5 for md5, path in mine.items() if path.endswith("shard.txt"))
