@@ -63,7 +63,7 @@ def carry_out(
     try:
         for number in range(1, BEGINNINGS + 1):
             try:
-                with workspace(Host.here(), repository, revision, _name()) as space:
+                with workspace(Host.here(), repository, revision, workspace_name()) as space:
                     validate(space.root / PARAMS_FILE)
                     if dry_run:
                         return Completed(
@@ -132,7 +132,7 @@ def _can_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.data, RemoteError)
 
 
-def _name() -> str:
+def workspace_name() -> str:
     """Of this run's workspace: a flow run that is tried again has the same one."""
     run = runtime.flow_run.id
     return f"{runtime.flow_run.flow_name}-{run}" if run else f"process-{os.getpid()}"
