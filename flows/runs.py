@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from prefect import runtime, task
@@ -59,7 +60,7 @@ def carry_out(
         The state for the flow to return: a message for people instead of a traceback.
     """
     if repository is None:
-        return walk_here(targets, jobs, dry_run, force, of_host(Host.here()))
+        return walk_here(targets, jobs, dry_run, force, of_host(Host.here(), Path.cwd()))
     try:
         for number in range(1, BEGINNINGS + 1):
             try:

@@ -84,7 +84,7 @@ def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str]
     remote.write(entry.encode(), *result_path(result_key(values)))
     Checkpoints(space.root / paths.work(address), remote.filesystem, remote.path(), key).clear()
     create_markdown_artifact(
-        f"```yaml\n{yaml.safe_dump({address: values})}```", key=artifacts.key("lock-entry"), description=address
+        f"```yaml\n{lockfile.text(address, values)}```", key=artifacts.key("lock-entry"), description=address
     )
     return artifacts.headline(outcomes)
 
