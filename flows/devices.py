@@ -47,7 +47,6 @@ def travelling(host: Host, root: Path, remote: Remote, key: str) -> Leased:
 
 @contextmanager
 def _lease(host: Host, root: Path, instance: Instance) -> Iterator[Devices]:
-    logger = get_run_logger()
-    with leased(host.leases, instance.address, logger=logger) as lease:
-        with relayed(root / paths.work(instance.address), instance.address, logger):
-            yield Devices(lease.environment, lease.descriptors)
+    logger, work = get_run_logger(), root / paths.work(instance.address)
+    with leased(host.leases, instance.address, logger=logger) as lease, relayed(work, instance.address, logger):
+        yield Devices(lease.environment, lease.descriptors)

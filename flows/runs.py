@@ -87,7 +87,13 @@ def _in_workspace(
     with opened(space.root) as remote:
         dispatch = Dispatch(space.repository, space.commit, remote) if has_server() else None
         outcomes = walk(
-            space.root, targets, jobs, force=force, sparse=True, dispatch=dispatch, leased=of_host(Host.here())
+            space.root,
+            targets,
+            jobs,
+            force=force,
+            sparse=True,
+            dispatch=dispatch,
+            leased=of_host(Host.here(), space.root),
         )
         message = artifacts.headline(outcomes)
         if kind is None:
