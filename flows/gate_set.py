@@ -184,9 +184,8 @@ class GateSet:
         self.bring(candidate, MODEL, "candidate", lambda path: path.endswith("/normalisation.json"))
         params = load(EvaluateParams, EVALUATE, self.root / "params.yaml")
         words = [
-            "python", "-m", "earthloom", "evaluate", f"../{name}/{MODEL}", "--benchmarks", HELD_OUT.name, "--name",
-            name,
-            "--out", "runs", "--slots", params.batch, "--max-new-tokens", params.max_new_tokens,
+            "python", "-m", "earthloom", "evaluate", f"../{name}/{MODEL}", "--name", name, "--out", "runs",
+            "--benchmarks", HELD_OUT.name, "--slots", params.batch, "--max-new-tokens", params.max_new_tokens,
             "--device", params.device, "--threads", params.threads,
             # Of sensors that it was never trained on; of all others it has its own.
             "--normalise-from", f"../candidate/{MODEL}",

@@ -21,8 +21,7 @@ from flows import artifacts
 from flows.gate_set import MIXTURES, PREDICTIONS, SPLIT, GateSet, LockedModel, Logger
 from flows.gate_set import MODEL as WEIGHTS
 from flows.host import Host
-from flows.registry import MovedError, Version, assign, read
-from flows.release import MODEL
+from flows.registry import MODEL, MovedError, Version, assign, read
 from flows.runs import workspace_name
 from flows.workspace import Workspace, allowed, update_mirror, workspace
 from tasks.core.errors import EarthloomError, FlowError

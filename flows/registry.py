@@ -23,9 +23,10 @@ from gto import api
 from gto.exceptions import GTOException
 
 from flows.git import GitError, git, identity
-from flows.release import MODEL
 from tasks.core.errors import FlowError
 
+MODEL = "earthdial"
+"""Name of the model in the registry, and of the artifact in dvc.yaml."""
 STAGE = "production"
 """GTO's stage of the version in service."""
 SHOWN = 6

@@ -17,14 +17,12 @@ from flows import dvc_internals as dvc
 from flows import foreign, lockfile
 from flows.git import GitError, check_revision, git, identity
 from flows.recorder import Recorder
+from flows.registry import MODEL
 from flows.remote import Remote, RemoteError, outs_of
 from flows.workspace import Workspace
 from tasks.core.errors import FlowError
 from tasks.core.section import PARAMS_FILE, read_params
 from tasks.exchange.changes import Changes, changes
-
-MODEL = "earthdial"
-"""Name of the model in the registry (GTO: a version is the tag `earthdial@v1.0.0`)."""
 
 
 class BranchMovedError(FlowError):

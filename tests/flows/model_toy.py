@@ -14,7 +14,7 @@ from pathlib import Path
 from dvc.repo import Repo
 
 from flows.git import git
-from flows.release import MODEL
+from flows.registry import MODEL
 
 PARAMS = """\
 data: {seed: 0}

@@ -9,8 +9,7 @@ from dvc.repo import Repo
 from gto import api
 
 from flows.git import git
-from flows.registry import MovedError, Registry, assign, read
-from flows.release import MODEL
+from flows.registry import MODEL, MovedError, Registry, assign, read
 from tasks.core.errors import FlowError
 
 WHO = {
