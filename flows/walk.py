@@ -28,7 +28,7 @@ from tasks.core.section import PARAMS_FILE
 from tasks.core.stage import storage_errors
 
 FRESH = "Fresh"
-"""Name of the state of a dry run that found nothing to do."""
+"""Name of the state of a run that found nothing to do."""
 STATES = {"Restored": "restored", "Completed": "ran"}
 """What became of an instance, by the name of its Prefect state."""
 
@@ -78,6 +78,12 @@ def walk(
     return outcomes
 
 
+def as_state(outcomes: Sequence[InstanceOutcome]) -> State[Any]:
+    """What a flow returns of a walk that went well."""
+    fresh = all(outcome.state == "cached" for outcome in outcomes)
+    return Completed(message=artifacts.headline(outcomes), name=FRESH if fresh else None)
+
+
 def walk_here(
     targets: Sequence[str] = (), jobs: int | None = None, dry_run: bool = False, force: Sequence[str] = ()
 ) -> State[Any]:
@@ -85,9 +91,7 @@ def walk_here(
     workspace = Path.cwd()
     try:
         validate(workspace / "params.yaml")
-        outcomes = walk(workspace, targets, jobs, dry_run, force)
-        fresh = dry_run and all(outcome.state == "cached" for outcome in outcomes)
-        return Completed(message=artifacts.headline(outcomes), name=FRESH if fresh else None)
+        return as_state(walk(workspace, targets, jobs, dry_run, force))
     except EarthloomError as error:
         # A state instead of an exception: the log shows people the message, not a traceback.
         return Failed(message=str(error), data=error)
