@@ -20,7 +20,7 @@ from flows.host import Host
 from flows.recorder import open_workspace
 from flows.release import BranchMovedError, Kind, Release, release
 from flows.remote import Remote, RemoteError, opened
-from flows.walk import walk, walk_here
+from flows.walk import as_state, walk, walk_here
 from flows.workspace import Workspace, workspace
 from tasks.check import validate
 from tasks.core.errors import EarthloomError, FlowError
@@ -97,7 +97,7 @@ def _in_workspace(
         )
         message = artifacts.headline(outcomes)
         if kind is None:
-            return Completed(message=message)
+            return as_state(outcomes)
         made = _released(space, remote, kind, branch)
     if made is None:
         return Completed(message=f"{message}; nothing new, no version", name="NothingNew")
