@@ -1,6 +1,7 @@
 """The subcommands of `earthloom` that walk the graph: demo, run, flow and status."""
 
 import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Literal
 from tasks.commands.check import check
 from tasks.commands.report import report
 from tasks.core import log
+from tasks.core.errors import FlowError
 
 
 def demo() -> None:
@@ -43,6 +45,9 @@ def run(stage: str, *, force: bool = False) -> None:
 def flow(
     name: Literal["build", "rebuild", "retrain"] = "build",
     *,
+    targets: list[str] | None = None,
+    refresh: bool = False,
+    force: list[str] | None = None,
     jobs: int | None = None,
     dry_run: bool = False,
 ) -> None:
@@ -52,22 +57,32 @@ def flow(
     ----------
     name
         build: everything; rebuild: scenes to split; retrain: mixture, training, evaluation.
+    targets
+        Stages or instances to bring up to date, with all they need, in place of all of the flow's.
+    refresh
+        Ask the catalog again, though nothing changed here (rebuild).
+    force
+        Stages or instances that run even if nothing has changed.
     jobs
-        Instances at a time; one for each core if not given.
+        Commands at a time, 1 or more; one for each core if not given.
     dry_run
-        Only show what would run.
+        Only show what would run. Waits for no other run.
     """
     from flows.command_line import call
 
     chosen = getattr(importlib.import_module(f"flows.{name}"), name)
-    options = {} if jobs is None else {"jobs": jobs}
-    code = call(chosen, dry_run=dry_run, **options)
+    given = {"targets": targets, "refresh": refresh or None, "force": force, "jobs": jobs}
+    options = {option: value for option, value in given.items() if value is not None}
+    for option in options:
+        if option not in inspect.signature(chosen.fn).parameters:
+            raise FlowError(f"--{option} is not an option of flow {name}")
+    code = call(chosen, **options, **({"dry_run": True} if dry_run else {}))
     if code:
         sys.exit(code)
 
 
 def status() -> None:
-    """Show which instances are up to date, and why the others would run."""
+    """Show which instances are up to date, and why the others would run. Waits for no run."""
     from flows import status as instances
 
     count, changed = instances.status(Path.cwd())

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, WorkerStatus
 from prefect.context import FlowRunContext, TaskRunContext
@@ -22,6 +21,7 @@ from prefect.logging import get_run_logger
 from prefect.settings import get_current_settings
 from prefect.states import Cancelling
 
+from flows import foreign
 from flows.graph import Instance
 from flows.remote import Remote, outs_of
 from tasks.core.errors import FlowError
@@ -118,7 +118,7 @@ class Dispatch:
     def _hand_over(self, upstream: Mapping[Instance, str]) -> None:
         """Bring to the remote what the worker will need."""
         for one, entry in upstream.items():
-            absent = self.remote.push(self.remote.objects(outs_of(parse_entry(one.address, entry), one.cached)))
+            absent = self.remote.push(self.remote.objects(outs_of(foreign.parse(one.address, entry), one.cached)))
             if absent:
                 raise FlowError(
                     f"{one.address}: {absent[0]} is neither in the cache here nor on the remote; run it again"
@@ -130,7 +130,7 @@ class Dispatch:
         if content is None:
             return None
         entry = content.decode()
-        outs = outs_of(parse_entry(request.address, entry), instance.cached)
+        outs = outs_of(foreign.parse(request.address, entry), instance.cached)
         if outs.keys() != set(instance.cached) or self.remote.absent(outs):
             return None
         return None if self.remote.absent(self.remote.objects(outs)) else entry
@@ -192,23 +192,6 @@ def has_worker(client: SyncPrefectClient, pool: str) -> bool:
 def has_server() -> bool:
     """Whether a server is configured that others may have workers on."""
     return bool(get_current_settings().api.url)
-
-
-def parse_entry(address: str, text: str) -> dict[str, Any]:
-    """A lock entry given as YAML: `{address: {cmd, deps, params, outs}}` or its value alone.
-
-    Raises:
-        FlowError: it is none.
-    """
-    try:
-        values = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        raise FlowError(f"the lock entry of {address} is not YAML") from error
-    if isinstance(values, dict) and address in values:
-        values = values[address]
-    if not isinstance(values, dict) or not isinstance(values.get("outs", []), list):
-        raise FlowError(f"the lock entry of {address} is not a mapping with cmd, deps, params and outs")
-    return values
 
 
 def _ask(client: SyncPrefectClient, deployment: UUID, request: Request, number: int) -> FlowRun:

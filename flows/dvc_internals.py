@@ -28,6 +28,7 @@ from dvc_data.hashfile.obj import HashFile
 from voluptuous import Invalid
 
 from tasks.core.errors import FlowError
+from tasks.core.section import PARAMS_FILE, read_params
 
 __all__ = ["DependencyDoesNotExistError"]
 hold = lock_repo
@@ -35,9 +36,17 @@ hold = lock_repo
 
 
 def open_repo(workspace: Path) -> Repo:
-    """The DVC project at `workspace`; to be closed."""
+    """The DVC project at `workspace`; to be closed.
+
+    Raises:
+        ParamsError: params.yaml is not what `read_params` reads: DVC would swell on it, or read it otherwise.
+    """
     logging.getLogger("dvc").setLevel(logging.WARNING)
-    return Repo(str(workspace))
+    repo = Repo(str(workspace))
+    params = Path(repo.root_dir) / PARAMS_FILE
+    if params.is_file():
+        read_params(params)
+    return repo
 
 
 @contextmanager

@@ -18,6 +18,15 @@ TIMEOUT = 600.0
 """Seconds for one command: a remote that hangs is an error."""
 
 
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "Earthloom",
+    "GIT_AUTHOR_EMAIL": "earthloom@localhost",
+    "GIT_COMMITTER_NAME": "Earthloom",
+    "GIT_COMMITTER_EMAIL": "earthloom@localhost",
+}
+"""Of the one who commits and tags, unless the worker's environment or git's own settings say otherwise."""
+
+
 class GitError(FlowError):
     """A git command failed; `detail` is what it printed."""
 
@@ -53,6 +62,16 @@ def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
         detail = without_credentials(done.stderr.strip() or done.stdout.strip())
         raise GitError(f"git {words[0]} failed: {detail or f'exit code {done.returncode}'}", detail)
     return done.stdout.rstrip("\n")
+
+
+def identity(root: Path) -> dict[str, str]:
+    """Variables that say who commits and tags; what git knows already is left to it."""
+    only = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
+    try:
+        git(root, "var", "GIT_COMMITTER_IDENT", env=only)
+        return {}
+    except GitError:
+        return IDENTITY
 
 
 def check_revision(revision: str) -> str:

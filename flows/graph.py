@@ -1,6 +1,7 @@
 """dvc.yaml as immutable values: what the stage instances are, what each needs, and where it should run."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +20,9 @@ TEMPLATE = "template"
 """The value of `qa.generator` with which no model is needed."""
 GPU_STAGES = frozenset({"train", "evaluate", "moe"})
 """Stages that want a GPU; `qa` too where a model writes its pairs. All others run on `cpu`."""
+
+ADDRESS = re.compile(r"[\w-]+(@[\w.-]+)?", re.ASCII)
+"""What an address may be: it stands in commands, in names of files and in a shell's environment."""
 
 STAC_STAGES = frozenset({"scenes", "scan", "labels", "chips"})
 """Stages that read from the catalog: tagged `stac:<catalog>`, so that a limit can be set, and tried again."""
@@ -159,6 +163,13 @@ def stages(repo: Repo) -> dict[str, PipelineStage]:
     strange = sorted(stage.relpath for stage in found if Path(stage.path) != root)
     if strange:
         raise FlowError(f"stages are read from the root's dvc.yaml alone, but there is also {strange[0]}")
+    # A matrix puts values of params.yaml into commands, and into the address first.
+    unsafe = sorted(str(stage.name) for stage in found if not ADDRESS.fullmatch(str(stage.name)))
+    if unsafe:
+        raise FlowError(
+            f"params.yaml makes an instance named {unsafe[0]!r}, and its command with it: values of a matrix must be "
+            "letters, digits, '_', '-' and '.'"
+        )
     return {str(stage.name): stage for stage in found}
 
 

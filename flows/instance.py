@@ -13,17 +13,13 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
+from flows import limits
 from flows.dispatch import Dispatch
 from flows.graph import GPU, Instance
 from flows.processes import RESCHEDULED, CommandError, Commands, Devices
 from flows.recorder import Recorder
 from tasks.core.errors import EarthloomError, ParamsError
 from tasks.core.stage import storage_errors
-
-RETRIES = 3
-BACKOFF = 1.0
-"""Seconds before the first retry; twice that before the second, and so on."""
-
 
 Leased = Callable[[Instance], AbstractContextManager[Devices]]
 """Leases devices of this host for an instance while the context lasts."""
@@ -61,37 +57,39 @@ def walking(walk: Walk) -> Iterator[None]:
         _current.reset(token)
 
 
+def current() -> Walk:
+    """The walk of this context."""
+    return _current.get()
+
+
 def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Whether another try may go better.
 
-    Yes for a command that asked to be rescheduled, and for one that reads from a catalog: networks fail.
-    Never for wrong parameters, after a stop, or for what fails the same way every time.
+    Yes for a command that reads from a catalog: networks fail. Never for wrong parameters, after a stop, or for what
+    fails the same way every time. One that asked to be rescheduled has been run again by then, as often as it asked.
     """
     if _current.get().commands.stopped or not isinstance(state.data, CommandError):
         return False
     code = state.data.returncode
     reads_catalog = any(tag.startswith("stac:") for tag in task.tags)
-    return code == RESCHEDULED or (reads_catalog and code != ParamsError.exit_code)
+    return reads_catalog and code not in (ParamsError.exit_code, RESCHEDULED)
 
 
 @task(
     task_run_name="{address}",
     cache_policy=NO_CACHE,  # DVC alone decides what is fresh
-    retries=RETRIES,
-    retry_delay_seconds=exponential_backoff(BACKOFF),
+    retries=limits.TRIES - 1,
+    retry_delay_seconds=exponential_backoff(limits.TRY_AGAIN_AFTER),
     retry_jitter_factor=0.5,
     retry_condition_fn=worth_retrying,
     persist_result=False,
 )
 def run_instance(address: str) -> State[Any]:
-    """Bring one instance up to date, by the steps of `dvc repro`. The state's name says which it took."""
+    """Bring an instance that has changed up to date, by the steps of `dvc repro`; the state's name says by which."""
     walk, logger = _current.get(), get_run_logger()
     recorder, force = walk.recorder, address in walk.forced
     try:
         with storage_errors():
-            if not force and not recorder.changed(address):
-                logger.info("unchanged")
-                return Completed(name="Cached", message="unchanged")
             if recorder.restore(address, force=force):
                 recorder.save(address)
                 logger.info("restored from the run cache")

@@ -9,23 +9,24 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import psutil
 
+from flows import guard, limits
 from flows.graph import Instance
 from tasks.core import log
 from tasks.core.errors import FlowError
 from tasks.core.stage import read_json, write_json
 
-GRACE = 30.0
-"""Seconds between the request to stop (training writes a checkpoint) and the kill."""
-
 RESCHEDULED = 75
 """Exit code of a command that was asked to stop, kept what it had, and wants to be run again."""
+
+_numbers = count()
 
 
 class CommandError(FlowError):
@@ -34,6 +35,10 @@ class CommandError(FlowError):
     def __init__(self, address: str, returncode: int, last_words: str) -> None:
         super().__init__(f"{address}: exit code {returncode}{': ' if last_words else ''}{last_words}")
         self.returncode = returncode
+
+
+class OverdueError(FlowError):
+    """A stage's command took longer than it may."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,16 @@ class Devices:
 class Commands:
     """The running commands of one walk, with its credentials. `stop` ends them, and none is started afterwards."""
 
-    def __init__(self, root: Path, credentials: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, root: Path, credentials: Mapping[str, str] | None = None, grace: float = limits.COMMAND_GRACE
+    ) -> None:
         self._root = root
+        self._grace = grace
         self._credentials = dict(credentials or {})
         self._folder = root / ".earthloom" / "running"
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._guard = threading.Lock()
+        self._token = f"{guard.token(grace)}.{next(_numbers)}."
         self.stopped = False
 
     def run(
@@ -72,28 +81,44 @@ class Commands:
 
         Raises:
             CommandError: a line failed; carries its exit code and its last words.
+            OverdueError: a line took longer than its stage may.
         """
-        for line in instance.cmd.splitlines():
+        again, most = 0, _timeout(instance.stage)
+        lines = deque(instance.cmd.splitlines())
+        while lines:
+            line = lines[0]
             logger.info("> %s", line)
             process = self._start(instance.address, line, devices or Devices())
             relay = Relay(logger)
             try:
-                assert process.stdout is not None
-                with process.stdout as lines:
-                    for text in lines:
-                        relay(text.rstrip("\n"))
-                returncode = process.wait()
+                with self._at_most(most, process.pid) as overdue:
+                    assert process.stdout is not None
+                    with process.stdout as printed:
+                        for text in printed:
+                            relay(text.rstrip("\n"))
+                    returncode = process.wait()
             finally:
                 self._forget(instance.address)
-            if returncode:
+            if overdue.is_set():
+                raise OverdueError(
+                    f"{instance.address}: took longer than {most:g} s and was ended; "
+                    f"{_variable(instance.stage)} allows it more"
+                )
+            if returncode == RESCHEDULED and not self.stopped and again < limits.RESCHEDULES:
+                again += 1
+                logger.warning("asked to be run again, and goes on where it was: %s", relay.last_words())
+            elif returncode:
                 raise CommandError(instance.address, returncode, relay.last_words())
+            else:
+                lines.popleft()
 
     def stop(self) -> None:
         """Ask every command to end, and kill those that have not after the grace time."""
         with self._guard:
             self.stopped = True
             groups = [process.pid for process in self._running.values()]
-        _end(groups)
+        _end(groups, self._grace)
+        guard.end(self._token, 0.0)  # what has left its group
 
     def end_leftovers(self) -> list[str]:
         """End commands that a killed walk left running in this workspace; their addresses.
@@ -105,13 +130,14 @@ class Commands:
             note = read_json(path)
             if _is_alive(note["pid"], note["started"]):
                 left[path.stem] = note["pid"]
-        _end(list(left.values()))
+        _end(list(left.values()), self._grace)
         for path in (*self._folder.glob("*.json"), *self._root.glob(".dvc.lock.*.partial")):
             path.unlink()
         return list(left)
 
     def _start(self, address: str, line: str, devices: "Devices") -> subprocess.Popen[str]:
         environment = os.environ | {
+            guard.VARIABLE: self._token,
             # `python` in dvc.yaml is the interpreter that runs the walk.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PYTHONUNBUFFERED": "1",
@@ -140,6 +166,23 @@ class Commands:
         write_json(self._folder / f"{address}.json", {"pid": process.pid, "started": _started(process.pid)})
         return process
 
+    @contextmanager
+    def _at_most(self, seconds: float, group: int) -> Iterator[threading.Event]:
+        """End a group of processes that is there longer; the event says whether that was so."""
+        overdue = threading.Event()
+
+        def end() -> None:
+            overdue.set()
+            _end([group], self._grace)
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield overdue
+        finally:
+            timer.cancel()
+
     def _forget(self, address: str) -> None:
         with self._guard:
             del self._running[address]
@@ -165,6 +208,28 @@ class Relay:
     def last_words(self) -> str:
         """The last error that was logged, or else the last line."""
         return "".join(self._errors or self._lines)
+
+
+def _timeout(stage: str) -> float:
+    """Seconds that a command of a stage may take.
+
+    Raises:
+        FlowError: the environment names a time that is none.
+    """
+    text = os.environ.get(_variable(stage))
+    if text is None:
+        return limits.STAGE_TIMEOUT.get(stage, limits.TIMEOUT)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise FlowError(f"{_variable(stage)} is {text!r}: it must be a number of seconds above 0")
+    return seconds
+
+
+def _variable(stage: str) -> str:
+    return f"EARTHLOOM_TIMEOUT_{stage.upper()}"
 
 
 def _parse(line: str) -> tuple[int, str]:
@@ -203,8 +268,8 @@ def _members(group: int) -> list[psutil.Process]:
     return found
 
 
-def _end(groups: Sequence[int]) -> None:
-    deadline = time.monotonic() + GRACE
+def _end(groups: Sequence[int], grace: float) -> None:
+    deadline = time.monotonic() + grace
     for group in groups:
         _signal(group, signal.SIGTERM)
     alive = list(groups)

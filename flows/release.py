@@ -10,28 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from prefect.events import emit_event
 from prefect.logging import get_run_logger
 
-from flows.dispatch import parse_entry
-from flows.git import GitError, check_revision, git
+from flows import dvc_internals as dvc
+from flows import foreign, lockfile
+from flows.git import GitError, check_revision, git, identity
 from flows.recorder import Recorder
+from flows.registry import MODEL
 from flows.remote import Remote, RemoteError, outs_of
 from flows.workspace import Workspace
 from tasks.core.errors import FlowError
 from tasks.core.section import PARAMS_FILE, read_params
 from tasks.exchange.changes import Changes, changes
-
-IDENTITY = {
-    "GIT_AUTHOR_NAME": "Earthloom",
-    "GIT_AUTHOR_EMAIL": "earthloom@localhost",
-    "GIT_COMMITTER_NAME": "Earthloom",
-    "GIT_COMMITTER_EMAIL": "earthloom@localhost",
-}
-"""Of the one who commits, unless the worker's environment or git's own settings say otherwise."""
-MODEL = "earthdial"
-"""Name of the model in the registry (GTO: a version is the tag `earthdial@v1.0.0`)."""
 
 
 class BranchMovedError(FlowError):
@@ -117,7 +108,7 @@ def _push(recorder: Recorder, remote: Remote) -> list[str]:
     """
     nowhere = []
     for address in recorder.recorded_addresses():
-        outs = outs_of(parse_entry(address, recorder.entry(address)), recorder.graph.by_address[address].cached)
+        outs = outs_of(foreign.parse(address, recorder.entry(address)), recorder.graph.by_address[address].cached)
         try:
             absent = remote.push(remote.objects(outs))
         except RemoteError as error:
@@ -136,7 +127,7 @@ def _changes(recorder: Recorder, remote: Remote, committed: Mapping[str, str]) -
         objects: dict[str, str] = {}
         for address, entry in entries.items():
             if (instance := recorder.graph.by_address.get(address)) is not None:
-                outs = outs_of(parse_entry(address, entry), instance.cached)
+                outs = outs_of(foreign.parse(address, entry), instance.cached)
                 try:
                     objects |= {path: md5 for md5, path in remote.objects(outs).items()}
                 except RemoteError:  # a version that was never pushed: nothing to compare with
@@ -180,28 +171,14 @@ def _next_tag(workspace: Workspace, kind: Kind) -> str:
 def _commit(workspace: Workspace, message: str) -> str:
     root = workspace.root
     git(root, "add", "--", "dvc.lock", str(PARAMS_FILE))
-    git(root, "commit", "--quiet", "--no-verify", "-m", message, env=_identity(workspace))
+    git(root, "commit", "--quiet", "--no-verify", "-m", message, env=identity(root))
     return git(root, "rev-parse", "HEAD")
-
-
-def _identity(workspace: Workspace) -> dict[str, str]:
-    """Who commits; what git knows already is left to it."""
-    try:
-        git(
-            workspace.root,
-            "var",
-            "GIT_COMMITTER_IDENT",
-            env={"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"},
-        )
-        return {}
-    except GitError:
-        return IDENTITY
 
 
 def _publish(workspace: Workspace, branch: str, tag: str, message: str) -> None:
     """Push branch and tag at once, or neither."""
     root = workspace.root
-    git(root, "tag", "--annotate", "-m", message, tag, env=_identity(workspace))
+    git(root, "tag", "--annotate", "-m", message, tag, env=identity(root))
     try:
         git(root, "push", "--atomic", "--quiet", workspace.repository, f"HEAD:refs/heads/{branch}", f"refs/tags/{tag}")
     except GitError as error:
@@ -221,6 +198,7 @@ def _has_lock(workspace: Workspace) -> bool:
 
 
 def _entries(lock: str) -> dict[str, str]:
-    """Lock entries as YAML by address."""
-    stages = (yaml.load(lock, Loader=yaml.CSafeLoader) or {}).get("stages") or {} if lock else {}
-    return {address: yaml.safe_dump({address: entry}) for address, entry in stages.items()}
+    """Lock entries as YAML by address, of the text of a dvc.lock."""
+    return {
+        address: dvc.as_text(dvc.from_text(text, "dvc.lock")[address]) for address, text in lockfile.read(lock).items()
+    }

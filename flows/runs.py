@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from prefect import runtime, task
@@ -59,11 +60,11 @@ def carry_out(
         The state for the flow to return: a message for people instead of a traceback.
     """
     if repository is None:
-        return walk_here(targets, jobs, dry_run, force, of_host(Host.here()))
+        return walk_here(targets, jobs, dry_run, force, of_host(Host.here(), Path.cwd()))
     try:
         for number in range(1, BEGINNINGS + 1):
             try:
-                with workspace(Host.here(), repository, revision, _name()) as space:
+                with workspace(Host.here(), repository, revision, workspace_name()) as space:
                     validate(space.root / PARAMS_FILE)
                     if dry_run:
                         return Completed(
@@ -86,7 +87,13 @@ def _in_workspace(
     with opened(space.root) as remote:
         dispatch = Dispatch(space.repository, space.commit, remote) if has_server() else None
         outcomes = walk(
-            space.root, targets, jobs, force=force, sparse=True, dispatch=dispatch, leased=of_host(Host.here())
+            space.root,
+            targets,
+            jobs,
+            force=force,
+            sparse=True,
+            dispatch=dispatch,
+            leased=of_host(Host.here(), space.root),
         )
         message = artifacts.headline(outcomes)
         if kind is None:
@@ -113,24 +120,26 @@ def _released(space: Workspace, remote: Remote, kind: Kind, branch: str) -> Rele
     def once() -> State[Any]:
         try:
             with open_workspace(space.root, sparse=True) as recorder:
-                return Completed(data=release(space, recorder, remote, kind, branch))
+                made.append(release(space, recorder, remote, kind, branch))
+            return Completed(message=made[-1].tag if made[-1] else "nothing new")
         except EarthloomError as error:
+            failed.append(error)
             return Failed(message=str(error), data=error)
 
+    # Out of the task by these: Prefect would hand them through its store of results.
+    made: list[Release | None] = []
+    failed: list[EarthloomError] = []
     state: State[Any] = once(return_state=True)
-    found = state.data
-    if isinstance(found, EarthloomError):
-        raise found
     if not state.is_completed():
-        raise FlowError(f"the version was not released: {state.message}")
-    return found if isinstance(found, Release) else None
+        raise failed[-1] if failed else FlowError(f"the version was not released: {state.message}")
+    return made[-1]
 
 
 def _can_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.data, RemoteError)
 
 
-def _name() -> str:
+def workspace_name() -> str:
     """Of this run's workspace: a flow run that is tried again has the same one."""
     run = runtime.flow_run.id
     return f"{runtime.flow_run.flow_name}-{run}" if run else f"process-{os.getpid()}"

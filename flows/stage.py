@@ -8,7 +8,6 @@ next one.
 import os
 from typing import Any
 
-import yaml
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
@@ -18,10 +17,10 @@ from prefect.exceptions import Pause, TerminationSignal
 from prefect.logging import get_run_logger
 from prefect.states import AwaitingRetry, Completed, Failed
 
-from flows import artifacts, lockfile
+from flows import artifacts, foreign, lockfile
 from flows.checkpoints import Checkpoints
 from flows.devices import travelling
-from flows.dispatch import is_cancelled, parse_entry, result_key, result_path
+from flows.dispatch import is_cancelled, result_key, result_path
 from flows.git import COMMIT
 from flows.host import Host
 from flows.recorder import open_workspace
@@ -64,7 +63,7 @@ def stage(repository: str, commit: str, address: str, entries: dict[str, str]) -
 def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str]) -> str:
     lock = lockfile.Lock(space.root / "dvc.lock")
     for upstream, entry in entries.items():
-        lock.entries[upstream] = lockfile.text(upstream, parse_entry(upstream, entry))
+        lock.entries[upstream] = lockfile.text(upstream, foreign.parse(upstream, entry))
     lock.write(lock.entries)
     # Of the question, not of what is made from it: that is known only once the code is there.
     key = fingerprint([space.commit, address, sorted(entries.items())])
@@ -78,14 +77,14 @@ def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str]
     )
     with open_workspace(space.root, sparse=True) as recorder:
         instance, entry = recorder.graph.by_address[address], recorder.entry(address)
-    values = parse_entry(address, entry)
+    values = foreign.parse(address, entry)
     outs = outs_of(values, instance.cached)
     if absent := remote.push(remote.objects(outs)):
         raise FlowError(f"{address}: {absent[0]} is not in the cache of this host, though the stage has just made it")
     remote.write(entry.encode(), *result_path(result_key(values)))
     Checkpoints(space.root / paths.work(address), remote.filesystem, remote.path(), key).clear()
     create_markdown_artifact(
-        f"```yaml\n{yaml.safe_dump({address: values})}```", key=artifacts.key("lock-entry"), description=address
+        f"```yaml\n{lockfile.text(address, values)}```", key=artifacts.key("lock-entry"), description=address
     )
     return artifacts.headline(outcomes)
 

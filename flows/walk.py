@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,15 +19,18 @@ from flows import artifacts
 from flows.credentials import credentials
 from flows.dispatch import Dispatch
 from flows.graph import Graph, InstanceOutcome
-from flows.instance import Leased, Walk, any_devices, run_instance, walking
+from flows.instance import Leased, Walk, any_devices, current, run_instance, walking
 from flows.preview import preview
 from flows.processes import Commands
 from flows.recorder import Recorder, look_into, open_workspace
 from tasks.check import validate
 from tasks.core.errors import EarthloomError, FlowError
 from tasks.core.section import PARAMS_FILE
+from tasks.core.stage import storage_errors
 
-STATES = {"Cached": "cached", "Restored": "restored", "Completed": "ran"}
+FRESH = "Fresh"
+"""Name of the state of a dry run that found nothing to do."""
+STATES = {"Restored": "restored", "Completed": "ran"}
 """What became of an instance, by the name of its Prefect state."""
 
 
@@ -59,6 +63,8 @@ def walk(
     Raises:
         FlowError: an instance failed, the workspace is in use, or `dvc status` is not clean at the end.
     """
+    if jobs is not None and jobs < 1:
+        raise FlowError(f"'jobs' is {jobs}: it is the number of commands at a time, 1 or more")
     with look_into(workspace, sparse) if dry_run else open_workspace(workspace, sparse) as recorder:
         plan = recorder.graph.only(only) if only else recorder.graph.plan(targets)
         forced = frozenset(address for name in force for address in recorder.graph.match(name))
@@ -74,7 +80,8 @@ def walk(
         artifacts.publish(outcomes, recorder.root)
         artifacts.show(outcomes, recorder.root)
         _raise_failed(outcomes)
-        _raise_unclean(recorder, plan)
+        if any(outcome.state != "cached" for outcome in outcomes):  # else that is what has just been asked
+            _raise_unclean(recorder, plan)
     return outcomes
 
 
@@ -89,33 +96,40 @@ def walk_here(
     workspace = Path.cwd()
     try:
         validate(workspace / "params.yaml")
-        return Completed(message=artifacts.headline(walk(workspace, targets, jobs, dry_run, force, leased=leased)))
+        outcomes = walk(workspace, targets, jobs, dry_run, force, leased=leased)
+        fresh = dry_run and all(outcome.state == "cached" for outcome in outcomes)
+        return Completed(message=artifacts.headline(outcomes), name=FRESH if fresh else None)
     except EarthloomError as error:
         # A state instead of an exception: the log shows people the message, not a traceback.
         return Failed(message=str(error), data=error)
 
 
 def _walk(plan: Graph, commands: Commands, jobs: int) -> list[InstanceOutcome]:
+    """Ask whether an instance has changed once those it depends on are done; one that has becomes a Prefect task."""
     outcomes: dict[str, InstanceOutcome] = {}
     futures: dict[str, PrefectFuture[Any]] = {}
-    running: dict[str, float] = {}
-    finished: SimpleQueue[str] = SimpleQueue()
+    begun: dict[str, float] = {}
+    finished: SimpleQueue[tuple[str, Future[bool] | None]] = SimpleQueue()
     # The runner has threads to spare: what may start is decided here, so that waiting holds no place.
     runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=jobs + 8)
-    with runner:
+    with ThreadPoolExecutor(jobs) as asking, runner:
         try:
             while len(outcomes) < len(plan.instances):
-                waiting = [i for i in plan.instances if i.address not in futures and i.address not in outcomes]
+                waiting = [i for i in plan.instances if i.address not in begun and i.address not in outcomes]
                 ready = [i for i in waiting if outcomes.keys() >= set(i.upstream)]
-                for instance in ready[: jobs - len(running)]:
-                    address = instance.address
-                    running[address] = time.monotonic()
-                    after = [futures[upstream] for upstream in instance.upstream]
+                for instance in ready[: jobs - len(begun)]:
+                    begun[instance.address] = time.monotonic()
+                    asked = asking.submit(_must_run, current(), instance.address)
+                    asked.add_done_callback(partial(_report, finished, instance.address))
+                address, asked_of = finished.get()
+                if asked_of is not None and asked_of.result():
+                    instance = plan.by_address[address]
+                    after = [futures[upstream] for upstream in instance.upstream if upstream in futures]
                     named = run_instance.with_options(tags=set(instance.tags))
                     futures[address] = runner.submit(named, {"address": address}, wait_for=after)
-                    futures[address].add_done_callback(partial(_report, finished, address))
-                address = finished.get()
-                outcomes[address] = _outcome(address, futures[address], time.monotonic() - running.pop(address))
+                    futures[address].add_done_callback(partial(_report_run, finished, address))
+                    continue
+                outcomes[address] = _outcome(address, futures.get(address), time.monotonic() - begun.pop(address))
                 if outcomes[address].state == "failed":
                     for skipped in plan.downstream(address):
                         outcomes.setdefault(skipped, InstanceOutcome(skipped, "skipped", 0.0, f"needs {address}"))
@@ -125,11 +139,25 @@ def _walk(plan: Graph, commands: Commands, jobs: int) -> list[InstanceOutcome]:
     return [outcomes[instance.address] for instance in plan.instances]
 
 
-def _report(finished: "SimpleQueue[str]", address: str, _: PrefectFuture[Any]) -> None:
-    finished.put(address)
+def _must_run(walk: Walk, address: str) -> bool:
+    try:
+        with storage_errors():
+            return address in walk.forced or walk.recorder.changed(address)
+    except EarthloomError:
+        return True  # its run will meet the same, and say so
 
 
-def _outcome(address: str, future: PrefectFuture[Any], seconds: float) -> InstanceOutcome:
+def _report(finished: "SimpleQueue[tuple[str, Future[bool] | None]]", address: str, asked: "Future[bool]") -> None:
+    finished.put((address, asked))
+
+
+def _report_run(finished: "SimpleQueue[tuple[str, Future[bool] | None]]", address: str, _: PrefectFuture[Any]) -> None:
+    finished.put((address, None))
+
+
+def _outcome(address: str, future: PrefectFuture[Any] | None, seconds: float) -> InstanceOutcome:
+    if future is None:
+        return InstanceOutcome(address, "cached", seconds)
     future.wait()
     state = future.state
     if state.is_completed():

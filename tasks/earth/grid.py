@@ -5,14 +5,16 @@ belongs to one zone and one hemisphere alone, whatever its scene is gridded in: 
 one of them, not twice. North of 84 and south of 80 degrees the zones are those of the polar stereographic grid (UPS).
 """
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from hashlib import blake2b
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field, field_validator
 from pyproj import CRS, Transformer
 
 from tasks.core.errors import ParamsError
@@ -28,14 +30,33 @@ SUPER_CELL = 16
 """Cells a side of the squares that parts are made of: large, so that a part reads whole blocks."""
 
 
+def _safe(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", name):
+        raise ValueError(
+            "a part's name stands in commands and paths: up to 40 letters, digits, '_' and '-', a letter or digit first"
+        )
+    return name
+
+
+PartName = Annotated[str, AfterValidator(_safe)]
+
+
 class GridParams(Section):
     """`grid:` in params.yaml."""
 
     cell: int = Field(ge=120, le=100_000, multiple_of=20, description="side of a cell, metres")
-    parts: list[str] = Field(min_length=1, description="names of the parts the grid is worked in")
+    parts: list[PartName] = Field(min_length=1, description="names of the parts the grid is worked in")
     max_gsd_ratio: float = Field(
         2.1, ge=1, description="how much coarser than its band's GSD a file may be; more is quarantined as a preview"
     )
+
+    @field_validator("parts")
+    @classmethod
+    def _are_different(cls, parts: list[str]) -> list[str]:
+        twice = sorted({name for name in parts if parts.count(name) > 1})
+        if twice:
+            raise ValueError(f"part '{twice[0]}' is named twice")
+        return parts
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ class Trainer:
             setup.world,
             precision=setup.common.precision,
             parallel=setup.common.parallel,
-            checkpoint_every=int(setup.common.checkpointing),
+            checkpoint_every=int(setup.common.checkpointing == "layers"),
+            recompute_pointwise=setup.common.checkpointing == "pointwise",
             compile=setup.common.compile,
         )
         self.optimizer = make_optimizer(setup.model, setup.common.weight_decay, setup.stage.vision_lr)

@@ -1,9 +1,7 @@
 """The manifests of Kubernetes: by the schemas of its versions, and by what keeps one pod from another."""
 
 import copy
-import os
 import re
-import subprocess
 from typing import Any
 
 import kubernetes_validate
@@ -129,34 +127,3 @@ def test_pods_have_longer_to_end_than_what_they_run() -> None:
         for _, pod in checks.pods(manifest):
             if manifest["kind"] == "Deployment" and manifest["metadata"]["name"].startswith("worker"):
                 assert pod["terminationGracePeriodSeconds"] > GRACE + 30
-
-
-def prepare(**changed: str) -> subprocess.CompletedProcess[str]:
-    """The first step of a training job, with a good environment but for what is changed."""
-    url = "https://git.invalid/team/earthloom.git"
-    good = {"REPOSITORY": url, "EARTHLOOM_REPOSITORIES": url, "REVISION": "a" * 40, "STAGE": "1", "WORKSPACE": "one"}
-    variables = good | {"EARTHLOOM_REMOTE": "s3://bucket/dvc", "EARTHLOOM_HOME": "/nonexistent"} | changed
-    return subprocess.run(
-        ["/bin/sh", FOLDER / "prepare.sh"],
-        env={"PATH": os.environ["PATH"]} | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-@pytest.mark.parametrize(
-    ("changed", "reason"),
-    [
-        ({"REVISION": "main"}, "is no commit"),
-        ({"REVISION": "a" * 39}, "is no commit"),
-        ({"STAGE": "1; touch x"}, "is not 1, 2 or 3"),
-        ({"WORKSPACE": "../../other"}, "has more than small letters"),
-        ({"REPOSITORY": "https://elsewhere.invalid/x.git"}, "is not among EARTHLOOM_REPOSITORIES"),
-        ({"EARTHLOOM_REPOSITORIES": "a,b", "REPOSITORY": "a,b"}, "has a comma"),
-        ({"EARTHLOOM_REMOTE": ""}, "EARTHLOOM_REMOTE"),
-    ],
-)
-def test_a_training_job_that_asks_for_something_else_is_refused(changed: dict[str, str], reason: str) -> None:
-    done = prepare(**changed)
-    assert done.returncode == 2 and reason in done.stderr

@@ -19,7 +19,11 @@ from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
+from prefect.settings import (
+    PREFECT_SERVER_DATABASE_CONNECTION_URL,
+    PREFECT_WORKER_QUERY_SECONDS,
+    temporary_settings,
+)
 from prefect_docker.worker import DockerWorkerJobConfiguration
 from prefect_kubernetes.worker import KubernetesWorker, KubernetesWorkerJobConfiguration
 
@@ -205,3 +209,24 @@ def test_a_template_without_an_image_is_refused(rendered: Rendered) -> None:
 def test_what_cannot_be_rendered_is_refused_by_name(arguments: list[str], reason: str) -> None:
     done = subprocess.run([sys.executable, RENDER, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and reason in done.stderr and done.stdout == ""
+
+
+def test_prefect_wants_the_numbers_of_pods_on_the_job_or_in_the_pod_where_they_are_unknown(rendered: Rendered) -> None:
+    made = template("kubernetes", "cpu", f"image={IMAGE}")
+    job = made["job_configuration"]["job_manifest"]["spec"]
+    del job["parallelism"], job["completions"]
+    with pytest.raises(ValueError, match="/spec/template/spec/completions"):
+        rendered("kubernetes", made)
+
+
+def test_a_worker_hands_every_setting_that_it_has_to_its_jobs(rendered: Rendered) -> None:
+    with temporary_settings({PREFECT_WORKER_QUERY_SECONDS: 7}):
+        job = rendered("kubernetes", template("kubernetes", "cpu", f"image={IMAGE}")).job_manifest
+    assert {"name": "PREFECT_WORKER_QUERY_SECONDS", "value": "7.0"} in pod_of(job)["containers"][0]["env"]
+
+
+def test_a_block_is_refused_in_the_configuration_itself(rendered: Rendered) -> None:
+    made = template("docker", "cpu", "image=earthloom:0.2.0-cpu")
+    made["job_configuration"]["env"] = {"KEY": "{{ prefect.blocks.secret.earthloom-s3-key }}"}
+    with pytest.raises(PrefectHTTPStatusError, match="undeclared"):
+        rendered("docker", made)

@@ -123,6 +123,7 @@ def project(tmp_path: Path) -> Callable[..., str]:
     return run
 
 
+@pytest.mark.slow
 def test_the_report_compares_what_the_two_commits_make(project: Callable[..., str], tmp_path: Path) -> None:
     said = project("bash", ".ci/report", "HEAD~1", "report.md")
     assert said.startswith("0\n"), said
@@ -131,6 +132,7 @@ def test_the_report_compares_what_the_two_commits_make(project: Callable[..., st
     assert project("git", "status", "--porcelain", "--untracked-files=no") == "0\n", "the checkout is as it was"
 
 
+@pytest.mark.slow
 def test_the_report_says_where_nothing_changed(project: Callable[..., str], tmp_path: Path) -> None:
     project("bash", ".ci/report", "HEAD", "report.md")
     assert (tmp_path / "report.md").read_text().count("None changed.") == 2
