@@ -67,9 +67,7 @@ def carry_out(
                 with workspace(Host.here(), repository, revision, workspace_name()) as space:
                     validate(space.root / PARAMS_FILE)
                     if dry_run:
-                        return Completed(
-                            message=artifacts.headline(walk(space.root, targets, dry_run=True, sparse=True))
-                        )
+                        return as_state(walk(space.root, targets, dry_run=True, force=force, sparse=True))
                     return _in_workspace(space, targets, jobs, force, branch, kind)
             except BranchMovedError as error:
                 if number == BEGINNINGS:
