@@ -9,12 +9,13 @@ import logging
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import yaml
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
@@ -179,7 +180,7 @@ class GateSet:
         """
         folder, name = "asked", in_service.version.name
         table = self.bring(candidate, f"{MIXTURE}/test.parquet", folder)
-        shards = set(_shards(table))
+        shards = _shards(table)
         for out in candidate.outs:
             wanted = {shard for shard in shards if shard.startswith(f"{out}/")}
             if wanted:
@@ -218,6 +219,6 @@ class GateSet:
         return self.scratch / folder / "runs" / name / HELD_OUT.name / "predictions.parquet"
 
 
-def _shards(table: Path) -> Iterable[str]:
-    for images in tables.read(table, ["images"])["images"].to_pylist():
-        yield from (image["shard"] for image in images)
+def _shards(table: Path) -> set[str]:
+    images = pc.list_flatten(tables.read(table, ["images"])["images"])
+    return set(pc.struct_field(images, "shard").unique().to_pylist())

@@ -6,6 +6,7 @@ from math import gcd
 from pathlib import Path
 
 import polars as pl
+import pyarrow.compute as pc
 
 from tasks.core import tables
 from tasks.evaluation.metrics.predictions import Predictions
@@ -25,12 +26,10 @@ def seen_questions(
         trained_on: train.parquet of every mixture that the other model has seen.
         their_split: assignment.parquet of the dataset that they are made of.
     """
-    trained = {
-        image["chip_id"]
-        for path in trained_on
-        for images in tables.read(path, ["images"])["images"].to_pylist()
-        for image in images
-    }
+    trained: set[str] = set()
+    for path in trained_on:
+        images = pc.list_flatten(tables.read(path, ["images"])["images"])
+        trained |= set(pc.struct_field(images, "chip_id").unique().to_pylist())
     theirs, ours = _windows(their_split), _windows(split)
     windows = (*theirs.values(), *ours.values())
     step = gcd(*(int(name["side"]) for window in windows if (name := WINDOW.fullmatch(window))))
