@@ -25,8 +25,10 @@ from flows.git import git
 from flows.graph import Instance
 from flows.processes import CommandError, Commands
 from flows.registry import Version
+from flows.remote import RemoteError
 from tasks.core import paths, tables
 from tasks.core.errors import FlowError
+from tasks.core.redaction import redacted
 from tasks.core.section import load
 from tasks.evaluate import EvaluateParams
 from tasks.evaluation.datasets.registry import HELD_OUT
@@ -155,8 +157,16 @@ class GateSet:
         return {name: value for name, value in found.items() if only(name)}
 
     def _have(self, model: LockedModel, files: Mapping[str, str]) -> None:
-        with dvc.errors(model.version.tag):
-            lost = self._objects.missing([(name, HashInfo("md5", md5)) for name, md5 in files.items()], fetch=True)
+        wanted = [(name, HashInfo("md5", md5)) for name, md5 in files.items()]
+        try:
+            with dvc.errors(model.version.tag):
+                lost = self._objects.missing(wanted, fetch=True)
+        except FlowError:
+            raise
+        except Exception as error:  # of the file system or the store, each its own
+            raise RemoteError(
+                f"fetching {model.version.tag}: {redacted(str(error)) or type(error).__name__}"
+            ) from error
         if lost:
             named = "; ".join(f"{name} {why}" for name, why in sorted(lost.items())[:3])
             raise FlowError(f"{model.version.tag} cannot be judged: {named}")

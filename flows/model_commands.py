@@ -108,11 +108,12 @@ def rollback(*, to: str | None = None, why: str = "by hand", repository: str | N
 
 def _registry(repository: str | None) -> "tuple[Path, Registry, str]":
     """A mirror of the repository as it is now, what its tags say, and its URL."""
+    from flows.git import check_repository
     from flows.host import Host
     from flows.registry import read
     from flows.workspace import update_mirror
 
-    url = repository or _origin()
+    url = check_repository(repository) if repository else _origin()
     mirror = update_mirror(Host.here(), url)
     return mirror, read(mirror), url
 

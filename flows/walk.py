@@ -29,7 +29,7 @@ from tasks.core.section import PARAMS_FILE
 from tasks.core.stage import storage_errors
 
 FRESH = "Fresh"
-"""Name of the state of a dry run that found nothing to do."""
+"""Name of the state of a run that found nothing to do."""
 STATES = {"Restored": "restored", "Completed": "ran"}
 """What became of an instance, by the name of its Prefect state."""
 
@@ -85,6 +85,12 @@ def walk(
     return outcomes
 
 
+def as_state(outcomes: Sequence[InstanceOutcome]) -> State[Any]:
+    """What a flow returns of a walk that went well."""
+    fresh = all(outcome.state == "cached" for outcome in outcomes)
+    return Completed(message=artifacts.headline(outcomes), name=FRESH if fresh else None)
+
+
 def walk_here(
     targets: Sequence[str] = (),
     jobs: int | None = None,
@@ -96,9 +102,7 @@ def walk_here(
     workspace = Path.cwd()
     try:
         validate(workspace / "params.yaml")
-        outcomes = walk(workspace, targets, jobs, dry_run, force, leased=leased)
-        fresh = dry_run and all(outcome.state == "cached" for outcome in outcomes)
-        return Completed(message=artifacts.headline(outcomes), name=FRESH if fresh else None)
+        return as_state(walk(workspace, targets, jobs, dry_run, force, leased=leased))
     except EarthloomError as error:
         # A state instead of an exception: the log shows people the message, not a traceback.
         return Failed(message=str(error), data=error)

@@ -1,5 +1,6 @@
 """Which questions of a gate set another model has an unfair advantage in: it was trained on their places."""
 
+import re
 from collections.abc import Iterable
 from math import gcd
 from pathlib import Path
@@ -8,6 +9,9 @@ import polars as pl
 
 from tasks.core import tables
 from tasks.evaluation.metrics.predictions import Predictions
+
+WINDOW = re.compile(r"(?P<zone>\d+)-(?P<side>\d+)-c(?P<column>-?\d+)-r(?P<row>-?\d+)")
+"""Names of `tasks.earth.grid.WindowGrid`."""
 
 
 def seen_questions(
@@ -28,8 +32,8 @@ def seen_questions(
         for image in images
     }
     theirs, ours = _windows(their_split), _windows(split)
-    sides = {int(window.split("-")[1]) for window in (*theirs.values(), *ours.values())}
-    step = gcd(*sides)
+    windows = (*theirs.values(), *ours.values())
+    step = gcd(*(int(name["side"]) for window in windows if (name := WINDOW.fullmatch(window))))
     ground = {cell for chip in trained if chip in theirs for cell in _cells(theirs[chip], step)}
     spoiled = {
         chip
@@ -45,8 +49,10 @@ def _windows(path: Path) -> dict[str, str]:
 
 
 def _cells(window: str, step: int) -> Iterable[tuple[str, int, int]]:
-    """Squares of `step` metres that a window of the grid covers, by its name (`tasks.earth.grid.WindowGrid`)."""
-    zone, side, column, row = window.split("-", 3)
-    wide = int(side) // step
-    left, bottom = int(column[1:]) * wide, int(row[1:]) * wide
-    return ((zone, left + x, bottom + y) for x in range(wide) for y in range(wide))
+    """Squares of `step` metres that a window covers; one without a place in the grid is like itself alone."""
+    name = WINDOW.fullmatch(window)
+    if name is None:
+        return ((window, 0, 0),)
+    wide = int(name["side"]) // step
+    left, bottom = int(name["column"]) * wide, int(name["row"]) * wide
+    return ((name["zone"], left + x, bottom + y) for x in range(wide) for y in range(wide))

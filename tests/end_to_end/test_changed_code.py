@@ -129,7 +129,7 @@ def test_a_comment_runs_only_the_stage_code_and_an_edit_what_it_reaches_as_all_d
 
 def would_run(root: Path) -> set[str]:
     """The instances that a dry run of the flow says would run for sure."""
-    lines = checkout.run(root, "flows.build", "--targets", "labels", "--dry-run").splitlines()
+    lines = checkout.run(root, "earthloom", "flow", "build", "--targets", "labels", "--dry-run").splitlines()
     return {line.split()[0] for line in lines if " to run" in line and "instances:" not in line}
 
 

@@ -15,7 +15,6 @@ from tests.flows import toy
 from tests.flows.toy import Walker
 
 pytest_plugins = ["tests.flows.fixtures"]
-REPOSITORY = Path(__file__).parents[2]
 
 
 def alive(pid: int) -> bool:
@@ -26,23 +25,11 @@ def alive(pid: int) -> bool:
         return False
 
 
-def start(project: Path, server: str) -> "subprocess.Popen[str]":
-    """A walk of the whole project as a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "tests/flows/walk_toy.py")],
-        cwd=project,
-        env=toy.ENVIRONMENT | {"PREFECT_API_URL": server, "PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 def test_after_kill_9_the_same_command_goes_on_to_the_same_lock(
     project: Path, reproduced: Path, server: str, walker: Walker
 ) -> None:
     toy.order(project, "chips@red-b", "sleep 60")
-    process = start(project, server)
+    process = toy.start(project, server)
     orphan = int(toy.wait_for(project / "sleeping"))
     process.kill()
     process.communicate()
@@ -63,7 +50,7 @@ def test_after_kill_9_the_same_command_goes_on_to_the_same_lock(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_walk_stops_its_commands(number: signal.Signals, project: Path, server: str) -> None:
     toy.order(project, "chips@red-b", "sleep 60")
-    process = start(project, server)
+    process = toy.start(project, server)
     command = int(toy.wait_for(project / "sleeping"))
     process.send_signal(number)
     output, _ = process.communicate(timeout=20)
@@ -75,7 +62,7 @@ def test_a_stopped_walk_stops_its_commands(number: signal.Signals, project: Path
 
 def test_a_second_walk_in_the_workspace_is_refused_and_told_by_whom(project: Path, server: str) -> None:
     with open_workspace(project):
-        process = start(project, server)
+        process = toy.start(project, server)
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 1
     assert f"is in use by process {os.getpid()}" in output

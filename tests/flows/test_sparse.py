@@ -1,6 +1,5 @@
 """Workspaces with outputs that are not on the disk, and entries that another host made."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -42,21 +41,6 @@ def changed(recorder: Recorder) -> list[str]:
 def files(root: Path) -> list[str]:
     """What is on the disk of the outputs."""
     return [path.relative_to(root / "data").as_posix() for path in root.glob("data/**/*.*") if path.name[0] != "."]
-
-
-def an_object(folder: Path, text: str) -> Path:
-    """The one object of a cache or a remote that holds `text`."""
-    return next(path for path in folder.rglob("*") if path.is_file() and text in path.read_text(errors="replace"))
-
-
-def flip(path: Path) -> None:
-    """Flip one bit, and leave size, mode and time as they were, as a failing disk does."""
-    before, content = path.stat(), bytearray(path.read_bytes())
-    content[0] ^= 1
-    path.chmod(0o644)
-    path.write_bytes(content)
-    path.chmod(before.st_mode)
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_without_any_output_on_the_disk_nothing_has_changed(far: Path) -> None:
@@ -101,7 +85,7 @@ def test_a_sparse_walk_runs_what_changed_and_leaves_the_lock_that_repro_would(
 
 
 def test_a_damaged_object_on_the_remote_is_refused_by_name(far: Path) -> None:
-    flip(an_object(far.parent / "store", "scenes.red: 2"))
+    toy.flip(toy.an_object(far.parent / "store", "scenes.red: 2"))
     with open_workspace(far, sparse=True) as recorder, pytest.raises(FlowError) as failure:
         recorder.fetch("chips@red-a")
     assert "data/scenes/red/items.txt is damaged on the remote" in str(failure.value)
@@ -115,7 +99,7 @@ def test_a_damaged_object_in_the_cache_is_thrown_out_and_fetched_again(
     with open_workspace(far, sparse=True) as recorder:
         recorder.fetch("chips@red-a")
     shutil.rmtree(far / "data")
-    flip(an_object(far / ".dvc/cache", "cenes.red: 2"))
+    toy.flip(toy.an_object(far / ".dvc/cache", "cenes.red: 2"))
     with open_workspace(far, sparse=True) as recorder:
         recorder.fetch("chips@red-a")
     assert (far / "data/scenes/red/items.txt").read_text().startswith("scenes.red: 2")
@@ -123,7 +107,7 @@ def test_a_damaged_object_in_the_cache_is_thrown_out_and_fetched_again(
 
 
 def test_what_neither_has_is_named(far: Path) -> None:
-    an_object(far.parent / "store", "scenes.red: 2").unlink()
+    toy.an_object(far.parent / "store", "scenes.red: 2").unlink()
     with (
         open_workspace(far, sparse=True) as recorder,
         pytest.raises(FlowError, match=r"items\.txt is neither in the cache nor on the remote"),

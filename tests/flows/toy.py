@@ -116,6 +116,34 @@ def repro(root: Path, *targets: str) -> None:
     shell(root, f"dvc repro {' '.join(targets)}")
 
 
+def start(project: Path, server: str) -> "subprocess.Popen[str]":
+    """A walk of the whole project as a process of its own."""
+    root = Path(__file__).parents[2]
+    return subprocess.Popen(
+        [sys.executable, str(root / "tests/flows/walk_toy.py")],
+        cwd=project,
+        env=ENVIRONMENT | {"PREFECT_API_URL": server, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def flip(path: Path) -> None:
+    """Flip one bit, and leave size, mode and time as they were, as a failing disk does."""
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(before.st_mode)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def an_object(folder: Path, text: str) -> Path:
+    """The one object of a cache or a remote that holds `text`."""
+    return next(path for path in folder.rglob("*") if path.is_file() and text in path.read_text(errors="replace"))
+
+
 def wait_for(path: Path, seconds: float = 40) -> str:
     """The text of a file, once there is some."""
     deadline = time.monotonic() + seconds

@@ -1,0 +1,186 @@
+"""What orchestration costs: CPU seconds to find nothing to do, and to run what takes no time, by repro and by a walk.
+
+    python -m benchmarks.orchestration                 # a project of 203 instances, shaped like this one
+    python -m benchmarks.orchestration --server        # also 40 instances of 10 s on a running server
+
+CPU seconds are those of the whole command with its children, less what the stages' own commands take.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SENSORS = [f"sensor-{letter}" for letter in "abcd"]
+STAGES = {"scan": True, "labels": False, "select": False, "chips": True, "qa": True, "stats": False}
+"""Stages with a matrix, and whether it is over parts too."""
+LAST = 9
+"""Instances after the split."""
+WORK = """
+import pathlib, sys, time
+seconds, *outs = sys.argv[1:]
+time.sleep(float(seconds))
+for out in outs:
+    path = pathlib.Path(out)
+    path = path if path.suffix else path / "rows.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(out)
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one command."""
+
+    cpu: float
+    """Seconds, user and system, with all children."""
+    wall: float
+
+
+def project(root: Path, parts: int, seconds: float) -> int:
+    """Write the project and commit it; the number of its instances."""
+    names = ", ".join(f"p{number:02}" for number in range(parts))
+    stages = ["  code:\n    cmd: python work.py 0 data/code.json\n    deps: [work.py]\n    outs: [data/code.json]\n"]
+    before = "data/code.json"
+    for stage, by_part in STAGES.items():
+        item = "${item.sensor}/${item.part}" if by_part else "${item.sensor}"
+        matrix = '{ sensor: "${sensors}"' + (', part: "${parts}"' if by_part else "") + " }"
+        metric = f"data/summary/{stage}@{item.replace('/', '-')}.json"
+        stages.append(
+            f"  {stage}:\n    matrix: {matrix}\n"
+            f"    cmd: python work.py {seconds if by_part else 0} data/{stage}/{item} {metric}\n"
+            f'    deps: [work.py, data/code.json, "{before}"]\n    params: [settings, {stage}]\n'
+            f'    outs: ["data/{stage}/{item}"]\n    metrics: ["{metric}"]\n'
+        )
+        before = "data/" + stage + "/${item.sensor}"
+    last = ", ".join(f"data/chips/{sensor}" for sensor in SENSORS)
+    stages.append(
+        f"  split:\n    cmd: python work.py 0 data/split\n    deps: [work.py, {last}]\n    outs: [data/split]\n"
+    )
+    stages.append(
+        f"  train:\n    matrix: {{ run: [{', '.join(f't{number}' for number in range(LAST))}] }}\n"
+        "    cmd: python work.py 0 data/train/${item.run}\n    deps: [work.py, data/split]\n"
+        '    params: [settings]\n    outs: ["data/train/${item.run}"]\n'
+    )
+    (root / "dvc.yaml").write_text("stages:\n" + "".join(stages))
+    settings = "".join(f"  key{number}: [a, b, {number}]\n" for number in range(40))
+    (root / "params.yaml").write_text(
+        f"catalog: bench\nsettings:\n{settings}sensors: [{', '.join(SENSORS)}]\nparts: [{names}]\n"
+        + "".join(f"{stage}: {{ size: 1, limit: 0.5 }}\n" for stage in STAGES)
+    )
+    (root / "work.py").write_text(WORK)
+    (root / ".gitignore").write_text("/data/\n.earthloom/\n")
+    shutil.copy(ROOT / ".dvcignore", root)
+    shell(root, "git init -q . && dvc init -q && dvc config core.analytics false && git add -A")
+    shell(root, "git -c user.name=bench -c user.email=bench@example.org commit -qm project")
+    return 2 + LAST + sum(len(SENSORS) * (parts if by_part else 1) for by_part in STAGES.values())
+
+
+def environment() -> dict[str, str]:
+    """With this environment's own programs, and the project's modules."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": programs, "PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "1"}
+
+
+def shell(root: Path, line: str) -> None:
+    """Run a shell line."""
+    subprocess.run(line, shell=True, cwd=root, env=environment(), check=True, stdout=subprocess.DEVNULL)
+
+
+def cost(root: Path, *command: str, variables: Mapping[str, str] | None = None) -> Cost:
+    """Run a Python module and measure it."""
+    used, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=root,
+        env=environment() | dict(variables or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    wall = time.monotonic() - began
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Cost(now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, wall)
+
+
+def walk_here(jobs: int) -> None:
+    """What `earthloom flow build` does, of a project that has not this one's params.yaml."""
+    from prefect import flow
+    from prefect.client.schemas.objects import State
+
+    from flows.command_line import call
+    from flows.walk import as_state, walk
+
+    @flow(name="bench")
+    def bench(dry_run: bool = False) -> State[Any]:
+        return as_state(walk(Path.cwd(), jobs=jobs, dry_run=dry_run))
+
+    sys.exit(call(bench))
+
+
+def fresh(template: Path, name: str) -> Path:
+    """A copy of the project in which nothing has run."""
+    return Path(shutil.copytree(template, template.parent / name, symlinks=True))
+
+
+def of_work(root: Path, count: int) -> float:
+    """CPU seconds of a stage's command itself."""
+    total = sum(cost(root, "work", "0", f"data/x{number}").cpu for number in range(count))
+    shutil.rmtree(root / "data")
+    return total / count
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", type=int, default=15, help="15 make 203 instances")
+    parser.add_argument("--server", action="store_true", help="also run 40 instances of --seconds on a server")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--walk", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.walk:
+        walk_here(options.jobs)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        template = Path(folder) / "project"
+        template.mkdir()
+        count = project(template, options.parts, 0)
+        work = of_work(template, 3)
+        walked, reproduced = fresh(template, "walked"), fresh(template, "reproduced")
+        first = {
+            "dvc repro": cost(reproduced, "dvc", "repro", "-q"),
+            "walk": cost(walked, "benchmarks.orchestration", "--walk", "--jobs", str(options.jobs)),
+        }
+        again = {
+            "dvc repro": cost(reproduced, "dvc", "repro", "-q"),
+            "walk": cost(walked, "benchmarks.orchestration", "--walk", "--jobs", str(options.jobs)),
+        }
+        same = (walked / "dvc.lock").read_bytes() == (reproduced / "dvc.lock").read_bytes()
+        rows = [
+            {
+                "engine": engine,
+                "no-op CPU-s": round(again[engine].cpu, 2),
+                "no-op wall s": round(again[engine].wall, 2),
+                "first run, CPU-s an instance over its command": round(first[engine].cpu / count - work, 3),
+                "first run wall s": round(first[engine].wall, 1),
+            }
+            for engine in first
+        ]
+        print(json.dumps({"instances": count, "CPU-s of a command": round(work, 3), "locks equal": same, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
