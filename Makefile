@@ -28,6 +28,20 @@ $(VENV)/.complete: requirements.lock pyproject.toml
 demo: env
 	$(BIN)/earthloom demo
 
+## up: Prefect server on PostgreSQL, object store and workers on this machine, as processes; ARGS="--port 4300"
+.PHONY: up
+up: $(VENV)/.services
+	$(BIN)/earthloom up $(ARGS)
+
+$(VENV)/.services: $(VENV)/.complete requirements-services.lock
+	UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-services.lock
+	@touch $@
+
+## down: end what `make up` started; its data stay
+.PHONY: down
+down: env
+	$(BIN)/earthloom down $(ARGS)
+
 ## test: everything CI asks for: lint, types, tests
 .PHONY: test
 test: env lint
@@ -47,11 +61,13 @@ lock: env
 	UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --upgrade \
 		--no-annotate --no-header --no-emit-find-links 2>/dev/null \
 		| sed 's/^\(torch==[0-9.]*\)+cpu/\1/' > requirements.lock
+	UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip compile --group services --python-version 3.11 --upgrade \
+		--no-annotate --no-header --no-emit-find-links 2>/dev/null > requirements-services.lock
 
 ## licences: write the table of docs/reference/licences.md anew, from what the locked packages say of themselves
 .PHONY: licences
 licences: PAGE := docs/reference/licences.md
-licences: env
+licences: $(VENV)/.services
 	UV_FIND_LINKS="$(LINKS)" $(BIN)/uv tool run --quiet --from pip-licenses==5.5.5 pip-licenses \
 		--python $(BIN)/python --with-system --ignore-packages earthloom uv pip \
 		--from mixed --with-urls --no-version --format markdown --output-file $(PAGE).table

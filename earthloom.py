@@ -1,4 +1,4 @@
-"""The front door: the command line, a list of the subcommands in tasks/commands and flows/commands.py."""
+"""The front door: the command line, a list of the subcommands in tasks/commands and flows/*commands.py."""
 
 import sys
 from importlib import metadata
@@ -7,6 +7,9 @@ import cyclopts
 from rich.markup import escape
 
 from flows.commands import demo, flow, run, status
+from flows.deploy.commands import deploy
+from flows.model_commands import models, promote, rollback
+from flows.services.commands import down, up
 from tasks.commands.bench import app as bench
 from tasks.commands.board import board
 from tasks.commands.catalog import app as catalog
@@ -15,6 +18,7 @@ from tasks.commands.check import check
 from tasks.commands.doctor import doctor
 from tasks.commands.evaluate import evaluate
 from tasks.commands.export import app as export
+from tasks.commands.gate import gate
 from tasks.commands.import_ import app as import_
 from tasks.commands.leakage import leakage
 from tasks.commands.report import report
@@ -34,7 +38,7 @@ app = cyclopts.App(
 for command in (
     demo, run, flow, status, report, check, doctor, catalog,
     import_, export, verify, review, weights, chat, serve,
-    bench, evaluate, score, leakage, board,
+    bench, evaluate, score, leakage, board, gate, models, promote, rollback, up, down, deploy,
 ):  # fmt: skip
     app.command(command)
 

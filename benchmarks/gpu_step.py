@@ -25,11 +25,13 @@ LEARNING_RATE = 1e-5
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to take the step; the defaults are those of the recipe on one GPU."""
+    """One way to take the step; the defaults are what one GPU of 80 GB has room for in every stage."""
 
     name: str
     checkpoint_every: int = 1
     """Layers of which one is worked out again in the backward pass; 0 for none."""
+    pointwise: bool = False
+    """Work out again what is neither a product of matrices nor attention."""
     frozen_vision: bool = False
     """As in stages 2 and 3."""
     compile: bool = True
@@ -49,13 +51,22 @@ VARIANTS = {
         Variant("checkpoint-every-2", checkpoint_every=2),
         Variant("checkpoint-every-3", checkpoint_every=3),
         Variant("no-checkpointing", checkpoint_every=0),
+        Variant("pointwise", checkpoint_every=0, pointwise=True),
+        Variant("pointwise-every-2", checkpoint_every=2, pointwise=True),
+        Variant("pointwise-every-3", checkpoint_every=3, pointwise=True),
         Variant("frozen-vision", frozen_vision=True),
         Variant("frozen-vision-no-checkpointing", frozen_vision=True, checkpoint_every=0),
+        Variant("frozen-vision-pointwise", frozen_vision=True, checkpoint_every=0, pointwise=True),
         Variant("fsdp", parallel="fsdp"),
+        Variant("fsdp-pointwise", parallel="fsdp", checkpoint_every=0, pointwise=True),
         Variant("fsdp-no-checkpointing", parallel="fsdp", checkpoint_every=0),
         Variant("no-compile", compile=False),
         Variant("packs-12", packs=12),
+        Variant("frozen-vision-packs-12", packs=12, frozen_vision=True),
+        Variant("frozen-vision-pointwise-packs-12", packs=12, frozen_vision=True, checkpoint_every=0, pointwise=True),
         Variant("twice-as-long", lengths=2, packs=2),
+        Variant("three-times-as-long", lengths=3, packs=2),
+        Variant("four-times-as-long", lengths=4, packs=1),
         Variant("no-checkpointing-twice-as-long", checkpoint_every=0, lengths=2, packs=2),
         Variant("vocabulary-32128", vocabulary=32_128),
     )
@@ -124,6 +135,7 @@ def prepare(variant: Variant, recipe: dict[str, Any], preset: str, world: World)
         parallel=variant.parallel,
         checkpoint_every=variant.checkpoint_every,
         compile=variant.compile,
+        recompute_pointwise=variant.pointwise,
     )
     optimizer = make_optimizer(model, recipe["weight_decay"])
     for group in optimizer.param_groups:
@@ -141,7 +153,9 @@ def fill_packs(samples: Sequence[Made], length: int, groups: int, packs: int) ->
     lengths = np.array([len(sample.ids) for sample in fitting])
     tiles = np.array([sample.tiles for sample in fitting])
     plan = pack(np.arange(len(fitting)), lengths, tiles, length, groups, [0])
-    return [[fitting[index] for index in plan[number]] for number in range(packs)]
+    # The fullest: of so few samples the last pack is nearly empty.
+    fullest = sorted(range(len(plan)), key=lambda number: -int(lengths[plan[number]].sum()))[:packs]
+    return [[fitting[index] for index in plan[number]] for number in fullest]
 
 
 def padded_pack(samples: list[Made], length: int, device: torch.device) -> dict[str, Any]:

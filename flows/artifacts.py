@@ -1,10 +1,12 @@
 """What a walk leaves to look at, in the UI and on a terminal: the stages, the filter funnel, the scores."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from prefect import runtime
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from rich.table import Table
 from rich.text import Text
@@ -27,8 +29,14 @@ def headline(outcomes: Sequence[InstanceOutcome]) -> str:
 def publish(outcomes: Sequence[InstanceOutcome], workspace: Path) -> None:
     """Make the artifacts of the current flow run."""
     title = headline(outcomes)
-    create_table_artifact([dict(row) for row in stages(outcomes)], key="stages", description=title)
-    create_markdown_artifact(markdown(title, _tables(outcomes, workspace)), key="summary", description=title)
+    create_table_artifact([dict(row) for row in stages(outcomes)], key=key("stages"), description=title)
+    create_markdown_artifact(markdown(title, _tables(outcomes, workspace)), key=key("summary"), description=title)
+
+
+def key(name: str) -> str:
+    """Key of an artifact of the current flow, `rebuild-stages`: versions of one key are of one flow."""
+    flow = runtime.flow_run.flow_name or "run"
+    return re.sub(r"[^a-z0-9]+", "-", f"{flow}-{name}".lower()).strip("-")
 
 
 def show(outcomes: Sequence[InstanceOutcome], workspace: Path) -> None:

@@ -5,21 +5,28 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows import command_line
-from flows.walk import walk_here
+from flows.runs import MAIN, carry_out
 
 
 @flow(name="build")
-def build(targets: list[str] | None = None, jobs: int | None = None, dry_run: bool = False) -> State[Any]:
-    """Bring the whole graph up to date, from the scenes to the report.
+def build(
+    targets: list[str] | None = None,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    force: list[str] | None = None,
+    repository: str | None = None,
+    revision: str = MAIN,
+) -> State[Any]:
+    """Bring the whole graph up to date, from the scenes to the report. No version is released.
 
     Args:
         targets: Stages or instances to bring up to date, with all they depend on; everything by default.
         jobs: Commands at a time; as many as there are CPUs by default.
         dry_run: Only say what would be done.
+        force: Stages or instances that run even if nothing has changed.
+        repository: URL of the git repository to clone; the current folder by default.
+        revision: Branch, tag or commit of it.
     """
-    return walk_here(targets or (), jobs, dry_run)
-
-
-if __name__ == "__main__":
-    command_line.main(build)
+    return carry_out(
+        targets or (), jobs=jobs, dry_run=dry_run, force=force or (), repository=repository, revision=revision
+    )

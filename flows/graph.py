@@ -3,9 +3,10 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
@@ -14,8 +15,11 @@ from flows import dvc_internals as dvc
 from tasks.core.errors import FlowError
 from tasks.core.section import PARAMS_FILE, read_params
 
-POOLS: Mapping[str, str] = {"train": "gpu"}
-"""Work pool by stage; a stage that is not named here runs on `cpu`."""
+GPU = "gpu"
+TEMPLATE = "template"
+"""The value of `qa.generator` with which no model is needed."""
+GPU_STAGES = frozenset({"train", "evaluate", "moe"})
+"""Stages that want a GPU; `qa` too where a model writes its pairs. All others run on `cpu`."""
 
 ADDRESS = re.compile(r"[\w-]+(@[\w.-]+)?", re.ASCII)
 """What an address may be: it stands in commands, in names of files and in a shell's environment."""
@@ -33,6 +37,8 @@ class Instance:
     cmd: str
     deps: tuple[str, ...]
     outs: tuple[str, ...]
+    cached: tuple[str, ...]
+    """Those of `outs` that DVC keeps in its cache, and on its remote."""
     upstream: tuple[str, ...]
     """Addresses of the instances whose outputs this one depends on, in dvc.yaml's order."""
     pool: str
@@ -79,6 +85,21 @@ class Graph:
                 wanted.add(address)
                 pending.extend(self.by_address[address].upstream)
         return Graph(tuple(i for i in self.instances if i.address in wanted))
+
+    def only(self, addresses: Sequence[str]) -> "Graph":
+        """These instances alone; what else they depend on is there already.
+
+        Raises:
+            FlowError: dvc.yaml has none of that address.
+        """
+        wanted = {address for name in addresses for address in self.match(name)}
+        return Graph(
+            tuple(
+                replace(instance, upstream=tuple(name for name in instance.upstream if name in wanted))
+                for instance in self.instances
+                if instance.address in wanted
+            )
+        )
 
     def downstream(self, address: str) -> tuple[str, ...]:
         """Everything that depends on `address`, directly or not, in dvc.yaml's order."""
@@ -155,28 +176,32 @@ def stages(repo: Repo) -> dict[str, PipelineStage]:
 def of_repo(repo: Repo) -> Graph:
     """The graph of an open project."""
     nodes = stages(repo)
-    tag = f"stac:{_catalog(Path(repo.root_dir))}"
+    path = Path(repo.root_dir) / PARAMS_FILE
+    # What params.yaml lacks is for its validation to say, not for a tag.
+    params = read_params(path) if path.is_file() else {}
     instances = []
     for address, stage in nodes.items():
         needed = dvc.needs(repo, stage)
-        instances.append(_instance(address, stage, tuple(a for a in nodes if a in needed), tag))
+        instances.append(_instance(address, stage, tuple(a for a in nodes if a in needed), params))
     return Graph(tuple(instances))
 
 
-def _instance(address: str, stage: PipelineStage, upstream: tuple[str, ...], stac_tag: str) -> Instance:
-    pool = POOLS.get(stage_of(address), "cpu")
+def _instance(address: str, stage: PipelineStage, upstream: tuple[str, ...], params: Mapping[str, Any]) -> Instance:
+    pool = _pool(stage_of(address), params)
+    stac = (f"stac:{params.get('catalog', 'none')}",) if stage_of(address) in STAC_STAGES else ()
     return Instance(
         address=address,
         cmd=stage.cmd if isinstance(stage.cmd, str) else "\n".join(stage.cmd),
         deps=tuple(str(dep.def_path) for dep in stage.deps),
         outs=tuple(str(out.def_path) for out in stage.outs),
+        cached=tuple(str(out.def_path) for out in stage.outs if out.use_cache),
         upstream=upstream,
         pool=pool,
-        tags=(pool, stac_tag) if stage_of(address) in STAC_STAGES else (pool,),
+        tags=(pool, *stac),
     )
 
 
-def _catalog(root: Path) -> str:
-    """Name of the catalog in use; what params.yaml lacks is for its validation to say, not for a tag."""
-    path = root / PARAMS_FILE
-    return str(read_params(path).get("catalog", "none")) if path.is_file() else "none"
+def _pool(stage: str, params: Mapping[str, Any]) -> str:
+    qa = params.get("qa")
+    written_by_model = isinstance(qa, Mapping) and qa.get("generator", TEMPLATE) != TEMPLATE
+    return GPU if stage in GPU_STAGES or (stage == "qa" and written_by_model) else "cpu"

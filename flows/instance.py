@@ -1,7 +1,7 @@
 """The one Prefect task: a stage instance, taken from the cache or run, saved and recorded."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +14,20 @@ from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
 from flows import limits
-from flows.processes import RESCHEDULED, CommandError, Commands
+from flows.dispatch import Dispatch
+from flows.graph import GPU, Instance
+from flows.processes import RESCHEDULED, CommandError, Commands, Devices
 from flows.recorder import Recorder
 from tasks.core.errors import EarthloomError, ParamsError
 from tasks.core.stage import storage_errors
+
+Leased = Callable[[Instance], AbstractContextManager[Devices]]
+"""Leases devices of this host for an instance while the context lasts."""
+
+
+def any_devices(_instance: Instance) -> AbstractContextManager[Devices]:
+    """Nothing is leased: the command takes what it finds."""
+    return nullcontext(Devices())
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,10 @@ class Walk:
     commands: Commands
     forced: frozenset[str]
     """Addresses that run even if they are fresh, and are not taken from the cache."""
+    dispatch: Dispatch | None = None
+    """Sends instances of the GPU pool to its workers."""
+    leased: Leased = any_devices
+    """What surrounds an instance of the GPU pool that runs here."""
 
 
 _current: ContextVar[Walk] = ContextVar("walk")
@@ -82,11 +96,27 @@ def run_instance(address: str) -> State[Any]:
                 return Completed(
                     name="Restored", message="run before with the same inputs; outputs taken from the cache"
                 )
+            instance = recorder.graph.by_address[address]
+            if walk.dispatch is not None and instance.pool == GPU and _run_elsewhere(walk, walk.dispatch, instance):
+                return Completed(message="ran on a worker of the GPU pool")
             if recorder.sparse:
                 recorder.fetch(address)
             recorder.prepare(address)
-            walk.commands.run(recorder.graph.by_address[address], logger)
+            with walk.leased(instance) if instance.pool == GPU else nullcontext(None) as devices:
+                walk.commands.run(instance, logger, devices)
             recorder.save(address)
             return Completed(message="ran")
     except EarthloomError as error:
         return Failed(message=str(error), data=error)
+
+
+def _run_elsewhere(walk: Walk, dispatch: Dispatch, instance: Instance) -> bool:
+    """Have a worker run the instance and record what it made; false if there is none."""
+    recorder = walk.recorder
+    upstream = {recorder.graph.by_address[name]: recorder.entry(name) for name in instance.upstream}
+    asked = recorder.asked(instance.address)
+    entry = dispatch.run(instance, asked, upstream, lambda: walk.commands.stopped)
+    if entry is None:
+        return False
+    recorder.accept(instance.address, entry)
+    return True

@@ -34,6 +34,12 @@ class Lock:
             os.fsync(file.fileno())
 
 
+def read(content: str) -> dict[str, str]:
+    """Entries of the text of a dvc.lock, as they stand there, by address."""
+    entries, _ = _split(content) or _parse(content, "dvc.lock")
+    return entries
+
+
 def text(address: str, entry: Mapping[str, Any]) -> str:
     """One entry, indented as it stands under `stages:`."""
     return dvc.as_text({"stages": {address: entry}}).removeprefix("stages:\n")

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -40,6 +41,16 @@ class OverdueError(FlowError):
     """A stage's command took longer than it may."""
 
 
+@dataclass(frozen=True)
+class Devices:
+    """What a command may use of this host."""
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """That name the devices to it."""
+    descriptors: tuple[int, ...] = ()
+    """Of the leases: held for as long as any process of the command lives."""
+
+
 class Commands:
     """The running commands of one walk, with its credentials. `stop` ends them, and none is started afterwards."""
 
@@ -55,8 +66,18 @@ class Commands:
         self._token = f"{guard.token(grace)}.{next(_numbers)}."
         self.stopped = False
 
-    def run(self, instance: Instance, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+    def run(
+        self,
+        instance: Instance,
+        logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
+        devices: "Devices | None" = None,
+    ) -> None:
         """Run the instance's command line by line, as DVC does, and send what it prints to `logger`.
+
+        Args:
+            instance: whose command it is.
+            logger: gets its lines.
+            devices: those it may use.
 
         Raises:
             CommandError: a line failed; carries its exit code and its last words.
@@ -67,7 +88,7 @@ class Commands:
         while lines:
             line = lines[0]
             logger.info("> %s", line)
-            process = self._start(instance.address, line)
+            process = self._start(instance.address, line, devices or Devices())
             relay = Relay(logger)
             try:
                 with self._at_most(most, process.pid) as overdue:
@@ -114,7 +135,7 @@ class Commands:
             path.unlink()
         return list(left)
 
-    def _start(self, address: str, line: str) -> subprocess.Popen[str]:
+    def _start(self, address: str, line: str, devices: "Devices") -> subprocess.Popen[str]:
         environment = os.environ | {
             guard.VARIABLE: self._token,
             # `python` in dvc.yaml is the interpreter that runs the walk.
@@ -124,6 +145,7 @@ class Commands:
             "DVC_ROOT": str(self._root),
             "DVC_STAGE": address,
             **self._credentials,
+            **devices.variables,
         }
         with self._guard:
             if self.stopped:
@@ -137,6 +159,7 @@ class Commands:
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",
                 errors="replace",
+                pass_fds=devices.descriptors,
                 start_new_session=True,  # a group of its own: stopped as a whole, and by us alone
             )
             self._running[address] = process

@@ -124,6 +124,23 @@ class Recorder:
                 raise FlowError(f"{address} has no entry in dvc.lock; it has not been run")
             return dvc.as_text(dvc.from_text(self._lock.entries[address], "dvc.lock")[address])
 
+    def recorded_addresses(self) -> list[str]:
+        """Instances of dvc.yaml that dvc.lock has an entry of, in dvc.yaml's order."""
+        with self._one_at_a_time:
+            return [address for address in self._stages if address in self._lock.entries]
+
+    def asked(self, address: str) -> Mapping[str, Any]:
+        """What an instance would be run from now: `cmd`, `deps` with their hashes, and `params`.
+
+        Raises:
+            FlowError: a dependency is not there, and its hash is not known.
+        """
+        stage = self._stages[address]
+        with dvc.errors(address):
+            self._fresh.save_deps(stage)
+            values = dvc.from_text(dvc.as_text(dvc.entry(stage)), address)
+        return {key: value for key, value in values.items() if key != "outs"}
+
     def fetch(self, address: str) -> None:
         """Bring what an instance depends on to the disk where it is not there: from the cache, then from the remote.
 

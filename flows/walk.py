@@ -17,8 +17,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import artifacts
 from flows.credentials import credentials
+from flows.dispatch import Dispatch
 from flows.graph import Graph, InstanceOutcome
-from flows.instance import Walk, current, run_instance, walking
+from flows.instance import Leased, Walk, any_devices, current, run_instance, walking
 from flows.preview import preview
 from flows.processes import Commands
 from flows.recorder import Recorder, look_into, open_workspace
@@ -40,6 +41,9 @@ def walk(
     dry_run: bool = False,
     force: Sequence[str] = (),
     sparse: bool = False,
+    only: Sequence[str] = (),
+    dispatch: Dispatch | None = None,
+    leased: Leased = any_devices,
 ) -> list[InstanceOutcome]:
     """Bring `targets` and all they depend on up to date, as `dvc repro` would.
 
@@ -52,6 +56,9 @@ def walk(
         dry_run: only say what would be done.
         force: stages or addresses that run even if they are fresh (`scenes`, to ask the catalog again).
         sparse: outputs may be absent from the disk, see `open_workspace`; what a command needs is fetched for it.
+        only: these instances and no other, in place of `targets`; what else they depend on is recorded in dvc.lock.
+        dispatch: sends instances of the GPU pool to its workers, where there are any.
+        leased: what surrounds an instance of the GPU pool that runs here.
 
     Raises:
         FlowError: an instance failed, the workspace is in use, or `dvc status` is not clean at the end.
@@ -59,7 +66,7 @@ def walk(
     if jobs is not None and jobs < 1:
         raise FlowError(f"'jobs' is {jobs}: it is the number of commands at a time, 1 or more")
     with look_into(workspace, sparse) if dry_run else open_workspace(workspace, sparse) as recorder:
-        plan = recorder.graph.plan(targets)
+        plan = recorder.graph.only(only) if only else recorder.graph.plan(targets)
         forced = frozenset(address for name in force for address in recorder.graph.match(name))
         if dry_run:
             outcomes = preview(recorder, plan, forced)
@@ -68,7 +75,7 @@ def walk(
         commands = Commands(recorder.root, credentials(recorder.root / PARAMS_FILE))
         for address in commands.end_leftovers():
             get_run_logger().warning("ended %s, which a killed run had left behind", address)
-        with walking(Walk(recorder, commands, forced)):
+        with walking(Walk(recorder, commands, forced, dispatch, leased)):
             outcomes = _walk(plan, commands, jobs or os.cpu_count() or 1)
         artifacts.publish(outcomes, recorder.root)
         artifacts.show(outcomes, recorder.root)
@@ -85,13 +92,17 @@ def as_state(outcomes: Sequence[InstanceOutcome]) -> State[Any]:
 
 
 def walk_here(
-    targets: Sequence[str] = (), jobs: int | None = None, dry_run: bool = False, force: Sequence[str] = ()
+    targets: Sequence[str] = (),
+    jobs: int | None = None,
+    dry_run: bool = False,
+    force: Sequence[str] = (),
+    leased: Leased = any_devices,
 ) -> State[Any]:
     """What every flow does: validate params.yaml, walk the current folder, and return the state that this returns."""
     workspace = Path.cwd()
     try:
         validate(workspace / "params.yaml")
-        return as_state(walk(workspace, targets, jobs, dry_run, force))
+        return as_state(walk(workspace, targets, jobs, dry_run, force, leased=leased))
     except EarthloomError as error:
         # A state instead of an exception: the log shows people the message, not a traceback.
         return Failed(message=str(error), data=error)

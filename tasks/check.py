@@ -17,6 +17,7 @@ from tasks.earth.grid import GridParams, window_grid
 from tasks.earth.label_params import LabelsParams
 from tasks.earth.sensors import SENSORS
 from tasks.evaluate import EvaluateParams
+from tasks.evaluation.gate_params import PromoteParams
 from tasks.mixture import MixtureParams
 from tasks.qa import QAParams
 from tasks.report import ReportParams
@@ -75,6 +76,7 @@ class Params(Section):
     mixture: MixtureParams
     train: TrainParams
     evaluate: EvaluateParams
+    promote: PromoteParams
     report: ReportParams
 
     @model_validator(mode="after")

@@ -2,8 +2,8 @@
 
 Stage 1 trains everything, from the published weights where they were imported to `data/weights/<preset>`, else
 from fresh ones; stages 2 and 3 freeze the vision encoder and put it in eval mode. A killed run goes on where its
-last checkpoint stands, and ends with the very same weights. Several processes share a run under torchrun:
-`torchrun --nproc-per-node 8 -m tasks.train --stage 1 --preset 4b`.
+last checkpoint stands, and ends with the very same weights. Where there are several GPUs the stage starts a process
+for each; EARTHLOOM_PROCESSES says another number. On several machines torchrun starts them.
 """
 
 import logging
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.core import paths
 from tasks.core.stage import Summary, address, atomic, fresh_work, main, require
-from tasks.training.params import load_recipe
+from tasks.training.launch import launch, processes, reporting
+from tasks.training.params import ModelParams, TrainParams, load_recipe
 from tasks.training.setup import begin, load_tokenizer, published, read_data, write_checkpoint
+from tasks.training.stopping import Stop, stop_on_sigterm
 
 if TYPE_CHECKING:
     from models.earthdial.model import EarthDialForConditionalGeneration
@@ -75,8 +77,25 @@ def run(stage: str, preset: str | None = None) -> Summary:
     Args:
         stage: 1, 2 or 3.
         preset: tiny, small or 4b, with its own recipe; that of `model.preset` in params.yaml if it is not given.
+
+    Raises:
+        StoppedError: SIGTERM came; the same command goes on.
     """
     model_params, recipe = load_recipe(preset)
+    recipe.stage(stage)
+    number = processes(recipe.common)
+    if number > 1:
+        named = [] if preset is None else ["--preset", preset]
+        shared: Summary = launch(number, "tasks.train", ["--stage", stage, *named])
+        return shared
+    with reporting() as report, stop_on_sigterm() as stop:
+        summary = train(stage, model_params, recipe, stop)
+        report["result"] = summary
+    return summary
+
+
+def train(stage: str, model_params: ModelParams, recipe: TrainParams, stop: Stop) -> Summary:
+    """What each process of the stage does."""
     common, params = recipe.common, recipe.stage(stage)
 
     from transformers.utils import logging as transformers_logging
@@ -105,7 +124,8 @@ def run(stage: str, preset: str | None = None) -> Summary:
             params.max_steps,
             common.window,
         )
-        progress = trainer.train(trainer.Setup(model, data["train"], data["val"], plan, common, params, work, world))
+        setup = trainer.Setup(model, data["train"], data["val"], plan, common, params, work, world, stop)
+        progress = trainer.train(setup)
         weights = whole_weights(model)
         if world.is_first:
             if common.lora is not None:

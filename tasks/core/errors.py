@@ -69,6 +69,10 @@ class FlowError(EarthloomError):
     """A walk over the graph that cannot start, or in which an instance failed."""
 
 
+class ServiceError(EarthloomError):
+    """A service of `earthloom up`, or the server that is to be deployed to, does not do what it is there for."""
+
+
 class PredictionsError(EarthloomError):
     """A file of predictions that cannot be scored: names the file, the row and what to do."""
 

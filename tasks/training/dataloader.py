@@ -2,8 +2,10 @@
 of band groups.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from models.earthdial.config import EarthDialConfig
 from models.earthdial.prompt import IGNORED, Tokenizer
 from models.parts.band_groups import CHANNELS
 from models.parts.packing import positions, sample_ends
+from tasks.core.lifeline import die_with
 from tasks.earth.display_sensors import known_sensor
 from tasks.training.augment import Augmentation
 from tasks.training.distributed import packs_of_process
@@ -202,7 +205,9 @@ class StepPacks(Dataset[Batch]):
 
 def load_from(packs: StepPacks, step: int, workers: int) -> Iterator[Batch]:
     """The packs from `step` on, read ahead by `workers` processes, in memory that a GPU can copy from."""
-    ahead: dict[str, Any] = {"num_workers": workers, "prefetch_factor": 4} if workers else {}
+    ahead: dict[str, Any] = {}
+    if workers:
+        ahead = {"num_workers": workers, "prefetch_factor": 4, "worker_init_fn": partial(_apart, os.getpid())}
     return iter(
         DataLoader(
             packs,
@@ -214,3 +219,11 @@ def load_from(packs: StepPacks, step: int, workers: int) -> Iterator[Batch]:
             **ahead,
         )
     )
+
+
+def _apart(parent: int, _worker: int) -> None:
+    """Let a reading process end with the one that trains, and not before: a signal to the group asks that one to write
+    a checkpoint, for which it takes its step to the end.
+    """
+    os.setpgrp()
+    die_with(parent)

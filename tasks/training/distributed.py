@@ -1,8 +1,8 @@
 """Several processes that train one model: their ranks, what is sharded or replicated, and how packs are dealt out.
 
-`torchrun` starts them; without it there is one. Each step's packs go round the processes by turns, so that the
-step is the same on any number of them. A process left without a pack runs one that counts zero, since all must
-take part whenever gradients or weights are exchanged.
+`tasks.training.launch` starts them, or torchrun on several machines. Each step's packs go round the processes by
+turns, so that the step is the same on any number of them. A process left without a pack runs one that counts zero,
+since all must take part whenever gradients or weights are exchanged.
 """
 
 import logging
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed, nn
 from torch._C._distributed_c10d import HashStore
+from torch._functorch import config as functorch
 
 from models.earthdial.model import EarthDialForConditionalGeneration
 from tasks.core.errors import TrainingError
@@ -69,6 +70,10 @@ def joined(common: "RunParams") -> Iterator[World]:
         distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
         yield World(rank, size, local_rank=local, cuda=device.type == "cuda")
+    except BaseException:
+        # Of several, one that fails leaves the others by ending, after it has said why: not before.
+        several = size == 1 and several
+        raise
     finally:
         if several:
             distributed.destroy_process_group()
@@ -112,6 +117,7 @@ def share(
     parallel: str,
     checkpoint_every: int,
     compile: bool,
+    recompute_pointwise: bool = False,
 ) -> Engine:
     """Put a model on its device, wrapped for training.
 
@@ -123,11 +129,16 @@ def share(
         checkpoint_every: one layer in so many keeps only its input and is recomputed in the backward pass: 1 for every
             layer, 0 for none.
         compile: each layer by itself.
+        recompute_pointwise: have the compiled layers keep products of matrices and attention, and work out again what
+            lies between them: weights in half precision, activation functions, norms.
     """
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     if checkpoint_every:
         checkpoint_activations(model, checkpoint_every)
     if compile:
+        # By itself the compiler keeps what products of the backward pass take, since it cannot be fused into them.
+        # Read when a layer is compiled, in its first call; there is no setting of one layer.
+        functorch.ban_recompute_materialized_backward = not recompute_pointwise
         for layer in layers(model):
             # By layer: all layers of a kind share one compilation, and a whole network would take minutes.
             layer.compile()

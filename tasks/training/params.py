@@ -10,6 +10,7 @@ from tasks.core.section import Section, load, parse
 Part = Literal["vision", "fusion", "projector", "language"]
 Preset = Literal["tiny", "small", "4b"]
 Fusion = Literal["attention", "mosaic", "mean", "max"]
+Checkpointing = Literal["none", "pointwise", "layers"]
 
 
 class ModelParams(Section):
@@ -44,10 +45,13 @@ class RunParams(Section):
     threads: int = Field(ge=0, description="CPU threads, 0 for all; another number gives slightly other weights")
     precision: Literal["float32", "bfloat16"] = Field(description="of the forward pass; weights stay float32")
     parallel: Literal["none", "ddp", "fsdp"] = Field(
-        description="what several processes under torchrun share: nothing (one process only), gradients (ddp), or "
-        "weights and optimizer too (fsdp)"
+        description="what several processes, one a GPU, share: nothing (one process only), gradients (ddp), or weights "
+        "and optimizer too (fsdp)"
     )
-    checkpointing: bool = Field(description="work activations out again in the backward pass, to save memory")
+    checkpointing: Checkpointing = Field(
+        description="what the backward pass works out again, to save memory: nothing; what is neither a product of "
+        "matrices nor attention, which costs little time (pointwise, with `compile` only); or whole layers"
+    )
     compile: bool = Field(description="torch.compile the layers, whose packs are then padded to one length; GPU only")
     lora: LoraParams | None = Field(None, description="adapters for small GPUs; merged into the weights at the end")
     augment: AugmentParams | None = Field(None, description="variation of training images; null shows them as they are")
@@ -69,6 +73,12 @@ class RunParams(Section):
     eval_samples: int = Field(ge=1, description="validation samples measured each time")
     checkpoint_every: int = Field(ge=1, description="steps between two checkpoints to resume from")
     cache_mb: int = Field(ge=16, description="megabytes of decoded chips kept in memory by each reading process")
+
+    @model_validator(mode="after")
+    def _pointwise_is_the_compilers(self) -> Self:
+        if self.checkpointing == "pointwise" and not self.compile:
+            raise ValueError("checkpointing: pointwise is the compiler's work; set compile to true, or take layers")
+        return self
 
 
 class StageParams(Section):

@@ -7,13 +7,11 @@ seeded by the step, so that a resumed run needs no random state.
 
 import logging
 import math
-import signal
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -32,16 +30,11 @@ from tasks.training.optimizer import make_optimizer
 from tasks.training.packing import pack
 from tasks.training.params import RunParams, StageParams
 from tasks.training.schedule import Plan, learning_rate
+from tasks.training.stopping import Stop, StoppedError
 from tasks.training.throughput import Cost, StepLog, synchronise
 from tasks.vlm.world import World
 
 logger = logging.getLogger(__name__)
-
-
-class StoppedError(TrainingError):
-    """The run was asked to stop (SIGTERM) and has written a checkpoint; the same command goes on from it."""
-
-    exit_code = 75
 
 
 @dataclass(frozen=True)
@@ -56,6 +49,7 @@ class Setup:
     stage: StageParams
     work: Path
     world: World
+    stop: Stop = field(default_factory=Stop)
 
 
 class Trainer:
@@ -75,7 +69,8 @@ class Trainer:
             setup.world,
             precision=setup.common.precision,
             parallel=setup.common.parallel,
-            checkpoint_every=int(setup.common.checkpointing),
+            checkpoint_every=int(setup.common.checkpointing == "layers"),
+            recompute_pointwise=setup.common.checkpointing == "pointwise",
             compile=setup.common.compile,
         )
         self.optimizer = make_optimizer(setup.model, setup.common.weight_decay, setup.stage.vision_lr)
@@ -95,11 +90,12 @@ class Trainer:
         batches = load_from(packs, progress.step, setup.common.workers)
         writes = self.world.is_first
         live: Any = (setup.work / "progress.jsonl").open("a") if writes else nullcontext()
-        with stop_on_sigterm() as stopping, live as file:
+        setup.stop.stepping = True
+        with live as file:
             step_log = StepLog(file, setup.common, setup.world, steps)
             left: Iterable[int] = range(progress.step, steps)
             for step in log.progress(left, "training") if writes else left:
-                stop = self.step(batches, packs.turns(step), step_log, stopping)
+                stop = self.step(batches, packs.turns(step), step_log)
                 if stop or progress.step % setup.common.checkpoint_every == 0:
                     checkpoint.save(setup.work, progress, setup.model, self.optimizer, setup.world)
                 if stop:
@@ -109,7 +105,7 @@ class Trainer:
                     )
         return progress
 
-    def step(self, batches: Iterator[Batch], turns: int, step_log: StepLog, stopping: "_Flag") -> bool:
+    def step(self, batches: Iterator[Batch], turns: int, step_log: StepLog) -> bool:
         """One step of the optimizer over `turns` packs of this process; whether any process was asked to stop."""
         began, number = time.monotonic(), self.progress.step
         common, plan = self.setup.common, self.setup.plan
@@ -130,7 +126,7 @@ class Trainer:
             loss += part.detach()
             seen.append(batch)
         # One exchange for both: all processes stop after the same step, whichever of them was asked to.
-        total, stop = self.world.sum([float(loss), float(stopping.is_set)])
+        total, stop = self.world.sum([float(loss), float(self.setup.stop.asked)])
         packs = plan.packs(number)
         # Before the optimizer steps: the last checkpoint and the weights are still good.
         if not math.isfinite(total):
@@ -231,22 +227,3 @@ def row(
         "tokens": progress.tokens,
         "visual_tokens": progress.visual_tokens,
     }
-
-
-class _Flag:
-    is_set = False
-
-
-@contextmanager
-def stop_on_sigterm() -> Iterator[_Flag]:
-    """A flag that SIGTERM sets, so that the step under way can end and a checkpoint be written."""
-    flag = _Flag()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        flag.is_set = True
-
-    before = signal.signal(signal.SIGTERM, on_signal)
-    try:
-        yield flag
-    finally:
-        signal.signal(signal.SIGTERM, before)

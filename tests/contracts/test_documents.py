@@ -10,9 +10,14 @@ from tasks.check import Params
 from tasks.core.reference import page
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks/README.md"]
+FOLDERS = ("docs", "infra")
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *(page_ for folder in FOLDERS for page_ in sorted((ROOT / folder).rglob("*.md"))),
+    ROOT / "benchmarks/README.md",
+]
 FILE = re.compile(r"(?<![\w./:<>*-])((?:\.\./)*[\w.-]+(?:/[\w.-]+)+\.(?:py|md|toml|yaml|csv|css|svg))\b")
-FOLDER = re.compile(r"(?<![\w./-])((?:tasks|flows|models|tests|benchmarks|docs|samples)/\w[\w/]+)(?![\w./*<-])")
+FOLDER = re.compile(r"(?<![\w./-])((?:tasks|flows|models|tests|benchmarks|docs|infra|samples)/\w[\w/]+)(?![\w./*<-])")
 MADE = ("data/", ".earthloom/")
 """Where runs write: what lies there is not part of the tree."""
 

@@ -59,5 +59,5 @@ def test_a_walk_leaves_its_artifacts_on_the_server(project: Path, walker: Walker
         run = client.read_flow_runs(limit=1, sort="START_TIME_DESC")[0]
         found = client.request("POST", "/artifacts/filter", json={}).json()
     kept = {artifact["key"]: artifact for artifact in found if artifact["flow_run_id"] == str(run.id)}
-    assert set(kept) == {"stages", "summary"}
+    assert set(kept) == {"toy-stages", "toy-summary"}
     assert "| chips@red-b | ran |" in kept["summary"]["data"]

@@ -59,6 +59,6 @@ def test_a_graph_prints_itself_a_line_an_instance(template: Path) -> None:
 
 
 def test_a_broken_dvc_yaml_is_an_error_for_people(project: Path) -> None:
-    (project / "dvc.yaml").write_text(toy.PIPELINE.replace("${sensors}", "${censors}"))
+    (project / "dvc.yaml").write_text(toy.PIPELINE.replace("${sensors.enabled}", "${censors}"))
     with pytest.raises(FlowError, match="censors"):
         graph.read(project)

@@ -15,8 +15,8 @@ Walker = Callable[..., list[InstanceOutcome]]
 
 PARAMS = """\
 catalog: toy
-sensors: [radar, red, blue]
-parts: [a, b, c]
+sensors: {enabled: [radar, red, blue]}
+grid: {parts: [a, b, c]}
 scenes: {radar: 1, red: 2, blue: 3}
 chips: {bands: 4, rate: 1.0e-05, window: "2015-06-01/2030-01-01", none: null}
 model: {width: 8}
@@ -30,14 +30,14 @@ stages:
     params: [model, chips]
     outs: [data/check.json]
   scenes:
-    matrix: {sensor: "${sensors}"}
+    matrix: {sensor: "${sensors.enabled}"}
     cmd: python work.py scenes.${item.sensor} data/scenes/${item.sensor}/items.txt
     deps: [work.py]
     params: ["scenes.${item.sensor}"]
     outs: ["data/scenes/${item.sensor}"]
     metrics: ["data/summary/scenes@${item.sensor}.json": {cache: false}]
   chips:
-    matrix: {sensor: "${sensors}", part: "${parts}"}
+    matrix: {sensor: "${sensors.enabled}", part: "${grid.parts}"}
     cmd: python work.py chips data/chips/${item.sensor}/${item.part}/shard.txt data/scenes/${item.sensor}/items.txt
     deps: [work.py, "data/scenes/${item.sensor}"]
     params: [chips]

@@ -149,7 +149,7 @@ def losses(folder: Path, stage: str = "1") -> list[float]:
     ("change", "tolerance"),
     [
         ({"precision": "bfloat16"}, 0.05),
-        ({"checkpointing": True}, 1e-5),
+        ({"checkpointing": "layers"}, 1e-5),
         ({"workers": 2}, 0),
         ({"parallel": "fsdp"}, 1e-4),
     ],
@@ -223,6 +223,13 @@ def test_another_preset_takes_its_own_recipe(trained: Path, tmp_path: Path) -> N
 def test_a_wrong_key_in_the_recipe_of_a_preset_is_named(trained: Path) -> None:
     write_params(trained, SENSORS, train={"presets": {"4b": {"common": {"max_lenght": 4096}}}})
     with contextlib.chdir(trained), pytest.raises(ParamsError, match="max_lenght' is not a parameter; did you mean"):
+        train.run("1")
+    write_params(trained, SENSORS, train={"common": SHORT})
+
+
+def test_what_only_the_compiler_can_work_out_again_is_refused_without_it(trained: Path) -> None:
+    write_params(trained, SENSORS, train={"common": SHORT | {"checkpointing": "pointwise"}})
+    with contextlib.chdir(trained), pytest.raises(ParamsError, match="set compile to true, or take layers"):
         train.run("1")
     write_params(trained, SENSORS, train={"common": SHORT})
 

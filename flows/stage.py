@@ -1,0 +1,108 @@
+"""Flow `stage`: one instance of the graph on a worker of another host, with nothing but a commit and hashes.
+
+The inputs are pulled by hash, the stage runs on the devices it finds, its outputs are pushed, and its lock entry is
+left on the remote and as an artifact. A worker that must go (SIGTERM) leaves a checkpoint, and the run waits for the
+next one.
+"""
+
+import os
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.exceptions import Pause, TerminationSignal
+from prefect.logging import get_run_logger
+from prefect.states import AwaitingRetry, Completed, Failed
+
+from flows import artifacts, foreign, lockfile
+from flows.checkpoints import Checkpoints
+from flows.devices import travelling
+from flows.dispatch import is_cancelled, result_key, result_path
+from flows.git import COMMIT
+from flows.host import Host
+from flows.recorder import open_workspace
+from flows.remote import Remote, opened, outs_of
+from flows.walk import walk
+from flows.workspace import Workspace, workspace
+from tasks import code
+from tasks.check import validate
+from tasks.core import paths
+from tasks.core.errors import EarthloomError, FlowError
+from tasks.core.section import PARAMS_FILE
+from tasks.core.stage import fingerprint
+
+
+@flow(name="stage", flow_run_name="{address}")
+def stage(repository: str, commit: str, address: str, entries: dict[str, str]) -> State[Any]:
+    """Run one instance in a workspace of its own and leave its outputs and its lock entry on the remote.
+
+    Args:
+        repository: URL of the git repository to clone.
+        commit: Its 40 digits.
+        address: Of the instance, such as `train@1`.
+        entries: Lock entries, as YAML, of the instances that it depends on, by address.
+    """
+    try:
+        if not COMMIT.fullmatch(commit):
+            raise FlowError(f"commit {commit!r} is not the 40 hexadecimal digits of a commit")
+        # The same name on each try: what an earlier one left is found.
+        name = f"stage-{commit[:12]}-{address}"
+        with workspace(Host.here(), repository, commit, name) as space, opened(space.root) as remote:
+            validate(space.root / PARAMS_FILE)
+            return Completed(message=_run(space, remote, address, entries))
+    except EarthloomError as error:
+        return Failed(message=str(error), data=error)
+    except TerminationSignal:
+        _wait_for_another_worker()
+        raise
+
+
+def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str]) -> str:
+    lock = lockfile.Lock(space.root / "dvc.lock")
+    for upstream, entry in entries.items():
+        lock.entries[upstream] = lockfile.text(upstream, foreign.parse(upstream, entry))
+    lock.write(lock.entries)
+    # Of the question, not of what is made from it: that is known only once the code is there.
+    key = fingerprint([space.commit, address, sorted(entries.items())])
+    # The code is the commit's own, and made here; all else that the instance needs is in `entries`.
+    outcomes = walk(
+        space.root,
+        only=(code.FIRST, address),
+        sparse=True,
+        jobs=1,
+        leased=travelling(Host.here(), space.root, remote, key),
+    )
+    with open_workspace(space.root, sparse=True) as recorder:
+        instance, entry = recorder.graph.by_address[address], recorder.entry(address)
+    values = foreign.parse(address, entry)
+    outs = outs_of(values, instance.cached)
+    if absent := remote.push(remote.objects(outs)):
+        raise FlowError(f"{address}: {absent[0]} is not in the cache of this host, though the stage has just made it")
+    remote.write(entry.encode(), *result_path(result_key(values)))
+    Checkpoints(space.root / paths.work(address), remote.filesystem, remote.path(), key).clear()
+    create_markdown_artifact(
+        f"```yaml\n{lockfile.text(address, values)}```", key=artifacts.key("lock-entry"), description=address
+    )
+    return artifacts.headline(outcomes)
+
+
+def _wait_for_another_worker() -> None:
+    """Have the run begun again, by this worker or another, unless it is being cancelled.
+
+    Raises:
+        Pause: to leave without a verdict: the run is scheduled.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.deployment_id is None:
+        return
+    with get_client(sync_client=True) as client:
+        if is_cancelled(client):
+            return
+        state: State[Any] = AwaitingRetry(message=f"its worker (process {os.getpid()}) had to go; a checkpoint is kept")
+        client.set_flow_run_state(run.id, state, force=True)
+    get_run_logger().info("this worker has to go: the run waits for another")
+    raise Pause(state=state)

@@ -1,0 +1,52 @@
+"""Which questions of a gate set another model has an unfair advantage in: it was trained on their places."""
+
+from collections.abc import Iterable
+from math import gcd
+from pathlib import Path
+
+import polars as pl
+
+from tasks.core import tables
+from tasks.evaluation.metrics.predictions import Predictions
+
+
+def seen_questions(
+    candidate: Predictions, split: Path, trained_on: Iterable[Path], their_split: Path
+) -> frozenset[str]:
+    """Ids of the questions about places that another model was trained on, whatever the sensor.
+
+    Args:
+        candidate: the questions, by `image_id`.
+        split: assignment.parquet of the candidate's dataset.
+        trained_on: train.parquet of every mixture that the other model has seen.
+        their_split: assignment.parquet of the dataset that they are made of.
+    """
+    trained = {
+        image["chip_id"]
+        for path in trained_on
+        for images in tables.read(path, ["images"])["images"].to_pylist()
+        for image in images
+    }
+    theirs, ours = _windows(their_split), _windows(split)
+    sides = {int(window.split("-")[1]) for window in (*theirs.values(), *ours.values())}
+    step = gcd(*sides)
+    ground = {cell for chip in trained if chip in theirs for cell in _cells(theirs[chip], step)}
+    spoiled = {
+        chip
+        for chip in candidate.frame["image_id"].unique().to_list()
+        if chip in trained or (chip in ours and not ground.isdisjoint(_cells(ours[chip], step)))
+    }
+    return frozenset(candidate.frame.filter(pl.col("image_id").is_in(list(spoiled)))["id"].to_list())
+
+
+def _windows(path: Path) -> dict[str, str]:
+    table = tables.read(path, ["chip_id", "window_id"])
+    return dict(zip(table["chip_id"].to_pylist(), table["window_id"].to_pylist(), strict=True))
+
+
+def _cells(window: str, step: int) -> Iterable[tuple[str, int, int]]:
+    """Squares of `step` metres that a window of the grid covers, by its name (`tasks.earth.grid.WindowGrid`)."""
+    zone, side, column, row = window.split("-", 3)
+    wide = int(side) // step
+    left, bottom = int(column[1:]) * wide, int(row[1:]) * wide
+    return ((zone, left + x, bottom + y) for x in range(wide) for y in range(wide))
