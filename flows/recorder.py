@@ -71,6 +71,7 @@ class Recorder:
         self.sparse = sparse
         self._repo = repo
         self._stages = graph.stages(repo)
+        dvc.parse_params_once(self._stages.values())
         objects = Objects(repo)
         outs = [out for stage in dvc.all_stages(repo) for out in stage.outs]
         self._fresh = Freshness(outs, objects, sparse)
