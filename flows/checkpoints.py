@@ -24,8 +24,7 @@ from flows.manifest import MANIFEST, MAX_MANIFEST, PARTS, DamagedError, Manifest
 from tasks.core.stage import as_json, atomic, fingerprint
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
-FOLDER = "checkpoints"
-"""On the remote, beside DVC's own `files`."""
+FOLDER = "checkpoints"  # on the remote, beside DVC's own `files`
 MARKER = "fingerprint"
 LAST_TRIES = 3
 """Of the upload once the command has ended; before, it is tried for as long as that runs."""
@@ -33,7 +32,7 @@ STEP = re.compile(r"step-\d{8,12}")
 
 
 class Checkpoints:
-    """Those of one stage instance, on this host and on the remote.
+    """Those of one stage instance, here and on the remote.
 
         checkpoints = Checkpoints(work, remote.fs, remote.path, key_of(commit, address, inputs), logger)
         checkpoints.restore()

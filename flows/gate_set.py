@@ -9,12 +9,13 @@ import logging
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import yaml
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
@@ -25,8 +26,10 @@ from flows.git import git
 from flows.graph import Instance
 from flows.processes import CommandError, Commands
 from flows.registry import Version
+from flows.remote import RemoteError
 from tasks.core import paths, tables
 from tasks.core.errors import FlowError
+from tasks.core.redaction import redacted
 from tasks.core.section import load
 from tasks.evaluate import EvaluateParams
 from tasks.evaluation.datasets.registry import HELD_OUT
@@ -155,8 +158,16 @@ class GateSet:
         return {name: value for name, value in found.items() if only(name)}
 
     def _have(self, model: LockedModel, files: Mapping[str, str]) -> None:
-        with dvc.errors(model.version.tag):
-            lost = self._objects.missing([(name, HashInfo("md5", md5)) for name, md5 in files.items()], fetch=True)
+        wanted = [(name, HashInfo("md5", md5)) for name, md5 in files.items()]
+        try:
+            with dvc.errors(model.version.tag):
+                lost = self._objects.missing(wanted, fetch=True)
+        except FlowError:
+            raise
+        except Exception as error:  # of the file system or the store, each its own
+            raise RemoteError(
+                f"fetching {model.version.tag}: {redacted(str(error)) or type(error).__name__}"
+            ) from error
         if lost:
             named = "; ".join(f"{name} {why}" for name, why in sorted(lost.items())[:3])
             raise FlowError(f"{model.version.tag} cannot be judged: {named}")
@@ -169,7 +180,7 @@ class GateSet:
         """
         folder, name = "asked", in_service.version.name
         table = self.bring(candidate, f"{MIXTURE}/test.parquet", folder)
-        shards = set(_shards(table))
+        shards = _shards(table)
         for out in candidate.outs:
             wanted = {shard for shard in shards if shard.startswith(f"{out}/")}
             if wanted:
@@ -208,6 +219,6 @@ class GateSet:
         return self.scratch / folder / "runs" / name / HELD_OUT.name / "predictions.parquet"
 
 
-def _shards(table: Path) -> Iterable[str]:
-    for images in tables.read(table, ["images"])["images"].to_pylist():
-        yield from (image["shard"] for image in images)
+def _shards(table: Path) -> set[str]:
+    images = pc.list_flatten(tables.read(table, ["images"])["images"])
+    return set(pc.struct_field(images, "shard").unique().to_pylist())

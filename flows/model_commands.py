@@ -93,26 +93,25 @@ def rollback(*, to: str | None = None, why: str = "by hand", repository: str | N
     target = known.version(to) if to else known.before
     if target is None:
         raise FlowError("no version was in service before this one; name one with --to (`earthloom models` lists them)")
-    before = known.in_service
-    if target == before:
+    before = known.assigned[-1] if known.assigned else None  # a commit's hash where it is no version
+    if target.name == before:
         log.console.print(f"{target.tag} is in service already.")
         return
     tag = assign(mirror, url, known, target, f"Rolled back to: {why}")
     _, now, _ = _registry(url)
     if now.in_service != target:
         raise FlowError(f"{tag} was pushed, but another run has moved the model since: see `earthloom models`")
-    log.console.print(
-        f"In service: {target.tag}{f', in place of {before.tag}' if before else ''} ({tag}).", markup=False
-    )
+    log.console.print(f"In service: {target.tag}{f', in place of {before}' if before else ''} ({tag}).", markup=False)
 
 
 def _registry(repository: str | None) -> "tuple[Path, Registry, str]":
     """A mirror of the repository as it is now, what its tags say, and its URL."""
+    from flows.git import check_repository
     from flows.host import Host
     from flows.registry import read
     from flows.workspace import update_mirror
 
-    url = repository or _origin()
+    url = check_repository(repository) if repository else _origin()
     mirror = update_mirror(Host.here(), url)
     return mirror, read(mirror), url
 
@@ -139,7 +138,7 @@ def _row(known: "Registry", version: "Version", scores: Mapping[str, str]) -> di
     from flows.registry import utc
 
     since = known.since(version.name)
-    serves = version == known.in_service
+    serves = known.assigned[-1:] == [version.name]
     return {
         "version": version.name,
         "in service": f"since {utc(since)}" if since and serves else "",

@@ -22,6 +22,7 @@ from prefect.artifacts import MarkdownArtifact, ProgressArtifact, update_progres
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.client.schemas.objects import Artifact
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from flows.artifacts import markdown
 
@@ -74,9 +75,11 @@ def key_of(address: str) -> str:
 
 def _follow(relay: "_Relay", ended: threading.Event, every: float) -> None:
     began = time.monotonic()
-    while not ended.wait(max(every, 0.01 * (time.monotonic() - began))):
+    # The client would try again for minutes, and the end of the command wait for it; the next update is another try.
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        while not ended.wait(max(every, 0.01 * (time.monotonic() - began))):
+            relay.update()
         relay.update()
-    relay.update()
 
 
 class _Tail:

@@ -9,19 +9,22 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from prefect import flow
+from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.events import emit_event
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
+from prefect.tasks import exponential_backoff
 
 from flows import artifacts
 from flows.gate_set import MIXTURES, PREDICTIONS, SPLIT, GateSet, LockedModel, Logger
 from flows.gate_set import MODEL as WEIGHTS
 from flows.host import Host
 from flows.registry import MODEL, MovedError, Version, assign, read
+from flows.remote import RemoteError
 from flows.runs import workspace_name
 from flows.workspace import Workspace, allowed, update_mirror, workspace
 from tasks.core.errors import EarthloomError, FlowError
@@ -34,6 +37,8 @@ from tasks.evaluation.metrics.predictions import read as read_predictions
 
 ROUNDS = 3
 """Times that a candidate is judged anew since another was put into service meanwhile."""
+TRIES = 5
+"""To reach the DVC remote; the waits between them add up to five minutes."""
 RESOURCE = "earthloom.model"
 SCRATCH = Path(".earthloom") / "gate"
 ASSIGNMENT = "assignment.parquet"
@@ -93,7 +98,7 @@ def _promoted(space: Workspace, dry_run: bool) -> State[Any]:
             name="Unchanged",
             message=f"{version.tag} is byte for byte {serving.tag if serving else ''}, which is in service",
         )
-    verdict = _judged(space, candidate, other)
+    verdict = (_judged if dry_run else _judged_patiently)(space, candidate, other)
     title, page = _page(version, serving, verdict)
     for line in (title, *verdict.reasons):
         _logger().info("%s", line)
@@ -106,6 +111,34 @@ def _promoted(space: Workspace, dry_run: bool) -> State[Any]:
     tag = assign(mirror, space.repository, known, version, page)
     _emit("promoted", space, version, page)
     return Completed(name="Promoted", message=f"{title}; it is in service now, by {tag}")
+
+
+def _judged_patiently(space: Workspace, candidate: LockedModel, in_service: LockedModel | None) -> Verdict:
+    """Judge, again and again if the DVC remote cannot be reached just now: what was fetched and answered is kept."""
+    verdicts: list[Verdict] = []
+    errors: list[EarthloomError] = []
+
+    @task(
+        name="judge",
+        task_run_name=f"judge {candidate.version.name}",
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=TRIES - 1,
+        retry_delay_seconds=exponential_backoff(20),
+        retry_condition_fn=lambda _task, _run, state: isinstance(state.data, RemoteError),
+    )
+    def once() -> State[Any]:
+        try:
+            verdicts.append(_judged(space, candidate, in_service))
+            return Completed(message="judged")
+        except EarthloomError as error:
+            errors.append(error)
+            return Failed(message=str(error), data=error)
+
+    state: State[Any] = once(return_state=True)
+    if verdicts:
+        return verdicts[-1]
+    raise errors[-1] if errors else FlowError(f"the model was not judged: {state.message}")
 
 
 def _judged(space: Workspace, candidate: LockedModel, in_service: LockedModel | None) -> Verdict:
@@ -153,4 +186,5 @@ def _emit(what: str, space: Workspace, version: Version, page: str) -> None:
 
 def _logger() -> Logger:
     """Of the flow run; a dry run from a command line has none."""
-    return get_run_logger() if FlowRunContext.get() else logging.getLogger(__name__)
+    running = FlowRunContext.get() or TaskRunContext.get()
+    return get_run_logger() if running else logging.getLogger(__name__)

@@ -83,7 +83,7 @@ def release(workspace: Workspace, recorder: Recorder, remote: Remote, kind: Kind
     found = _changes(recorder, remote, committed)
     tag = _next_tag(workspace, kind)
     message = _message(kind, tag, found, stale, absent)
-    commit = _commit(workspace, message)
+    commit = _commit(workspace, message, _kept_by_git(workspace, recorder))
     _publish(workspace, branch, tag, message)
     emit_event(
         kind.event,
@@ -164,13 +164,24 @@ def _next_tag(workspace: Workspace, kind: Kind) -> str:
         names = (today if number == 1 else f"{today}.{number}" for number in range(1, 1000))
         return next(name for name in names if name not in tags)
     versions = [m.groups() for tag in tags if (m := re.fullmatch(rf"{MODEL}@v(\d+)\.(\d+)\.(\d+)", tag))]
-    major, minor, patch = max((tuple(map(int, version)) for version in versions), default=(0, 0, -1))
+    major, minor, patch = max((tuple(map(int, version)) for version in versions), default=(0, 0, 0))
     return f"{MODEL}@v{major}.{minor}.{patch + 1}"
 
 
-def _commit(workspace: Workspace, message: str) -> str:
+def _kept_by_git(workspace: Workspace, recorder: Recorder) -> list[str]:
+    """Outputs that DVC leaves to git (`cache: false`), where git does not ignore them."""
+    there = [
+        path
+        for instance in recorder.graph.instances
+        for path in instance.outs
+        if path not in instance.cached and (workspace.root / path).exists()
+    ]
+    return [path for path in there if git(workspace.root, "status", "--porcelain", "--", path)]
+
+
+def _commit(workspace: Workspace, message: str, others: list[str]) -> str:
     root = workspace.root
-    git(root, "add", "--", "dvc.lock", str(PARAMS_FILE))
+    git(root, "add", "--", "dvc.lock", str(PARAMS_FILE), *others)
     git(root, "commit", "--quiet", "--no-verify", "-m", message, env=identity(root))
     return git(root, "rev-parse", "HEAD")
 

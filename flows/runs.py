@@ -20,7 +20,7 @@ from flows.host import Host
 from flows.recorder import open_workspace
 from flows.release import BranchMovedError, Kind, Release, release
 from flows.remote import Remote, RemoteError, opened
-from flows.walk import walk, walk_here
+from flows.walk import as_state, walk, walk_here
 from flows.workspace import Workspace, workspace
 from tasks.check import validate
 from tasks.core.errors import EarthloomError, FlowError
@@ -67,9 +67,7 @@ def carry_out(
                 with workspace(Host.here(), repository, revision, workspace_name()) as space:
                     validate(space.root / PARAMS_FILE)
                     if dry_run:
-                        return Completed(
-                            message=artifacts.headline(walk(space.root, targets, dry_run=True, sparse=True))
-                        )
+                        return as_state(walk(space.root, targets, dry_run=True, force=force, sparse=True))
                     return _in_workspace(space, targets, jobs, force, branch, kind)
             except BranchMovedError as error:
                 if number == BEGINNINGS:
@@ -97,7 +95,7 @@ def _in_workspace(
         )
         message = artifacts.headline(outcomes)
         if kind is None:
-            return Completed(message=message)
+            return as_state(outcomes)
         made = _released(space, remote, kind, branch)
     if made is None:
         return Completed(message=f"{message}; nothing new, no version", name="NothingNew")

@@ -142,7 +142,7 @@ def end(
         _signal(process, number)
     deadline = time.monotonic() + grace
     while remaining := left():
-        _, alive = psutil.wait_procs(remaining, timeout=min(1.0, max(0.0, deadline - time.monotonic())))
+        _, alive = psutil.wait_procs(remaining, timeout=min(1.0, max(0.05, deadline - time.monotonic())))
         if time.monotonic() >= deadline:
             for process in alive:
                 _signal(process, signal.SIGKILL)

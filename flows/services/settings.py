@@ -115,13 +115,19 @@ def folder(home: Path) -> Path:
 
 
 def read(services: Path) -> Settings | None:
-    """The set-up that was last started, or nothing."""
+    """The set-up that was last started, or nothing.
+
+    Raises:
+        ServiceError: its file is damaged.
+    """
     path = services / "settings.json"
     if not path.is_file():
         return None
-    values = read_json(path)
     known = {field.name for field in fields(Settings)}
-    return Settings(**{name: value for name, value in values.items() if name in known})
+    try:
+        return Settings(**{name: value for name, value in read_json(path).items() if name in known})
+    except (ValueError, AttributeError) as error:
+        raise ServiceError(f"{path} is damaged: remove it, and give the options once more") from error
 
 
 def write(services: Path, settings: Settings) -> None:

@@ -125,9 +125,8 @@ def judge(
     found += [ModalityVerdict(name, 0, 0, "too few", "the gate set has no question of it") for name in missing]
     decided = [one for one in found if one.outcome != "too few"]
     passed = bool(decided) and all(one.outcome in HOLDS for one in decided)
-    return Verdict(
-        passed, tuple(found), len(candidate), int(left_out.sum()), tuple(_reasons(found, decided, in_service, left_out))
-    )
+    reasons = tuple(_reasons(found, decided, in_service, left_out))
+    return Verdict(passed, tuple(found), len(candidate), int(left_out.sum()), reasons)
 
 
 def _modality(
@@ -140,13 +139,8 @@ def _modality(
 ) -> ModalityVerdict:
     chips = len(np.unique(groups[rows]))
     if len(rows) < params.min_questions or chips < params.min_chips:
-        return ModalityVerdict(
-            name,
-            len(rows),
-            chips,
-            "too few",
-            f"decide nothing: promote.min_questions is {params.min_questions}, promote.min_chips {params.min_chips}",
-        )
+        least = f"promote.min_questions is {params.min_questions}, promote.min_chips {params.min_chips}"
+        return ModalityVerdict(name, len(rows), chips, "too few", f"decide nothing: {least}")
     scores = {key: round(float(right[rows].mean()), DIGITS) for key, right in marks.items()}
     resampled = means(marks).rows(rows).resampled(groups, params.bootstrap, params.seed)
     over = {
@@ -229,8 +223,7 @@ def _marks(predictions: Predictions, column: str) -> NDArray[np.bool_]:
 
 def _rows(found: ModalityVerdict) -> Iterable[dict[str, str]]:
     asked = {"modality": found.modality, "questions": str(found.questions), "chips": str(found.chips)}
-    yield {
-        **asked,
+    yield asked | {
         "score": "the model",
         "new": _share(found.candidate),
         "in service": _share(found.in_service),

@@ -1,13 +1,18 @@
 """Which questions of a gate set another model has an unfair advantage in: it was trained on their places."""
 
+import re
 from collections.abc import Iterable
 from math import gcd
 from pathlib import Path
 
 import polars as pl
+import pyarrow.compute as pc
 
 from tasks.core import tables
 from tasks.evaluation.metrics.predictions import Predictions
+
+WINDOW = re.compile(r"(?P<zone>\d+)-(?P<side>\d+)-c(?P<column>-?\d+)-r(?P<row>-?\d+)")
+"""Names of `tasks.earth.grid.WindowGrid`."""
 
 
 def seen_questions(
@@ -21,15 +26,13 @@ def seen_questions(
         trained_on: train.parquet of every mixture that the other model has seen.
         their_split: assignment.parquet of the dataset that they are made of.
     """
-    trained = {
-        image["chip_id"]
-        for path in trained_on
-        for images in tables.read(path, ["images"])["images"].to_pylist()
-        for image in images
-    }
+    trained: set[str] = set()
+    for path in trained_on:
+        images = pc.list_flatten(tables.read(path, ["images"])["images"])
+        trained |= set(pc.struct_field(images, "chip_id").unique().to_pylist())
     theirs, ours = _windows(their_split), _windows(split)
-    sides = {int(window.split("-")[1]) for window in (*theirs.values(), *ours.values())}
-    step = gcd(*sides)
+    windows = (*theirs.values(), *ours.values())
+    step = gcd(*(int(name["side"]) for window in windows if (name := WINDOW.fullmatch(window))))
     ground = {cell for chip in trained if chip in theirs for cell in _cells(theirs[chip], step)}
     spoiled = {
         chip
@@ -45,8 +48,10 @@ def _windows(path: Path) -> dict[str, str]:
 
 
 def _cells(window: str, step: int) -> Iterable[tuple[str, int, int]]:
-    """Squares of `step` metres that a window of the grid covers, by its name (`tasks.earth.grid.WindowGrid`)."""
-    zone, side, column, row = window.split("-", 3)
-    wide = int(side) // step
-    left, bottom = int(column[1:]) * wide, int(row[1:]) * wide
-    return ((zone, left + x, bottom + y) for x in range(wide) for y in range(wide))
+    """Squares of `step` metres that a window covers; one without a place in the grid is like itself alone."""
+    name = WINDOW.fullmatch(window)
+    if name is None:
+        return ((window, 0, 0),)
+    wide = int(name["side"]) // step
+    left, bottom = int(name["column"]) * wide, int(name["row"]) * wide
+    return ((name["zone"], left + x, bottom + y) for x in range(wide) for y in range(wide))

@@ -71,6 +71,9 @@ class RunParams(Section):
     log_every: int = Field(ge=1, description="steps between two rows of log.csv")
     eval_every: int = Field(ge=1, description="steps between two measurements of the validation loss")
     eval_samples: int = Field(ge=1, description="validation samples measured each time")
+    eval_answers: int = Field(
+        ge=0, description="validation questions answered each time, for those who watch: samples.jsonl, no output"
+    )
     checkpoint_every: int = Field(ge=1, description="steps between two checkpoints to resume from")
     cache_mb: int = Field(ge=16, description="megabytes of decoded chips kept in memory by each reading process")
 

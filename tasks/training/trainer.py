@@ -23,6 +23,7 @@ from models.parts.packing import attend_within_samples
 from tasks.core import log
 from tasks.core.errors import TrainingError
 from tasks.training import checkpoint
+from tasks.training.answers import write_answers
 from tasks.training.checkpoint import Progress
 from tasks.training.dataloader import Batch, Data, StepPacks, load_from
 from tasks.training.distributed import Engine, packs_of_process, share
@@ -171,7 +172,7 @@ class Trainer:
 
     @torch.no_grad()
     def validation_loss(self) -> float | None:
-        """Mean loss of a target token over the first validation samples; None if there are none."""
+        """Mean loss of a target token over the first validation samples, of which some are asked; None without any."""
         val, common, model = self.setup.val, self.setup.common, self.setup.model
         number = min(len(val.samples), common.eval_samples)
         if not number:
@@ -185,6 +186,9 @@ class Trainer:
         for index, counts in packs_of_process(len(packs), self.world):
             batch = replace(val.pack(packs[index], common.max_length if common.compile else None), counts=counts)
             total += float(self.loss(batch, targets))
+        if common.eval_answers:
+            shown = self.setup.work / "samples.jsonl" if self.world.is_first else None
+            write_answers(shown, self.progress.step, val, self.engine, common.eval_answers, common.compile)
         # Module by module: frozen parts were in eval mode before, and must stay so.
         for module, training in modes:
             module.training = training

@@ -12,7 +12,10 @@ from tests.fixtures import checkout
 @pytest.mark.timeout(600)
 def test_two_runs_from_nothing_by_repro_and_by_the_flow_leave_the_same_hashes(tmp_path: Path) -> None:
     locks = []
-    for module in (("dvc", "repro", "-q", "split"), ("earthloom", "flow", "build", "--targets", "split", "--jobs", "2")):
+    for module in (
+        ("dvc", "repro", "-q", "split"),
+        ("earthloom", "flow", "build", "--targets", "split", "--jobs", "2"),
+    ):
         root = checkout.make(tmp_path / module[0])
         checkout.run(root, *module)
         assert list((root / "data/chips").rglob("shard-*.parquet")), "no chip was made"

@@ -12,7 +12,8 @@ import yaml
 
 from tests.end_to_end import weekly
 from tests.end_to_end.weekly import shell
-from tests.flows.services.stack import Stack, free_ports, skip_without_programs
+from tests.flows.services import stack as services
+from tests.flows.services.stack import Stack, free_ports
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(3000)]
 BIN = Path(sys.executable).parent
@@ -21,14 +22,10 @@ PATIENCE = 2400.0
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """PostgreSQL, a Prefect server and an object store; its workers are other hosts."""
-    skip_without_programs()
-    found = Stack(tmp_path / "services")
-    try:
+    with services.stack() as found:
         yield found
-    finally:
-        found.call("down")
 
 
 def worker(home: Path, pool: str, variables: dict[str, str]) -> "subprocess.Popen[bytes]":
@@ -48,8 +45,8 @@ def worker(home: Path, pool: str, variables: dict[str, str]) -> "subprocess.Pope
 
 def test_a_new_scene_is_rebuilt_released_trained_on_another_host_and_promoted(stack: Stack, tmp_path: Path) -> None:
     origin = tmp_path / "origin.git"
+    stack.call("up", "--no-workers", "--repositories", str(origin), *stack.ports)
     with weekly.stac_api(tmp_path, free_ports(1)) as api:
-        stack.call("up", "--no-workers", "--repositories", str(origin), *stack.ports)
         variables = stack.variables()
         url, auth = variables["PREFECT_API_URL"], variables.get("PREFECT_API_AUTH_STRING", "")
         author = _first_version(tmp_path, origin, api, variables)

@@ -1,8 +1,11 @@
 """Checkpoints on a remote, a folder or an S3 server: what goes there, what comes back, and what does not."""
 
+import contextlib
 import json
 import logging
 import shutil
+import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,8 +13,12 @@ from pathlib import Path
 
 import pytest
 from dvc.fs import FileSystem, LocalFileSystem
+from dvc_s3 import S3FileSystem  # type: ignore[import-untyped]
 
 from flows.checkpoints import Checkpoints, key_of
+from flows.services import store
+from flows.services.secrets import load
+from flows.services.settings import STORE_PORTS, Settings
 
 KEY = key_of("0" * 40, "train@1", {"data/mixture/1": "d41d8c"})
 MARKER = "a" * 32
@@ -203,23 +210,39 @@ def test_a_run_that_removes_its_checkpoints_meanwhile_disturbs_nothing(
 
 
 @pytest.fixture
-def bucket() -> Iterator[tuple[FileSystem, str]]:
-    """A bucket of an S3 server (moto, in memory) on loopback, as DVC opens it."""
-    server = pytest.importorskip("moto.server")
-    dvc_s3 = pytest.importorskip("dvc_s3")
-    running = server.ThreadedMotoServer("127.0.0.1", 0)
-    running.start()
-    host, port = running.get_host_and_port()
-    fs = dvc_s3.S3FileSystem(
-        endpointurl=f"http://{host}:{port}", access_key_id="key", secret_access_key="secret", region="us-east-1"
-    )
-    fs.fs.mkdir("bucket")
+def bucket(tmp_path: Path) -> Iterator[tuple[FileSystem, str]]:
+    """A bucket of the store that `make up` starts, as DVC opens it."""
+    if not ((Path(sys.executable).parent / "weed").is_file() or shutil.which("weed")):
+        pytest.skip("SeaweedFS is not installed: make .venv/.services")
+    folder = tmp_path / "services"
+    folder.mkdir()
+    settings, secrets = Settings(store_port=free_ports(STORE_PORTS)), load(folder)
+    store.start(folder, settings, secrets)
     try:
-        yield fs, "bucket/prefix"
+        yield (
+            S3FileSystem(
+                endpointurl=f"http://127.0.0.1:{settings.s3_port}",
+                access_key_id=secrets.access_key,
+                secret_access_key=secrets.secret_key,
+                region="us-east-1",
+            ),
+            f"{store.BUCKET}/dvc",
+        )
     finally:
-        running.stop()
+        store.stop(folder)
 
 
+def free_ports(count: int) -> int:
+    """The first of some ports in a row on which nothing listens."""
+    for first in range(21000, 60000, count):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for port in range(first, first + count):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+    raise AssertionError("no ports are free")
+
+
+@pytest.mark.slow
 def test_an_s3_bucket_does_as_well(bucket: tuple[FileSystem, str], tmp_path: Path) -> None:
     fs, root = bucket
     for step in (1, 2, 3):

@@ -193,7 +193,11 @@ def test_a_run_that_falls_silent_is_marked_crashed_and_one_that_has_ended_is_not
         "{'prefect.resource.id': f'prefect.flow-run.{run}'})\n"
     )
     subprocess.run([sys.executable, "-c", emit, *runs], env=environment, check=True, timeout=60)
-    client.request("POST", f"/flow_runs/{runs[1]}/set_state", json={"state": {"type": "COMPLETED"}, "force": True})
+    client.request(
+        "POST",
+        f"/flow_runs/{runs[1]}/set_state",
+        json={"state": {"type": "COMPLETED", "name": "Held back"}, "force": True},
+    )
     until(lambda: client.read_flow_run(runs[0]).state_type == StateType.CRASHED, 60)
     assert "No sign of life" in str(client.read_flow_run(runs[0]).state.message)  # type: ignore[union-attr]
     assert client.read_flow_run(runs[1]).state_type == StateType.COMPLETED

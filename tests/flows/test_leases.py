@@ -89,7 +89,7 @@ def taking(folder: Path, devices: str, count: int | None = None) -> Iterator[tup
     thread.join()
 
 
-def test_a_second_run_waits_is_told_for_whom_and_goes_on_when_that_one_is_killed(tmp_path: Path) -> None:
+def test_a_second_run_waits_says_for_whom_and_goes_on_when_that_one_is_killed(tmp_path: Path) -> None:
     with holder(tmp_path, "cpu", 1) as (process, _, _), taking(tmp_path, "cpu") as (waited, got):
         assert got == []
         process.kill()

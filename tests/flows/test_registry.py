@@ -142,3 +142,16 @@ def test_a_host_whose_clock_is_behind_puts_its_version_into_service_all_the_same
 def test_an_unknown_version_is_named_with_those_there_are(clone: Path) -> None:
     with pytest.raises(FlowError, match=r"no version 'v9'.*v0\.0\.3, v0\.0\.2, v0\.0\.1"):
         read(clone).version("v9")
+
+
+def test_a_commit_that_was_assigned_by_hand_and_is_no_version_gives_way(clone: Path, origin: Path) -> None:
+    work = clone.parent / "work"
+    git(work, "commit", "--quiet", "--allow-empty", "-m", "not released", env=WHO)
+    git(work, "tag", "--annotate", "-m", "by hand", f"{MODEL}#production#1", env=WHO)
+    git(work, "push", "--quiet", "origin", "HEAD:refs/heads/main", "--tags")
+    known = fresh(clone)
+    assert known.assigned == [git(work, "rev-parse", "HEAD")]
+    with pytest.raises(FlowError, match="has no version"):
+        _ = known.in_service
+    serve(clone, "v0.0.2")
+    assert readers(clone) == ["v0.0.2"] * 4

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import torch
 import yaml
@@ -108,6 +109,17 @@ def test_the_loss_goes_down_and_the_log_shows_it(trained: Path) -> None:
     assert float(rows[-1]["val_loss"]) < 0.7 * float(rows[0]["val_loss"])
     assert int(rows[-1]["visual_tokens"]) % 16 == 0
     assert int(rows[-1]["tokens"]) > 0.7 * 16 * 2 * 256
+
+
+def test_answers_to_a_few_validation_questions_are_there_to_be_watched_and_are_no_output(trained: Path) -> None:
+    lines = (trained / ".earthloom/work/train@1/samples.jsonl").read_text().splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert {answer["step"] for answer in answers} == {0, 8, 16}
+    asked = [answer["sample"] for answer in answers if answer["step"] == 16]
+    assert 1 <= len(set(asked)) == len(asked) <= 3
+    assert set(asked) <= set(pl.read_parquet(trained / paths.mixture("1") / "val.parquet")["sample_id"])
+    assert all("<image>" not in answer["question"] and answer["expected"] for answer in answers)
+    assert not list((trained / "data").rglob("samples.jsonl"))
 
 
 def test_stage_2_and_3_leave_the_vision_encoder_as_it_is_and_train_the_rest(trained: Path) -> None:

@@ -34,6 +34,12 @@ def test_what_was_chosen_last_holds_until_something_else_is(tmp_path: Path) -> N
     assert (again.port, again.database_port, again.store) == (4300, 5500, False)
 
 
+def test_a_damaged_file_of_settings_is_named(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(ServiceError, match=r"settings\.json is damaged"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [

@@ -168,8 +168,10 @@ def test_dvc_pushes_to_the_store_and_another_checkout_pulls(up: Stack, tmp_path:
 
 def test_after_kills_up_brings_back_what_is_missing_and_what_was_stored_is_there(up: Stack) -> None:
     for name in ("worker-cpu", "server", "database", "store", "gate"):
-        for process in Daemon(up.services, name).tops():
+        killed = Daemon(up.services, name).tops()
+        for process in killed:
             process.send_signal(signal.SIGKILL)
+        psutil.wait_procs(killed)
     with socket.create_server(("127.0.0.1", up.port)):
         said = up.call("up", fails=True).stderr
         assert f"process {os.getpid()} (" in said and "--port" in said
