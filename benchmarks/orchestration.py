@@ -1,7 +1,7 @@
 """What orchestration costs: CPU seconds to find nothing to do, and to run what takes no time, by repro and by a walk.
 
     python -m benchmarks.orchestration                 # a project of 203 instances, shaped like this one
-    python -m benchmarks.orchestration --server        # also 40 instances of 10 s on a running server
+    python -m benchmarks.orchestration --server        # also 48 instances of 10 s on a running server
 
 CPU seconds are those of the whole command with its children, less what the stages' own commands take.
 """
@@ -11,14 +11,19 @@ import json
 import os
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import httpx
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 SENSORS = [f"sensor-{letter}" for letter in "abcd"]
@@ -34,7 +39,7 @@ for out in outs:
     path = pathlib.Path(out)
     path = path if path.suffix else path / "rows.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(out)
+    path.write_text("{}" if path.suffix else out)
 """
 
 
@@ -115,7 +120,7 @@ def cost(root: Path, *command: str, variables: Mapping[str, str] | None = None) 
     return Cost(now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, wall)
 
 
-def walk_here(jobs: int) -> None:
+def walk_here(jobs: int, targets: Sequence[str]) -> None:
     """What `earthloom flow build` does, of a project that has not this one's params.yaml."""
     from prefect import flow
     from prefect.client.schemas.objects import State
@@ -125,7 +130,7 @@ def walk_here(jobs: int) -> None:
 
     @flow(name="bench")
     def bench(dry_run: bool = False) -> State[Any]:
-        return as_state(walk(Path.cwd(), jobs=jobs, dry_run=dry_run))
+        return as_state(walk(Path.cwd(), targets, jobs=jobs, dry_run=dry_run))
 
     sys.exit(call(bench))
 
@@ -142,17 +147,72 @@ def of_work(root: Path, count: int) -> float:
     return total / count
 
 
+@contextmanager
+def server(home: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """A Prefect server on SQLite: its URL and its process."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    variables = environment() | {"PREFECT_HOME": str(home), "PREFECT_SERVER_API_PORT": port}
+    command = [sys.executable, "-m", "prefect", "server", "start"]
+    process = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}/api"
+    try:
+        with httpx.Client(trust_env=False, timeout=5) as client:
+            while True:
+                with suppress(httpx.HTTPError):
+                    client.get(f"{url}/health").raise_for_status()
+                    break
+                time.sleep(0.2)
+        yield url, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def used(process: psutil.Process) -> tuple[float, int]:
+    """CPU seconds and bytes of memory of a process and its children."""
+    family = [process, *process.children(recursive=True)]
+    return sum(sum(one.cpu_times()[:2]) for one in family), sum(one.memory_info().rss for one in family)
+
+
+def on_server(folder: Path, seconds: float, jobs: int) -> Mapping[str, float]:
+    """What a rebuild with 48 instances that only wait costs on a running server."""
+    root = folder / "slow"
+    root.mkdir()
+    project(root, 4, seconds)
+    with server(folder / "prefect") as (url, process):
+        time.sleep(30)  # until it idles
+        before, idle = used(process)
+        variables = {"PREFECT_API_URL": url}
+        cost(root, "benchmarks.orchestration", "--walk", "--jobs", str(jobs), "--targets", "code", variables=variables)
+        walked = cost(
+            root, "benchmarks.orchestration", "--walk", "--jobs", str(jobs), "--targets", "qa", variables=variables
+        )
+        after, _ = used(process)
+    slow = 3 * 4 * len(SENSORS)
+    return {
+        "instances of --seconds": slow,
+        "seconds of work": slow * seconds,
+        "CPU-s of walk and commands": round(walked.cpu, 1),
+        "CPU-s of the server": round(after - before, 1),
+        "share of the work, %": round(100 * (walked.cpu + after - before) / (slow * seconds), 2),
+        "wall s over the work": round(walked.wall - slow * seconds / jobs, 1),
+        "server idle, MB": round(idle / 1e6),
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", type=int, default=15, help="15 make 203 instances")
-    parser.add_argument("--server", action="store_true", help="also run 40 instances of --seconds on a server")
+    parser.add_argument("--server", action="store_true", help="also run 48 instances of --seconds on a server")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--targets", nargs="*", default=[], help=argparse.SUPPRESS)
     parser.add_argument("--walk", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.walk:
-        walk_here(options.jobs)
+        walk_here(options.jobs, options.targets)
         return
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder) / "project"
@@ -180,6 +240,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for engine in first
         ]
         print(json.dumps({"instances": count, "CPU-s of a command": round(work, 3), "locks equal": same, "rows": rows}))
+        if options.server:
+            print(json.dumps(on_server(Path(folder), options.seconds, options.jobs)))
 
 
 if __name__ == "__main__":

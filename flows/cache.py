@@ -43,12 +43,13 @@ class Objects:
     def put(self, out: Output) -> None:
         """Have an output that has been hashed in the cache, each object whole from the moment it has its name."""
         obj = out.obj
+        link = out.use_cache and self._cache.cache_types[0] == "hardlink"
         if isinstance(obj, Tree):
             for key, _, info in obj:
-                self._add(Path(out.fs_path, *key), str(info.value))
+                self._add(Path(out.fs_path, *key), str(info.value), link)
             self._write(str(obj.oid), obj.as_bytes())
         else:
-            self._add(Path(out.fs_path), str(out.hash_info.value))
+            self._add(Path(out.fs_path), str(out.hash_info.value), link)
 
     def tree(self, out: Output) -> Tree | None:
         """The files of an output that is a folder, from the cache or the remote; None if neither has the list."""
@@ -141,12 +142,18 @@ class Objects:
                 partial.unlink(missing_ok=True)
         return f"is damaged on the remote (object {oid})"
 
-    def _add(self, source: Path, oid: str) -> None:
+    def _add(self, source: Path, oid: str, link: bool) -> None:
         if self._cache.exists(oid):
             return
         partial = self._partial(oid)
         try:
-            copyfile(str(source), str(partial))  # a reflink where the file system has them
+            try:
+                if link:
+                    os.link(source, partial)
+            except OSError:  # another file system, or one without hard links
+                pass
+            if not partial.exists():
+                copyfile(str(source), str(partial))  # a reflink where the file system has them
             self._name(partial, oid)
         finally:
             partial.unlink(missing_ok=True)

@@ -1,15 +1,13 @@
-"""The command line around a flow: `python -m flows.build`, and what `earthloom` calls."""
+"""A flow as `earthloom` calls it: on the configured server or on one of its own, and its exit code."""
 
 import inspect
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import cyclopts
 from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.settings import (
@@ -84,25 +82,6 @@ def _stopped_with_its_terminal() -> Iterator[None]:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def main(flow: Flow[..., Any]) -> None:
-    """`python -m flows.<flow>`: the flow's parameters as options."""
-
-    def command(**parameters: object) -> int:
-        return call(flow, **parameters)
-
-    command.__signature__ = _signature(flow)  # type: ignore[attr-defined]
-    command.__doc__ = flow.fn.__doc__
-    app = cyclopts.App(name=f"python -m flows.{flow.fn.__name__}", result_action="return_value")
-    app.default(command)
-    sys.exit(app())
-
-
 def _raise(state: State[Any]) -> None:
     if isinstance(state.data, EarthloomError):
         raise state.data
-
-
-def _signature(flow: Flow[..., Any]) -> inspect.Signature:
-    signature = inspect.signature(flow.fn)
-    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
-    return signature.replace(parameters=keyword, return_annotation=int)

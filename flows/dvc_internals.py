@@ -6,14 +6,18 @@ It decides nothing: `recorder.py` holds the steps of an instance, `freshness.py`
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import dpath
 import psutil
 from dvc.dependency.base import DependencyDoesNotExistError
+from dvc.dependency.param import ParamsDependency
 from dvc.exceptions import DvcException
+from dvc.fs import localfs
 from dvc.lock import LockError
 from dvc.output import Output
 from dvc.repo import Repo, lock_repo
@@ -22,7 +26,7 @@ from dvc.stage import PipelineStage
 from dvc.stage.cache import _get_cache_hash
 from dvc.stage.loader import StageLoader
 from dvc.stage.serialize import to_single_stage_lockfile
-from dvc.utils.serialize import dumps_yaml, parse_yaml
+from dvc.utils.serialize import dumps_yaml, load_path, parse_yaml
 from dvc_data.hashfile.meta import Meta
 from dvc_data.hashfile.obj import HashFile
 from voluptuous import Invalid
@@ -79,6 +83,29 @@ def all_stages(repo: Repo) -> list[Any]:
 def needs(repo: Repo, stage: PipelineStage) -> set[str]:
     """Names of the stages whose outputs this one depends on."""
     return {str(node.name) for node in repo.index.graph.successors(stage) if isinstance(node, PipelineStage)}
+
+
+def parse_params_once(stages: Iterable[PipelineStage]) -> None:
+    """Let the stages share what a file of parameters holds while it is not changed: DVC parses it for each of them."""
+
+    @cache
+    def parsed(path: str, _modified: int, _size: int) -> Any:
+        return load_path(path, localfs)
+
+    def read(dep: ParamsDependency, flatten: bool = True) -> Any:
+        if not dep.exists:
+            return {}
+        about = Path(dep.fs_path).stat()
+        values = parsed(dep.fs_path, about.st_mtime_ns, about.st_size)
+        found = {}
+        for key in dep.params:
+            with suppress(KeyError):
+                found[key] = dpath.get(values, key, separator=".")
+        return found if dep.params else values
+
+    for stage in stages:
+        for dep in stage.params:
+            dep.read_params = partial(read, dep)
 
 
 # --- entries of dvc.lock ------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Commands of stages as child processes: their log relayed line by line, none of them left behind."""
 
-import json
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ import psutil
 
 from flows import guard, limits
 from flows.graph import Instance
+from flows.relay import Relay
 from tasks.core import log
 from tasks.core.errors import FlowError
 from tasks.core.stage import read_json, write_json
@@ -189,27 +189,6 @@ class Commands:
         (self._folder / f"{address}.json").unlink(missing_ok=True)
 
 
-class Relay:
-    """Sends printed lines to a logger: JSON lines of tasks.core.log at their level, others as they are."""
-
-    def __init__(self, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
-        self._logger = logger
-        self._lines: deque[str] = deque(maxlen=1)
-        self._errors: deque[str] = deque(maxlen=1)
-
-    def __call__(self, line: str) -> None:
-        """Relay one line."""
-        if not line.strip():
-            return
-        level, message = _parse(line)
-        self._logger.log(level, "%s", message)
-        (self._errors if level >= logging.ERROR else self._lines).append(message)
-
-    def last_words(self) -> str:
-        """The last error that was logged, or else the last line."""
-        return "".join(self._errors or self._lines)
-
-
 def _timeout(stage: str) -> float:
     """Seconds that a command of a stage may take.
 
@@ -230,16 +209,6 @@ def _timeout(stage: str) -> float:
 
 def _variable(stage: str) -> str:
     return f"EARTHLOOM_TIMEOUT_{stage.upper()}"
-
-
-def _parse(line: str) -> tuple[int, str]:
-    try:
-        record = json.loads(line)
-        level = logging.getLevelNamesMapping()[record["level"].upper()]
-        detail = f"\n{record['traceback']}" if "traceback" in record else ""
-        return level, f"{record['message']}{detail}"
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return logging.INFO, line
 
 
 def _started(pid: int) -> float:

@@ -1,9 +1,7 @@
 """The one writer of dvc.lock, and all that a walk asks of DVC: is it fresh, restore it, save it, record it.
 
-The steps of an instance are DVC's own, in DVC's order, so that a walk and `dvc repro` agree. Three differ. Hashing and
-caching run beside other instances: only what touches shared files (dvc.lock, .gitignore, the run cache) is done one at
-a time. Objects enter and leave the cache by `flows/cache.py`. And dvc.lock is replaced whole, in dvc.yaml's order.
-tests/contracts/test_walk_equals_repro.py watches over them.
+`flows/steps.py` has the steps, in DVC's order; `flows/freshness.py` what is fresh. The lock is replaced whole, in the
+order of dvc.yaml. tests/contracts/test_walk_equals_repro.py watches over all of it.
 """
 
 import threading
@@ -14,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from dvc.lock import LockError
-from dvc.output import Output
 from dvc.repo import Repo
-from dvc.stage import PipelineStage
 
 from flows import dvc_internals as dvc
 from flows import graph, lockfile
 from flows.cache import Objects
 from flows.foreign import differences, parse
 from flows.freshness import Freshness
+from flows.steps import Steps
 from tasks.core.errors import FlowError
 
 
@@ -74,11 +71,12 @@ class Recorder:
         self.sparse = sparse
         self._repo = repo
         self._stages = graph.stages(repo)
-        self._objects = Objects(repo)
+        dvc.parse_params_once(self._stages.values())
+        objects = Objects(repo)
         outs = [out for stage in dvc.all_stages(repo) for out in stage.outs]
-        self._fresh = Freshness(outs, self._objects, sparse)
-        self._before: dict[str, list[Any]] = {}
+        self._fresh = Freshness(outs, objects, sparse)
         self._one_at_a_time = threading.Lock()
+        self._steps = Steps(repo, self._fresh, objects, self._one_at_a_time, sparse)
         self._fetching = threading.Lock()
 
     def changed(self, address: str, without: Sequence[str] = ()) -> bool:
@@ -148,7 +146,7 @@ class Recorder:
             FlowError: names each file that neither has, or has only damaged.
         """
         with self._fetching, dvc.errors(address):
-            self._bring(address, self._fresh.absent(self._stages[address]))
+            self._steps.bring(address, self._fresh.absent(self._stages[address]))
 
     def restore(self, address: str, force: bool = False) -> bool:
         """Remove the old outputs, then take them from the cache if these inputs have been run before.
@@ -157,26 +155,13 @@ class Recorder:
             address: of the instance.
             force: do not look into the cache.
         """
-        stage = self._stages[address]
         with dvc.errors(address):
-            with self._one_at_a_time:
-                found = None if force else self._run_before(stage)
-            # As DVC does: an output may be a link into the cache, and must not be written through.
-            for out in stage.outs:
-                out.remove()
-                out.clear()
-            if found is None or self._objects.have(found.outs, fetch=self.sparse, again=True):
-                return False
-            for out in found.outs:
-                out.checkout(force=True)
-            return True
+            return self._steps.restore(self._stages[address], force)
 
     def prepare(self, address: str) -> None:
         """Note what an instance depends on, which must be on the disk, before its command runs."""
-        stage = self._stages[address]
         with dvc.errors(address):
-            stage.save_deps()
-            self._before[address] = _hashes(stage)
+            self._steps.prepare(self._stages[address])
 
     def save(self, address: str) -> None:
         """Hash the outputs and put them into the cache, then write the instance into dvc.lock.
@@ -184,31 +169,8 @@ class Recorder:
         Raises:
             FlowError: an output is missing, or an input was changed while the command ran.
         """
-        stage = self._stages[address]
         with dvc.errors(address):
-            self._fresh.save_deps(stage)
-            if self._before.pop(address, None) not in (None, _hashes(stage)):
-                raise FlowError(
-                    f"{address}: a dependency was changed while the command ran, so the result is of neither "
-                    "version and is not recorded. Run the same command again."
-                )
-            with self._one_at_a_time:
-                for out in stage.outs:
-                    if out.exists:  # what is missing is for saving to say
-                        out.ignore()
-                # Saving asks again whether the output is ignored; what git had read before would say no.
-                dvc.forget_git(self._repo)
-            stage.save_outs()
-            remembered = all(out.use_cache or out.is_metric or out.is_plot for out in stage.outs)
-            for out in stage.outs:
-                if out.use_cache or remembered:
-                    self._objects.put(out)
-            with self._one_at_a_time:
-                if remembered:
-                    dvc.remember(self._repo, stage)
-            for out in stage.outs:
-                out.commit()
-            stage.cmd_changed = False
+            self._steps.save(self._stages[address])
             self._record(address)
 
     def accept(self, address: str, entry_text: str) -> None:
@@ -238,7 +200,7 @@ class Recorder:
                 out.remove()
             dvc.fill(stage, theirs)
             if not self.sparse:
-                self._bring(address, stage.outs)
+                self._steps.bring(address, stage.outs)
             self._record(address)
 
     def drop(self, addresses: Iterable[str]) -> list[str]:
@@ -264,30 +226,6 @@ class Recorder:
             self._lock.entries[address] = text
             self._lock.write(self._stages)
 
-    def _run_before(self, stage: PipelineStage) -> PipelineStage | None:
-        """The stage as it was recorded when these inputs were run before: what dvc.lock says, or the run cache."""
-        if dvc.is_as_recorded(stage):
-            return dvc.as_recorded(self._repo, stage, dvc.entry(stage))
-        try:
-            self._fresh.save_deps(stage)
-        except dvc.DependencyDoesNotExistError:
-            return None  # to be fetched, or for the command's turn to say
-        values = dvc.remembered(self._repo, stage) if dvc.can_be_remembered(stage) else None
-        return dvc.as_recorded(self._repo, stage, values) if values else None
-
-    def _bring(self, address: str, outs: Iterable[Output]) -> None:
-        wanted = list(outs)
-        kept = [out for out in wanted if out.use_cache]
-        lost = dict(self._objects.have(kept, fetch=True))
-        lost |= {str(out): "is not kept in the cache: run its stage here" for out in wanted if not out.use_cache}
-        if lost:
-            lines = "\n".join(f"  {name} {why}" for name, why in lost.items())
-            raise FlowError(
-                f"{address} needs what cannot be brought here:\n{lines}\nPush it where it was made: dvc push"
-            )
-        for out in kept:
-            out.checkout(force=True)
-
 
 @contextmanager
 def _opened(workspace: Path) -> Iterator[Repo]:
@@ -297,10 +235,6 @@ def _opened(workspace: Path) -> Iterator[Repo]:
         yield repo
     finally:
         repo.close()
-
-
-def _hashes(stage: PipelineStage) -> list[Any]:
-    return [dep.hash_info for dep in stage.deps]
 
 
 def _in_use(workspace: Path, by: str) -> str:

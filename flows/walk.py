@@ -23,7 +23,6 @@ from flows.instance import Leased, Walk, any_devices, current, run_instance, wal
 from flows.preview import preview
 from flows.processes import Commands
 from flows.recorder import Recorder, look_into, open_workspace
-from tasks.check import validate
 from tasks.core.errors import EarthloomError, FlowError
 from tasks.core.section import PARAMS_FILE
 from tasks.core.stage import storage_errors
@@ -99,6 +98,8 @@ def walk_here(
     leased: Leased = any_devices,
 ) -> State[Any]:
     """What every flow does: validate params.yaml, walk the current folder, and return the state that this returns."""
+    from tasks.check import validate  # every stage's module, and what those import
+
     workspace = Path.cwd()
     try:
         validate(workspace / "params.yaml")
