@@ -21,10 +21,8 @@ from flows.recorder import open_workspace
 from flows.release import BranchMovedError, Kind, Release, release
 from flows.remote import Remote, RemoteError, opened
 from flows.walk import as_state, walk, walk_here
-from flows.workspace import Workspace, workspace
-from tasks.check import validate
+from flows.workspace import Workspace, validate, workspace
 from tasks.core.errors import EarthloomError, FlowError
-from tasks.core.section import PARAMS_FILE
 
 MAIN = "main"
 BEGINNINGS = 3
@@ -65,7 +63,7 @@ def carry_out(
         for number in range(1, BEGINNINGS + 1):
             try:
                 with workspace(Host.here(), repository, revision, workspace_name()) as space:
-                    validate(space.root / PARAMS_FILE)
+                    validate(space.root)
                     if dry_run:
                         return as_state(walk(space.root, targets, dry_run=True, force=force, sparse=True))
                     return _in_workspace(space, targets, jobs, force, branch, kind)

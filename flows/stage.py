@@ -26,12 +26,10 @@ from flows.host import Host
 from flows.recorder import open_workspace
 from flows.remote import Remote, opened, outs_of
 from flows.walk import walk
-from flows.workspace import Workspace, workspace
+from flows.workspace import Workspace, validate, workspace
 from tasks import code
-from tasks.check import validate
 from tasks.core import paths
 from tasks.core.errors import EarthloomError, FlowError
-from tasks.core.section import PARAMS_FILE
 from tasks.core.stage import fingerprint
 
 
@@ -51,7 +49,7 @@ def stage(repository: str, commit: str, address: str, entries: dict[str, str]) -
         # The same name on each try: what an earlier one left is found.
         name = f"stage-{commit[:12]}-{address}"
         with workspace(Host.here(), repository, commit, name) as space, opened(space.root) as remote:
-            validate(space.root / PARAMS_FILE)
+            validate(space.root)
             return Completed(message=_run(space, remote, address, entries))
     except EarthloomError as error:
         return Failed(message=str(error), data=error)

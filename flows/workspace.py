@@ -11,6 +11,8 @@ import logging
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -213,6 +215,19 @@ def same_packages(root: Path) -> None:
             f"this worker's packages are not those of the revision's {LOCK}: {', '.join(differing[:SHOWN])}{more}. "
             "Install the worker from that revision (`make env`), or run a revision that it was installed from."
         )
+
+
+def validate(root: Path) -> None:
+    """Check params.yaml of a workspace by the workspace's own code, which may ask for others than the worker's.
+
+    Raises:
+        FlowError: says what `earthloom check` says of it.
+    """
+    environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "1000"}
+    words = [sys.executable, "-m", "earthloom", "check"]
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise FlowError(f"the revision's own check: {(done.stdout + done.stderr).strip()}")
 
 
 def _take_over(host: Host, repository: str, root: Path) -> None:
