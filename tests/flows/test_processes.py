@@ -31,13 +31,13 @@ PARENT = """
 import logging, pathlib, sys
 from flows.graph import Instance
 from flows.processes import Commands
-instance = Instance("check", sys.argv[1], (), (), (), "cpu", ())
+instance = Instance("check", sys.argv[1], (), (), (), (), "cpu", ())
 Commands(pathlib.Path.cwd(), grace=0.5).run(instance, logging.getLogger())
 """
 
 
 def instance(command: str, stage: str = "check") -> Instance:
-    return Instance(stage, command, (), (), (), "cpu", ())
+    return Instance(stage, command, (), (), (), (), "cpu", ())
 
 
 def gone(pids: list[int]) -> bool:
