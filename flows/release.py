@@ -154,6 +154,8 @@ def _message(kind: Kind, tag: str, found: Changes, stale: Iterable[str], absent:
         names = list(addresses)
         if names:
             lines += ["", f"{title}: {', '.join(names)}."]
+    # DVC calls it a failure if a stage was never run, as training is not for a version of the dataset.
+    lines += ["", f"To have it: git checkout {tag} && dvc pull --allow-missing"]
     return "\n".join(lines) + "\n"
 
 
