@@ -47,6 +47,11 @@ down: env
 test: env lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+## drills: faults done for real to real services, and the table of what happened; an hour
+.PHONY: drills
+drills: $(VENV)/.services
+	$(BIN)/python -m pytest -p no:xdist -m drill tests/end_to_end/faults
+
 ## lint: ruff, mypy --strict, import contracts
 .PHONY: lint
 lint: env

@@ -17,6 +17,7 @@ from flows import artifacts
 from flows.devices import of_host
 from flows.dispatch import Dispatch, has_server
 from flows.host import Host
+from flows.outlive import outlive_the_worker
 from flows.recorder import open_workspace
 from flows.release import BranchMovedError, Kind, Release, release
 from flows.remote import Remote, RemoteError, opened
@@ -59,6 +60,7 @@ def carry_out(
     """
     if repository is None:
         return walk_here(targets, jobs, dry_run, force, of_host(Host.here(), Path.cwd()))
+    outlive_the_worker()
     try:
         for number in range(1, BEGINNINGS + 1):
             try:

@@ -23,6 +23,7 @@ from flows.devices import travelling
 from flows.dispatch import is_cancelled, result_key, result_path
 from flows.git import COMMIT
 from flows.host import Host
+from flows.outlive import outlive_the_worker
 from flows.recorder import open_workspace
 from flows.remote import Remote, opened, outs_of
 from flows.walk import walk
@@ -43,6 +44,7 @@ def stage(repository: str, commit: str, address: str, entries: dict[str, str]) -
         address: Of the instance, such as `train@1`.
         entries: Lock entries, as YAML, of the instances that it depends on, by address.
     """
+    outlive_the_worker()
     try:
         if not COMMIT.fullmatch(commit):
             raise FlowError(f"commit {commit!r} is not the 40 hexadecimal digits of a commit")
