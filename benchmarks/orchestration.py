@@ -126,7 +126,7 @@ def walk_here(jobs: int, targets: Sequence[str]) -> None:
     from prefect.client.schemas.objects import State
 
     from flows.command_line import call
-    from flows.walk import as_state, walk
+    from flows.walking.walk import as_state, walk
 
     @flow(name="bench")
     def bench(dry_run: bool = False) -> State[Any]:

@@ -18,8 +18,8 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from flows import guard, limits
-from flows.walk import FRESH
+from flows.walking import guard, limits
+from flows.walking.walk import FRESH
 from tasks.core.errors import EarthloomError
 from tasks.core.log import console
 

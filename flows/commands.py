@@ -83,7 +83,7 @@ def flow(
 
 def status() -> None:
     """Show which instances are up to date, and why the others would run. Waits for no run."""
-    from flows import status as instances
+    from flows.walking import status as instances
 
     count, changed = instances.status(Path.cwd())
     log.console.print(instances.table(count, changed) if changed else f"All {count} instances are up to date.")

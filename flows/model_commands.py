@@ -17,7 +17,7 @@ from tasks.core.errors import FlowError
 from tasks.core.stage import read_json
 
 if TYPE_CHECKING:
-    from flows.registry import Registry, Version
+    from flows.versions.registry import Registry, Version
 
 
 def models(*, repository: str | None = None) -> None:
@@ -66,7 +66,7 @@ def promote(version: str | None = None, *, dry_run: bool = False, repository: st
     """
     from flows.command_line import call
     from flows.promote import promote as flow
-    from flows.workspace import REPOSITORIES
+    from flows.versions.workspace import REPOSITORIES
 
     _, known, url = _registry(repository)
     tag = known.version(version).tag if version else None
@@ -87,7 +87,7 @@ def rollback(*, to: str | None = None, why: str = "by hand", repository: str | N
     repository
         URL of the git repository; that which this checkout was cloned from if not given.
     """
-    from flows.registry import assign
+    from flows.versions.registry import assign
 
     mirror, known, url = _registry(repository)
     target = known.version(to) if to else known.before
@@ -106,10 +106,10 @@ def rollback(*, to: str | None = None, why: str = "by hand", repository: str | N
 
 def _registry(repository: str | None) -> "tuple[Path, Registry, str]":
     """A mirror of the repository as it is now, what its tags say, and its URL."""
-    from flows.git import check_repository
-    from flows.host import Host
-    from flows.registry import read
-    from flows.workspace import update_mirror
+    from flows.versions.git import check_repository
+    from flows.versions.host import Host
+    from flows.versions.registry import read
+    from flows.versions.workspace import update_mirror
 
     url = check_repository(repository) if repository else _origin()
     mirror = update_mirror(Host.here(), url)
@@ -122,7 +122,7 @@ def _origin() -> str:
     Raises:
         FlowError: it was not cloned, or this is no checkout.
     """
-    from flows.git import GitError, check_repository, git
+    from flows.versions.git import GitError, check_repository, git
 
     try:
         root = Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
@@ -135,7 +135,7 @@ def _origin() -> str:
 
 
 def _row(known: "Registry", version: "Version", scores: Mapping[str, str]) -> dict[str, str]:
-    from flows.registry import utc
+    from flows.versions.registry import utc
 
     since = known.since(version.name)
     serves = known.assigned[-1:] == [version.name]
@@ -150,7 +150,7 @@ def _row(known: "Registry", version: "Version", scores: Mapping[str, str]) -> di
 
 def _scores(mirror: Path, versions: "Sequence[Version]") -> tuple[dict[str, dict[str, str]], list[str]]:
     """Scores by version and modality, from the DVC cache or remote of this checkout, and why some are not there."""
-    from flows.gate_set import SCORES, GateSet, LockedModel
+    from flows.versions.gate_set import SCORES, GateSet, LockedModel
 
     found: dict[str, dict[str, str]] = {version.name: {} for version in versions}
     missing = []

@@ -5,8 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.release import TRAINED
 from flows.runs import MAIN, carry_out
+from flows.versions.release import TRAINED
 
 TARGETS = ("mixture", "train", "evaluate")
 

@@ -13,16 +13,16 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 from prefect.tasks import Task, exponential_backoff
 
-from flows import artifacts
-from flows.devices import of_host
-from flows.dispatch import Dispatch, has_server
-from flows.host import Host
-from flows.outlive import outlive_the_worker
-from flows.recorder import open_workspace
-from flows.release import BranchMovedError, Kind, Release, release
-from flows.remote import Remote, RemoteError, opened
-from flows.walk import as_state, walk, walk_here
-from flows.workspace import Workspace, validate, workspace
+from flows.gpu.devices import of_host
+from flows.gpu.dispatch import Dispatch, has_server
+from flows.recording.recorder import open_workspace
+from flows.versions.host import Host
+from flows.versions.release import BranchMovedError, Kind, Release, release
+from flows.versions.remote import Remote, RemoteError, opened
+from flows.versions.workspace import Workspace, validate, workspace
+from flows.walking import artifacts
+from flows.walking.outlive import outlive_the_worker
+from flows.walking.walk import as_state, walk, walk_here
 from tasks.core.errors import EarthloomError, FlowError
 
 MAIN = "main"
@@ -83,7 +83,7 @@ def _in_workspace(
     space: Workspace, targets: Sequence[str], jobs: int | None, force: Sequence[str], branch: str, kind: Kind | None
 ) -> State[Any]:
     with opened(space.root) as remote:
-        dispatch = Dispatch(space.repository, space.commit, remote) if has_server() else None
+        dispatch = Dispatch(space.repository, space.commit, remote).run if has_server() else None
         outcomes = walk(
             space.root,
             targets,

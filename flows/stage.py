@@ -17,17 +17,18 @@ from prefect.exceptions import Pause, TerminationSignal
 from prefect.logging import get_run_logger
 from prefect.states import AwaitingRetry, Completed, Failed
 
-from flows import artifacts, foreign, lockfile
-from flows.checkpoints import Checkpoints
-from flows.devices import travelling
-from flows.dispatch import is_cancelled, result_key, result_path
-from flows.git import COMMIT
-from flows.host import Host
-from flows.outlive import outlive_the_worker
-from flows.recorder import open_workspace
-from flows.remote import Remote, opened, outs_of
-from flows.walk import walk
-from flows.workspace import Workspace, validate, workspace
+from flows.gpu.checkpoints import Checkpoints
+from flows.gpu.devices import travelling
+from flows.gpu.dispatch import is_cancelled, result_key, result_path
+from flows.recording import foreign, lockfile
+from flows.recording.recorder import open_workspace
+from flows.versions.git import COMMIT
+from flows.versions.host import Host
+from flows.versions.remote import Remote, opened, outs_of
+from flows.versions.workspace import Workspace, validate, workspace
+from flows.walking import artifacts
+from flows.walking.outlive import outlive_the_worker
+from flows.walking.walk import walk
 from tasks import code
 from tasks.core import paths
 from tasks.core.errors import EarthloomError, FlowError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from flows.host import Host
+from flows.versions.host import Host
 from tasks.core.log import console
 
 if TYPE_CHECKING:  # Prefect's client and the store's take a second to import, and every command reads this file

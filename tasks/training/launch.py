@@ -34,7 +34,7 @@ PROCESSES = "EARTHLOOM_PROCESSES"
 LAUNCHER = "EARTHLOOM_LAUNCHER"
 """Of a started process: the process id of the one that started it, and the pipe to report to, `12:5`."""
 LEASE = "EARTHLOOM_LEASE"
-"""Descriptors to hand on to started processes, by which a flow knows that the devices are in use (flows/leases.py)."""
+"""Descriptors to hand on to started processes, by which devices are known to be in use (flows/gpu/leases.py)."""
 SETTLE = 10.0
 """Seconds that the other processes have to end once one has."""
 POLL = 0.05

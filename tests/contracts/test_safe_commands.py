@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows import graph
+from flows.recording import graph
 from tasks.check import validate
 from tasks.core.errors import FlowError, ParamsError
 from tests.fixtures import checkout

@@ -15,8 +15,8 @@ from prefect.settings import (
 from prefect.testing.utilities import prefect_test_harness
 
 import flows  # noqa: F401  (before Prefect: sets its home)
-from flows.graph import InstanceOutcome
-from flows.walk import walk
+from flows.recording.graph import InstanceOutcome
+from flows.walking.walk import walk
 from tests.flows import toy
 from tests.flows.toy import Walker
 

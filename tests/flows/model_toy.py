@@ -13,8 +13,8 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
-from flows.git import git
-from flows.registry import MODEL
+from flows.versions.git import git
+from flows.versions.registry import MODEL
 
 PARAMS = """\
 data: {seed: 0}

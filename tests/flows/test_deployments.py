@@ -103,7 +103,7 @@ def test_each_catalog_has_its_limit() -> None:
         (lambda y: y["deployments"][0].update(concurency_limit=1), "deployments.0.concurency_limit"),
         (lambda y: y["deployments"][0].update(entrypoint="flows/rebuild.py:rebuild"), "entrypoint"),
         (lambda y: y["deployments"][0].update(entrypoint="flows.rebuild.rebuilt"), "flows.rebuild.rebuilt"),
-        (lambda y: y["deployments"][0].update(entrypoint="flows.walk.walk"), "is no flow"),
+        (lambda y: y["deployments"][0].update(entrypoint="flows.walking.walk.walk"), "is no flow"),
         (lambda y: y["deployments"][0]["parameters"].update(refreshed=True), "no parameter refreshed"),
         (lambda y: y["watch"].pop("lost_after"), "watch.lost_after"),
         (lambda y: y["watch"].update(lost_after=60), "less than three heartbeats"),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.git import git
-from flows.host import HOME
-from flows.registry import assign, read
+from flows.versions.git import git
+from flows.versions.host import HOME
+from flows.versions.registry import assign, read
 from tests.flows.model_toy import ModelToy
 
 ROOT = Path(__file__).parents[2]

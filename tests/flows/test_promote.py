@@ -8,11 +8,11 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from flows.git import git
-from flows.host import HOME
 from flows.promote import promote
-from flows.registry import assign, read
-from flows.workspace import REMOTE, REPOSITORIES
+from flows.versions.git import git
+from flows.versions.host import HOME
+from flows.versions.registry import assign, read
+from flows.versions.workspace import REMOTE, REPOSITORIES
 from tests.flows.model_toy import ModelToy
 
 pytest_plugins = ["tests.flows.fixtures"]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from flows.graph import InstanceOutcome
+from flows.recording.graph import InstanceOutcome
 
 Walker = Callable[..., list[InstanceOutcome]]
 """Walks a project to targets: `walker(root, *targets, jobs=4, force=[])`."""

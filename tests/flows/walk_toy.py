@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows import command_line
-from flows.walk import walk
+from flows.walking.walk import walk
 from tasks.core.errors import EarthloomError
 
 

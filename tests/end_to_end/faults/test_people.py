@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.limits import COMMAND_GRACE, PREFECT_GRACE
+from flows.walking.limits import COMMAND_GRACE, PREFECT_GRACE
 from tests.end_to_end.faults import books
 from tests.end_to_end.faults.drill import RETRAIN, Hosts, check, rebuild, whole
 from tests.end_to_end.faults.record import Row

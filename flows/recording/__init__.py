@@ -1,0 +1,1 @@
+"""What DVC knows of the graph, and the one writer of dvc.lock."""

@@ -1,0 +1,1 @@
+"""Runs that leave the checkout: workspaces, the DVC remote, releases, and which model is in service."""
