@@ -6,6 +6,7 @@ next one.
 """
 
 import os
+import re
 from typing import Any
 
 from prefect import flow
@@ -35,8 +36,12 @@ from tasks.core.errors import EarthloomError, FlowError
 from tasks.core.stage import fingerprint
 
 
+ADDRESS = re.compile(r"[A-Za-z0-9_]+(@[A-Za-z0-9][A-Za-z0-9_-]*)?")
+"""It names a folder of this host: nothing in it leads elsewhere."""
+
+
 @flow(name="stage", flow_run_name="{address}")
-def stage(repository: str, commit: str, address: str, entries: dict[str, str]) -> State[Any]:
+def stage(repository: str, commit: str, address: str, entries: dict[str, str], force: bool = False) -> State[Any]:
     """Run one instance in a workspace of its own and leave its outputs and its lock entry on the remote.
 
     Args:
@@ -44,16 +49,19 @@ def stage(repository: str, commit: str, address: str, entries: dict[str, str]) -
         commit: Its 40 digits.
         address: Of the instance, such as `train@1`.
         entries: Lock entries, as YAML, of the instances that it depends on, by address.
+        force: Run it even if this host has run it for the same inputs before.
     """
     outlive_the_worker()
     try:
         if not COMMIT.fullmatch(commit):
             raise FlowError(f"commit {commit!r} is not the 40 hexadecimal digits of a commit")
+        if not ADDRESS.fullmatch(address):
+            raise FlowError(f"address {address!r} is not one of a stage instance, such as train@1")
         # The same name on each try: what an earlier one left is found.
         name = f"stage-{commit[:12]}-{address}"
         with workspace(Host.here(), repository, commit, name) as space, opened(space.root) as remote:
             validate(space.root)
-            return Completed(message=_run(space, remote, address, entries))
+            return Completed(message=_run(space, remote, address, entries, force))
     except EarthloomError as error:
         return Failed(message=str(error), data=error)
     except TerminationSignal:
@@ -61,7 +69,7 @@ def stage(repository: str, commit: str, address: str, entries: dict[str, str]) -
         raise
 
 
-def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str]) -> str:
+def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str], force: bool) -> str:
     lock = lockfile.Lock(space.root / "dvc.lock")
     for upstream, entry in entries.items():
         lock.entries[upstream] = lockfile.text(upstream, foreign.parse(upstream, entry))
@@ -72,6 +80,7 @@ def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str]
     outcomes = walk(
         space.root,
         only=(code.FIRST, address),
+        force=(address,) if force else (),
         sparse=True,
         jobs=1,
         leased=travelling(Host.here(), space.root, remote, key),

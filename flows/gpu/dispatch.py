@@ -46,6 +46,8 @@ class Request:
     """Lock entries of the instances that it depends on, as YAML, by address."""
     key: str
     """Of the result; see `result_key`."""
+    force: bool = False
+    """Run it even if it has been run for the same inputs."""
 
 
 def result_key(entry: Mapping[str, Any]) -> str:
@@ -74,6 +76,7 @@ class Dispatch:
         asked: Mapping[str, Any],
         upstream: Mapping[Instance, str],
         stopped: Callable[[], bool],
+        force: bool = False,
     ) -> str | None:
         """The lock entry of an instance that a worker ran; None if there is no worker to run it.
 
@@ -82,14 +85,15 @@ class Dispatch:
             asked: its command, dependencies and parameters, as dvc.lock would have them.
             upstream: lock entries, as YAML, of the instances that it depends on.
             stopped: whether the walk was asked to stop.
+            force: run it even if it has been run for the same inputs.
 
         Raises:
             FlowError: the worker's run failed or was cancelled, or its outputs are not on the remote.
         """
         logger = get_run_logger()
         entries = {one.address: entry for one, entry in upstream.items()}
-        request = Request(self.repository, self.commit, instance.address, entries, result_key(asked))
-        if (entry := self._done(request, instance)) is not None:
+        request = Request(self.repository, self.commit, instance.address, entries, result_key(asked), force)
+        if not force and (entry := self._done(request, instance)) is not None:
             logger.info("a worker has run it for the same inputs before")
             return entry
         with get_client(sync_client=True) as client:
@@ -165,14 +169,16 @@ class Dispatch:
         """The final state of a run; None if it was given up since nobody was there to begin it."""
         alone_since: float | None = None
         while True:
-            state = client.read_flow_run(run.id).state
+            run = client.read_flow_run(run.id)
+            state = run.state
             if state is not None and state.is_final():
                 return state
             if stopped():
                 if is_cancelled(client):
                     client.set_flow_run_state(run.id, Cancelling(message="the run that asked for it was cancelled"))
                 raise FlowError(f"{run.name} was left to its worker: this run was stopped")
-            waits = state is None or state.is_scheduled() or state.is_pending()
+            # One that had begun waits for its next machine, however long: nobody trains it here in the meantime.
+            waits = run.run_count == 0 and (state is None or state.is_scheduled() or state.is_pending())
             alone_since = (alone_since or time.monotonic()) if waits and not has_worker(client, pool) else None
             if alone_since and time.monotonic() - alone_since > LONELY_SECONDS:
                 client.set_flow_run_state(run.id, Cancelling(message="no worker was there to begin it"))
@@ -203,6 +209,7 @@ def _ask(client: SyncPrefectClient, deployment: UUID, request: Request, number: 
             "commit": request.commit,
             "address": request.address,
             "entries": dict(request.entries),
+            "force": request.force,
         },
         name=f"{request.address} {request.key[:8]}{f'-{number}' if number else ''}",
         idempotency_key=f"{request.key}-{number}",

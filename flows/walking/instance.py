@@ -20,7 +20,7 @@ from flows.walking.processes import RESCHEDULED, CommandError, Commands, Devices
 from tasks.core.errors import EarthloomError, ParamsError
 from tasks.core.stage import storage_errors
 
-Elsewhere = Callable[[Instance, Mapping[str, Any], Mapping[Instance, str], Callable[[], bool]], str | None]
+Elsewhere = Callable[[Instance, Mapping[str, Any], Mapping[Instance, str], Callable[[], bool], bool], str | None]
 """Has an instance run on a worker of its pool: `Dispatch.run` of flows.gpu.dispatch."""
 Leased = Callable[[Instance], AbstractContextManager[Devices]]
 """Leases devices of this host for an instance while the context lasts."""
@@ -116,7 +116,7 @@ def _run_elsewhere(walk: Walk, dispatch: Elsewhere, instance: Instance) -> bool:
     recorder = walk.recorder
     upstream = {recorder.graph.by_address[name]: recorder.entry(name) for name in instance.upstream}
     asked = recorder.asked(instance.address)
-    entry = dispatch(instance, asked, upstream, lambda: walk.commands.stopped)
+    entry = dispatch(instance, asked, upstream, lambda: walk.commands.stopped, instance.address in walk.forced)
     if entry is None:
         return False
     recorder.accept(instance.address, entry)
