@@ -35,7 +35,6 @@ from tasks.core import paths
 from tasks.core.errors import EarthloomError, FlowError
 from tasks.core.stage import fingerprint
 
-
 ADDRESS = re.compile(r"[A-Za-z0-9_]+(@[A-Za-z0-9][A-Za-z0-9_-]*)?")
 """It names a folder of this host: nothing in it leads elsewhere."""
 

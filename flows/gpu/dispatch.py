@@ -23,7 +23,7 @@ from prefect.states import Cancelling
 
 from flows.recording import foreign
 from flows.recording.graph import Instance
-from flows.versions.remote import Remote, outs_of
+from flows.versions.remote import Remote, RemoteError, outs_of
 from tasks.core.errors import FlowError
 
 DEPLOYMENT = "stage/gpu"
@@ -135,9 +135,11 @@ class Dispatch:
             return None
         entry = content.decode()
         outs = outs_of(foreign.parse(request.address, entry), instance.cached)
-        if outs.keys() != set(instance.cached) or self.remote.absent(outs):
+        try:
+            objects = self.remote.objects(outs)
+        except RemoteError:  # the list of a folder's files is gone
             return None
-        return None if self.remote.absent(self.remote.objects(outs)) else entry
+        return entry if outs.keys() == set(instance.cached) and not self.remote.absent(objects) else None
 
     def _completed(
         self, client: SyncPrefectClient, deployment: UUID, pool: str, request: Request, stopped: Callable[[], bool]
