@@ -131,7 +131,7 @@ class Dispatch:
             return None
         entry = content.decode()
         outs = outs_of(foreign.parse(request.address, entry), instance.cached)
-        if outs.keys() != set(instance.cached) or self.remote.absent(outs):
+        if outs.keys() != set(instance.cached) or self.remote.absent({md5: path for path, md5 in outs.items()}):
             return None
         return None if self.remote.absent(self.remote.objects(outs)) else entry
 
