@@ -20,7 +20,7 @@ from flows.versions.host import Host
 from flows.versions.release import BranchMovedError, Kind, Release, release
 from flows.versions.remote import Remote, RemoteError, opened
 from flows.versions.workspace import Workspace, validate, workspace
-from flows.walking import artifacts
+from flows.walking import artifacts, crashed
 from flows.walking.outlive import outlive_the_worker
 from flows.walking.walk import as_state, walk, walk_here
 from tasks.core.errors import EarthloomError, FlowError
@@ -61,6 +61,8 @@ def carry_out(
     if repository is None:
         return walk_here(targets, jobs, dry_run, force, of_host(Host.here(), Path.cwd()))
     outlive_the_worker()
+    if has_server():
+        crashed.end_their_tasks()
     try:
         for number in range(1, BEGINNINGS + 1):
             try:

@@ -20,14 +20,14 @@ from prefect.states import AwaitingRetry, Completed, Failed
 
 from flows.gpu.checkpoints import Checkpoints
 from flows.gpu.devices import travelling
-from flows.gpu.dispatch import is_cancelled, result_key, result_path
+from flows.gpu.dispatch import has_server, is_cancelled, result_key, result_path
 from flows.recording import foreign, lockfile
 from flows.recording.recorder import open_workspace
 from flows.versions.git import COMMIT
 from flows.versions.host import Host
 from flows.versions.remote import Remote, opened, outs_of
 from flows.versions.workspace import Workspace, validate, workspace
-from flows.walking import artifacts
+from flows.walking import artifacts, crashed
 from flows.walking.outlive import outlive_the_worker
 from flows.walking.walk import walk
 from tasks import code
@@ -51,6 +51,8 @@ def stage(repository: str, commit: str, address: str, entries: dict[str, str], f
         force: Run it even if this host has run it for the same inputs before.
     """
     outlive_the_worker()
+    if has_server():
+        crashed.end_their_tasks()
     try:
         if not COMMIT.fullmatch(commit):
             raise FlowError(f"commit {commit!r} is not the 40 hexadecimal digits of a commit")

@@ -73,10 +73,11 @@ def release(workspace: Workspace, recorder: Recorder, remote: Remote, kind: Kind
     check_revision(branch)
     logger = get_run_logger()
     committed = _entries(git(workspace.root, "show", "HEAD:dvc.lock") if _has_lock(workspace) else "")
-    stale = recorder.drop(address for address in recorder.recorded_addresses() if recorder.changed(address))
+    stale = drop_stale(recorder)
+    absent = _push(recorder, remote)
+    stale += drop_stale(recorder)
     if stale:
         logger.warning("not of this version, and left out of it: %s", ", ".join(stale))
-    absent = _push(recorder, remote)
     if not git(workspace.root, "status", "--porcelain", "--", "dvc.lock", str(PARAMS_FILE)):
         logger.info("nothing is new: no commit")
         return None
@@ -98,6 +99,17 @@ def release(workspace: Workspace, recorder: Recorder, remote: Remote, kind: Kind
     )
     logger.info("released %s on branch %s", tag, branch)
     return Release(tag, commit, branch, message)
+
+
+def drop_stale(recorder: Recorder) -> list[str]:
+    """Take entries out of dvc.lock that are of other inputs than it has now, and those that are made from them.
+
+    Else the next run would find them, and release a version that differs in nothing but that.
+    """
+    stale: list[str] = []
+    while found := recorder.drop([address for address in recorder.recorded_addresses() if recorder.changed(address)]):
+        stale += found
+    return stale
 
 
 def _push(recorder: Recorder, remote: Remote) -> list[str]:

@@ -57,6 +57,9 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
     report = getattr(request.node, "drilled", None)
     made.failed = "" if report is None or report.passed else str(report.longrepr).splitlines()[-1][:300]
     request.config.stash.setdefault(ROWS, []).append(made.cells())
+    shown = request.config.pluginmanager.get_plugin("terminalreporter")
+    if shown:  # as it comes: all of them take an hour
+        shown.write_line(f"\n{' | '.join(made.cells())}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,7 +1,7 @@
 """The repository that drills run on: the project with one sensor and tiny training, built and released once.
 
-Branch `main` is built as far as the first training stage. Branches `split` and `train` differ from it by one number of
-params.yaml each, so that a run of theirs has a few commands and all else comes by hash. Their code obeys orders.
+Branch `main` is built as far as the first training stage. The other branches differ from it by one number
+of params.yaml each, so that a run of theirs has a few commands and all else comes by hash. Their code obeys orders.
 """
 
 import os
@@ -17,9 +17,13 @@ import yaml
 from tests.conftest import ROOT
 from tests.fixtures import checkout
 
-BRANCHES = {"split": ("split:\n  seed: 6", "split:\n  seed: 8"), "train": ("lr: 8.0e-4", "lr: 7.0e-4")}
+BRANCHES = {
+    "split": ("split:\n  seed: 6", "split:\n  seed: 8"),
+    "train": ("lr: 8.0e-4", "lr: 7.0e-4"),
+    "pair": ("batch: 1 # packs", "batch: 2 # packs"),
+}
 """What is other than on `main`: old and new text of params.yaml."""
-TARGETS = {"main": ["split", "train@1"], "split": ["split"], "train": ["train@1"]}
+TARGETS = {"main": ["split", "train@1"], "split": ["split"], "train": ["train@1"], "pair": ["train@1"]}
 ORDERS = """
 import os as _os
 import sys as _sys

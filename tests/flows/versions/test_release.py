@@ -10,7 +10,7 @@ from prefect import flow
 from flows.recording.recorder import open_workspace
 from flows.versions.git import git
 from flows.versions.host import Host
-from flows.versions.release import DATASET, TRAINED, BranchMovedError, Kind, Release, release
+from flows.versions.release import DATASET, TRAINED, BranchMovedError, Kind, Release, drop_stale, release
 from flows.versions.remote import opened
 from flows.versions.workspace import REMOTE, REPOSITORIES, Workspace, workspace
 from flows.walking.walk import walk
@@ -148,3 +148,14 @@ def test_a_remote_that_is_away_fails_before_anything_is_committed(
     with pytest.raises(FlowError):
         releasing("scenes@red", before=remote_goes)
     assert git(origin, "rev-parse", "main") == before
+
+
+def test_what_was_made_from_an_entry_that_is_left_out_is_left_out_too(done: Path) -> None:
+    for name in ("scenes", "chips", "split", "train"):  # as in a workspace, where all of it is there by hash alone
+        shutil.rmtree(done / "data" / name)
+    with open_workspace(done, sparse=True) as recorder:
+        assert not drop_stale(recorder)
+        recorder.drop(["scenes@red"])
+        chips = [f"chips@red-{part}" for part in "abc"]
+        assert drop_stale(recorder) == [*chips, "split", "train@1", "train@2"]
+        assert {"scenes@blue", "chips@blue-a"} <= set(recorder.recorded_addresses())
