@@ -60,4 +60,4 @@ def test_a_walk_leaves_its_artifacts_on_the_server(project: Path, walker: Walker
         found = client.request("POST", "/artifacts/filter", json={}).json()
     kept = {artifact["key"]: artifact for artifact in found if artifact["flow_run_id"] == str(run.id)}
     assert set(kept) == {"toy-stages", "toy-summary"}
-    assert "| chips@red-b | ran |" in kept["summary"]["data"]
+    assert "| chips@red-b | ran |" in kept["toy-summary"]["data"]

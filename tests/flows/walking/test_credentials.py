@@ -62,7 +62,7 @@ def test_a_command_has_them_in_its_environment_and_no_file_or_log_does(
     script = tmp_path / "stage.py"
     script.write_text("import os; print(len(os.environ['SH_CLIENT_SECRET']), 'characters')")
     commands = Commands(tmp_path, HELD)
-    instance = Instance("scenes", f"{sys.executable} {script}", (), (), (), "cpu", ())
+    instance = Instance("scenes", f"{sys.executable} {script}", (), (), (), (), "cpu", ())
     commands.run(instance, logging.getLogger("test"))
     assert "21 characters" in caplog.text and not any(value in caplog.text for value in HELD.values())
     kept = [path for path in tmp_path.rglob("*") if path.is_file() and path != script]
