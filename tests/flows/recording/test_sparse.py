@@ -88,7 +88,7 @@ def test_a_sparse_walk_runs_what_changed_and_leaves_the_lock_that_repro_would(
 def test_a_remote_that_refuses_an_object_is_an_error_that_may_pass(far: Path) -> None:
     path = toy.an_object(far.parent / "store", "scenes.red: 2")
     path.unlink()
-    path.mkdir()  # as an object that nobody may read: root may read all
+    path.symlink_to(path)  # whoever opens it gets an error that is not of a missing file
     with open_workspace(far, sparse=True) as recorder, pytest.raises(RemoteError, match="from the remote"):
         recorder.fetch("chips@red-a")
 
