@@ -19,12 +19,12 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
+from flows.recording.cache import RemoteError
 from flows.runs import workspace_name
 from flows.versions.gate_set import MIXTURES, PREDICTIONS, SPLIT, GateSet, LockedModel, Logger
 from flows.versions.gate_set import MODEL as WEIGHTS
 from flows.versions.host import Host
 from flows.versions.registry import MODEL, MovedError, Version, assign, read
-from flows.versions.remote import RemoteError
 from flows.versions.workspace import Workspace, allowed, update_mirror, workspace
 from flows.walking import artifacts
 from tasks.core.errors import EarthloomError, FlowError

@@ -15,15 +15,17 @@ from prefect.tasks import Task, exponential_backoff
 
 from flows.gpu.devices import of_host
 from flows.gpu.dispatch import Dispatch, has_server
+from flows.recording.cache import RemoteError
 from flows.recording.recorder import open_workspace
 from flows.versions.host import Host
 from flows.versions.release import BranchMovedError, Kind, Release, release
-from flows.versions.remote import Remote, RemoteError, opened
+from flows.versions.remote import Remote, opened
 from flows.versions.workspace import Workspace, validate, workspace
 from flows.walking import artifacts, crashed
 from flows.walking.outlive import outlive_the_worker
 from flows.walking.walk import as_state, walk, walk_here
 from tasks.core.errors import EarthloomError, FlowError
+from tasks.core.stage import storage_errors
 
 MAIN = "main"
 BEGINNINGS = 3
@@ -119,7 +121,7 @@ def _released(space: Workspace, remote: Remote, kind: Kind, branch: str) -> Rele
     )
     def once() -> State[Any]:
         try:
-            with open_workspace(space.root, sparse=True) as recorder:
+            with storage_errors(), open_workspace(space.root, sparse=True) as recorder:
                 made.append(release(space, recorder, remote, kind, branch))
             return Completed(message=made[-1].tag if made[-1] else "nothing new")
         except EarthloomError as error:

@@ -22,8 +22,9 @@ from prefect.settings import get_current_settings
 from prefect.states import Cancelling
 
 from flows.recording import foreign
+from flows.recording.cache import RemoteError
 from flows.recording.graph import Instance
-from flows.versions.remote import Remote, RemoteError, outs_of
+from flows.versions.remote import Remote, outs_of
 from tasks.core.errors import FlowError
 
 DEPLOYMENT = "stage/gpu"

@@ -5,6 +5,7 @@ bytes at once can truncate each other's. Here an object is written under another
 that is taken out is hashed from its bytes, whatever a database of hashes or its mode says.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -25,11 +26,18 @@ from dvc_objects.errors import ObjectFormatError
 from dvc_objects.fs.utils import copyfile
 
 from tasks.core.errors import FlowError
+from tasks.core.redaction import redacted
 
 logger = logging.getLogger(__name__)
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Of errors that are this host's, not the remote's."""
 JOBS = 8
 """Objects that are fetched at a time."""
 READ_ONLY = 0o444
+
+
+class RemoteError(FlowError):
+    """The remote refused, was full, or could not be reached: another try may go better."""
 
 
 class Objects:
@@ -138,6 +146,11 @@ class Objects:
                     return ""
             except FileNotFoundError:
                 return "is neither in the cache nor on the remote"
+            except Exception as error:  # of any file system or store, each its own
+                if isinstance(error, OSError) and error.errno in DISK:
+                    raise
+                cause = redacted(str(error)) or type(error).__name__
+                raise RemoteError(f"fetching object {oid} from the remote: {cause}") from error
             finally:
                 partial.unlink(missing_ok=True)
         return f"is damaged on the remote (object {oid})"

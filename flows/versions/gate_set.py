@@ -21,11 +21,10 @@ from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
 
 from flows.recording import dvc_internals as dvc
-from flows.recording.cache import Objects
+from flows.recording.cache import Objects, RemoteError
 from flows.recording.graph import Instance
 from flows.versions.git import git
 from flows.versions.registry import Version
-from flows.versions.remote import RemoteError
 from flows.walking.processes import CommandError, Commands
 from tasks.core import paths, tables
 from tasks.core.errors import FlowError

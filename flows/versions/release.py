@@ -15,10 +15,11 @@ from prefect.logging import get_run_logger
 
 from flows.recording import dvc_internals as dvc
 from flows.recording import foreign, lockfile
+from flows.recording.cache import RemoteError
 from flows.recording.recorder import Recorder
 from flows.versions.git import GitError, check_revision, git, identity
 from flows.versions.registry import MODEL
-from flows.versions.remote import Remote, RemoteError, outs_of
+from flows.versions.remote import Remote, outs_of
 from flows.versions.workspace import Workspace
 from tasks.core.errors import FlowError
 from tasks.core.section import PARAMS_FILE, read_params

@@ -14,6 +14,7 @@ from dvc.config import NoRemoteError as NoDvcRemoteError
 from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
 
+from flows.recording.cache import RemoteError
 from tasks.core.errors import FlowError
 from tasks.core.redaction import redacted
 
@@ -21,10 +22,6 @@ FOLDER = "earthloom"
 """Beside DVC's own `files/` on the remote."""
 LARGEST = 4_000_000
 """Bytes of an object beside the data that are read: a lock entry has some hundred."""
-
-
-class RemoteError(FlowError):
-    """The remote refused, was full, or could not be reached: another try may go better."""
 
 
 class Remote:

@@ -13,6 +13,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
+from flows.recording.cache import RemoteError
 from flows.recording.graph import GPU, Instance
 from flows.recording.recorder import Recorder
 from flows.walking import limits
@@ -66,10 +67,15 @@ def current() -> Walk:
 def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Whether another try may go better.
 
-    Yes for a command that reads from a catalog: networks fail. Never for wrong parameters, after a stop, or for what
-    fails the same way every time. One that asked to be rescheduled has been run again by then, as often as it asked.
+    Yes for a command that reads from a catalog, and where the DVC remote failed: networks fail. Never for wrong
+    parameters, after a stop, or for what fails the same way every time. One that asked to be rescheduled has been run
+    again by then, as often as it asked.
     """
-    if _current.get().commands.stopped or not isinstance(state.data, CommandError):
+    if _current.get().commands.stopped:
+        return False
+    if isinstance(state.data, RemoteError):
+        return True
+    if not isinstance(state.data, CommandError):
         return False
     code = state.data.returncode
     reads_catalog = any(tag.startswith("stac:") for tag in task.tags)

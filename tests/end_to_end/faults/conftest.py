@@ -59,7 +59,7 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
     request.config.stash.setdefault(ROWS, []).append(made.cells())
     shown = request.config.pluginmanager.get_plugin("terminalreporter")
     if shown:  # as it comes: all of them take an hour
-        shown.write_line(f"\n{' | '.join(made.cells())}")
+        shown.write(f"\n{' | '.join(made.cells())}\n", flush=True)
 
 
 @pytest.hookimpl(wrapper=True)

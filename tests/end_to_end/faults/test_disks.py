@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,16 +17,16 @@ from tests.end_to_end.faults.template import Template, git
 from tests.fixtures import checkout
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1200)]
-SMALL, LARGE = "36m", "400m"
+SIZE = "400m"
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, too small for a run: 36 MB, of which the samples of a clone take 26."""
+    """A file system of its own."""
     folder = tmp_path / "disk"
     folder.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "drill", str(folder)], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "drill", str(folder)], capture_output=True, text=True
     )
     if done.returncode:
         pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
@@ -33,14 +34,34 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_disk_fails_a_run_by_name_and_with_more_room_the_same_run_goes_through(
-    row: Row, server: Server, mine: Template, host: Hosts, disk: Path
+def fill(disk: Path) -> Path:
+    """Leave no byte of it."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(1 << 20))
+    with filler.open("ab", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(1))
+    return filler
+
+
+@pytest.mark.parametrize("when", ["before it starts", "while a command runs"])
+def test_a_full_disk_fails_a_run_by_name_and_with_room_the_same_run_goes_through(
+    when: str, row: Row, server: Server, mine: Template, host: Hosts, disk: Path
 ) -> None:
-    row.fault, row.done = "disk full", f"EARTHLOOM_HOME on a file system of {SMALL}; then of {LARGE}"
+    row.fault, row.done = f"disk full {when}", "the file system of EARTHLOOM_HOME is filled, later there is room again"
     one = host("one", EARTHLOOM_HOME=str(disk))
     one.home = disk
+    one.order("split")
+    if when == "before it starts":
+        filler = fill(disk)
     one.work("cpu")
     run = rebuild(server, mine)
+    if when == "while a command runs":
+        one.waiting("split")
+        filler = fill(disk)
+        one.release("split")
     ended = server.wait(run)
     row.states.append(" > ".join(server.states(run)))
     assert ended["state_name"] == "Failed", ended["state"]
@@ -48,7 +69,8 @@ def test_a_full_disk_fails_a_run_by_name_and_with_more_room_the_same_run_goes_th
     assert "Traceback" not in ended["state"]["message"]
     assert not books.versions(mine.origin, "split") and not books.damaged(disk / "cache")
     assert not server.untruths(run)
-    subprocess.run(["mount", "-o", f"remount,size={LARGE}", str(disk)], check=True)
+    filler.unlink()
+    (one.orders / "split").unlink(missing_ok=True)
     row.happened = "fails, and says `No space left on device`; with room, the same run releases"
     whole(row, server, mine, server.wait(rebuild(server, mine)), one)
 

@@ -69,7 +69,7 @@ def test_a_rebuild_releases_while_a_model_is_trained_on_the_version_before(
     row.states.append(" > ".join(server.states(training)))
     assert ended["state_type"] == "COMPLETED", f"{ended['state']}\n{one.log()}"
     row.happened = "both end; each has worked at its own commit"
-    check(row, server, mine, one, two, answers=["train@1"])
+    check(row, server, mine, one, two, answers=["train@1"], branch="train")
     whole(row, server, mine, released, one, two)
     assert not server.untruths(training)
 

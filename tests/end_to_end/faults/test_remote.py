@@ -35,7 +35,7 @@ def test_a_push_that_the_remote_spoils_is_done_again_and_nothing_is_committed_be
 ) -> None:
     row.fault = f"remote {fault} during the push"
     before = git(mine.origin, "rev-parse", "split")
-    one = host("one", **stocked.variables, EARTHLOOM_REMOTE_ENDPOINT=proxy.url)
+    one = host("one", **stocked.variables | {"EARTHLOOM_REMOTE_ENDPOINT": proxy.url})
     one.order("split")
     one.work("cpu")
     run = rebuild(server, mine)

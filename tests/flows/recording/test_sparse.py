@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.recording.cache import RemoteError
 from flows.recording.recorder import Recorder, open_workspace
 from tasks.core.errors import FlowError
 from tests.flows import toy
@@ -82,6 +83,14 @@ def test_a_sparse_walk_runs_what_changed_and_leaves_the_lock_that_repro_would(
     assert {a for a, state in states.items() if state == "ran"} == set(toy.ran(other)) == set(toy.ran(far))
     assert toy.lock(far) == toy.lock(other)
     assert not (far / "data/chips/radar/a/shard.txt").exists() or states["split"] == "ran"
+
+
+def test_a_remote_that_refuses_an_object_is_an_error_that_may_pass(far: Path) -> None:
+    path = toy.an_object(far.parent / "store", "scenes.red: 2")
+    path.unlink()
+    path.symlink_to(path)  # whoever opens it gets an error that is not of a missing file
+    with open_workspace(far, sparse=True) as recorder, pytest.raises(RemoteError, match="from the remote"):
+        recorder.fetch("chips@red-a")
 
 
 def test_a_damaged_object_on_the_remote_is_refused_by_name(far: Path) -> None:

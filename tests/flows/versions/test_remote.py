@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.versions.remote import Remote, RemoteError, opened, outs_of
+from flows.recording.cache import RemoteError
+from flows.versions.remote import Remote, opened, outs_of
 from tasks.core.errors import FlowError
 from tests.flows import toy
 
