@@ -47,10 +47,10 @@ down: env
 test: env lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-## drills: faults done for real to real services, and the table of what happened; an hour
+## drills: faults done for real to real services, and a week of a team; an hour; prints a table
 .PHONY: drills
 drills: $(VENV)/.services
-	$(BIN)/python -m pytest -p no:xdist -m drill tests/end_to_end/faults
+	$(BIN)/python -m pytest -p no:xdist -m drill tests/end_to_end
 
 ## lint: ruff, mypy --strict, import contracts
 .PHONY: lint
