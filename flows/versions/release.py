@@ -99,6 +99,8 @@ def release(workspace: Workspace, recorder: Recorder, remote: Remote, kind: Kind
         payload={"summary": message},
     )
     logger.info("released %s on branch %s", tag, branch)
+    if not re.search(r"^\s*remote\s*=", git(workspace.root, "show", "HEAD:.dvc/config"), re.MULTILINE):
+        logger.warning("the repository names no DVC remote of its own, so a clone needs one to pull it: .dvc/config")
     return Release(tag, commit, branch, message)
 
 
