@@ -65,7 +65,7 @@ def release(workspace: Workspace, recorder: Recorder, remote: Remote, kind: Kind
         branch: gets the commit; it must still end at the workspace's.
 
     Returns:
-        The version; None if dvc.lock says what the commit says.
+        The version; None if dvc.lock has no entry that the commit has not.
 
     Raises:
         BranchMovedError: the branch has got other commits meanwhile.
@@ -79,7 +79,8 @@ def release(workspace: Workspace, recorder: Recorder, remote: Remote, kind: Kind
     stale += drop_stale(recorder)
     if stale:
         logger.warning("not of this version, and left out of it: %s", ", ".join(stale))
-    if not git(workspace.root, "status", "--porcelain", "--", "dvc.lock", str(PARAMS_FILE)):
+    # What was left out is no news: it would be released once more by each run.
+    if all(recorder.entry(address) == committed.get(address) for address in recorder.recorded_addresses()):
         logger.info("nothing is new: no commit")
         return None
     found = _changes(recorder, remote, committed)
