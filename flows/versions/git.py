@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ TRANSPORTS = "file:git:http:https:ssh"
 """Git can run any program as a transport (`ext::sh -c ...`); these are enough."""
 TIMEOUT = 600.0
 """Seconds for one command: a remote that hangs is an error."""
+FULL = 4_000_000
+"""Bytes; with fewer free, what git says (`unable to write file`) is said to be of the disk."""
 
 
 IDENTITY = {
@@ -60,7 +63,9 @@ def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
         raise GitError(f"git {words[0]} did not end within {TIMEOUT:.0f} s; does the remote answer?") from error
     if done.returncode:
         detail = without_credentials(done.stderr.strip() or done.stdout.strip())
-        raise GitError(f"git {words[0]} failed: {detail or f'exit code {done.returncode}'}", detail)
+        free = shutil.disk_usage(root).free
+        full = f" (no space left on device: {free / 1e6:.1f} MB are free under {root})" if free < FULL else ""
+        raise GitError(f"git {words[0]} failed: {detail or f'exit code {done.returncode}'}{full}", detail)
     return done.stdout.rstrip("\n")
 
 
