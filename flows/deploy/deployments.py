@@ -17,6 +17,7 @@ from prefect.utilities.importtools import import_object
 
 from flows.deploy.change import Change, differing
 from flows.deploy.declared import OURS, Declared, Deployment, Watch
+from flows.walking.limits import CLIENT
 from tasks.core.errors import ParamsError
 
 HEARTBEAT = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
@@ -128,7 +129,7 @@ def _wanted(deployment: Deployment, flow: Flow[..., Any], repository: str, watch
         "parameter_schema": parameter_schema(flow.fn).model_dump_for_openapi(),
         "tags": sorted({*deployment.tags, OURS}),
         "pool": deployment.work_pool.name,
-        "job_variables": {**variables, "env": {HEARTBEAT: str(watch.heartbeat), **variables.get("env", {})}},
+        "job_variables": {**variables, "env": {**CLIENT, HEARTBEAT: str(watch.heartbeat), **variables.get("env", {})}},
         "schedules": sorted(
             _schedule(CronSchedule(cron=s.cron, timezone=s.timezone), s.parameters) for s in deployment.schedules
         ),

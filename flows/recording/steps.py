@@ -73,8 +73,9 @@ class Steps:
         for out in stage.outs:
             if out.use_cache or remembered:
                 self._objects.put(out)
-        with self._one_at_a_time:
-            if remembered:
+        # One whose dependencies are not on the disk was not run here: it was restored, and is remembered already.
+        if remembered and not self._fresh.absent(stage):
+            with self._one_at_a_time:
                 dvc.remember(self._repo, stage)
         for out in stage.outs:
             out.commit()

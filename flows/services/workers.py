@@ -13,6 +13,7 @@ from flows.services import server, store
 from flows.services.daemon import Daemon
 from flows.services.secrets import Secrets
 from flows.services.settings import Settings, clean_environment
+from flows.walking.limits import CLIENT
 
 LIMITS: dict[str, int | None] = {"cpu": None, "gpu": 1}
 """Runs at a time of the worker of each pool; a machine's devices are for one."""
@@ -42,7 +43,7 @@ def start(services: Path, settings: Settings, secrets: Secrets, name: str) -> No
     process = daemon.start(
         [sys.executable, "-m", "prefect", "worker", "start", "--type", "process", "--pool", f"earthloom-{kind}",
          "--name", worker, "--install-policy", "never", *(["--limit", str(limit)] if limit else [])],
-        clean_environment() | environment(services, settings, secrets) | {
+        clean_environment() | dict(CLIENT) | environment(services, settings, secrets) | {
             "PREFECT_HOME": str(home),
             "PYTHONUNBUFFERED": "1",
         },

@@ -23,3 +23,6 @@ TRY_AGAIN_AFTER = 1.0
 """Seconds before the second try; twice that before the third, and so on."""
 RESCHEDULES = 1000
 """Times that a command may ask to be run again (exit code 75): a preemption is no failure and uses up no try."""
+
+CLIENT: Mapping[str, str] = {"PREFECT_CLIENT_RETRY_EXTRA_CODES": "500", "PREFECT_CLIENT_MAX_RETRIES": "7"}
+"""Variables of workers and runs: a server whose database is away answers 500, and is asked again for four minutes."""

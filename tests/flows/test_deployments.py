@@ -22,6 +22,7 @@ from flows.deploy import automations, deployments
 from flows.deploy.change import Change
 from flows.deploy.declared import limits, read
 from flows.deploy.plan import bring_up_to_date
+from flows.walking.limits import CLIENT
 from tasks.core.errors import ParamsError, ServiceError
 from tests.flows import toy
 
@@ -127,7 +128,7 @@ def test_a_second_deploy_changes_nothing_and_an_edit_changes_what_was_edited(
     weekly = client.read_deployment_by_name("rebuild/weekly")
     assert weekly.parameters == {"refresh": True, "repository": REPOSITORY}
     assert weekly.entrypoint == "flows.rebuild.rebuild" and not weekly.pull_steps and weekly.path is None
-    assert weekly.job_variables["env"] == {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+    assert weekly.job_variables["env"] == {**CLIENT, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
     assert weekly.global_concurrency_limit is not None and weekly.global_concurrency_limit.limit == 1
 
     # What somebody switched off stays off, whatever else is changed.

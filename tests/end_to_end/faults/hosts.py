@@ -11,6 +11,8 @@ from typing import Any
 
 import psutil
 
+from flows.walking.limits import CLIENT
+
 ORDERED = 240.0
 """Seconds to wait for an event at most: the machine may be busy, and a drill goes on as soon as it comes."""
 
@@ -55,6 +57,7 @@ class Host:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "NO_COLOR": "1",
+            **CLIENT,
             **environment,
         }
         self._workers: list[subprocess.Popen[bytes]] = []

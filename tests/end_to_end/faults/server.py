@@ -1,6 +1,7 @@
 """What the UI shows, by the server's API: flow runs and their states in order, their task runs and artifacts."""
 
 import time
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -53,9 +54,9 @@ class Server:
         return found
 
     def states(self, run: UUID) -> list[str]:
-        """Names of its states from the first on."""
+        """Names of its states from the first on, one after itself left out."""
         found = self.ask("GET", f"/flow_run_states/?flow_run_id={run}")
-        return [state["name"] for state in sorted(found, key=lambda state: state["timestamp"])]
+        return [name for name, _ in groupby(s["name"] for s in sorted(found, key=lambda state: state["timestamp"]))]
 
     def cancel(self, run: UUID) -> None:
         """What the button does."""

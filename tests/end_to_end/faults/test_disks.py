@@ -65,13 +65,13 @@ def test_a_full_disk_fails_a_run_by_name_and_with_room_the_same_run_goes_through
     ended = server.wait(run)
     row.states.append(" > ".join(server.states(run)))
     assert ended["state_name"] == "Failed", ended["state"]
-    assert "No space left on device" in ended["state"]["message"], ended["state"]["message"]
+    assert "no space left on device" in ended["state"]["message"].lower(), ended["state"]["message"]
     assert "Traceback" not in ended["state"]["message"]
     assert not books.versions(mine.origin, "split") and not books.damaged(disk / "cache")
     assert not server.untruths(run)
     filler.unlink()
     (one.orders / "split").unlink(missing_ok=True)
-    row.happened = "fails, and says `No space left on device`; with room, the same run releases"
+    row.happened = "fails, and says that no space is left; with room, the same run releases"
     whole(row, server, mine, server.wait(rebuild(server, mine)), one)
 
 

@@ -85,6 +85,15 @@ def test_a_sparse_walk_runs_what_changed_and_leaves_the_lock_that_repro_would(
     assert not (far / "data/chips/radar/a/shard.txt").exists() or states["split"] == "ran"
 
 
+def test_an_instance_is_restored_though_what_it_depends_on_is_not_on_the_disk(far: Path) -> None:
+    before = toy.lock(far)
+    with open_workspace(far, sparse=True) as recorder:
+        assert recorder.restore("split")
+        recorder.save("split")
+    assert files(far) == ["split/all.txt"]
+    assert toy.lock(far) == before
+
+
 def test_a_remote_that_refuses_an_object_is_an_error_that_may_pass(far: Path) -> None:
     path = toy.an_object(far.parent / "store", "scenes.red: 2")
     path.unlink()
