@@ -89,7 +89,7 @@ class Remote:
     def absent(self, objects: Mapping[str, str]) -> list[str]:
         """Paths of those objects that are not on the remote."""
         with _errors("asking the remote"):
-            there = set(self._odb.oids_exist(sorted(objects)))
+            there = self._there(objects)
         return sorted(path for md5, path in objects.items() if md5 not in there)
 
     def push(self, objects: Mapping[str, str]) -> list[str]:
@@ -99,7 +99,7 @@ class Remote:
             RemoteError: the remote did not take one.
         """
         with _errors("pushing"):
-            there = set(self._odb.oids_exist(sorted(objects)))
+            there = self._there(objects)
             wanted = [md5 for md5 in objects if md5 not in there]
             here = [md5 for md5 in wanted if self._cache.exists(md5)]
             # Lists of folders last: whoever finds one may rely on the files that it lists.
@@ -120,12 +120,21 @@ class Remote:
         """
         path, fs = self.path(*names), self._odb.fs
         with _errors(f"reading {'/'.join(names)}"):
+            self._forget_listings()
             if not fs.exists(path):
                 return None
             if fs.info(path)["size"] > LARGEST:
                 raise RemoteError(f"{'/'.join(names)} on the remote is larger than {LARGEST} bytes; it is not ours")
             content: bytes = fs.cat_file(path)
             return content
+
+    def _there(self, objects: Iterable[str]) -> set[str]:
+        self._forget_listings()
+        return set(self._odb.oids_exist(sorted(objects)))
+
+    def _forget_listings(self) -> None:
+        """Others write there too: s3fs keeps what a folder held when it was first looked into."""
+        self._odb.fs.fs.invalidate_cache()
 
     def write(self, content: bytes, *names: str) -> None:
         """Write an object beside the data; whole or not at all."""
