@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from dvc.fs import FileSystem, LocalFileSystem
 from dvc_s3 import S3FileSystem  # type: ignore[import-untyped]
 
@@ -19,6 +20,8 @@ from flows.gpu.checkpoints import Checkpoints, key_of
 from flows.services import store
 from flows.services.secrets import load
 from flows.services.settings import STORE_PORTS, Settings
+from flows.versions.remote import opened
+from tests.flows import toy
 
 KEY = key_of("0" * 40, "train@1", {"data/mixture/1": "d41d8c"})
 MARKER = "a" * 32
@@ -240,6 +243,34 @@ def free_ports(count: int) -> int:
                 stack.enter_context(socket.create_server(("127.0.0.1", port)))
             return first
     raise AssertionError("no ports are free")
+
+
+@pytest.mark.slow
+def test_what_another_host_has_put_into_a_bucket_is_seen_by_one_that_had_looked_before(
+    bucket: tuple[FileSystem, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.make(tmp_path / "project")
+    toy.repro(tmp_path / "project", "scenes@red")
+    fs, root = bucket
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", fs.fs.key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", fs.fs.secret)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    config = f"dvc remote add -q --default store s3://{root}"
+    toy.shell(
+        tmp_path / "project",
+        f"{config} && dvc remote modify -q store endpointurl {fs.fs.client_kwargs['endpoint_url']}",
+    )
+    shutil.copytree(tmp_path / "project", tmp_path / "other", symlinks=True)
+    with opened(tmp_path / "project") as caller, opened(tmp_path / "other") as worker:
+        lock = yaml.safe_load((tmp_path / "project/dvc.lock").read_text())["stages"]["scenes@red"]
+        made = caller.objects(
+            {out["path"]: out["md5"] for out in lock["outs"] if out["path"].startswith("data/scenes")}
+        )
+        assert caller.read("entries", "x.yaml") is None and caller.absent(made) == sorted(made.values())
+        worker.push(made)
+        worker.write(b"entry", "entries", "x.yaml")
+        assert caller.read("entries", "x.yaml") == b"entry"
+        assert caller.absent(made) == []
 
 
 @pytest.mark.slow
