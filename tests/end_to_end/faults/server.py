@@ -12,8 +12,8 @@ from tests.end_to_end.faults.hosts import until
 from tests.flows.services.stack import Stack
 
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-LATEST = 420.0
-"""Seconds that a run may take on a busy machine, with a server that notices a lost one after 90."""
+LATEST = 600.0
+"""Seconds that a run may take on a busy machine, with a server that notices a lost one after 180."""
 
 
 class Server:

@@ -115,12 +115,12 @@ def obey(root: Path) -> None:
 
 
 def _deployments(author: Path) -> None:
-    """prefect.yaml, without what would start by itself, and silence noticed as soon as it may be."""
+    """prefect.yaml, without what would start by itself, and silence noticed sooner."""
     values = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     for deployment in values["deployments"]:
         deployment.pop("triggers", None)
         deployment.pop("schedules", None)
-    values["watch"]["lost_after"] = 90
+    values["watch"]["lost_after"] = 180
     (author / "prefect.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
 

@@ -113,7 +113,7 @@ def test_a_flipped_bit_in_the_cache_is_found_and_the_object_is_fetched_or_made_a
 def test_a_scene_that_cannot_be_read_is_a_row_with_its_reason_and_no_row_of_another_is_lost(
     row: Row, tmp_path: Path
 ) -> None:
-    row.fault, row.done = "a poisoned scene", "the file of one of Sentinel-1's scenes is cut short; refreshed rebuild"
+    row.fault, row.done = "a poisoned scene", "the file of one of Sentinel-1's scenes is cut short; it is scanned again"
     made = Checkout(checkout.make(tmp_path / "checkout", "sentinel-1"), tmp_path / "host")
     made.earthloom("flow", "rebuild", "--targets", "scan")
     before = windows(made.root)
@@ -122,7 +122,7 @@ def test_a_scene_that_cannot_be_read_is_a_row_with_its_reason_and_no_row_of_anot
     path.unlink()  # a link into the repository
     path.write_bytes(content[: len(content) // 3])
     scene = path.parent.name
-    made.earthloom("flow", "rebuild", "--targets", "scan", "--refresh")
+    made.earthloom("flow", "rebuild", "--targets", "scan", "--force", "scan")
     rows = [row for part in "ab" for row in read(made.root, part, "quarantine")]
     assert {row["item_id"] for row in rows} == {scene} and all(row["detail"] for row in rows)
     after = windows(made.root)
