@@ -17,7 +17,6 @@ from flows.recording import dvc_internals as dvc
 from flows.recording import foreign, lockfile
 from flows.recording.recorder import Recorder
 from flows.versions.git import GitError, check_revision, git, identity
-from flows.versions.registry import MODEL
 from flows.versions.remote import Remote, RemoteError, outs_of
 from flows.versions.workspace import Workspace
 from tasks.core.errors import FlowError
@@ -177,6 +176,8 @@ def _next_tag(workspace: Workspace, kind: Kind) -> str:
         today = f"dataset-{datetime.datetime.now(datetime.UTC):%Y.%m.%d}"
         names = (today if number == 1 else f"{today}.{number}" for number in range(1, 1000))
         return next(name for name in names if name not in tags)
+    from flows.versions.registry import MODEL  # imports GTO, which only this needs
+
     versions = [m.groups() for tag in tags if (m := re.fullmatch(rf"{MODEL}@v(\d+)\.(\d+)\.(\d+)", tag))]
     major, minor, patch = max((tuple(map(int, version)) for version in versions), default=(0, 0, 0))
     return f"{MODEL}@v{major}.{minor}.{patch + 1}"
