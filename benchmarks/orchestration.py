@@ -1,12 +1,14 @@
 """What orchestration costs: CPU seconds to find nothing to do, and to run what takes no time, by repro and by a walk.
 
     python -m benchmarks.orchestration                 # a project of 203 instances, shaped like this one
-    python -m benchmarks.orchestration --server        # also 48 instances of 10 s on a running server
+    python -m benchmarks.orchestration --other CHECKOUT  # beside the walk of an older checkout
+    python -m benchmarks.orchestration --server --jobs 8  # 48 instances of 10 s on a running server
 
 CPU seconds are those of the whole command with its children, less what the stages' own commands take.
 """
 
 import argparse
+import importlib
 import json
 import os
 import resource
@@ -103,10 +105,10 @@ def shell(root: Path, line: str) -> None:
 
 
 def cost(root: Path, *command: str, variables: Mapping[str, str] | None = None) -> Cost:
-    """Run a Python module and measure it."""
+    """Run a Python file, or `-m` and a module, and measure it."""
     used, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", *command],
+        [sys.executable, *command],
         cwd=root,
         env=environment() | dict(variables or {}),
         capture_output=True,
@@ -125,14 +127,25 @@ def walk_here(jobs: int, targets: Sequence[str]) -> None:
     from prefect import flow
     from prefect.client.schemas.objects import State
 
+    import flows.build  # noqa: F401  what the command imports, also where this walk needs less
     from flows.command_line import call
-    from flows.walking.walk import as_state, walk
+
+    try:
+        walking: Any = importlib.import_module("flows.walking.walk")
+    except ModuleNotFoundError:
+        walking = importlib.import_module("flows.walk")  # of an older checkout
 
     @flow(name="bench")
     def bench(dry_run: bool = False) -> State[Any]:
-        return as_state(walk(Path.cwd(), targets, jobs=jobs, dry_run=dry_run))
+        found = walking.walk(Path.cwd(), targets, jobs=jobs, dry_run=dry_run)
+        return found if isinstance(found, State) else walking.as_state(found)
 
     sys.exit(call(bench))
+
+
+def walk_command(jobs: int, *options: str) -> Sequence[str]:
+    """The command that walks the project it is called in."""
+    return (str(Path(__file__).resolve()), "--walk", "--jobs", str(jobs), *options)
 
 
 def fresh(template: Path, name: str) -> Path:
@@ -140,9 +153,14 @@ def fresh(template: Path, name: str) -> Path:
     return Path(shutil.copytree(template, template.parent / name, symlinks=True))
 
 
+def least(times: int, root: Path, *command: str, variables: Mapping[str, str] | None = None) -> Cost:
+    """The least of several runs: other work on the machine only adds to it."""
+    return min((cost(root, *command, variables=variables) for _ in range(times)), key=lambda found: found.cpu)
+
+
 def of_work(root: Path, count: int) -> float:
     """CPU seconds of a stage's command itself."""
-    total = sum(cost(root, "work", "0", f"data/x{number}").cpu for number in range(count))
+    total = sum(cost(root, "work.py", "0", f"data/x{number}").cpu for number in range(count))
     shutil.rmtree(root / "data")
     return total / count
 
@@ -181,13 +199,11 @@ def on_server(folder: Path, seconds: float, jobs: int) -> Mapping[str, float]:
     root.mkdir()
     project(root, 4, seconds)
     with server(folder / "prefect") as (url, process):
-        time.sleep(30)  # until it idles
-        before, idle = used(process)
+        time.sleep(20)  # until it idles
         variables = {"PREFECT_API_URL": url}
-        cost(root, "benchmarks.orchestration", "--walk", "--jobs", str(jobs), "--targets", "code", variables=variables)
-        walked = cost(
-            root, "benchmarks.orchestration", "--walk", "--jobs", str(jobs), "--targets", "qa", variables=variables
-        )
+        cost(root, *walk_command(jobs, "--targets", "code"), variables=variables)
+        before, idle = used(process)
+        walked = cost(root, *walk_command(jobs, "--targets", "qa"), variables=variables)
         after, _ = used(process)
     slow = 3 * 4 * len(SENSORS)
     return {
@@ -201,11 +217,55 @@ def on_server(folder: Path, seconds: float, jobs: int) -> Mapping[str, float]:
     }
 
 
+def engines(folder: Path, options: argparse.Namespace) -> Mapping[str, Any]:
+    """The first run and one that finds nothing to do: of a walk, of another checkout's walk, of `dvc repro`."""
+    template = folder / "project"
+    template.mkdir()
+    count = project(template, options.parts, 0)
+    work = of_work(template, 3)
+    walks = {"walk": ROOT} | ({"walk of the other checkout": options.other.resolve()} if options.other else {})
+    rows, locks = [], {}
+    for name, code in walks.items():
+        root, variables = fresh(template, name.replace(" ", "-")), {"PYTHONPATH": str(code)}
+        first = cost(root, *walk_command(options.jobs), variables=variables)
+        again = least(options.times, root, *walk_command(options.jobs), variables=variables)
+        rows.append(row(name, first, again, count, work))
+        locks[name] = (root / "dvc.lock").read_bytes()
+    root = folder / "walk"
+    if options.repro:  # each of its instances costs more than the one before
+        root = fresh(template, "reproduced")
+        first_repro: Cost | None = cost(root, "-m", "dvc", "repro", "-q")
+        locks["dvc repro"] = (root / "dvc.lock").read_bytes()
+    else:
+        first_repro = None
+    rows.append(row("dvc repro", first_repro, least(options.times, root, "-m", "dvc", "repro", "-q"), count, work))
+    return {
+        "instances": count,
+        "CPU-s of a command": round(work, 3),
+        "load": round(os.getloadavg()[0], 1),
+        "locks equal": len(set(locks.values())) == 1,
+        "lines of the lock": locks["walk"].count(b"\n"),
+        "rows": rows,
+    }
+
+
+def row(name: str, first: Cost | None, again: Cost, count: int, work: float) -> Mapping[str, Any]:
+    """What is printed of one engine."""
+    over = {
+        "first run, CPU-s an instance over its command": round(first.cpu / count - work, 3),
+        "first run wall s": round(first.wall, 1),
+    } if first else {}  # fmt: skip
+    return {"engine": name, "no-op CPU-s": round(again.cpu, 2), "no-op wall s": round(again.wall, 2), **over}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", type=int, default=15, help="15 make 203 instances")
-    parser.add_argument("--server", action="store_true", help="also run 48 instances of --seconds on a server")
+    parser.add_argument("--times", type=int, default=3, help="runs with nothing to do; the least is printed")
+    parser.add_argument("--other", type=Path, help="a checkout, of an older commit say, whose walk is measured too")
+    parser.add_argument("--repro", action="store_true", help="also the first run by `dvc repro`: many minutes for 203")
+    parser.add_argument("--server", action="store_true", help="only 48 instances of --seconds, on a server")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--targets", nargs="*", default=[], help=argparse.SUPPRESS)
@@ -215,33 +275,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         walk_here(options.jobs, options.targets)
         return
     with tempfile.TemporaryDirectory() as folder:
-        template = Path(folder) / "project"
-        template.mkdir()
-        count = project(template, options.parts, 0)
-        work = of_work(template, 3)
-        walked, reproduced = fresh(template, "walked"), fresh(template, "reproduced")
-        first = {
-            "dvc repro": cost(reproduced, "dvc", "repro", "-q"),
-            "walk": cost(walked, "benchmarks.orchestration", "--walk", "--jobs", str(options.jobs)),
-        }
-        again = {
-            "dvc repro": cost(reproduced, "dvc", "repro", "-q"),
-            "walk": cost(walked, "benchmarks.orchestration", "--walk", "--jobs", str(options.jobs)),
-        }
-        same = (walked / "dvc.lock").read_bytes() == (reproduced / "dvc.lock").read_bytes()
-        rows = [
-            {
-                "engine": engine,
-                "no-op CPU-s": round(again[engine].cpu, 2),
-                "no-op wall s": round(again[engine].wall, 2),
-                "first run, CPU-s an instance over its command": round(first[engine].cpu / count - work, 3),
-                "first run wall s": round(first[engine].wall, 1),
-            }
-            for engine in first
-        ]
-        print(json.dumps({"instances": count, "CPU-s of a command": round(work, 3), "locks equal": same, "rows": rows}))
         if options.server:
             print(json.dumps(on_server(Path(folder), options.seconds, options.jobs)))
+        else:
+            print(json.dumps(engines(Path(folder), options), indent=1))
 
 
 if __name__ == "__main__":

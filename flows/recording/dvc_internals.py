@@ -12,7 +12,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import dpath
 import psutil
 from dvc.dependency.base import DependencyDoesNotExistError
 from dvc.dependency.param import ParamsDependency
@@ -31,6 +30,7 @@ from dvc_data.hashfile.meta import Meta
 from dvc_data.hashfile.obj import HashFile
 from voluptuous import Invalid
 
+from flows.recording import dvc_yaml
 from tasks.core.errors import FlowError
 from tasks.core.section import PARAMS_FILE, read_params
 
@@ -46,6 +46,7 @@ def open_repo(workspace: Path) -> Repo:
         ParamsError: params.yaml is not what `read_params` reads: DVC would swell on it, or read it otherwise.
     """
     logging.getLogger("dvc").setLevel(logging.WARNING)
+    dvc_yaml.quicken()
     repo = Repo(str(workspace))
     params = Path(repo.root_dir) / PARAMS_FILE
     if params.is_file():
@@ -100,7 +101,7 @@ def parse_params_once(stages: Iterable[PipelineStage]) -> None:
         found = {}
         for key in dep.params:
             with suppress(KeyError):
-                found[key] = dpath.get(values, key, separator=".")
+                found[key] = dvc_yaml.at(values, key)
         return found if dep.params else values
 
     for stage in stages:

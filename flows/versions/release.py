@@ -181,6 +181,7 @@ def _next_tag(workspace: Workspace, kind: Kind) -> str:
         today = f"dataset-{datetime.datetime.now(datetime.UTC):%Y.%m.%d}"
         names = (today if number == 1 else f"{today}.{number}" for number in range(1, 1000))
         return next(name for name in names if name not in tags)
+
     versions = [m.groups() for tag in tags if (m := re.fullmatch(rf"{MODEL}@v(\d+)\.(\d+)\.(\d+)", tag))]
     major, minor, patch = max((tuple(map(int, version)) for version in versions), default=(0, 0, 0))
     return f"{MODEL}@v{major}.{minor}.{patch + 1}"

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from tasks.core import paths
 from tasks.core.stage import address
 
@@ -100,12 +98,16 @@ def distance(one: Mapping[str, int], other: Mapping[str, int]) -> float:
 
 
 def _scenes(read: Read, sensor: str) -> set[str]:
+    import pyarrow.parquet as pq  # flows import this module, and most never come here
+
     content = read((paths.scenes(sensor) / "items.parquet").as_posix())
     return set() if content is None else set(pq.read_table(io.BytesIO(content), columns=["id"])["id"].to_pylist())
 
 
 def _labels(read: Read, sensor: str) -> Counter[str]:
     """How many windows have each label."""
+    import pyarrow.parquet as pq
+
     content = read((paths.labels(sensor) / "labels.parquet").as_posix())
     counts: Counter[str] = Counter()
     if content is not None:
