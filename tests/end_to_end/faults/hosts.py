@@ -113,8 +113,9 @@ class Host:
             with suppress(psutil.NoSuchProcess):
                 for process in [psutil.Process(worker.pid), *psutil.Process(worker.pid).children()]:
                     process.terminate()
-        for worker in self._workers:
-            worker.wait(timeout=120)
+        _, alive = psutil.wait_procs([psutil.Process(worker.pid) for worker in self._workers], timeout=90)
+        for process in alive:
+            process.kill()
         self.reap()
 
     def reap(self) -> None:

@@ -32,7 +32,7 @@ def test_planted_secrets_are_found_nowhere(
         one.work("cpu")
         ended = server.wait(rebuild(server, mine))
         whole(row, server, mine, ended, one)
-        one.rest()
+        one.kill()
         places = {
             "git": git(mine.origin, "log", "-p", "--all", "--text").encode(),
             "database": dump(server.stack.services),
