@@ -64,10 +64,11 @@ def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
     except subprocess.TimeoutExpired as error:
         raise GitError(f"git {words[0]} did not end within {TIMEOUT:.0f} s; does the remote answer?") from error
     if done.returncode:
-        detail = _shortened(without_credentials(done.stderr.strip() or done.stdout.strip()))
+        detail = without_credentials(done.stderr.strip() or done.stdout.strip())
         free = shutil.disk_usage(root).free
         full = f" (no space left on device: {free / 1e6:.1f} MB are free under {root})" if free < FULL else ""
-        raise GitError(f"git {words[0]} failed: {detail or f'exit code {done.returncode}'}{full}", detail)
+        said = _shortened(detail) or f"exit code {done.returncode}"
+        raise GitError(f"git {words[0]} failed: {said}{full}", detail)
     return done.stdout.rstrip("\n")
 
 

@@ -6,9 +6,9 @@ on the remote, so that whoever clones it can pull it.
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from prefect.events import emit_event
 from prefect.logging import get_run_logger
@@ -23,7 +23,7 @@ from flows.versions.remote import Remote, outs_of
 from flows.versions.workspace import Workspace
 from tasks.core.errors import FlowError
 from tasks.core.section import PARAMS_FILE, read_params
-from tasks.exchange.changes import Changes, changes
+from tasks.exchange.changes import Read, changes, scores
 
 
 class BranchMovedError(FlowError):
@@ -83,9 +83,9 @@ def release(workspace: Workspace, recorder: Recorder, remote: Remote, kind: Kind
     if all(recorder.entry(address) == committed.get(address) for address in recorder.recorded_addresses()):
         logger.info("nothing is new: no commit")
         return None
-    found = _changes(recorder, remote, committed)
+    news = _news(recorder, remote, committed, kind)
     tag = _next_tag(workspace, kind)
-    message = _message(kind, tag, found, stale, absent)
+    message = _message(kind, tag, news, stale, absent)
     commit = _commit(workspace, message, _kept_by_git(workspace, recorder))
     _publish(workspace, branch, tag, message)
     emit_event(
@@ -136,33 +136,41 @@ def _push(recorder: Recorder, remote: Remote) -> list[str]:
     return recorder.drop(nowhere)
 
 
-def _changes(recorder: Recorder, remote: Remote, committed: Mapping[str, str]) -> Changes:
-    params = read_params()
-
-    def reader(entries: Mapping[str, str]) -> Any:
-        objects: dict[str, str] = {}
-        for address, entry in entries.items():
-            if (instance := recorder.graph.by_address.get(address)) is not None:
-                outs = outs_of(foreign.parse(address, entry), instance.cached)
-                try:
-                    objects |= {path: md5 for md5, path in remote.objects(outs).items()}
-                except RemoteError:  # a version that was never pushed: nothing to compare with
-                    continue
-
-        def read(path: str) -> bytes | None:
-            try:
-                return remote.read_object(objects[path], path) if path in objects else None
-            except RemoteError:
-                return None
-
-        return read
-
+def _news(recorder: Recorder, remote: Remote, committed: Mapping[str, str], kind: Kind) -> list[str]:
+    """What is new, in lines; the first one is for the headline."""
     now = {address: recorder.entry(address) for address in recorder.recorded_addresses()}
-    return changes(params["sensors"]["enabled"], params["grid"]["parts"], reader(now), reader(committed))
+    if kind is TRAINED:
+        return scores(_reader(recorder, remote, now)) or ["trained, and not evaluated"]
+    params = read_params()
+    found = changes(
+        params["sensors"]["enabled"],
+        params["grid"]["parts"],
+        _reader(recorder, remote, now),
+        _reader(recorder, remote, committed),
+    )
+    return [found.headline(), *found.text().splitlines()]
 
 
-def _message(kind: Kind, tag: str, found: Changes, stale: Iterable[str], absent: Iterable[str]) -> str:
-    lines = [f"{kind.title} {tag.rpartition('-')[2].rpartition('@')[2]}: {found.headline()}", "", found.text()]
+def _reader(recorder: Recorder, remote: Remote, entries: Mapping[str, str]) -> Read:
+    """Reads files of the version that has these lock entries, by hash."""
+    objects: dict[str, str] = {}
+    for address, entry in entries.items():
+        if (instance := recorder.graph.by_address.get(address)) is not None:
+            outs = outs_of(foreign.parse(address, entry), instance.cached)
+            with suppress(RemoteError):  # a version that was never pushed: nothing to compare with
+                objects |= {path: md5 for md5, path in remote.objects(outs).items()}
+
+    def read(path: str) -> bytes | None:
+        try:
+            return remote.read_object(objects[path], path) if path in objects else None
+        except RemoteError:
+            return None
+
+    return read
+
+
+def _message(kind: Kind, tag: str, news: Sequence[str], stale: Iterable[str], absent: Iterable[str]) -> str:
+    lines = [f"{kind.title} {tag.rpartition('-')[2].rpartition('@')[2]}: {news[0]}", "", *news[1:]]
     for title, addresses in (
         ("Left out, for it was made from another version of its inputs", stale),
         ("Left out, for its outputs are neither in the cache nor on the remote", absent),

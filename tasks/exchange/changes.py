@@ -125,3 +125,24 @@ def _count(read: Read, stage: str, name: str, sensor: str, parts: Sequence[str])
         values: Mapping[str, Any] = {} if content is None else json.loads(content)
         total += int(values.get(name, 0))
     return total
+
+
+def scores(now: Read) -> list[str]:
+    """What the evaluation of a version says, a line for all questions and one a modality; nothing without one.
+
+    Args:
+        now: reads a file of the version.
+    """
+    content = now((paths.evaluate() / "scores.json").as_posix())
+    if content is None:
+        return []
+    values = json.loads(content)
+    return [_score("all", values["overall"]), *(_score(name, one) for name, one in values["by_modality"].items())]
+
+
+def _score(name: str, values: Mapping[str, Any]) -> str:
+    """`all: accuracy 0.360 of 347 questions; majority 0.205, no_image 0.254`."""
+    controls = ", ".join(
+        f"{key} {value:.3f}" for key, value in values.items() if isinstance(value, float) and key != "accuracy"
+    )
+    return f"{name}: accuracy {values['accuracy']:.3f} of {values['n']:,} questions; {controls}"

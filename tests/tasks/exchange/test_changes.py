@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.exchange.changes import Read, changes, distance
+from tasks.exchange.changes import Read, changes, distance, scores
 
 
 def version(root: Path, scenes: list[str], labels: list[str], chips: dict[str, int], pairs: int) -> Read:
@@ -58,3 +58,13 @@ def test_the_distance_of_labels_is_that_of_their_shares() -> None:
     assert distance({"a": 1}, {"a": 7}) == 0
     assert distance({"a": 1}, {"b": 7}) == 1
     assert distance({"a": 1, "b": 1}, {"a": 3, "b": 1}) == pytest.approx(0.25)
+
+
+def test_a_model_is_described_by_its_scores_beside_their_controls() -> None:
+    overall = {"accuracy": 0.36, "chips": 79, "ci95": [0.29, 0.43], "majority": 0.2, "n": 1347, "no_image": 0.25}
+    content = json.dumps({"overall": overall, "by_modality": {"sar": overall | {"n": 47}}}).encode()
+    assert scores({"data/evaluate/scores.json": content}.get) == [
+        "all: accuracy 0.360 of 1,347 questions; majority 0.200, no_image 0.250",
+        "sar: accuracy 0.360 of 47 questions; majority 0.200, no_image 0.250",
+    ]
+    assert scores(lambda _path: None) == []
