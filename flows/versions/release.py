@@ -226,7 +226,7 @@ def _publish(workspace: Workspace, branch: str, tag: str, message: str) -> None:
                 f"branch {branch} has got other commits while this run worked, so its version is not put on top of them"
             ) from error
         raise FlowError(
-            f"{tag} is on the DVC remote, but git could not push it to branch {branch}: {error.detail}. Give the "
+            f"{tag} is on the DVC remote, but git could not push it to branch {branch}: {error}. Give the "
             "worker the right to push and run the same again: nothing that was made is made again."
         ) from error
 
