@@ -55,7 +55,7 @@ async def serve(host: str, port: int, inner: int) -> None:
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             inside, outward = await asyncio.open_connection("127.0.0.1", inner, limit=CHUNK)
-        except OSError:  # the store is down: who asks is told by a closed connection, and tries again
+        except OSError:  # the store is down: who asks sees a closed connection, and tries again
             writer.close()
             return
         await asyncio.gather(_pipe(reader, outward), _pipe(inside, writer))
