@@ -70,6 +70,8 @@ def flow(
     """
     from flows.command_line import call
 
+    if jobs is not None and jobs < 1:  # before a server is started for nothing
+        raise FlowError(f"--jobs is {jobs}: it is the number of commands at a time, 1 or more")
     chosen = getattr(importlib.import_module(f"flows.{name}"), name)
     given = {"targets": targets, "refresh": refresh or None, "force": force, "jobs": jobs}
     options = {option: value for option, value in given.items() if value is not None}
