@@ -141,7 +141,7 @@ def test_the_entries_of_the_page_are_sensors_from_their_scenes_to_questions_stat
     values["areas"] = {"district": box}
     values["select"] |= {"min_land": 0, "max_cloud": 1}
     values["labels"]["sources"] = {"own": {"kind": "polygon", "path": "inputs/labels/classes.geojson"}}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(values))))
     done = subprocess.run(
         [sys.executable, "-c", f"SENSORS = {SENSORS}{USE}"],
         cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, text=True, capture_output=True,

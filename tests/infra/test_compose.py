@@ -9,7 +9,7 @@ import pytest
 import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema
 
-from flows.walking.processes import GRACE
+from flows.walking.limits import COMMAND_GRACE as GRACE
 from tests.infra import checks
 
 COMPOSE = yaml.safe_load((checks.INFRA / "compose.yaml").read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from prefect_kubernetes.settings import KubernetesSettings
 
-from flows.walking.processes import GRACE
+from flows.walking.limits import COMMAND_GRACE as GRACE
 from tests.infra import checks
 
 FOLDER = checks.INFRA / "kubernetes"

@@ -27,7 +27,7 @@ from prefect.settings import (
 from prefect_docker.worker import DockerWorkerJobConfiguration
 from prefect_kubernetes.worker import KubernetesWorker, KubernetesWorkerJobConfiguration
 
-from flows.walking.processes import GRACE
+from flows.walking.limits import COMMAND_GRACE as GRACE
 from tests.infra import checks
 
 pytest_plugins = ["tests.flows.fixtures"]

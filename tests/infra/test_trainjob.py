@@ -8,7 +8,7 @@ from kubeflow_trainer_api.models.trainer_v1alpha1_train_job import TrainerV1alph
 from kubeflow_trainer_api.models.trainer_v1alpha1_training_runtime import TrainerV1alpha1TrainingRuntime
 from pydantic import ValidationError
 
-from flows.walking.processes import GRACE
+from flows.walking.limits import COMMAND_GRACE as GRACE
 from tests.infra import checks
 
 JOB = checks.documents(checks.INFRA / "kubernetes/trainjob.yaml")[0]

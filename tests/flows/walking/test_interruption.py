@@ -53,7 +53,7 @@ def test_a_stopped_walk_stops_its_commands(number: signal.Signals, project: Path
     process = toy.start(project, server)
     command = int(toy.wait_for(project / "sleeping"))
     process.send_signal(number)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=90)
     assert process.returncode not in (0, None)
     assert not alive(command), output
     assert list((project / ".earthloom/running").iterdir()) == []
