@@ -14,11 +14,11 @@ from prefect.settings import (
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED,
-    get_current_settings,
     temporary_settings,
 )
 
 from flows.walking import guard, limits
+from flows.walking.deployed import has_server
 from flows.walking.walk import FRESH
 from tasks.core.errors import EarthloomError
 from tasks.core.log import console
@@ -27,7 +27,7 @@ from tasks.core.log import console
 def call(flow: Flow[..., Any], **parameters: object) -> int:
     """Run a flow from a command line, on the configured server or on one of its own; the exit code."""
     settings: dict[Any, Any] = {}
-    own_server = not get_current_settings().api.url
+    own_server = not has_server()
     if own_server:
         # The thread behind heartbeats delays the end of a flow by a second; they are for those who watch a server.
         settings[PREFECT_FLOWS_HEARTBEAT_FREQUENCY] = None

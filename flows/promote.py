@@ -9,24 +9,24 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TaskRunContext
-from prefect.events import emit_event
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
-from prefect.tasks import exponential_backoff
 
-from flows.recording.cache import RemoteError
 from flows.runs import workspace_name
+from flows.versions.events import MODEL as RESOURCE
+from flows.versions.events import announce
 from flows.versions.gate_set import MIXTURES, PREDICTIONS, SPLIT, GateSet, LockedModel, Logger
 from flows.versions.gate_set import MODEL as WEIGHTS
 from flows.versions.host import Host
 from flows.versions.registry import MODEL, MovedError, Version, assign, read
 from flows.versions.workspace import Workspace, allowed, update_mirror, workspace
 from flows.walking import artifacts
+from flows.walking.deployed import begin
+from flows.walking.patient import patiently
 from tasks.core.errors import EarthloomError, FlowError
 from tasks.core.section import PARAMS_FILE, load
 from tasks.evaluation.datasets.registry import HELD_OUT
@@ -39,7 +39,6 @@ ROUNDS = 3
 """Times that a candidate is judged anew since another was put into service meanwhile."""
 TRIES = 5
 """To reach the DVC remote; the waits between them add up to five minutes."""
-RESOURCE = "earthloom.model"
 SCRATCH = Path(".earthloom") / "gate"
 ASSIGNMENT = "assignment.parquet"
 TASK = HELD_OUT.task
@@ -54,6 +53,8 @@ def promote(repository: str, revision: str | None = None, dry_run: bool = False)
         revision: Tag or commit of the version, or a branch that ends there; the newest version by default.
         dry_run: Only say what would be done.
     """
+    if not dry_run:
+        begin()
     try:
         allowed(repository)
         known = read(update_mirror(Host.here(), repository))
@@ -104,41 +105,19 @@ def _promoted(space: Workspace, dry_run: bool) -> State[Any]:
         _logger().info("%s", line)
     if dry_run:
         return Completed(name="WouldPromote" if verdict.passed else "WouldHoldBack", message=title)
-    create_markdown_artifact(page, key="promote-verdict", description=title)
+    create_markdown_artifact(page, key=artifacts.key("verdict"), description=title)
     if not verdict.passed:
-        _emit("held-back", space, version, page)
+        _announce("held-back", space, version, page)
         return Completed(name="HeldBack", message=title)
     tag = assign(mirror, space.repository, known, version, page)
-    _emit("promoted", space, version, page)
+    _announce("promoted", space, version, page)
     return Completed(name="Promoted", message=f"{title}; it is in service now, by {tag}")
 
 
 def _judged_patiently(space: Workspace, candidate: LockedModel, in_service: LockedModel | None) -> Verdict:
     """Judge, again and again if the DVC remote cannot be reached just now: what was fetched and answered is kept."""
-    verdicts: list[Verdict] = []
-    errors: list[EarthloomError] = []
-
-    @task(
-        name="judge",
-        task_run_name=f"judge {candidate.version.name}",
-        cache_policy=NO_CACHE,
-        persist_result=False,
-        retries=TRIES - 1,
-        retry_delay_seconds=exponential_backoff(20),
-        retry_condition_fn=lambda _task, _run, state: isinstance(state.data, RemoteError),
-    )
-    def once() -> State[Any]:
-        try:
-            verdicts.append(_judged(space, candidate, in_service))
-            return Completed(message="judged")
-        except EarthloomError as error:
-            errors.append(error)
-            return Failed(message=str(error), data=error)
-
-    state: State[Any] = once(return_state=True)
-    if verdicts:
-        return verdicts[-1]
-    raise errors[-1] if errors else FlowError(f"the model was not judged: {state.message}")
+    name = f"judge {candidate.version.name}"
+    return patiently(lambda: _judged(space, candidate, in_service), "judge", name, TRIES, lambda _verdict: "judged")
 
 
 def _judged(space: Workspace, candidate: LockedModel, in_service: LockedModel | None) -> Verdict:
@@ -170,18 +149,8 @@ def _page(version: Version, serving: Version | None, verdict: Verdict) -> tuple[
     return title, "\n".join([*lines, *(f"- {reason}" for reason in verdict.reasons)]) + "\n"
 
 
-def _emit(what: str, space: Workspace, version: Version, page: str) -> None:
-    emit_event(
-        f"{RESOURCE}.{what}",
-        resource={
-            "prefect.resource.id": RESOURCE,
-            "prefect.resource.name": version.tag,
-            "earthloom.tag": version.tag,
-            "earthloom.commit": version.commit,
-            "earthloom.repository": space.repository,
-        },
-        payload={"summary": page},
-    )
+def _announce(what: str, space: Workspace, version: Version, page: str) -> None:
+    announce(what, RESOURCE, tag=version.tag, commit=version.commit, repository=space.repository, summary=page)
 
 
 def _logger() -> Logger:

@@ -5,26 +5,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prefect import runtime, task
+from prefect import runtime
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
-from prefect.tasks import Task, exponential_backoff
 
 from flows.gpu.devices import of_host
-from flows.gpu.dispatch import Dispatch, has_server
-from flows.recording.cache import RemoteError
+from flows.gpu.dispatch import Dispatch
 from flows.recording.recorder import open_workspace
 from flows.versions.host import Host
 from flows.versions.release import BranchMovedError, Kind, Release, release
 from flows.versions.remote import Remote, opened
 from flows.versions.workspace import Workspace, validate, workspace
-from flows.walking import artifacts, crashed
-from flows.walking.outlive import outlive_the_worker
+from flows.walking import artifacts
+from flows.walking.deployed import begin, has_server
+from flows.walking.patient import patiently
 from flows.walking.walk import as_state, walk, walk_here
-from tasks.core.errors import EarthloomError, FlowError
+from tasks.core.errors import EarthloomError
 from tasks.core.stage import storage_errors
 
 MAIN = "main"
@@ -62,9 +60,7 @@ def carry_out(
     """
     if repository is None:
         return walk_here(targets, jobs, dry_run, force, of_host(Host.here(), Path.cwd()))
-    outlive_the_worker()
-    if has_server():
-        crashed.end_their_tasks()
+    begin()
     try:
         for number in range(1, BEGINNINGS + 1):
             try:
@@ -110,35 +106,11 @@ def _in_workspace(
 def _released(space: Workspace, remote: Remote, kind: Kind, branch: str) -> Release | None:
     """Release, again and again if a remote cannot be reached just now: nothing that was pushed is pushed again."""
 
-    @task(
-        name="release",
-        task_run_name=f"release {kind.name}",
-        cache_policy=NO_CACHE,
-        persist_result=False,
-        retries=PUSHES - 1,
-        retry_delay_seconds=exponential_backoff(20),
-        retry_condition_fn=_can_pass,
-    )
-    def once() -> State[Any]:
-        try:
-            with storage_errors(), open_workspace(space.root, sparse=True) as recorder:
-                made.append(release(space, recorder, remote, kind, branch))
-            return Completed(message=made[-1].tag if made[-1] else "nothing new")
-        except EarthloomError as error:
-            failed.append(error)
-            return Failed(message=str(error), data=error)
+    def once() -> Release | None:
+        with storage_errors(), open_workspace(space.root, sparse=True) as recorder:
+            return release(space, recorder, remote, kind, branch)
 
-    # Out of the task by these: Prefect would hand them through its store of results.
-    made: list[Release | None] = []
-    failed: list[EarthloomError] = []
-    state: State[Any] = once(return_state=True)
-    if not state.is_completed():
-        raise failed[-1] if failed else FlowError(f"the version was not released: {state.message}")
-    return made[-1]
-
-
-def _can_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    return isinstance(state.data, RemoteError)
+    return patiently(once, "release", f"release {kind.name}", PUSHES, lambda made: made.tag if made else "nothing new")
 
 
 def workspace_name() -> str:

@@ -18,22 +18,21 @@ from prefect.exceptions import Pause, TerminationSignal
 from prefect.logging import get_run_logger
 from prefect.states import AwaitingRetry, Completed, Failed
 
-from flows.gpu.checkpoints import Checkpoints
+from flows.gpu.checkpoints import Checkpoints, key_of
 from flows.gpu.devices import travelling
-from flows.gpu.dispatch import has_server, is_cancelled, result_key, result_path
+from flows.gpu.dispatch import is_cancelled, result_key, result_path
 from flows.recording import foreign, lockfile
 from flows.recording.recorder import open_workspace
 from flows.versions.git import COMMIT
 from flows.versions.host import Host
 from flows.versions.remote import Remote, opened, outs_of
 from flows.versions.workspace import Workspace, validate, workspace
-from flows.walking import artifacts, crashed
-from flows.walking.outlive import outlive_the_worker
+from flows.walking import artifacts
+from flows.walking.deployed import begin
 from flows.walking.walk import walk
 from tasks import code
 from tasks.core import paths
 from tasks.core.errors import EarthloomError, FlowError
-from tasks.core.stage import fingerprint
 
 ADDRESS = re.compile(r"[A-Za-z0-9_]+(@[A-Za-z0-9][A-Za-z0-9_-]*)?")
 """It names a folder of this host: nothing in it leads elsewhere."""
@@ -50,9 +49,7 @@ def stage(repository: str, commit: str, address: str, entries: dict[str, str], f
         entries: Lock entries, as YAML, of the instances that it depends on, by address.
         force: Run it even if this host has run it for the same inputs before.
     """
-    outlive_the_worker()
-    if has_server():
-        crashed.end_their_tasks()
+    begin()
     try:
         if not COMMIT.fullmatch(commit):
             raise FlowError(f"commit {commit!r} is not the 40 hexadecimal digits of a commit")
@@ -76,7 +73,7 @@ def _run(space: Workspace, remote: Remote, address: str, entries: dict[str, str]
         lock.entries[upstream] = lockfile.text(upstream, foreign.parse(upstream, entry))
     lock.write(lock.entries)
     # Of the question, not of what is made from it: that is known only once the code is there.
-    key = fingerprint([space.commit, address, sorted(entries.items())])
+    key = key_of(space.commit, address, sorted(entries.items()))
     # The code is the commit's own, and made here; all else that the instance needs is in `entries`.
     outcomes = walk(
         space.root,

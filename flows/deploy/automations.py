@@ -14,11 +14,12 @@ from prefect.exceptions import ObjectNotFound
 
 from flows.deploy.change import Change, differing
 from flows.deploy.declared import OURS, Deployment, Watch
+from flows.versions.events import DATASET
 from tasks.core.errors import ServiceError
 
 PREFIX = f"{OURS}: "
 """Of the names of the project's automations; others are left alone."""
-RELEASED = "earthloom.dataset.released"
+RELEASED = f"{DATASET}.released"
 HEARTBEAT = "prefect.flow-run.heartbeat"
 RUN = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
 

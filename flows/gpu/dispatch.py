@@ -18,13 +18,10 @@ from prefect.client.schemas.objects import FlowRun, WorkerStatus
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_run_logger
-from prefect.settings import get_current_settings
 from prefect.states import Cancelling
 
-from flows.recording import foreign
-from flows.recording.cache import RemoteError
 from flows.recording.graph import Instance
-from flows.versions.remote import Remote, outs_of
+from flows.versions.remote import GoneError, Remote, outs_by_hash
 from tasks.core.errors import FlowError
 
 DEPLOYMENT = "stage/gpu"
@@ -123,7 +120,7 @@ class Dispatch:
     def _hand_over(self, upstream: Mapping[Instance, str]) -> None:
         """Bring to the remote what the worker will need."""
         for one, entry in upstream.items():
-            absent = self.remote.push(self.remote.objects(outs_of(foreign.parse(one.address, entry), one.cached)))
+            absent = self.remote.push(self.remote.objects(outs_by_hash(one, entry)))
             if absent:
                 raise FlowError(
                     f"{one.address}: {absent[0]} is neither in the cache here nor on the remote; run it again"
@@ -135,10 +132,10 @@ class Dispatch:
         if content is None:
             return None
         entry = content.decode()
-        outs = outs_of(foreign.parse(request.address, entry), instance.cached)
+        outs = outs_by_hash(instance, entry)
         try:
             objects = self.remote.objects(outs)
-        except RemoteError:  # the list of a folder's files is gone
+        except GoneError:  # the list of a folder's files is gone
             return None
         return entry if outs.keys() == set(instance.cached) and not self.remote.absent(objects) else None
 
@@ -196,11 +193,6 @@ def has_worker(client: SyncPrefectClient, pool: str) -> bool:
     except ObjectNotFound:
         return False
     return any(worker.status == WorkerStatus.ONLINE for worker in workers)
-
-
-def has_server() -> bool:
-    """Whether a server is configured that others may have workers on."""
-    return bool(get_current_settings().api.url)
 
 
 def _ask(client: SyncPrefectClient, deployment: UUID, request: Request, number: int) -> FlowRun:

@@ -7,7 +7,6 @@ A stage says it in its work folder: a line a step in `progress.jsonl` (`tasks.tr
 import json
 import logging
 import os
-import re
 import threading
 import time
 from collections import deque
@@ -24,7 +23,7 @@ from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.client.schemas.objects import Artifact
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from flows.walking.artifacts import markdown
+from flows.walking.artifacts import markdown, slug
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 LINES, SAMPLES = "progress.jsonl", "samples.jsonl"
@@ -57,7 +56,7 @@ def relayed(work: Path, address: str, logger: Logger | None = None, every: float
         every: seconds between two updates, at least.
     """
     ended = threading.Event()
-    relay = _Relay(work, key_of(address), logger or logging.getLogger(__name__))
+    relay = _Relay(work, slug(address), logger or logging.getLogger(__name__))
     # With this context, in which Prefect finds whose artifacts they are.
     thread = threading.Thread(target=copy_context().run, args=(_follow, relay, ended, every), daemon=True)
     thread.start()
@@ -66,11 +65,6 @@ def relayed(work: Path, address: str, logger: Logger | None = None, every: float
     finally:
         ended.set()
         thread.join()
-
-
-def key_of(address: str) -> str:
-    """An address as a part of an artifact's key: lower-case letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", address.lower()).strip("-")
 
 
 def _follow(relay: "_Relay", ended: threading.Event, every: float) -> None:

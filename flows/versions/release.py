@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from prefect.events import emit_event
 from prefect.logging import get_run_logger
 
 from flows.recording import dvc_internals as dvc
-from flows.recording import foreign, lockfile
-from flows.recording.cache import RemoteError
+from flows.recording import lockfile
 from flows.recording.recorder import Recorder
+from flows.versions import events
+from flows.versions.events import announce
 from flows.versions.git import GitError, check_revision, git, identity
 from flows.versions.registry import MODEL
-from flows.versions.remote import Remote, outs_of
+from flows.versions.remote import GoneError, Remote, outs_by_hash
 from flows.versions.workspace import Workspace
 from tasks.core.errors import FlowError
 from tasks.core.section import PARAMS_FILE, read_params
@@ -36,12 +36,13 @@ class Kind:
 
     name: str
     title: str
-    event: str
+    what: str
+    """Becomes of it, as the event says."""
     resource: str
 
 
-DATASET = Kind("dataset", "Dataset", "earthloom.dataset.released", "earthloom.dataset")
-TRAINED = Kind("model", "Model", "earthloom.model.trained", "earthloom.model")
+DATASET = Kind("dataset", "Dataset", "released", events.DATASET)
+TRAINED = Kind("model", "Model", "trained", events.MODEL)
 
 
 @dataclass(frozen=True)
@@ -75,30 +76,22 @@ def release(workspace: Workspace, recorder: Recorder, remote: Remote, kind: Kind
     logger = get_run_logger()
     committed = _entries(git(workspace.root, "show", "HEAD:dvc.lock") if _has_lock(workspace) else "")
     stale = drop_stale(recorder)
-    absent = _push(recorder, remote)
+    made = {address: recorder.entry(address) for address in recorder.recorded_addresses()}
+    absent = _push(recorder, remote, made)
     stale += drop_stale(recorder)
     if stale:
         logger.warning("not of this version, and left out of it: %s", ", ".join(stale))
     # What was left out is no news: it would be released once more by each run.
-    if all(recorder.entry(address) == committed.get(address) for address in recorder.recorded_addresses()):
+    kept = {address: made[address] for address in recorder.recorded_addresses()}
+    if kept.items() <= committed.items():
         logger.info("nothing is new: no commit")
         return None
-    news = _news(recorder, remote, committed, kind)
+    news = _news(recorder, remote, kept, committed, kind)
     tag = _next_tag(workspace, kind)
     message = _message(kind, tag, news, stale, absent)
     commit = _commit(workspace, message, _kept_by_git(workspace, recorder))
     _publish(workspace, branch, tag, message)
-    emit_event(
-        kind.event,
-        resource={
-            "prefect.resource.id": kind.resource,
-            "prefect.resource.name": tag,
-            "earthloom.tag": tag,
-            "earthloom.commit": commit,
-            "earthloom.repository": workspace.repository,
-        },
-        payload={"summary": message},
-    )
+    announce(kind.what, kind.resource, tag=tag, commit=commit, repository=workspace.repository, summary=message)
     logger.info("released %s on branch %s", tag, branch)
     if not re.search(r"^\s*remote\s*=", git(workspace.root, "show", "HEAD:.dvc/config"), re.MULTILINE):
         logger.warning("the repository names no DVC remote of its own, so a clone needs one to pull it: .dvc/config")
@@ -116,29 +109,24 @@ def drop_stale(recorder: Recorder) -> list[str]:
     return stale
 
 
-def _push(recorder: Recorder, remote: Remote) -> list[str]:
-    """Push the outputs of all entries; addresses of those that are nowhere, which are taken out of dvc.lock.
-
-    Raises:
-        FlowError: outputs of this run's own instances are nowhere.
-    """
+def _push(recorder: Recorder, remote: Remote, entries: Mapping[str, str]) -> list[str]:
+    """Push the outputs of all entries; addresses of those that are nowhere, which are taken out of dvc.lock."""
     nowhere = []
-    for address in recorder.recorded_addresses():
-        outs = outs_of(foreign.parse(address, recorder.entry(address)), recorder.graph.by_address[address].cached)
+    for address, entry in entries.items():
+        outs = outs_by_hash(recorder.graph.by_address[address], entry)
         try:
             absent = remote.push(remote.objects(outs))
-        except RemoteError as error:
-            if "neither in the cache nor on the remote" not in str(error):
-                raise
+        except GoneError:
             absent = [*outs]
         if absent:
             nowhere.append(address)
     return recorder.drop(nowhere)
 
 
-def _news(recorder: Recorder, remote: Remote, committed: Mapping[str, str], kind: Kind) -> list[str]:
+def _news(
+    recorder: Recorder, remote: Remote, now: Mapping[str, str], committed: Mapping[str, str], kind: Kind
+) -> list[str]:
     """What is new, in lines; the first one is for the headline."""
-    now = {address: recorder.entry(address) for address in recorder.recorded_addresses()}
     if kind is TRAINED:
         return scores(_reader(recorder, remote, now)) or ["trained, and not evaluated"]
     params = read_params()
@@ -156,14 +144,14 @@ def _reader(recorder: Recorder, remote: Remote, entries: Mapping[str, str]) -> R
     objects: dict[str, str] = {}
     for address, entry in entries.items():
         if (instance := recorder.graph.by_address.get(address)) is not None:
-            outs = outs_of(foreign.parse(address, entry), instance.cached)
-            with suppress(RemoteError):  # a version that was never pushed: nothing to compare with
+            outs = outs_by_hash(instance, entry)
+            with suppress(GoneError):  # a version that was never pushed: nothing to compare with
                 objects |= {path: md5 for md5, path in remote.objects(outs).items()}
 
     def read(path: str) -> bytes | None:
         try:
             return remote.read_object(objects[path], path) if path in objects else None
-        except RemoteError:
+        except GoneError:
             return None
 
     return read
@@ -189,7 +177,6 @@ def _next_tag(workspace: Workspace, kind: Kind) -> str:
         today = f"dataset-{datetime.datetime.now(datetime.UTC):%Y.%m.%d}"
         names = (today if number == 1 else f"{today}.{number}" for number in range(1, 1000))
         return next(name for name in names if name not in tags)
-
     versions = [m.groups() for tag in tags if (m := re.fullmatch(rf"{MODEL}@v(\d+)\.(\d+)\.(\d+)", tag))]
     major, minor, patch = max((tuple(map(int, version)) for version in versions), default=(0, 0, 0))
     return f"{MODEL}@v{major}.{minor}.{patch + 1}"

@@ -14,7 +14,9 @@ from dvc.config import NoRemoteError as NoDvcRemoteError
 from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
 
+from flows.recording import foreign
 from flows.recording.cache import RemoteError
+from flows.recording.graph import Instance
 from tasks.core.errors import FlowError
 from tasks.core.redaction import redacted
 
@@ -22,6 +24,10 @@ FOLDER = "earthloom"
 """Beside DVC's own `files/` on the remote."""
 LARGEST = 4_000_000
 """Bytes of an object beside the data that are read: a lock entry has some hundred."""
+
+
+class GoneError(RemoteError):
+    """An object is neither in the cache nor on the remote, which has answered so."""
 
 
 class Remote:
@@ -67,7 +73,7 @@ class Remote:
             outs: hash by path, as dvc.lock has them; that of a folder ends with `.dir`.
 
         Raises:
-            RemoteError: the list of a folder's files is neither in the cache nor on the remote.
+            GoneError: the list of a folder's files is neither in the cache nor on the remote.
         """
         found: dict[str, str] = {}
         for path, md5 in outs.items():
@@ -78,13 +84,17 @@ class Remote:
         return found
 
     def read_object(self, md5: str, path: str) -> bytes:
-        """Bytes of an object, from the cache or else the remote."""
+        """Bytes of an object, from the cache or else the remote.
+
+        Raises:
+            GoneError: neither has it.
+        """
         for odb in (self._cache, self._odb):
             with _errors(f"reading {path}"):
                 if odb.exists(md5):
                     content: bytes = odb.fs.cat_file(odb.oid_to_path(md5))
                     return content
-        raise RemoteError(f"{path} is neither in the cache nor on the remote (object {md5})")
+        raise GoneError(f"{path} is neither in the cache nor on the remote (object {md5})")
 
     def absent(self, objects: Mapping[str, str]) -> list[str]:
         """Paths of those objects that are not on the remote."""
@@ -164,6 +174,11 @@ def outs_of(entry: Mapping[str, Any], cached: Iterable[str]) -> dict[str, str]:
     """Hash by path of those outputs of a lock entry that DVC keeps in its cache."""
     kept = set(cached)
     return {str(out["path"]): str(out["md5"]) for out in entry.get("outs", []) if out["path"] in kept}
+
+
+def outs_by_hash(instance: Instance, entry: str) -> dict[str, str]:
+    """`outs_of` an instance's lock entry as YAML."""
+    return outs_of(foreign.parse(instance.address, entry), instance.cached)
 
 
 @contextmanager

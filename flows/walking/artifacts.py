@@ -36,7 +36,12 @@ def publish(outcomes: Sequence[InstanceOutcome], workspace: Path) -> None:
 def key(name: str) -> str:
     """Key of an artifact of the current flow, `rebuild-stages`: versions of one key are of one flow."""
     flow = runtime.flow_run.flow_name or "run"
-    return re.sub(r"[^a-z0-9]+", "-", f"{flow}-{name}".lower()).strip("-")
+    return slug(f"{flow}-{name}")
+
+
+def slug(text: str) -> str:
+    """A text as a part of an artifact's key: lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def show(outcomes: Sequence[InstanceOutcome], workspace: Path) -> None:

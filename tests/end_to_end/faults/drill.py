@@ -21,6 +21,24 @@ def rebuild(server: Server, mine: Template, branch: str = "split") -> UUID:
     return server.start(REBUILD, repository=str(mine.origin), revision=branch, branch=branch, refresh=False)
 
 
+def held_at_split(server: Server, mine: Template, one: Host) -> UUID:
+    """A rebuild that has come to `split` on this host, whose command waits there until `one.release("split")`."""
+    one.order("split")
+    one.work("cpu")
+    run = rebuild(server, mine)
+    one.waiting("split")
+    return run
+
+
+def trained(row: Row, server: Server, mine: Template, run: UUID, *hosts: Host, branch: str) -> None:
+    """The retraining has completed, GPU workers have handed back what `dvc repro` writes, and the UI says so."""
+    ended = server.wait(run)
+    row.states.append(" > ".join(server.states(run)))
+    assert ended["state_type"] == "COMPLETED", "\n".join([str(ended["state"]), *(host.log() for host in hosts)])
+    check(row, server, mine, *hosts, answers=["train@1"], branch=branch)
+    assert not server.untruths(run)
+
+
 def whole(row: Row, server: Server, mine: Template, ended: Any, *hosts: Host) -> None:
     """The run has released the version, once, and all is as without the fault; the UI says so."""
     run = ended["id"]

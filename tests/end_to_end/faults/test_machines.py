@@ -7,7 +7,7 @@ import pytest
 
 from flows.services import postgres
 from flows.services import server as server_service
-from tests.end_to_end.faults.drill import RETRAIN, Hosts, check, rebuild, whole
+from tests.end_to_end.faults.drill import RETRAIN, Hosts, held_at_split, rebuild, trained, whole
 from tests.end_to_end.faults.hosts import until
 from tests.end_to_end.faults.record import Row
 from tests.end_to_end.faults.server import Server
@@ -38,10 +38,7 @@ def test_after_a_machine_is_gone_the_next_run_goes_on_by_itself(
 ) -> None:
     row.fault, row.done = "machine gone: worker, engine and commands", "SIGKILL to all at once; later it is back"
     one = host("one")
-    one.order("split")
-    one.work("cpu")
-    lost = rebuild(server, mine)
-    one.waiting("split")
+    lost = held_at_split(server, mine, one)
     following = rebuild(server, mine)  # waits for its turn
     server.wait(following, "AwaitingConcurrencySlot")
     one.kill()
@@ -69,22 +66,15 @@ def test_a_stage_whose_gpu_host_is_gone_is_asked_of_another(
     two.waiting("train@1")
     two.kill()
     three.work("gpu")
-    ended = server.wait(run)
-    row.states.append(" > ".join(server.states(run)))
+    trained(row, server, mine, run, one, two, three, branch="train")
     row.happened = "the stage run is shown as Crashed and asked for again; the other host trains, the lock is the same"
-    assert ended["state_type"] == "COMPLETED", f"{ended['state']}\n{one.log()}\n{three.log()}"
     assert three.ran() == ["code", "train@1"] and "train@1" not in one.ran()
-    check(row, server, mine, one, two, three, answers=["train@1"], branch="train")
-    assert not server.untruths(run)
 
 
 def test_a_server_that_is_restarted_is_not_noticed(row: Row, server: Server, mine: Template, host: Hosts) -> None:
     row.fault, row.done = "server restarted", "the Prefect server ends and is started again while a run works"
     one = host("one")
-    one.order("split")
-    one.work("cpu")
-    run = rebuild(server, mine)
-    one.waiting("split")
+    run = held_at_split(server, mine, one)
     server_service.stop(server.stack.services)
     one.release("split")
     time.sleep(10)  # the run meets a server that is not there
@@ -102,10 +92,7 @@ def test_a_database_that_is_away_for_a_minute_costs_no_run(
         "PostgreSQL ends; the run's next command starts and ends meanwhile",
     )
     one = host("one")
-    one.order("split")
-    one.work("cpu")
-    run = rebuild(server, mine)
-    one.waiting("split")
+    run = held_at_split(server, mine, one)
     postgres.stop(server.stack.services)
     one.release("split")
     time.sleep(60)

@@ -6,7 +6,7 @@ import pytest
 
 from flows.walking.limits import COMMAND_GRACE, PREFECT_GRACE
 from tests.end_to_end.faults import books
-from tests.end_to_end.faults.drill import RETRAIN, Hosts, check, rebuild, whole
+from tests.end_to_end.faults.drill import RETRAIN, Hosts, held_at_split, rebuild, trained, whole
 from tests.end_to_end.faults.record import Row
 from tests.end_to_end.faults.server import Server
 from tests.end_to_end.faults.template import Template, git
@@ -65,13 +65,9 @@ def test_a_rebuild_releases_while_a_model_is_trained_on_the_version_before(
     released = server.wait(rebuild(server, mine))
     assert server.run(training)["state_name"] == "Running"
     two.release("train@1")
-    ended = server.wait(training)
-    row.states.append(" > ".join(server.states(training)))
-    assert ended["state_type"] == "COMPLETED", f"{ended['state']}\n{one.log()}"
+    trained(row, server, mine, training, one, two, branch="train")
     row.happened = "both end; each has worked at its own commit"
-    check(row, server, mine, one, two, answers=["train@1"], branch="train")
     whole(row, server, mine, released, one, two)
-    assert not server.untruths(training)
 
 
 def test_a_commit_of_somebody_else_meanwhile_stays_and_the_version_comes_on_top_of_it(
@@ -79,10 +75,7 @@ def test_a_commit_of_somebody_else_meanwhile_stays_and_the_version_comes_on_top_
 ) -> None:
     row.fault, row.done = "somebody pushes to the branch meanwhile", "a commit on the branch while a command runs"
     one = host("one")
-    one.order("split")
-    one.work("cpu")
-    run = rebuild(server, mine)
-    one.waiting("split")
+    run = held_at_split(server, mine, one)
     git(tmp_path, "clone", "-q", "--branch", "split", str(mine.origin), "somebody")
     (tmp_path / "somebody/NOTES").write_text("Theirs.\n")
     git(tmp_path / "somebody", "add", "NOTES")

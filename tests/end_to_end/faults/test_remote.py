@@ -7,7 +7,7 @@ import pytest
 
 from tests.end_to_end.faults import books
 from tests.end_to_end.faults.bucket import Bucket
-from tests.end_to_end.faults.drill import Hosts, rebuild, whole
+from tests.end_to_end.faults.drill import Hosts, held_at_split, whole
 from tests.end_to_end.faults.hosts import until
 from tests.end_to_end.faults.record import Row
 from tests.end_to_end.faults.server import Server
@@ -36,10 +36,7 @@ def test_a_push_that_the_remote_spoils_is_done_again_and_nothing_is_committed_be
     row.fault = f"remote {fault} during the push"
     before = git(mine.origin, "rev-parse", "split")
     one = host("one", **stocked.variables | {"EARTHLOOM_REMOTE_ENDPOINT": proxy.url})
-    one.order("split")
-    one.work("cpu")
-    run = rebuild(server, mine)
-    one.waiting("split")
+    run = held_at_split(server, mine, one)
     proxy.fault = fault
     one.release("split")
     if fault != "slow":

@@ -11,7 +11,7 @@ from flows.services.settings import read
 from tests.end_to_end.faults.drill import Hosts, rebuild, whole
 from tests.end_to_end.faults.record import Row
 from tests.end_to_end.faults.server import Server
-from tests.end_to_end.faults.template import Template, git
+from tests.end_to_end.faults.template import Template
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1200)]
 KEY, PASSWORD, CLIENT = "planted-key-5d0c77", "planted:password-91ab3e", "planted-client-04c2d8"
@@ -34,7 +34,7 @@ def test_planted_secrets_are_found_nowhere(
         whole(row, server, mine, ended, one)
         one.kill()
         places = {
-            "git": git(mine.origin, "log", "-p", "--all", "--text").encode(),
+            "git": history(mine.origin),
             "database": dump(server.stack.services),
             "logs of the server": b"".join(p.read_bytes() for p in (server.stack.services / "log").iterdir()),
             "artifacts": repr(server.ask("POST", "/artifacts/filter")).encode(),
@@ -51,6 +51,12 @@ def test_planted_secrets_are_found_nowhere(
         row.happened = "found nowhere; the block's value is encrypted in the database"
     finally:
         server.ask("DELETE", f"/block_documents/{made['id']}")
+
+
+def history(origin: Path) -> bytes:
+    """All that was ever committed, pictures and tables among it, which are no text."""
+    done = subprocess.run(["git", "log", "-p", "--all", "--text"], cwd=origin, capture_output=True, check=True)
+    return done.stdout
 
 
 def encoded(secret: str) -> bytes:

@@ -1,10 +1,8 @@
 """Checkpoints on a remote, a folder or an S3 server: what goes there, what comes back, and what does not."""
 
-import contextlib
 import json
 import logging
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from flows.services.secrets import load
 from flows.services.settings import STORE_PORTS, Settings
 from flows.versions.remote import opened
 from tests.flows import toy
+from tests.flows.services.stack import free_ports
 
 KEY = key_of("0" * 40, "train@1", {"data/mixture/1": "d41d8c"})
 MARKER = "a" * 32
@@ -233,16 +232,6 @@ def bucket(tmp_path: Path) -> Iterator[tuple[FileSystem, str]]:
         )
     finally:
         store.stop(folder)
-
-
-def free_ports(count: int) -> int:
-    """The first of some ports in a row on which nothing listens."""
-    for first in range(21000, 60000, count):
-        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            for port in range(first, first + count):
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
-            return first
-    raise AssertionError("no ports are free")
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.gpu.progress import key_of, relayed
+from flows.gpu.progress import relayed
+from flows.walking.artifacts import slug
 
 pytest_plugins = ["tests.flows.fixtures"]
 
@@ -124,4 +125,4 @@ def test_without_a_server_it_is_said_once_and_the_stage_goes_on(tmp_path: Path) 
 
 @pytest.mark.parametrize(("address", "key"), [("train@1", "train-1"), ("chips@Sentinel_2-a", "chips-sentinel-2-a")])
 def test_a_key_has_lower_case_letters_digits_and_dashes_alone(address: str, key: str) -> None:
-    assert key_of(address) == key
+    assert slug(address) == key
