@@ -141,7 +141,7 @@ def scores(now: Read) -> list[str]:
 
 
 def _score(name: str, values: Mapping[str, Any]) -> str:
-    """`all: accuracy 0.360 of 347 questions; majority 0.205, no_image 0.254`."""
+    """`all: accuracy 0.360 of 347 questions; majority 0.205, ...`, and so on with each control."""
     controls = ", ".join(
         f"{key} {value:.3f}" for key, value in values.items() if isinstance(value, float) and key != "accuracy"
     )

@@ -86,4 +86,5 @@ def test_two_walks_at_once_with_one_cache_both_complete_and_leave_it_whole(
     for root in roots:
         assert toy.lock(root) == toy.lock(reproduced)
         assert (root / "data/split/all.txt").read_bytes() == (reproduced / "data/split/all.txt").read_bytes()
-        assert (root / "data/split/all.txt").stat().st_nlink > 1
+    # Both may have made it at once: then the object is a link to the file of the first, and the other has its own.
+    assert max((root / "data/split/all.txt").stat().st_nlink for root in roots) > 1
