@@ -8,8 +8,8 @@ from transformers import InternVLConfig
 
 @strict
 class EarthDialConfig(InternVLConfig):  # type: ignore[no-untyped-call]
-    """InternVL's configuration with `fusion` (one of `fusion.KINDS`) and the heads it attends with, the most tiles of a
-    sample's images, and the form in which it writes boxes ("internvl" or "earthdial").
+    """InternVL's configuration with `fusion` (of `models.parts.fusion.KINDS`) and the heads it attends with, the most
+    tiles of a sample's images, and the form in which it writes boxes ("internvl" or "earthdial").
     """
 
     model_type = "earthdial"

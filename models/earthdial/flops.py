@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.earthdial.config import EarthDialConfig
-from models.earthdial.fusion import DESCRIPTION
 from models.parts.band_groups import CHANNELS
+from models.parts.fusion import DESCRIPTION
 
 
 @dataclass(frozen=True)

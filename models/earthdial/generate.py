@@ -35,7 +35,7 @@ def generate(
 
     Args:
         model: in eval mode.
-        prompts: token ids, as `prompt.encode` gives them for an open answer.
+        prompts: token ids, as `models.parts.prompt.encode` gives them for an open answer.
         images: pixel_values, tile_of_group, wavelengths and band_mask of all prompts' images, in order.
         max_new_tokens: longest answer.
     """

@@ -27,8 +27,8 @@ from transformers.models.internvl.modeling_internvl import (
 )
 
 from models.earthdial.config import EarthDialConfig
-from models.earthdial.fusion import BandGroupFusion, ZeroLinear
 from models.parts.band_groups import CHANNELS, absent_groups, fill_missing, split_bands
+from models.parts.fusion import BandGroupFusion, ZeroLinear
 from models.parts.head import LanguageHead, mean_loss, supervised
 
 PARTS = {

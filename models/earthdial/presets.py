@@ -73,7 +73,7 @@ def make_config(
         image_token_id: id of `<IMG_CONTEXT>`.
         end_token_id: id of `<|end|>`, which ends an answer. Phi-3's default lies outside a small vocabulary.
         pad_token_id: id of `<|endoftext|>`.
-        fusion: one of `fusion.KINDS`.
+        fusion: one of `models.parts.fusion.KINDS`.
 
     Raises:
         ValueError: there is no such preset.

@@ -47,8 +47,8 @@ def import_weights(
     seed
         Of the fresh weights.
     """
-    from models.earthdial.prompt import END, IMAGE_CONTEXT, PAD
     from models.earthdial.state_dict_adapter import PublishedError, from_published, published_shapes, steps_to_ours
+    from models.parts.prompt import END, IMAGE_CONTEXT, PAD
     from tasks.published.normalisation import published_statistics
     from tasks.published.tensor_stream import convert
     from tasks.published.vocabulary import token_ids
@@ -143,8 +143,8 @@ def _fresh_fusion(config: "EarthDialConfig", held: "dict[str, Held]", seed: int)
     import torch
     from safetensors import safe_open
 
-    from models.earthdial.fusion import BandGroupFusion
     from models.earthdial.state_dict_adapter import FUSION_PREFIX
+    from models.parts.fusion import BandGroupFusion
 
     vision: Any = config.vision_config
     name = "vision_model.embeddings.class_embedding"

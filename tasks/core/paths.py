@@ -87,6 +87,16 @@ def train(stage: str) -> Path:
     return DATA / "train" / stage
 
 
+def subtasks() -> Path:
+    """Folder of train.parquet and val.parquet: the last mixture, with what each expert learns of every turn."""
+    return DATA / "subtasks"
+
+
+def moe(stage: str) -> Path:
+    """Folder of one stage's checkpoint of RS-MoE, and its log.csv."""
+    return DATA / "moe" / stage
+
+
 def evaluate() -> Path:
     """Folder of predictions.parquet, scores.json and scores.csv."""
     return DATA / "evaluate"

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.earthdial.prompt import IMAGE, encode
 from models.parts.packing import positions, sample_ends
+from models.parts.prompt import IMAGE, encode
 from tasks.training.dataloader import Data
 from tasks.training.distributed import Engine
 from tasks.vlm.images import batch_images

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.earthdial.config import EarthDialConfig
-from models.earthdial.prompt import IGNORED, Tokenizer
 from models.parts.band_groups import CHANNELS
 from models.parts.packing import positions, sample_ends
+from models.parts.prompt import IGNORED, Tokenizer
 from tasks.core.lifeline import die_with
 from tasks.earth.display_sensors import known_sensor
 from tasks.training.augment import Augmentation

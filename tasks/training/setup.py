@@ -42,7 +42,7 @@ def load_tokenizer(stage: str, preset: str) -> tuple[Any, Callable[[Path], Any]]
     from tokenizers import AddedToken
     from transformers import PreTrainedTokenizerFast
 
-    from models.earthdial.prompt import CONTROL_TOKENS, MARKUP_TOKENS
+    from models.parts.prompt import CONTROL_TOKENS, MARKUP_TOKENS
     from tasks.dialogue.conversations import TAGS
     from tasks.vlm import answerer
 
@@ -76,7 +76,7 @@ def begin(stage: str, params: ModelParams, seed: int, tokenizer: Any) -> "EarthD
 
     from models.earthdial.model import EarthDialForConditionalGeneration
     from models.earthdial.presets import make_config
-    from models.earthdial.prompt import END, IMAGE_CONTEXT, PAD
+    from models.parts.prompt import END, IMAGE_CONTEXT, PAD
 
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in (IMAGE_CONTEXT, END, PAD)}
     config = make_config(

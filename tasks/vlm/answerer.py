@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.earthdial.generate import stream
 from models.earthdial.model import EarthDialForConditionalGeneration
-from models.earthdial.prompt import CONTROL_TOKENS, SYSTEM, PromptError, encode, render
+from models.parts.prompt import CONTROL_TOKENS, SYSTEM, PromptError, encode, render
 from tasks.core.errors import MissingInputError, TrainingError
 from tasks.core.stage import read_json
 from tasks.vlm.images import NORMALISATION_FILE, Image, Normalisation, Tiles, batch_images

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.earthdial.prompt import IMAGE, SYSTEM
+from models.parts.prompt import IMAGE, SYSTEM
 from tasks.dialogue import boxes as box_text
 from tasks.dialogue import conversations
 from tasks.vlm.answerer import Answerer, Question

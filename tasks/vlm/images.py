@@ -72,7 +72,7 @@ class Image:
 def dated(images: Sequence[Image], dates: Sequence[datetime | None]) -> list[Image]:
     """The images of one question, each given the days since the first of them was taken.
 
-    Fusion embeds them beside the wavelengths (`models.earthdial.fusion`). Where one date is unknown, none
+    Fusion embeds them beside the wavelengths (`models.parts.fusion`). Where one date is unknown, none
     is given.
     """
     known = [date for date in dates if date is not None]

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.earthdial.prompt import IMAGE, Encoded, PromptError, Tokenizer, encode
+from models.parts.prompt import IMAGE, Encoded, PromptError, Tokenizer, encode
 from models.parts.tile_grid import count_tiles
 from tasks.core import tables
 from tasks.core.errors import TrainingError

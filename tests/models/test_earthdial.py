@@ -10,11 +10,11 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.models.internvl.modeling_internvl import InternVLModel
 
 from models.earthdial.config import EarthDialConfig
-from models.earthdial.fusion import KINDS
 from models.earthdial.generate import generate
 from models.earthdial.model import PARTS, EarthDialForConditionalGeneration
 from models.earthdial.presets import PRESETS, make_config
 from models.parts.band_groups import split_bands
+from models.parts.fusion import KINDS
 
 torch.set_num_threads(1)
 SLOT, END, FILL = 7, 1, 0

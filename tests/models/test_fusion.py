@@ -1,9 +1,9 @@
-"""models/earthdial/fusion.py: fusion by place, and what must stay untouched."""
+"""models/parts/fusion.py: fusion by place, and what must stay untouched."""
 
 import pytest
 import torch
 
-from models.earthdial.fusion import BandGroupFusion
+from models.parts.fusion import BandGroupFusion
 
 torch.set_num_threads(1)
 TILES = torch.tensor([0, 1, 1, 1, 2, 2])

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.earthdial.fusion import mosaic
 from models.earthdial.model import EarthDialForConditionalGeneration
+from models.parts.fusion import mosaic
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).parents[2].parent / "shared/golden/earthdial-tiny"

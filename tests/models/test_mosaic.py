@@ -1,9 +1,9 @@
-"""The mosaic of models/earthdial/fusion.py: the released layout, its holes and its mixing."""
+"""The mosaic of models/parts/fusion.py: the released layout, its holes and its mixing."""
 
 import pytest
 import torch
 
-from models.earthdial.fusion import mosaic, mosaic_of_tiles, share
+from models.parts.fusion import mosaic, mosaic_of_tiles, share
 
 torch.set_num_threads(1)
 

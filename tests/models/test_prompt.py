@@ -1,4 +1,4 @@
-"""models/earthdial/prompt.py: the text, its tokens, and which of them are learned."""
+"""models/parts/prompt.py: the text, its tokens, and which of them are learned."""
 
 import json
 import random
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.earthdial.prompt import (
+from models.parts.prompt import (
     CONTROL_TOKENS,
     IGNORED,
     IMAGE_CONTEXT,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.earthdial.prompt import CONTROL_TOKENS, MARKUP_TOKENS, encode, render
+from models.parts.prompt import CONTROL_TOKENS, MARKUP_TOKENS, encode, render
 from tasks import tokenizer as stage
 from tasks.core import paths
 from tasks.core.errors import EmptyStageError, TrainingError

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from models.earthdial.continuous_batching import Prompt, Usage, answer_all
-from models.earthdial.prompt import IMAGE, PromptError, encode, render
+from models.parts.prompt import IMAGE, PromptError, encode, render
 from models.parts.tile_grid import count_tiles
 from tasks.core.errors import MissingInputError, UnaskableError
 from tasks.core.stage import checkpoint_hash, read_json

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from models.earthdial.prompt import IMAGE
+from models.parts.prompt import IMAGE
 from tasks.core.errors import UnaskableError
 from tasks.dialogue.conversations import TAGS
 from tasks.evaluation.runner.questions import BenchmarkQuestion, QuestionImage

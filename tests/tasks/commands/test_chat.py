@@ -13,7 +13,7 @@ import rasterio
 from safetensors.torch import load_file, save_file
 
 from models.earthdial.continuous_batching import Prompt, answer_all
-from models.earthdial.prompt import encode
+from models.parts.prompt import encode
 from models.parts.tile_grid import count_tiles
 from tasks import mixture, stats, tokenizer
 from tasks.core import paths, tables

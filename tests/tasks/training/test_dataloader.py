@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from models.earthdial.model import EarthDialForConditionalGeneration
-from models.earthdial.prompt import IGNORED
 from models.parts.packing import attend_within_samples, packed_attention, positions, repeat_heads, sample_ends
+from models.parts.prompt import IGNORED
 from tasks import mixture, stats, tokenizer, train
 from tasks.training.dataloader import Batch, Data
 from tasks.training.params import AugmentParams, load_recipe

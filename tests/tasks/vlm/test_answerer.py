@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.earthdial.prompt import Encoded
+from models.parts.prompt import Encoded
 from tasks.core.errors import TrainingError
 from tasks.earth.sensors import SENSORS
 from tasks.vlm.bands import bands_to_load, modality_tag
