@@ -26,6 +26,7 @@ from tasks.scenes import ScenesParams, SearchParams
 from tasks.select import SelectParams
 from tasks.split import SplitParams
 from tasks.stats import StatsParams
+from tasks.subtasks import SubtasksParams
 from tasks.tokenizer import TokenizerParams
 from tasks.training.params import ModelParams, TrainParams
 
@@ -74,6 +75,7 @@ class Params(Section):
     model: ModelParams
     tokenizer: TokenizerParams
     mixture: MixtureParams
+    subtasks: SubtasksParams
     train: TrainParams
     evaluate: EvaluateParams
     promote: PromoteParams

@@ -49,6 +49,10 @@ class StorageError(EarthloomError):
     """The disk is full or cannot be written."""
 
 
+class SubtaskError(EarthloomError):
+    """A turn of which no expert of RS-MoE can be said to learn it."""
+
+
 class TrainingError(EarthloomError):
     """A checkpoint, a sample or a loss that training cannot go on with."""
 
