@@ -28,6 +28,7 @@ from tasks.split import SplitParams
 from tasks.stats import StatsParams
 from tasks.subtasks import SubtasksParams
 from tasks.tokenizer import TokenizerParams
+from tasks.training.moe_params import MoeParams
 from tasks.training.params import ModelParams, TrainParams
 
 
@@ -77,6 +78,7 @@ class Params(Section):
     mixture: MixtureParams
     subtasks: SubtasksParams
     train: TrainParams
+    moe: MoeParams
     evaluate: EvaluateParams
     promote: PromoteParams
     report: ReportParams

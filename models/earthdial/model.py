@@ -7,6 +7,7 @@ several dates.
 Shapes:  N groups, T tiles, B sequences, S tokens; a tile of an RGB image is one group
 """
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from transformers.models.internvl.modeling_internvl import (
 )
 
 from models.earthdial.config import EarthDialConfig
+from models.earthdial.flops import step_flops
 from models.parts.band_groups import CHANNELS, absent_groups, fill_missing, split_bands
 from models.parts.fusion import BandGroupFusion, ZeroLinear
 from models.parts.head import LanguageHead, mean_loss, supervised
@@ -282,6 +284,28 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
         """Without an image, no `<IMG_CONTEXT>` may wait for one: its embedding means nothing."""
         if input_ids is not None and (places := int((input_ids == self.config.image_token_id).sum())):
             raise ValueError(f"{places} <IMG_CONTEXT> in input_ids do not match 0 visual tokens: no image was given")
+
+    @property
+    def text_models(self) -> list[Any]:
+        """The language model without its head; a list, since other networks have several."""
+        return [self.model.language_model]
+
+    @property
+    def stacked_layers(self) -> list[nn.Module]:
+        """The layers of vision encoder and language model: what is sharded, compiled and checkpointed."""
+        inner: Any = self.model
+        return [*inner.vision_tower.encoder.layer, *inner.language_model.layers]
+
+    def step_flops(
+        self,
+        lengths: Sequence[int],
+        groups_of_tiles: Sequence[int],
+        head_tokens: int,
+        trained: Collection[str],
+        lora_rank: int = 0,
+    ) -> float:
+        """Operations of a training step over some samples; see `models.earthdial.flops`."""
+        return step_flops(self.config, lengths, groups_of_tiles, head_tokens, trained, lora_rank=lora_rank).total
 
     def train_parts(self, names: list[str]) -> None:
         """Train the named parts of `PARTS`; freeze the others, in eval mode, so that nothing random is left

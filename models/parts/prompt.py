@@ -53,15 +53,15 @@ class Encoded:
         return sum(label != IGNORED for label in self.labels)
 
 
-def spans(turns: Turns, system: str = SYSTEM) -> list[tuple[str, bool]]:
+def spans(turns: Turns, system: str = SYSTEM, learned: Sequence[bool] | None = None) -> list[tuple[str, bool]]:
     """(text, whether a loss is taken on it) of a conversation. An empty last answer leaves it open, to be
-    generated.
+    generated; of the answers those are learned that `learned` names, or all.
     """
     out = [(f"<|system|>\n{system}<|end|>", False)]
     for number, (question, answer) in enumerate(turns):
         out.append((f"<|user|>\n{question}<|end|><|assistant|>\n", False))
         if answer:
-            out.append((f"{answer}<|end|>", True))
+            out.append((f"{answer}<|end|>", learned is None or learned[number]))
         elif number + 1 < len(turns):
             raise PromptError(f"answer {number + 1} of {len(turns)} is empty; only the last may be left open")
     return out
@@ -101,7 +101,13 @@ def show_images(turns: Turns, tokens_per_image: Sequence[int]) -> list[tuple[str
     return shown
 
 
-def encode(tokenizer: Tokenizer, turns: Turns, tokens_per_image: Sequence[int], system: str = SYSTEM) -> Encoded:
+def encode(
+    tokenizer: Tokenizer,
+    turns: Turns,
+    tokens_per_image: Sequence[int],
+    system: str = SYSTEM,
+    learned: Sequence[bool] | None = None,
+) -> Encoded:
     """Tokens and labels of a conversation; with an empty last answer, the prompt to generate it from.
 
     Args:
@@ -109,6 +115,7 @@ def encode(tokenizer: Tokenizer, turns: Turns, tokens_per_image: Sequence[int], 
         turns: (question, answer), images as `<image>`.
         tokens_per_image: visual tokens of each image, in order.
         system: the system prompt.
+        learned: whether a loss is taken on each turn's answer; on all of them if None.
 
     Raises:
         PromptError: images and placeholders differ in number, a text holds a control token, or a complete conversation
@@ -116,10 +123,10 @@ def encode(tokenizer: Tokenizer, turns: Turns, tokens_per_image: Sequence[int], 
     """
     ids: list[int] = []
     labels: list[int] = []
-    for text, learned in spans(show_images(turns, tokens_per_image), system):
+    for text, taught in spans(show_images(turns, tokens_per_image), system, learned):
         new = tokenizer.encode(text, add_special_tokens=False)
         ids += new
-        labels += new if learned else [IGNORED] * len(new)
+        labels += new if taught else [IGNORED] * len(new)
     encoded = Encoded(ids, labels)
     if encoded.targets == 0 and (not turns or turns[-1][1]):
         raise PromptError("no token of the conversation is the assistant's, so there is nothing to learn from it")

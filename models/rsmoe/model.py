@@ -7,6 +7,7 @@ stage 1 (paper: "proper initialization", to mitigate what sparsity costs).
 Shapes:  N groups, T tiles, B sequences, S tokens, Q sequences of a pack, E experts, K prompt tokens
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -27,6 +28,7 @@ from models.parts.fusion import BandGroupFusion, ZeroLinear
 from models.parts.head import LanguageHead, mean_loss, supervised
 from models.rsmoe.config import RsMoeConfig
 from models.rsmoe.experts import ExpertLinear, add_experts
+from models.rsmoe.flops import step_flops
 from models.rsmoe.prompt import ExpertError
 from models.rsmoe.router import InstructionRouter, Routed
 
@@ -444,11 +446,14 @@ class RsMoeForConditionalGeneration(InstructBlipForConditionalGeneration):  # ty
         return seeing + [layer for one in self.text_models for layer in one.layers]
 
     def step_flops(
-        self, lengths: Any, groups_of_tiles: Any, head_tokens: int, trained: Any, *, lora_rank: int = 0
+        self,
+        lengths: Sequence[int],
+        groups_of_tiles: Sequence[int],
+        head_tokens: int,
+        trained: Collection[str],
+        lora_rank: int = 0,
     ) -> float:
         """Operations of a training step over some sequences; see `models.rsmoe.flops`."""
-        from models.rsmoe.flops import step_flops
-
         return step_flops(self.config, lengths, groups_of_tiles, head_tokens, trained, lora_rank=lora_rank).total
 
 

@@ -7,6 +7,8 @@ the wording and the rule below are ours. A template stands where the chat layout
 import re
 from collections.abc import Sequence
 
+from models.parts.prompt import IMAGE
+
 EXPERTS = ("theme", "object", "relation")
 """Theme comprehension, object recognition and relationship inference, in the order in which a caption has them."""
 TEMPLATES = {
@@ -31,6 +33,11 @@ class ExpertError(ValueError):
 def asks_for_caption(question: str) -> bool:
     """Whether the answer is joined from the texts of all experts; any other question has one answer."""
     return CAPTION.search(question) is not None
+
+
+def instruction_of(turns: Sequence[tuple[str, str]]) -> str:
+    """What the Q-Former reads of a conversation: its last question, without images."""
+    return turns[-1][0].replace(IMAGE, "").strip()
 
 
 def join_texts(texts: Sequence[str]) -> str:

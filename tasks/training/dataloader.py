@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from models.earthdial.config import EarthDialConfig
 from models.parts.band_groups import CHANNELS
 from models.parts.packing import positions, sample_ends
 from models.parts.prompt import IGNORED, Tokenizer
@@ -21,6 +20,7 @@ from tasks.core.lifeline import die_with
 from tasks.earth.display_sensors import known_sensor
 from tasks.training.augment import Augmentation
 from tasks.training.distributed import packs_of_process
+from tasks.training.network import NetworkConfig
 from tasks.training.packing import Ints
 from tasks.training.params import AugmentParams
 from tasks.training.sample_costs import SampleCosts, measure_costs
@@ -71,7 +71,7 @@ class Data:
         samples: Samples,
         tokenizer: Tokenizer,
         chips: ChipReader,
-        config: EarthDialConfig,
+        config: NetworkConfig,
         max_length: int,
         max_groups: int,
         folder: Path,

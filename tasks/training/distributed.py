@@ -17,11 +17,11 @@ from torch import distributed, nn
 from torch._C._distributed_c10d import HashStore
 from torch._functorch import config as functorch
 
-from models.earthdial.model import EarthDialForConditionalGeneration
 from tasks.core.errors import TrainingError
 from tasks.vlm.world import World
 
 if TYPE_CHECKING:  # params.yaml's reader; a step on a machine with torch alone has its numbers from elsewhere
+    from tasks.training.network import Network
     from tasks.training.params import RunParams
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ VARIABLES = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
 class Engine:
     """The model as it is trained: `call` is its forward, shared as `train.common.parallel` says."""
 
-    model: EarthDialForConditionalGeneration
+    model: "Network"
     call: nn.Module
     world: World
     precision: torch.dtype
@@ -103,14 +103,8 @@ class Engine:
         return nullcontext()
 
 
-def layers(model: EarthDialForConditionalGeneration) -> list[nn.Module]:
-    """The layers of the vision encoder and the language model: what is sharded, compiled and checkpointed."""
-    inner: Any = model.model
-    return [*inner.vision_tower.encoder.layer, *inner.language_model.layers]
-
-
 def share(
-    model: EarthDialForConditionalGeneration,
+    model: "Network",
     world: World,
     *,
     precision: str,
@@ -139,7 +133,7 @@ def share(
         # By itself the compiler keeps what products of the backward pass take, since it cannot be fused into them.
         # Read when a layer is compiled, in its first call; there is no setting of one layer.
         functorch.ban_recompute_materialized_backward = not recompute_pointwise
-        for layer in layers(model):
+        for layer in model.stacked_layers:
             # By layer: all layers of a kind share one compilation, and a whole network would take minutes.
             layer.compile()
     if parallel == "fsdp":
@@ -154,7 +148,7 @@ def share(
     return Engine(model, call, world, dtype)
 
 
-def checkpoint_activations(model: EarthDialForConditionalGeneration, every: int) -> None:
+def checkpoint_activations(model: "Network", every: int) -> None:
     """One layer in `every` keeps only its input and is recomputed in the backward pass."""
     # transformers 5.23 renamed the method and warns of the old name; 5.17 has the old one alone.
     network: Any = model
@@ -162,7 +156,7 @@ def checkpoint_activations(model: EarthDialForConditionalGeneration, every: int)
     getattr(network, f"{name}_checkpointing_enable")(every_n_layers=every)
 
 
-def shard(model: EarthDialForConditionalGeneration, world: World, precision: torch.dtype) -> None:
+def shard(model: "Network", world: World, precision: torch.dtype) -> None:
     """Each layer, and what is left around them, split over the processes; float32 weights, half in the forward."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -171,7 +165,7 @@ def shard(model: EarthDialForConditionalGeneration, world: World, precision: tor
     # Inputs are left as they are: days and wavelengths would lose their last digits.
     mixed_precision = MixedPrecisionPolicy(param_dtype=precision, reduce_dtype=torch.float32, cast_forward_inputs=False)
     # Inner modules first, so that each layer's weights are gathered and freed by themselves.
-    for module in (*layers(model), model):
+    for module in (*model.stacked_layers, model):
         fully_shard(module, mesh=mesh, mp_policy=mixed_precision)
 
 

@@ -11,8 +11,8 @@ import polars as pl
 
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, TrainingError
-from tasks.core.stage import address, require
-from tasks.training.params import ModelParams, RunParams
+from tasks.core.stage import require
+from tasks.training.params import ModelParams
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from models.earthdial.model import EarthDialForConditionalGeneration
     from tasks.training.checkpoint import Progress
     from tasks.training.dataloader import Data
+    from tasks.training.job import TrainingJob
+    from tasks.training.network import Network
     from tasks.vlm.images import Normalisation
     from tasks.vlm.world import World
 
@@ -32,9 +34,13 @@ def published(preset: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def load_tokenizer(stage: str, preset: str) -> tuple[Any, Callable[[Path], Any]]:
-    """That of the published weights, with our tokens added, or else the one stage `tokenizer` made; and what writes it
+def load_tokenizer(folder: Path | None, before: Path | None) -> tuple[Any, Callable[[Path], Any]]:
+    """That of published weights, with our tokens added, or else the one stage `tokenizer` made; and what writes it
     into a folder.
+
+    Args:
+        folder: of published weights; None where nothing was imported.
+        before: checkpoint of the stage before; None for the first.
 
     Raises:
         TrainingError: the stage before was trained with another tokenizer.
@@ -46,17 +52,14 @@ def load_tokenizer(stage: str, preset: str) -> tuple[Any, Callable[[Path], Any]]
     from tasks.dialogue.conversations import TAGS
     from tasks.vlm import answerer
 
-    folder = published(preset)
     if folder is not None:
         tokenizer = answerer.load_tokenizer(folder)
         for special, tokens in ((True, CONTROL_TOKENS), (False, (*MARKUP_TOKENS, *TAGS))):
             tokenizer.add_tokens([AddedToken(token, special=special, normalized=False) for token in tokens])
         return tokenizer, tokenizer.save_pretrained
     own = require(paths.tokenizer() / "tokenizer.json")
-    if stage != "1":
-        before = require(paths.train(str(int(stage) - 1)))
-        if (before / "tokenizer.json").read_bytes() != own.read_bytes():
-            raise TrainingError(f"{before} was trained with another tokenizer; train stage {int(stage) - 1} again")
+    if before is not None and (require(before) / "tokenizer.json").read_bytes() != own.read_bytes():
+        raise TrainingError(f"{before} was trained with another tokenizer; train that stage again")
     return PreTrainedTokenizerFast.from_pretrained(paths.tokenizer()), copy_tokenizer
 
 
@@ -110,8 +113,14 @@ def begin(stage: str, params: ModelParams, seed: int, tokenizer: Any) -> "EarthD
     return trained
 
 
+def statistics_of(stage: str, sensor: str) -> Path:
+    """Those of a sensor's chips: as imported with the mixture of a stage, or as stage `stats` measured them."""
+    imported = paths.imported_stats(stage, sensor)
+    return imported if imported.is_file() else paths.stats(sensor)
+
+
 def read_data(
-    stage: str, model: "EarthDialForConditionalGeneration", tokenizer: Any, common: RunParams, world: "World"
+    job: "TrainingJob", model: "Network", tokenizer: Any, world: "World"
 ) -> tuple[dict[str, "Data"], "Normalisation", list[dict[str, str]]]:
     """Training and validation data, the statistics they are normalised by, and the samples that were
     rejected.
@@ -119,27 +128,22 @@ def read_data(
     Raises:
         EmptyStageError: no training sample is left.
     """
-    from tasks.training.dataloader import Data
     from tasks.vlm.chip_reader import ChipReader
     from tasks.vlm.images import Normalisation
     from tasks.vlm.samples import read_samples
 
-    work = paths.work(address("train", stage))
-    mixtures = {name: paths.mixture(stage) / f"{name}.parquet" for name in ("train", "val")}
+    work, mixtures, common = job.work, job.mixtures, job.common
     if not world.is_first:
         world.wait()  # for the Arrow files that the first process makes
     samples = {name: read_samples(path, work / f"{name}.arrow") for name, path in mixtures.items()}
     if world.is_first:
         world.wait()
     sensors = sorted({sensor for path in mixtures.values() for sensor in sensors_of(path)})
-    imported = {sensor: paths.imported_stats(stage, sensor) for sensor in sensors}
-    normalise = Normalisation.from_stats(
-        {sensor: path if path.is_file() else paths.stats(sensor) for sensor, path in imported.items()}
-    )
+    normalise = Normalisation.from_stats({sensor: job.statistics(sensor) for sensor in sensors})
     config = model.config
     chips = ChipReader(normalise, config.image_size, config.max_tiles, common.cache_mb)
     data = {
-        name: Data(
+        name: job.data(
             some,
             tokenizer,
             chips,
@@ -156,8 +160,8 @@ def read_data(
     rejected = [row for name in data for row in data[name].rejected]
     if not data["train"].samples:
         raise EmptyStageError(
-            f"stage {stage} has no sample of up to {common.max_length} tokens and {common.max_groups} band "
-            f"groups (first reason: {rejected[0]['detail'] if rejected else 'its mixture is empty'}); see "
+            f"stage {job.name}@{job.stage} has no sample of up to {common.max_length} tokens and {common.max_groups} "
+            f"band groups (first reason: {rejected[0]['detail'] if rejected else 'its mixture is empty'}); see "
             "train.common.max_length"
         )
     for row in rejected:
@@ -173,7 +177,7 @@ def sensors_of(mixture: Path) -> set[str]:
 
 def write_checkpoint(
     folder: Path,
-    model: "EarthDialForConditionalGeneration",
+    model: "Network",
     weights: "dict[str, Tensor]",
     write_tokenizer: Callable[[Path], Any],
     normalise: "Normalisation",
@@ -188,8 +192,9 @@ def write_checkpoint(
     from tasks.vlm.samples import REJECTED
 
     folder.mkdir(parents=True)
+    network: Any = type(model)
     with torch.device("meta"):
-        skeleton = type(model)(model.config)
+        skeleton = network(model.config)
     skeleton.save_pretrained(folder, state_dict=weights)
     write_tokenizer(folder)
     normalise.save(folder)

@@ -1,6 +1,6 @@
 """What a step costs and how well the machine is used: a line of progress.jsonl for each, for those who watch.
 
-It holds clocks, so it is never an output. MFU is the arithmetic the samples need (`models.earthdial.flops`: vision
+It holds clocks, so it is never an output. MFU is the arithmetic the samples need (`flops.py` of each network: vision
 encoder included, padding and recomputation not, attention inside each sample and its causal half only) over the
 time of the step and the peak of all devices.
 """
@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, TextIO
 
 import torch
 
-from models.earthdial.config import EarthDialConfig
-from models.earthdial.flops import step_flops
 from tasks.vlm.world import World
 
 if TYPE_CHECKING:  # readers of chips and of params.yaml, which nothing here needs
     from tasks.training.dataloader import Batch
+    from tasks.training.network import Network
     from tasks.training.params import RunParams
 
 logger = logging.getLogger(__name__)
@@ -83,15 +82,21 @@ class Cost:
     """Of which samples they were, in any order and on any number of processes: the same sum, the same samples."""
 
     @classmethod
-    def of(cls, batches: "Sequence[Batch]", config: EarthDialConfig, trained: Collection[str], rank: int) -> "Cost":
+    def of(cls, batches: "Sequence[Batch]", model: "Network", trained: Collection[str], rank: int) -> "Cost":
         """The packs of one process."""
         counted = [batch for batch in batches if batch.counts]
         lengths = [length for batch in counted for length in batch.lengths]
         groups = [count for batch in counted for count in batch.groups]
         targets = sum(batch.targets for batch in counted)
-        flops = step_flops(config, lengths, groups, targets, trained, lora_rank=rank).total
+        flops = model.step_flops(lengths, groups, targets, trained, lora_rank=rank)
         digest = sum(zlib.crc32(index.to_bytes(8, "little")) for batch in counted for index in batch.samples)
-        return cls(len(lengths), sum(lengths), sum(batch.padding for batch in counted), flops, digest)
+        return cls(
+            sum(len(batch.samples) for batch in counted),
+            sum(lengths),
+            sum(batch.padding for batch in counted),
+            flops,
+            digest,
+        )
 
     def over(self, world: World) -> "Cost":
         """The same over all processes."""

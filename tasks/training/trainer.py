@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.earthdial.model import EarthDialForConditionalGeneration
 from models.parts.packing import attend_within_samples
 from tasks.core import log
 from tasks.core.errors import TrainingError
@@ -27,6 +26,7 @@ from tasks.training.answers import write_answers
 from tasks.training.checkpoint import Progress
 from tasks.training.dataloader import Batch, Data, StepPacks, load_from
 from tasks.training.distributed import Engine, packs_of_process, share
+from tasks.training.network import Network
 from tasks.training.optimizer import make_optimizer
 from tasks.training.packing import pack
 from tasks.training.params import RunParams, StageParams
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 class Setup:
     """The model, data and parameters of a run."""
 
-    model: EarthDialForConditionalGeneration
+    model: Network
     train: Data
     val: Data
     plan: Plan
@@ -60,11 +60,13 @@ class Trainer:
         """Freeze parts, add adapters, wrap for several processes and resume from a checkpoint if there is one."""
         self.setup, self.world = setup, setup.world
         setup.model.train_parts(list(setup.stage.trains))
-        attend_within_samples(setup.model.model.language_model)
+        for text_model in setup.model.text_models:
+            attend_within_samples(text_model)
         if setup.common.lora is not None:
             from tasks.training.lora import add_adapters
 
-            add_adapters(setup.model, setup.common.lora, "language" in setup.stage.trains)
+            network: Any = setup.model  # EarthDial's; stages of RS-MoE have adapters of their own
+            add_adapters(network, setup.common.lora, "language" in setup.stage.trains)
         self.engine: Engine = share(
             setup.model,
             setup.world,
@@ -145,7 +147,7 @@ class Trainer:
         synchronise(self.world.device)
         seconds = time.monotonic() - began
         rank = common.lora.rank if common.lora else 0
-        cost = Cost.of(seen, self.setup.model.config, self.setup.stage.trains, rank).over(self.world)
+        cost = Cost.of(seen, self.setup.model, self.setup.stage.trains, rank).over(self.world)
         self.count(packs)
         self.record(total, rate)
         step_log.write(self.progress.step, cost, len(packs), seconds, waited, total, rate, float(norm))

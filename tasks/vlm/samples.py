@@ -74,6 +74,8 @@ class Sample:
     turns: tuple[tuple[str, str], ...]
     question_types: tuple[str, ...]
     repeats: int
+    targets: tuple[tuple[tuple[str, str], ...], ...] = ()
+    """(expert, text that it learns) of each turn, where stage `subtasks` dealt them out."""
 
     def tile_counts(self, size: int, max_tiles: int) -> list[int]:
         """Tiles of each image, thumbnails included, known without a pixel."""
@@ -130,7 +132,9 @@ class Samples:
             raise TrainingError(f"{self._path}, sample {row['sample_id']}: {error}; rebuild stage `mixture`") from error
         images = tuple(ImageRef(**{**image, "bands": tuple(image["bands"])}) for image in row.pop("images"))
         types = tuple(row.pop("question_types"))
-        return Sample(**row, images=images, turns=tuple(turns), question_types=types)
+        dealt = row.pop("targets", None) or ()
+        targets = tuple(tuple((one["expert"], one["text"]) for one in turn) for turn in dealt)
+        return Sample(**row, images=images, turns=tuple(turns), question_types=types, targets=targets)
 
 
 def read_samples(path: Path, mapped: Path | None = None) -> Samples:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from models.earthdial.model import EarthDialForConditionalGeneration
 from models.parts.packing import attend_within_samples, packed_attention, positions, repeat_heads, sample_ends
 from models.parts.prompt import IGNORED
 from tasks import mixture, stats, tokenizer, train
+from tasks.core import paths
 from tasks.training.dataloader import Batch, Data
 from tasks.training.params import AugmentParams, load_recipe
 from tasks.training.sample_costs import SampleCosts, measure_costs
+from tasks.training.setup import read_data
 from tasks.vlm.samples import Sample
 from tasks.vlm.world import World
 from tests.fixtures.small_dataset import write_dataset
@@ -35,11 +38,14 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
         for sensor in SENSORS:
             stats.run(sensor)
         tokenizer.run()
+        mixture.run("1")
         mixture.run("3")
-        params, recipe = load_recipe()
-        tokens, _ = train.load_tokenizer("1", params.preset)
-        model = train.begin("1", params, 0, tokens)
-        data, _, _ = train.read_data("3", model, tokens, recipe.common, ALONE)
+        job = train.make_job("1", *load_recipe())
+        job = replace(job, mixtures={name: paths.mixture("3") / f"{name}.parquet" for name in job.mixtures})
+        tokens, _ = job.tokenizer()
+        model = job.begin(tokens)
+        assert isinstance(model, EarthDialForConditionalGeneration)
+        data, _, _ = read_data(job, model, tokens, ALONE)
         data["train"].pack(range(len(data["train"].samples)))  # reads every chip, from this folder
     nn.init.normal_(model.model.band_fusion.out.weight, std=0.05)
     attend_within_samples(model.model.language_model)

@@ -8,7 +8,7 @@ from torch._functorch import config as functorch
 
 from models.earthdial.model import PARTS, EarthDialForConditionalGeneration
 from models.parts.packing import attend_within_samples
-from tasks.training.distributed import checkpoint_activations, layers, share
+from tasks.training.distributed import checkpoint_activations, share
 from tasks.vlm.world import World
 
 ALONE = World()
@@ -34,7 +34,7 @@ def test_layers_that_are_worked_out_again_have_the_gradients_of_those_that_are_k
     expected = gradients(fresh())
     model = fresh()
     share(model, ALONE, precision="float32", parallel="none", checkpoint_every=every, compile=False)
-    kept = [not layer.gradient_checkpointing for layer in layers(model)]
+    kept = [not layer.gradient_checkpointing for layer in model.stacked_layers]
     assert sum(kept) == {0: 5, 1: 0, 2: 2}[every]
     for name, found in gradients(model).items():
         assert float((found - expected[name]).abs().max()) <= 1e-6
@@ -46,7 +46,9 @@ def test_checkpointing_by_its_older_name_is_the_same() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         older.gradient_checkpointing_enable(every_n_layers=2)
-    assert [x.gradient_checkpointing for x in layers(ours)] == [x.gradient_checkpointing for x in layers(older)]
+    assert [x.gradient_checkpointing for x in ours.stacked_layers] == [
+        x.gradient_checkpointing for x in older.stacked_layers
+    ]
     expected = gradients(older)
     for name, found in gradients(ours).items():
         assert torch.equal(found, expected[name])
@@ -60,7 +62,7 @@ def compiled(pointwise: bool) -> tuple[int, dict[str, torch.Tensor]]:
         model, ALONE, precision="bfloat16", parallel="none", checkpoint_every=0, compile=True,
         recompute_pointwise=pointwise,
     )  # fmt: skip
-    layer = layers(model)[0]
+    layer = model.stacked_layers[0]
     # The same partition into forward and backward pass, without the minutes of a C++ compiler.
     layer.compile(backend="aot_eager_decomp_partition")
     weights = {parameter.untyped_storage().data_ptr() for parameter in layer.parameters()}

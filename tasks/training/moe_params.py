@@ -1,0 +1,109 @@
+"""Parameters of RS-MoE's training. No torch here: `tasks.check` reads them all."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tasks.core.errors import ParamsError
+from tasks.core.section import Section, load, parse, read_params
+from tasks.training.params import Fusion, RunParams, StageParams, Values
+
+MoePart = Literal["vision", "fusion", "qformer", "projector", "language", "router", "experts"]
+MoePreset = Literal["tiny", "small", "1b", "7b"]
+
+
+class MoeModelParams(Section):
+    """`moe.model`: the network and its experts."""
+
+    preset: MoePreset = Field(description="size of the network; the code is the same for all")
+    fusion: Fusion = Field(description="how groups of bands become one image before the Q-Former")
+    max_tiles: int = Field(ge=1, le=40, description="most tiles of a sample's images; InstructBLIP takes one")
+    realisation: Literal["shared", "separate"] = Field(
+        description="shared: one frozen language model with an adapter an expert; separate: a language model an expert"
+    )
+    router: Literal["trained", "fixed"] = Field(
+        description="trained: prompts and weights fitted to image and question; fixed: templates and equal weights"
+    )
+    prompt_tokens: int = Field(ge=1, description="tokens of an expert's template that the router changes")
+    rank: int = Field(ge=1, description="columns of an expert's adapter; the paper does not say its own")
+    alpha: int = Field(gt=0, description="what an adapter adds is scaled by alpha / rank")
+    dropout: float = Field(ge=0, lt=1, description="share of an adapter's inputs left out in training")
+
+
+class MoeStageParams(StageParams):
+    """`moe.stage1` and `moe.stage2`: what one stage trains, and how fast."""
+
+    trains: list[MoePart] = Field(  # type: ignore[assignment]
+        min_length=1, description="parts that learn; all others are frozen, in eval mode"
+    )
+
+
+class MoePresetParams(Section):
+    """`moe.presets.*`: what a larger preset does otherwise; each key replaces the one of `moe`."""
+
+    common: Values = Field(default_factory=dict, description="in place of keys of train.common")
+    stage1: Values = Field(default_factory=dict, description="in place of keys of moe.stage1")
+    stage2: Values = Field(default_factory=dict, description="in place of keys of moe.stage2")
+
+
+class MoeParams(Section):
+    """`moe:` in params.yaml."""
+
+    model: MoeModelParams
+    common: Values = Field(description="in place of keys of train.common")
+    stage1: MoeStageParams
+    stage2: MoeStageParams
+    presets: dict[MoePreset, MoePresetParams] = Field(default_factory=dict)
+
+    def recipe(self, preset: MoePreset) -> Self:
+        """These parameters with the keys of a preset put in.
+
+        Raises:
+            ParamsError: a key or a value of the preset is not allowed there.
+        """
+        overrides = self.presets.get(preset, MoePresetParams()).model_dump()
+        values = self.model_dump(exclude={"presets"})
+        merged: dict[str, Any] = {name: section | overrides.get(name, {}) for name, section in values.items()}
+        merged["model"] = values["model"] | {"preset": preset}
+        return parse(type(self), merged, f"moe.presets.{preset}")
+
+    def stage(self, name: str) -> MoeStageParams:
+        """Parameters of stage 1 or 2.
+
+        Raises:
+            ParamsError: there is no such stage.
+        """
+        stages = {"1": self.stage1, "2": self.stage2}
+        if name not in stages:
+            raise ParamsError(f"RS-MoE has no training stage '{name}'; allowed: {', '.join(stages)}")
+        return stages[name]
+
+    def run_params(self) -> RunParams:
+        """`train.common` of params.yaml with the keys of `moe.common` put in.
+
+        Raises:
+            ParamsError: a key or a value is not allowed there.
+        """
+        shared = read_params().get("train", {}).get("common", {})
+        return parse(RunParams, {**shared, **self.common}, "moe.common")
+
+    @model_validator(mode="after")
+    def _parts_are_there(self) -> Self:
+        early = sorted({"router", "experts"} & set(self.stage1.trains))
+        if early:
+            raise ValueError(f"stage1 trains {', '.join(early)}, but the network is dense until stage 2")
+        for preset in self.presets:
+            self.recipe(preset)
+        return self
+
+
+def load_moe(preset: str | None = None) -> MoeParams:
+    """`moe:` of params.yaml for a preset; that of `moe.model.preset` if None.
+
+    Raises:
+        ParamsError: there is no such preset, or a parameter is wrong.
+    """
+    params = load(MoeParams, "moe")
+    chosen = preset or params.model.preset
+    parse(MoeModelParams, params.model.model_dump() | {"preset": chosen}, "moe.model")
+    return params.recipe(chosen)  # type: ignore[arg-type]
