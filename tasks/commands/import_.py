@@ -10,7 +10,10 @@ from tasks.commands.import_table import show
 from tasks.core import paths
 
 app = cyclopts.App(name="import", help="Bring in data sets of others, checked row by row.", result_action="return_none")
-for command in (import_own.llava, import_own.sharegpt, import_own.messages, import_own.bigearthnet_txt):
+for command in (
+    import_own.llava, import_own.sharegpt, import_own.messages, import_own.rsicap, import_own.iconqa,
+    import_own.bigearthnet_txt,
+):  # fmt: skip
     app.command(command)
 
 

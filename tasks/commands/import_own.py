@@ -1,4 +1,4 @@
-"""`earthloom import llava|sharegpt|messages|bigearthnet-txt PATH --sensor NAME`: conversations of one's own."""
+"""`earthloom import llava|sharegpt|messages|rsicap|iconqa|bigearthnet-txt PATH --sensor NAME`: one's own files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,33 @@ def messages(path: Path, *, options: OwnOptions, pixels: PixelOptions | None = N
         A JSON array or JSON lines, or a folder of such files.
     """
     _conversations("messages", path, options, pixels or PixelOptions())
+
+
+def rsicap(path: Path, *, options: OwnOptions) -> None:
+    """Read RSICap's captions.json: `filename`, `text_input`, `text_output` (`caption` where it is split by sub-task).
+
+    Rows are checked, and the command goes on and leaves, as with `llava`. No licence of it is known to us: pass nothing
+    of it on.
+
+    Parameters
+    ----------
+    path
+        dataset/RSICap of RSGPT's repository, or the JSON file; pictures lie in `images` beside it.
+    """
+    _conversations("rsicap", path, options, PixelOptions())
+
+
+def iconqa(path: Path, *, options: OwnOptions) -> None:
+    """Read IconQA's questions with choices: `id`, `question`, `choices`, `answer` (an index), and `<id>/image.png`.
+
+    Rows are checked, and the command goes on and leaves, as with `llava`.
+
+    Parameters
+    ----------
+    path
+        A JSON array or JSON lines of records; give the folder of the ids as --images.
+    """
+    _conversations("iconqa", path, options, PixelOptions())
 
 
 def bigearthnet_txt(

@@ -36,6 +36,8 @@ class OwnFormat:
     strict: bool
     options: Sequence[str] = ()
     """What else decides what comes out, for the identity of a chunk."""
+    under: str = ""
+    """First field of the object that may stand around a file's records."""
 
 
 @dataclass(frozen=True)

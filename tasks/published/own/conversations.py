@@ -1,5 +1,6 @@
-"""The import of LLaVA's, ShareGPT's and OpenAI's conversations: which sensor, which folder of images, which name."""
+"""The import of conversations about files of images: which form, which sensor, which folder of images, which name."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.core.errors import ParamsError
@@ -8,12 +9,17 @@ from tasks.earth.sensors import Sensor
 from tasks.published.arrow_files import SourceError
 from tasks.published.importer import ImportResult, dataset_name
 from tasks.published.own.chunks import OwnFormat
-from tasks.published.own.formats import READERS
+from tasks.published.own.formats import READERS, Reader
 from tasks.published.own.importer import import_own, source_files
+from tasks.published.own.owner_forms import RSICAP_KEY, iconqa, rsicap
 from tasks.published.own.picture_files import PictureFolder
 from tasks.published.registry import Published
 from tasks.vlm.bands import Modality
 from tasks.vlm.image_file import DeclaredMetadata
+
+FORMS: Mapping[str, Reader] = {**READERS, "rsicap": rsicap, "iconqa": iconqa}
+UNDER = {"rsicap": RSICAP_KEY}
+"""Form -> first field of the object that its files may wrap their records in."""
 
 
 def import_conversations(
@@ -30,7 +36,7 @@ def import_conversations(
     """Import a file or a folder of conversations.
 
     Args:
-        form: one of `READERS`.
+        form: one of `FORMS`.
         path: a file, or a folder of files.
         declared: the sensor, and what files of measured pixels may not say of themselves.
         modality: how the images are shown; as all that the sensor has if not given.
@@ -49,7 +55,7 @@ def import_conversations(
     files = source_files(path)
     folder = PictureFolder(image_folders(path, images), entry, declared)
     options = (repr(declared),)
-    how = OwnFormat(own_name(path, name), form, entry, READERS[form], folder, strict, options)
+    how = OwnFormat(own_name(path, name), form, entry, FORMS[form], folder, strict, options, UNDER.get(form, ""))
     return import_own(files, how, out, jobs)
 
 

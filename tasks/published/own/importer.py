@@ -103,7 +103,7 @@ def _chunks(files: Sequence[Path], how: OwnFormat, outcome: ImportResult) -> Ite
     seen: set[int] = set()
     for number, path in enumerate(files):
         shard, rows, size, made = ArrowShard(path, number, 0, ()), list[Prepared](), 0, 0
-        stream = read_rows(path)
+        stream = read_rows(path, how.under)
         while True:
             try:
                 row = next(stream, None)

@@ -24,12 +24,13 @@ _STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 """The inside of a string, up to its end or that of the block."""
 
 
-def read_records(path: Path, block: int = BLOCK) -> Iterator[bytes | None]:
+def read_records(path: Path, block: int = BLOCK, under: str = "") -> Iterator[bytes | None]:
     """The bytes of each record in order; None for one of more than `MAX_RECORD`.
 
     Args:
         path: of the file.
         block: bytes of an array that are read at a time.
+        under: first field of an object that may stand around the array.
 
     Raises:
         SourceError: the file is empty or no JSON, or its array is not closed; whole records before that are given.
@@ -40,8 +41,9 @@ def read_records(path: Path, block: int = BLOCK) -> Iterator[bytes | None]:
         text = head[start:].lstrip(SPACE)
         if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise SourceError("is UTF-16; JSON is UTF-8: convert it with `iconv -t UTF-8`")
-        if text[:1] == b"[":
-            file.seek(len(head) - len(text) + 1)
+        opening = re.match(rb"(?:\{\s*%b\s*:\s*)?\[" % json.dumps(under).encode(), text)
+        if opening and (under or text[:1] == b"["):
+            file.seek(len(head) - len(text) + opening.end())
             yield from _array(file, block)
         elif text[:1] == b"{":
             file.seek(start)

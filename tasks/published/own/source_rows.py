@@ -37,8 +37,12 @@ class SourceRow:
     """The fields of the row; raises `RowError` where there are none."""
 
 
-def read_rows(path: Path) -> Iterator[SourceRow]:
+def read_rows(path: Path, under: str = "") -> Iterator[SourceRow]:
     """The rows of a JSON array, of JSON lines, of a Parquet file or of a CSV file with a heading.
+
+    Args:
+        path: of the file.
+        under: see `json_records.read_records`.
 
     Raises:
         SourceError: the file cannot be read on from here; rows before it have been given.
@@ -50,7 +54,7 @@ def read_rows(path: Path) -> Iterator[SourceRow]:
             case ".csv":
                 yield from _csv(path)
             case _:
-                for position, content in enumerate(json_records.read_records(path)):
+                for position, content in enumerate(json_records.read_records(path, under=under)):
                     yield _record(position, content)
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror or error}") from error
