@@ -19,6 +19,7 @@ from tasks.evaluation.datasets.adapters import (
     objects,
     rasters,
     referring,
+    rsivqa,
     rsvqa,
     xbd,
 )
@@ -31,6 +32,7 @@ ADAPTERS: dict[str, Adapter] = {
     "fmow": folders.fmow,
     "arrow": arrow.table,
     "rsvqa": rsvqa.split,
+    "rsivqa": rsivqa.lines,
     "karpathy": captions.karpathy,
     "nwpu-captions": captions.nwpu,
     "rsgpt": captions.rsgpt,

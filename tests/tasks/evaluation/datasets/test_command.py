@@ -36,7 +36,14 @@ def test_list_tells_machines_what_is_imported_what_is_here_and_what_is_missing(a
 def test_list_shows_people_every_benchmark_once(aid, capsys):
     run("list", "--root", aid)
     shown = capsys.readouterr().out
-    assert shown.count("geobench-vlm-single") == 1 and "66 benchmarks over 38 data sets" in " ".join(shown.split())
+    assert shown.count("geobench-vlm-single") == 1 and "67 benchmarks over 39 data sets" in " ".join(shown.split())
+
+
+def test_list_tells_people_whose_published_figure_stands_beside_a_benchmark(aid, capsys):
+    run("list", "--root", aid)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert any(line.startswith("rsieval-captions") and "158.36 RS-MoE-7B" in line for line in lines)
+    assert any(line.startswith("aid ") and "88.76 EarthDial" in line for line in lines)
 
 
 def test_show_says_how_to_get_the_files_and_where_figures_come_from(aid, capsys):

@@ -118,6 +118,34 @@ def test_rsicap_is_read_from_its_own_field_names(tmp_path):
     assert take_over("rsicap", tmp_path, tmp_path / "out")[1][0].references == ("Several buildings.",)
 
 
+def rsivqa(root):
+    """Names with and without an ending, a space after the colon or none; two sets that both have a 1.tif."""
+    picture(root / "RSIVQA/UCM/images/1.tif", 1)
+    picture(root / "RSIVQA/Sydney/1.tif", 2)
+    picture(root / "RSIVQA/DOTA/P0003.png", 3)
+    lines = {
+        "UCM/ucm_vqa.txt": "1.tif:what is the theme of this picture?farmland\r\n2.tif:what is the theme?harbor\n",
+        "UCM/ucm_res.txt": "1.tif:How many  in the picture?zero\n",
+        "Sydney/sydney_vqa.txt": "1.tif:what is the theme of this picture?runway\n1.tif: no answer?\n",
+        "DOTA/dota_val_vqa2.txt": "P0003: how many ships are there in this picture?15\n"
+        "P0003: does this picture contain plane?no\n",
+    }
+    for name, text in lines.items():
+        (root / "RSIVQA" / name).write_text(text, newline="")
+    return root
+
+
+def test_rsivqa_s_lines_find_the_pictures_of_their_own_set(tmp_path):
+    done, samples = take_over("rsivqa", rsivqa(tmp_path / "in"), tmp_path / "out")
+    assert done.rejected == {"missing_image": 1, "no_truth": 1}
+    assert [(s.vqa_type, s.answer_type, s.references[0]) for s in samples] == [
+        ("quantity", "number", "15"), ("presence", "yes_no", "no"), ("scene", "text", "runway"),
+        ("scene", "text", "farmland"),
+    ]  # fmt: skip
+    assert samples[2].group == "Sydney/1.tif" and samples[2].images[0].path.endswith("RSIVQA/Sydney/1.tif")
+    assert samples[0].images[0].path.endswith("DOTA/P0003.png")
+
+
 def geochat(root):
     """Windows line ends, an empty line, boxes as lists in however many brackets, a record of another type."""
     picture(root / "images/P0003_0002.png")

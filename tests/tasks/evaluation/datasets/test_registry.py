@@ -16,10 +16,10 @@ from tests.conftest import ROOT
 SHARED = ROOT.parent / "shared"
 WANTED = (
     "aid", "ucm", "whu-rs19", "resisc45", "patternnet", "siri-whu", "bigearthnet", "so2sat-lcz42", "treesatai",
-    "starcop", "uhi", "rsvqa-lr", "rsvqa-hr", "geochat-bench", "nwpu-vhr-10", "swimming-pool", "urban-tree-crown",
-    "hit-uav", "ucas-aod", "sar-ship", "srsdd", "dior-rsvg", "nwpu-captions", "rsicd", "rsitmd", "sydney-captions",
-    "ucm-captions", "rsicap", "dubai-cc", "levir-mci", "muds", "sysu", "fmow", "xbd", "quakeset", "vrsbench",
-    "geobench-vlm", "xlrs-bench",
+    "starcop", "uhi", "rsvqa-lr", "rsvqa-hr", "rsivqa", "geochat-bench", "nwpu-vhr-10", "swimming-pool",
+    "urban-tree-crown", "hit-uav", "ucas-aod", "sar-ship", "srsdd", "dior-rsvg", "nwpu-captions", "rsicd", "rsitmd",
+    "sydney-captions", "ucm-captions", "rsicap", "dubai-cc", "levir-mci", "muds", "sysu", "fmow", "xbd", "quakeset",
+    "vrsbench", "geobench-vlm", "xlrs-bench",
 )  # fmt: skip
 
 
