@@ -40,7 +40,7 @@ def score_bar(row: Scored) -> Markup:
         title = f"EarthDial's own scorer: {LEGACY_TITLES[row.legacy_metric]}"
         _mark(plot, value, f"M{{x}} {HEIGHT - 1}l-4.5 -7h9z", "legacy-mark", title)
     if row.published is not None:
-        title = f"published for EarthDial, not run here: {row.published.metric}"
+        title = f"published for {row.published.model}, not run here: {row.published.metric}"
         _mark(plot, row.published.value, "M{x} 8l-4.5 -7h9z", "published-mark", title)
     return plot.render()
 

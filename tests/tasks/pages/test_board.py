@@ -97,6 +97,15 @@ def test_a_published_figure_is_marked_as_not_run_here(root):
     assert "Published elsewhere, not run here" in text and "RS-MoE-7B" in text
 
 
+def test_rs_moe_s_published_figure_stands_beside_captions_on_the_scale_of_ours(tmp_path):
+    said = ["A harbour with six boats along a pier.", "A road between two fields of wheat."]
+    columns = {"question": ["Describe the image."] * 2, "answer": said, "caption0": said, "caption1": said[::-1]}
+    run(tmp_path, "Sees", "rsieval-captions", columns)
+    text = page(places(tmp_path))
+    assert '<span class="quoted">15.8</span><small>RS-MoE-7B, paper</small>' in row_of(text, "Sees", "RSIEval")
+    assert "published for RS-MoE-7B, not run here: CIDEr, published as 158.36" in text
+
+
 def test_the_alarm_fires_for_a_model_that_always_says_the_same_and_for_no_other(root):
     text = page(places(root))
     assert "alarm: 100.0 % “yes”" in row_of(text, "Says yes", "RSVQA")

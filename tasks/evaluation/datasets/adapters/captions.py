@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.evaluation.datasets.adapters.job import ImportJob
+from tasks.evaluation.datasets.adapters.job import ImportJob, short_answer_type
 from tasks.evaluation.datasets.files import ImageIndex, get, need, read_json, records
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
 
@@ -90,4 +90,5 @@ def rsgpt(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
                 yield Rejected(id, "no_truth", "the question or its answer is empty", name)
                 continue
             asked = job.question(question=question)
-            yield job.sample(id, [image], asked, [answer], vqa_type=str(pair.get("type", "")), group=name)
+            kind = {"vqa_type": str(pair.get("type", "")), "answer_type": short_answer_type(answer)}
+            yield job.sample(id, [image], asked, [answer], **kind, group=name)

@@ -8,7 +8,7 @@ from typing import Any
 from tasks.core.errors import BenchmarkError
 from tasks.core.json_lines import read_json_lines
 from tasks.dialogue.boxes import BoxError
-from tasks.evaluation.datasets.adapters.job import ImportJob
+from tasks.evaluation.datasets.adapters.job import ImportJob, short_answer_type
 from tasks.evaluation.datasets.files import ImageIndex, get, need, read_json, records
 from tasks.evaluation.datasets.owner_boxes import Box, read, upright, write
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
@@ -101,20 +101,12 @@ def vrsbench(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]
             job.question(question=asked, object=asked),
             [truth],
             boxes=boxes,
-            answer_type=_answer_type(job, truth),
+            answer_type=short_answer_type(truth) if job.benchmark.task == "vqa" else job.benchmark.answer_type,
             size_group=str(record.get("size_group", "") or ""),
             vqa_type=type if job.benchmark.task == "vqa" else "",
             group=name,
             extra=_kept(record),
         )
-
-
-def _answer_type(job: ImportJob, truth: str) -> str:
-    if job.benchmark.task != "vqa":
-        return job.benchmark.answer_type
-    if truth.lower().rstrip(".") in ("yes", "no"):
-        return "yes_no"
-    return "number" if truth.isdigit() else "text"
 
 
 def _kept(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tasks.core.errors import BenchmarkError
 from tasks.evaluation.datasets.registry import Benchmark, BenchmarkSource
-from tasks.evaluation.datasets.samples import BenchmarkImageRef, BenchmarkSample
+from tasks.evaluation.datasets.samples import AnswerType, BenchmarkImageRef, BenchmarkSample
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,12 @@ class ImportJob:
         if not self.benchmark.classes:
             raise BenchmarkError(f"{self.benchmark.name} has no classes in the registry")
         return f"{label!r} is none of the {len(self.benchmark.classes)} classes of {self.benchmark.title}"
+
+
+def short_answer_type(truth: str) -> AnswerType:
+    """What kind of answer a truth in free words is."""
+    bare = truth.strip().lower().rstrip(".")
+    return "yes_no" if bare in ("yes", "no") else "number" if bare.isdigit() else "text"
 
 
 def _folded(name: str) -> str:

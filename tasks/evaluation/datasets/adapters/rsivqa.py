@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.core.errors import BenchmarkError
-from tasks.evaluation.datasets.adapters.job import ImportJob
+from tasks.evaluation.datasets.adapters.job import ImportJob, short_answer_type
 from tasks.evaluation.datasets.files import ImageIndex, found, matches, read_lines
 from tasks.evaluation.datasets.samples import BenchmarkSample, Rejected
 
@@ -43,7 +43,7 @@ def lines(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
                 [job.image(indices[path.parent].find(name))],
                 job.question(question=question),
                 [answer],
-                answer_type="number" if answer.isdigit() else "yes_no" if answer.lower() in ("yes", "no") else "text",
+                answer_type=short_answer_type(answer),
                 vqa_type=kind,
                 group=f"{path.parent.name}/{name}",
             )

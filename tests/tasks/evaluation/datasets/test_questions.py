@@ -96,6 +96,7 @@ def rsieval(root):
     picture(root / "RSIEval/images/P0003_0002.png")
     pairs = [
         {"question": "How many planes are there?", "answer": "Two.", "type": "quantity"},
+        {"question": "Does this image contains trees?", "answer": "Yes.", "type": "presence"},
         {"question": "", "answer": "", "type": "image"},
     ]
     entry = {"filename": "P0003_0002.png", "caption": "A high-resolution image of an airport.", "qa_pairs": pairs}
@@ -105,8 +106,9 @@ def rsieval(root):
 
 def test_rsieval_gives_questions_and_captions_and_drops_the_question_left_empty(tmp_path):
     root = rsieval(tmp_path / "in")
-    done, [question] = take_over("rsieval-vqa", root, tmp_path / "vqa")
-    assert question.vqa_type == "quantity" and done.rejected == {"no_truth": 1}
+    done, questions = take_over("rsieval-vqa", root, tmp_path / "vqa")
+    kinds = [(question.vqa_type, question.answer_type) for question in questions]
+    assert kinds == [("quantity", "text"), ("presence", "yes_no")] and done.rejected == {"no_truth": 1}
     _, [caption] = take_over("rsieval-captions", root, tmp_path / "captions")
     assert caption.references == ("A high-resolution image of an airport.",)
 
