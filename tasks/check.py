@@ -21,6 +21,7 @@ from tasks.evaluation.gate_params import PromoteParams
 from tasks.mixture import MixtureParams
 from tasks.qa import QAParams
 from tasks.report import ReportParams
+from tasks.routing import RoutingParams
 from tasks.scan import ScanParams
 from tasks.scenes import ScenesParams, SearchParams
 from tasks.select import SelectParams
@@ -79,6 +80,7 @@ class Params(Section):
     subtasks: SubtasksParams
     train: TrainParams
     moe: MoeParams
+    routing: RoutingParams
     evaluate: EvaluateParams
     promote: PromoteParams
     report: ReportParams

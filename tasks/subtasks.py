@@ -24,7 +24,7 @@ from tasks.vlm.samples import bare_question
 
 STAGE = "3"
 """The mixture that is dealt out: the one that holds every sensor and modality."""
-SPLITS = ("train", "val")
+SPLITS = ("train", "val", "test")
 TARGET = pa.struct([("expert", pa.string()), ("text", pa.string())])
 SCHEMA = MIXTURE.append(pa.field("targets", pa.list_(pa.list_(TARGET))))  # one list a turn
 """One row of a mixture with what each expert learns of it."""
@@ -107,7 +107,7 @@ def rows_of(split: str, types: Mapping[str, str], counts: Counts) -> Iterator[di
 
 
 def run() -> Summary:
-    """Deal out both sides of the mixture."""
+    """Deal out every side of the mixture."""
     types = load(SubtasksParams, "subtasks").types
     summary = {}
     for split in SPLITS:

@@ -108,7 +108,7 @@ class RsMoeForConditionalGeneration(InstructBlipForConditionalGeneration):  # ty
         elif isinstance(module, ExpertLinear):
             module.reset_adapters()
         elif isinstance(module, InstructionRouter):
-            module.reset_queries()
+            module.reset()
         elif isinstance(module, RsMoeForConditionalGeneration):
             # InstructBLIP's own start is zero, since BLIP-2's weights take its place: fresh queries that are all alike
             # would stay alike.

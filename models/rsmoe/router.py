@@ -34,13 +34,18 @@ class InstructionRouter(nn.Module):
         self.queries = nn.Parameter(torch.empty(experts, prompt_tokens, channels))
         self.norm = nn.LayerNorm(channels)
         self.attention = nn.MultiheadAttention(channels, heads, batch_first=True)
+        self.found_norm = nn.LayerNorm(channels)
         self.out = ZeroLinear(channels, width)
-        self.weigh = ZeroLinear(channels, 1)
-        self.reset_queries()
+        self.weigh = nn.Parameter(torch.zeros(experts, channels))
+        self.bias = nn.Parameter(torch.zeros(experts))
+        self.reset()
 
-    def reset_queries(self) -> None:
-        """Start the queries apart from each other, or all experts would find the same."""
-        nn.init.normal_(self.queries, std=0.02)
+    def reset(self) -> None:
+        """Start the queries apart from each other, or all experts would find the same; the weights equal."""
+        # Of the size of what they are held against, which is normalised: smaller ones would attend to all alike.
+        nn.init.normal_(self.queries)
+        nn.init.zeros_(self.weigh)
+        nn.init.zeros_(self.bias)
 
     def forward(self, seen_TLC: Tensor, mask_TL: Tensor, sample_of_tile_T: Tensor) -> Routed:
         """Prompts and weights of each sample.
@@ -59,6 +64,7 @@ class InstructionRouter(nn.Module):
         tiles_B = torch.bincount(sample_of_tile_T, minlength=B)
         summed = found_TEKC.new_zeros(B, E, K, C).index_add(0, sample_of_tile_T, found_TEKC)
         mean_BEKC = summed / tiles_B[:, None, None, None].to(summed.dtype)
-        weights = self.weigh(mean_BEKC.mean(2))[..., 0]
+        # Normalised: what a fresh attention finds is small, and weights of it would hardly leave where they start.
+        weights = (self.found_norm(mean_BEKC.mean(2)) * self.weigh).sum(-1) + self.bias
         # In float32: half precision would lose the digits of a weight that is nearly 1.
         return Routed(self.out(mean_BEKC), weights.float().log_softmax(-1))

@@ -97,6 +97,11 @@ def moe(stage: str) -> Path:
     return DATA / "moe" / stage
 
 
+def routing() -> Path:
+    """Folder of routing.json and routing.parquet: what the experts of RS-MoE do on held-out chips."""
+    return DATA / "routing"
+
+
 def evaluate() -> Path:
     """Folder of predictions.parquet, scores.json and scores.csv."""
     return DATA / "evaluate"

@@ -5,7 +5,7 @@ sequence as in EarthDial's packs; in both stages the Q-Former reads the question
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -31,6 +31,14 @@ class ExpertSequence:
     expert: int
     sample: int
     encoded: Encoded
+
+
+@dataclass(frozen=True)
+class MoeBatch(Batch):
+    """A pack of samples for the experts."""
+
+    targets_of: Sequence[int] = ()
+    """Target tokens of each sample, of all its experts together."""
 
 
 class MoeData(Data):
@@ -97,7 +105,13 @@ class MoeData(Data):
         self, indices: Sequence[int] | Ints, length: int | None = None, seed: tuple[int, ...] | None = None
     ) -> Batch:
         """One forward pass over some samples; see `Data.pack`."""
-        chosen = [self.samples[int(index)] for index in indices]
+        batch = self.pack_samples([self.samples[int(index)] for index in indices], length, seed)
+        return replace(batch, samples=[int(index) for index in indices])
+
+    def pack_samples(
+        self, chosen: Sequence[Sample], length: int | None = None, seed: tuple[int, ...] | None = None
+    ) -> "MoeBatch":
+        """The same of samples that need not be among those measured."""
         sequences = [one for place, sample in enumerate(chosen) for one in self._sequences(sample, place)]
         # Sorting keeps the order of the samples within an expert.
         sequences.sort(key=lambda one: one.expert)
@@ -111,7 +125,10 @@ class MoeData(Data):
         rows = [len(one) for one in ids]
         images = [self.chips.images(sample, self._augmentation(sample, seed, n)) for n, sample in enumerate(chosen)]
         shown = batch_images([tiles for some in images for tiles in some])
-        return Batch(
+        targets = [0] * len(chosen)
+        for one in sequences:
+            targets[one.sample] += one.encoded.targets
+        return MoeBatch(
             inputs={
                 "input_ids": torch.tensor([token for one in ids for token in one])[None],
                 "labels": torch.tensor([label for one in labels for label in one])[None],
@@ -122,11 +139,12 @@ class MoeData(Data):
                 **self._instructions(chosen, images),
                 **(self._experts(chosen, sequences, images, rows) if self.config.number_of_experts else {}),
             },
-            samples=[int(index) for index in indices],
+            samples=list(range(len(chosen))),
             lengths=lengths,
             groups=torch.bincount(shown["tile_of_group"]).tolist(),
-            targets=sum(one.encoded.targets for one in sequences),
+            targets=sum(targets),
             padding=padding,
+            targets_of=targets,
         )
 
     def _instructions(self, samples: Sequence[Sample], images: Sequence[Sequence[Tiles]]) -> dict[str, Tensor]:
