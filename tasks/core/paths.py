@@ -97,9 +97,9 @@ def moe(stage: str) -> Path:
     return DATA / "moe" / stage
 
 
-def evaluate() -> Path:
-    """Folder of predictions.parquet, scores.json and scores.csv."""
-    return DATA / "evaluate"
+def evaluate(model: str) -> Path:
+    """Folder of one model's predictions.parquet, scores.json and scores.csv."""
+    return DATA / "evaluate" / model
 
 
 def report() -> Path:
