@@ -46,7 +46,7 @@ def run(model: str) -> Summary:
 
     from tasks.evaluation.metrics.held_out import Majority, MarkedAnswers, above_controls, beside_blind, write_csv
     from tasks.evaluation.names import side_name, trained_model
-    from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
+    from tasks.evaluation.runner.checkpoint_model import Checkpoint, CheckpointSettings
     from tasks.evaluation.runner.held_out import HeldOut
     from tasks.evaluation.runner.predictions import rows_of
     from tasks.evaluation.runner.questions import EvaluationJob
