@@ -11,6 +11,7 @@ import polars as pl
 import yaml
 
 from tasks.evaluation.metrics.bootstrap import means
+from tasks.evaluation.names import RELEASED
 from tasks.vlm.controls import CONTROLS
 
 BLIND = next(control for control in CONTROLS.values() if control.images == "none")
@@ -46,7 +47,10 @@ def trained_and_asked(
         params = yaml.safe_load((data.parent / "params.yaml").read_text())
         change(params)
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-        for module in (*(("tasks.train", "--stage", stage) for stage in stages), ("tasks.evaluate",)):
+        for module in (
+            *(("tasks.train", "--stage", stage) for stage in stages),
+            ("tasks.evaluate", "--model", RELEASED),
+        ):
             done = subprocess.run(
                 [sys.executable, "-m", *module],
                 cwd=folder,
@@ -58,7 +62,7 @@ def trained_and_asked(
             if done.returncode:
                 sys.exit(f"{' '.join(module)} failed\n{done.stderr[-2000:]}")
         losses = pl.read_csv(folder / f"data/train/{stages[-1]}/log.csv")["val_loss"].drop_nulls()
-        return pl.read_parquet(folder / "data/evaluate/predictions.parquet"), float(losses[-1])
+        return pl.read_parquet(folder / f"data/evaluate/{RELEASED}/predictions.parquet"), float(losses[-1])
 
 
 def interval(rows: pl.DataFrame, count: int = 2000) -> tuple[float, float]:

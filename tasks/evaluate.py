@@ -1,4 +1,4 @@
-"""Stage `evaluate`: held-out questions answered by the trained model, always beside its controls.
+"""Stage `evaluate`: held-out questions answered by each trained model, always beside its controls.
 
 The held-out split is asked by the runner of `earthloom evaluate`, as one more benchmark: every turn of a test
 conversation that has one short answer, once, after the true turns before it, by greedy decoding, and then without the
@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from tasks.core import paths
 from tasks.core.section import Section, load
-from tasks.core.stage import Summary, main, read_json, write_json
+from tasks.core.stage import Summary, address, main, read_json, write_json
 from tasks.dialogue.kinds import scored_exactly
 from tasks.vlm.controls import ControlName
 from tasks.vlm.samples import bare_question, read_samples
@@ -36,20 +36,24 @@ class EvaluateParams(Section):
         return controls
 
 
-def run() -> Summary:
-    """Answer and score the test questions of the last stage's mixture."""
+def run(model: str) -> Summary:
+    """Answer and score the test questions of the last stage's mixture.
+
+    Args:
+        model: earthdial; the key of a trained model.
+    """
     import torch
 
-    from tasks.evaluation.datasets.registry import HELD_OUT
     from tasks.evaluation.metrics.held_out import Majority, MarkedAnswers, above_controls, beside_blind, write_csv
-    from tasks.evaluation.names import side_name
-    from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
+    from tasks.evaluation.names import side_name, trained_model
+    from tasks.evaluation.runner.checkpoint_model import Checkpoint, CheckpointSettings
     from tasks.evaluation.runner.held_out import HeldOut
     from tasks.evaluation.runner.predictions import rows_of
     from tasks.evaluation.runner.questions import EvaluationJob
     from tasks.evaluation.runner.run import answers_of, check, write
     from tasks.vlm.world import World
 
+    asked = trained_model(model)
     params = load(EvaluateParams, "evaluate")
     if params.threads:
         torch.set_num_threads(params.threads)
@@ -61,15 +65,15 @@ def run() -> Summary:
         if scored_exactly(question_type, answer)
     )
     settings = CheckpointSettings(params.batch, params.max_new_tokens)
-    model = Checkpoint(paths.train("3"), settings, params.device)
-    job = EvaluationJob(model, HELD_OUT.model, source, params.controls, side_name(training))
+    checkpoint = Checkpoint(asked.checkpoint, settings, params.device)
+    job = EvaluationJob(checkpoint, asked.title, source, params.controls, side_name(training))
     check(job)
-    answers = answers_of(job, paths.work("evaluate"), World())
+    answers = answers_of(job, paths.work(address("evaluate", model)), World())
     assert answers is not None  # of one process alone
     marked = MarkedAnswers(rows_of(job, answers), majority, params.controls, params.bootstrap, params.seed)
     scores = marked.scores()
     scores["by_type"] = beside_blind(scores["by_type"], read_json(paths.blind() / "marks.json"))
-    folder = paths.evaluate()
+    folder = paths.evaluate(model)
     record = write(job, folder, answers, marked.rows())
     write_json(folder / "scores.json", scores)
     write_csv(scores, marked.columns, folder / "scores.csv")

@@ -30,16 +30,19 @@ from tasks.core import paths, tables
 from tasks.core.errors import FlowError
 from tasks.core.redaction import redacted
 from tasks.core.section import load
+from tasks.core.stage import address
 from tasks.evaluate import EvaluateParams
 from tasks.evaluation.datasets.registry import HELD_OUT
+from tasks.evaluation.names import MODELS, RELEASED
 
-MODEL = paths.train("3").as_posix()
+MODEL = MODELS[RELEASED].checkpoint.as_posix()
 MIXTURE = paths.mixture("3").as_posix()
 MIXTURES = tuple(paths.mixture(stage).as_posix() for stage in ("1", "2", "3"))
-PREDICTIONS = (paths.evaluate() / "predictions.parquet").as_posix()
-SCORES = (paths.evaluate() / "scores.json").as_posix()
+PREDICTIONS = (paths.evaluate(RELEASED) / "predictions.parquet").as_posix()
+SCORES = (paths.evaluate(RELEASED) / "scores.json").as_posix()
 SPLIT = paths.split().as_posix()
-EVALUATE = "evaluate"
+EVALUATE = address("evaluate", RELEASED)
+"""Whose lock entry says what was asked of the model."""
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
@@ -192,7 +195,7 @@ class GateSet:
             )
         self.bring(in_service, MODEL, name)
         self.bring(candidate, MODEL, "candidate", lambda path: path.endswith("/normalisation.json"))
-        params = load(EvaluateParams, EVALUATE, self.root / "params.yaml")
+        params = load(EvaluateParams, "evaluate", self.root / "params.yaml")
         words = [
             "python", "-m", "earthloom", "evaluate", f"../{name}/{MODEL}", "--name", name, "--out", "runs",
             "--benchmarks", HELD_OUT.name, "--slots", params.batch, "--max-new-tokens", params.max_new_tokens,

@@ -24,8 +24,9 @@ from gto.exceptions import GTOException
 
 from flows.versions.git import GitError, git, identity
 from tasks.core.errors import FlowError
+from tasks.evaluation.names import RELEASED
 
-MODEL = "earthdial"
+MODEL = RELEASED
 """Name of the model in the registry, and of the artifact in dvc.yaml."""
 STAGE = "production"
 """GTO's stage of the version in service."""

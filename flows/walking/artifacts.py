@@ -15,6 +15,7 @@ from flows.recording.graph import InstanceOutcome
 from tasks.core import paths
 from tasks.core.log import console
 from tasks.core.stage import read_json
+from tasks.evaluation.names import MODELS
 
 COLOURS = {"ran": "green", "restored": "cyan", "failed": "red", "skipped": "yellow", "to run": "green"}
 Row = Mapping[str, str]
@@ -86,16 +87,21 @@ def funnel(workspace: Path) -> list[Row]:
 
 
 def scores(workspace: Path) -> list[Row]:
-    """Scores beside their baselines, a row a question type; nothing before `evaluate` has run."""
-    path = workspace / paths.evaluate() / "scores.json"
-    if not path.is_file():
-        return []
-    values = read_json(path)
-    by_type = {"overall": values.get("overall", {}), **values.get("by_type", {})}
+    """Scores beside their baselines, a row a model and question type; nothing before `evaluate` has run."""
+    found = [
+        (model.title, kind, row)
+        for key, model in MODELS.items()
+        if (path := workspace / paths.evaluate(key) / "scores.json").is_file()
+        for values in [read_json(path)]
+        for kind, row in {"overall": values.get("overall", {}), **values.get("by_type", {})}.items()
+    ]
     columns = dict.fromkeys(
-        name for row in by_type.values() for name, value in row.items() if isinstance(value, int | float)
+        name for _, _, row in found for name, value in row.items() if isinstance(value, int | float)
     )
-    return [{"questions": kind} | {name: _number(row.get(name)) for name in columns} for kind, row in by_type.items()]
+    return [
+        {"model": title, "questions": kind} | {name: _number(row.get(name)) for name in columns}
+        for title, kind, row in found
+    ]
 
 
 def markdown(title: str, tables: Mapping[str, Sequence[Row]]) -> str:

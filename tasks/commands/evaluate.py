@@ -124,7 +124,7 @@ def evaluate(
             from tasks.evaluation.runner.transformers_model import Local, LocalSettings
 
             return Local(transformers, LocalSettings(slots, max_new_tokens, boxes, dtype), place)
-        from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
+        from tasks.evaluation.runner.checkpoint_model import Checkpoint, CheckpointSettings
 
         assert checkpoint is not None
         settings = CheckpointSettings(slots, max_new_tokens, max_tiles, dtype, normalise_from)

@@ -102,9 +102,9 @@ def routing() -> Path:
     return DATA / "routing"
 
 
-def evaluate() -> Path:
-    """Folder of predictions.parquet, scores.json and scores.csv."""
-    return DATA / "evaluate"
+def evaluate(model: str) -> Path:
+    """Folder of one model's predictions.parquet, scores.json and scores.csv."""
+    return DATA / "evaluate" / model
 
 
 def report() -> Path:

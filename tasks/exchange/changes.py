@@ -9,6 +9,7 @@ from typing import Any
 
 from tasks.core import paths
 from tasks.core.stage import address
+from tasks.evaluation.names import RELEASED
 
 Read = Callable[[str], bytes | None]
 """Bytes of a file of a version by its path; None where the version has no such file."""
@@ -128,12 +129,12 @@ def _count(read: Read, stage: str, name: str, sensor: str, parts: Sequence[str])
 
 
 def scores(now: Read) -> list[str]:
-    """What the evaluation of a version says, a line for all questions and one a modality; nothing without one.
+    """What the evaluation of the released model says, a line for all questions and one a modality; nothing without one.
 
     Args:
         now: reads a file of the version.
     """
-    content = now((paths.evaluate() / "scores.json").as_posix())
+    content = now((paths.evaluate(RELEASED) / "scores.json").as_posix())
     if content is None:
         return []
     values = json.loads(content)

@@ -67,7 +67,7 @@ class BoardInputs:
     """None to read no result of `earthloom leakage`."""
     imported: Path = IMPORTED
     demo: Path | None = None
-    """Folder of the run that stage `evaluate` leaves; None for where it does."""
+    """Folder of the runs that stage `evaluate` leaves, one a model; None for where it does."""
     cache: Path = CACHE
     """Of scores."""
 

@@ -19,6 +19,7 @@ from tasks.core.stage import address, read_json, require
 from tasks.earth.grid import GridParams
 from tasks.earth.items import read_items
 from tasks.earth.sensors import SENSORS, Sensor
+from tasks.evaluation.names import RELEASED
 
 KEPT = "kept"
 FILTERS = ("nodata", "cloud", "land", "labels", "overlap", "duplicate")
@@ -139,7 +140,7 @@ def read() -> ReportData:
     params = read_params()
     parts = load(GridParams, "grid").parts
     splits = frame(paths.split() / "assignment.parquet").select("chip_id", "split")
-    folder = paths.evaluate()
+    folder = paths.evaluate(RELEASED)
     predictions = frame(folder / "predictions.parquet")
     if predictions.is_empty():
         raise EmptyStageError(f"{folder / 'predictions.parquet'} has no row; run `dvc repro evaluate`")

@@ -12,7 +12,7 @@ from tasks.core import paths
 from tasks.core.errors import BenchmarkError, MissingInputError
 from tasks.core.stage import read_json
 from tasks.evaluation.datasets import registry
-from tasks.evaluation.names import BoxForm, Task
+from tasks.evaluation.names import MODELS, RELEASED, BoxForm, Task
 
 RUNS = paths.DATA / "benchmarks-runs"
 FILES = ("predictions.parquet", "predictions.jsonl", "predictions.json")
@@ -42,7 +42,7 @@ def find(folder: Path | None = RUNS, demo: Path | None = None) -> list[ModelRun]
 
     Args:
         folder: of the runs; it need not exist. None for the demo alone.
-        demo: folder of the run that stage `evaluate` leaves, or None to look where it does.
+        demo: folder of the runs that stage `evaluate` leaves, one a model, or None to look where it does.
 
     Raises:
         MissingInputError: there is no run at all, or one has no predictions.
@@ -51,13 +51,13 @@ def find(folder: Path | None = RUNS, demo: Path | None = None) -> list[ModelRun]
     found = [_run(path) for path in sorted(folder.glob("*/*/run.json"))] if folder else []
     position = {name: number for number, name in enumerate(registry.benchmarks())}
     found.sort(key=lambda run: (position.get(run.benchmark, -1), run.model))
-    own = (demo or paths.evaluate()) / "run.json"
-    if own.is_file():
-        found.insert(0, _run(own))
+    demo = demo or paths.evaluate(RELEASED).parent
+    own = [demo / key / "run.json" for key in MODELS]
+    found = [*(_run(path) for path in own if path.is_file()), *found]
     _refuse_doubled(found)
     if not found:
         raise MissingInputError(
-            f"there is nothing to show: no run under {folder or RUNS}, and {own} is not there; `earthloom demo` makes "
+            f"there is nothing to show: no run under {folder or RUNS}, and none under {demo}; `earthloom demo` makes "
             "the latter, `earthloom evaluate` runs models on benchmarks"
         )
     return found

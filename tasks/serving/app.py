@@ -17,7 +17,7 @@ from tasks.core.errors import EarthloomError
 from tasks.serving import errors, page
 from tasks.serving.completion import chunk, completion, usage_chunk
 from tasks.serving.errors import RequestError
-from tasks.serving.generation import Generated, Generator, Sampling
+from tasks.serving.generation import Generated, Generator
 from tasks.serving.images import converse, describe, prepare
 from tasks.serving.limits import LimitBody
 from tasks.serving.request import ChatRequest, parse, parse_quicklook, read_turns
@@ -68,10 +68,10 @@ class Server:
             answerer = self.generator.answerer
             conversation = await run_in_threadpool(converse, answerer, read_turns(asked))
             max_new_tokens = min(asked.max_answer_tokens or self.max_new_tokens, self.max_new_tokens)
-            inputs = await run_in_threadpool(prepare, answerer, conversation, max_new_tokens)
-            done = Generated(prompt_tokens=inputs["input_ids"].shape[1])
-            sampling = Sampling(max_new_tokens, asked.temperature, asked.top_p)
-            yield Talk(conversation, self.generator.answer(inputs, sampling, done, request.is_disconnected), done)
+            sampling = self.generator.sampling(max_new_tokens, asked.temperature, asked.top_p)
+            ask = await run_in_threadpool(prepare, answerer, conversation, max_new_tokens)
+            done = Generated(prompt_tokens=ask.prompt.tokens)
+            yield Talk(conversation, self.generator.answer(ask, sampling, done, request.is_disconnected), done)
 
     async def _lines(self, asked: ChatRequest, request: Request) -> AsyncIterator[str]:
         """Server-sent events of a streamed answer."""

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from torch import Tensor
 from transformers import GenerationConfig
-from transformers.cli.serving.utils import GenerateManager
 
 from tasks.serving.errors import BusyError, RequestError
+from tasks.serving.thread import GenerationThread
 from tasks.vlm.answerer import Answerer
+from tasks.vlm.network import Ask
 
 POLL_SECONDS = 0.25
 """Seconds between two checks whether the client is still connected."""
@@ -42,7 +42,7 @@ class Generator:
         self.answerer = answerer
         self.waiting = waiting
         self._inside = 0
-        self._manager = GenerateManager()  # type: ignore[no-untyped-call]
+        self._thread = GenerationThread()
 
     @property
     def inside(self) -> int:
@@ -64,13 +64,24 @@ class Generator:
         finally:
             self._inside -= 1
 
+    def sampling(self, max_new_tokens: int, temperature: float, top_p: float) -> Sampling:
+        """How the tokens of an answer are to be chosen.
+
+        Raises:
+            RequestError: they were to be drawn, and the network always takes the likeliest.
+        """
+        if temperature > 0 and not self.answerer.network.samples:
+            message = f"temperature is {temperature}, but this model always takes the likeliest token; set it to 0"
+            raise RequestError(message, code="unsupported_value", param="temperature")
+        return Sampling(max_new_tokens, temperature, top_p)
+
     async def answer(
-        self, inputs: dict[str, Tensor], sampling: Sampling, done: Generated, gone: Callable[[], Awaitable[bool]]
+        self, ask: Ask, sampling: Sampling, done: Generated, gone: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[str]:
         """The text of an answer as it is generated; `done` is filled in with the last of it.
 
         Args:
-            inputs: of `Answerer.inputs`.
+            ask: of `Answerer.ask`.
             sampling: how tokens are chosen.
             done: filled in with the counts and why the answer ended.
             gone: whether the client has disconnected; generation is then cancelled.
@@ -78,18 +89,16 @@ class Generator:
         Raises:
             RequestError: the model failed.
         """
-        queue, streamer = self._manager.generate_streaming(
-            self.answerer.model, self.answerer.tokenizer, inputs, self._config(sampling), request_id=""
-        )
+        running = self.answerer.network.start(self._thread, ask, self._config(sampling))
         try:
-            while (delta := await self._next(queue, gone)) is not None:
+            while (delta := await self._next(running.queue, gone)) is not None:
                 if not isinstance(delta, str):
                     raise RequestError(f"the model failed: {delta.msg}", code="generation_failed", status=500)
                 yield delta
         finally:
-            streamer.cancel()
-        done.answer_tokens = streamer.total_tokens
-        done.finish = "length" if streamer.total_tokens >= sampling.max_new_tokens else "stop"
+            running.cancel()
+        done.answer_tokens = running.tokens()
+        done.finish = "length" if running.cut() else "stop"
 
     async def _next(self, queue: "asyncio.Queue[Any]", gone: Callable[[], Awaitable[bool]]) -> Any:
         while True:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch import Tensor
-
 from tasks.core.data_url import png_url
 from tasks.core.errors import TrainingError
 from tasks.earth.radiometry import RadiometryError
@@ -12,6 +10,7 @@ from tasks.serving.request import ParsedChat, QuicklookRequest, SentImage
 from tasks.vlm.answerer import Answerer, TooLongError
 from tasks.vlm.chat import Conversation
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
+from tasks.vlm.network import Ask
 from tasks.vlm.sensor_of_file import ImageError, UnknownSensorError
 
 MAX_IMAGES = 16
@@ -41,14 +40,14 @@ def converse(answerer: Answerer, asked: ParsedChat) -> Conversation:
     return conversation
 
 
-def prepare(answerer: Answerer, conversation: Conversation, max_new_tokens: int) -> dict[str, Tensor]:
-    """What the model takes for the open question of a conversation, with room for an answer of `max_new_tokens` tokens.
+def prepare(answerer: Answerer, conversation: Conversation, max_new_tokens: int) -> Ask:
+    """The open question of a conversation, ready for the network, with room for an answer of `max_new_tokens` tokens.
 
     Raises:
         RequestError: there is no such room, or the model cannot be shown an image.
     """
     try:
-        return answerer.inputs(conversation.question(answerer), max_new_tokens)
+        return answerer.ask(conversation.question(answerer), max_new_tokens)
     except TooLongError as error:
         raise RequestError(str(error), code="context_length_exceeded", param="messages") from error
     except TrainingError as error:

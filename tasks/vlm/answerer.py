@@ -1,22 +1,23 @@
 """A trained checkpoint that answers questions about images: load, ask, decode."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from models.earthdial.generate import stream
-from models.earthdial.model import EarthDialForConditionalGeneration
-from models.parts.prompt import CONTROL_TOKENS, SYSTEM, PromptError, encode, render
+from models.parts.prompt import CONTROL_TOKENS, SYSTEM, PromptError, render
 from tasks.core.errors import MissingInputError, TrainingError
 from tasks.core.stage import read_json
+from tasks.vlm.earthdial_network import EarthDialNetwork
 from tasks.vlm.images import NORMALISATION_FILE, Image, Normalisation, Tiles, batch_images
+from tasks.vlm.network import Ask, Network, Prompt
 from tasks.vlm.samples import tile_share
 
+NETWORKS: Mapping[str, type[Network]] = {"earthdial": EarthDialNetwork}
+"""The kinds of network that can be asked, by `model_type` of their config.json."""
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
@@ -60,15 +61,15 @@ class Answerer:
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         # What does not fit is an error of ours, with its names.
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        check_checkpoint(checkpoint)
+        kind = check_checkpoint(checkpoint)
         self.tokenizer = load_tokenizer(checkpoint)
         self.normalise = Normalisation.load(checkpoint)
-        self.model = load_model(checkpoint)
-        self.model.to(torch.device(device))  # type: ignore[arg-type]
-        self.model.eval()  # type: ignore[no-untyped-call]
+        self.network = kind(checkpoint, self.tokenizer)
+        self.model = self.network.model
+        self.model.to(torch.device(device))
         self.image_size = self.model.config.image_size
         self.max_tiles = max_tiles or self.model.config.max_tiles
-        self.box_form = self.model.config.box_form
+        self.box_form: str = self.model.config.box_form
 
     def tiles(self, images: Sequence[Image]) -> list[Tiles]:
         """The images of one question, cut into tiles as in training: several images share the room of one."""
@@ -81,37 +82,33 @@ class Answerer:
         text: Any = self.model.config.text_config
         return int(text.max_position_embeddings)
 
-    def encode(self, question: Question) -> list[int]:
-        """Token ids of the prompt.
+    def encode(self, question: Question) -> Prompt:
+        """The question in tokens.
 
         Raises:
-            TrainingError: the images and the `<image>` in the text differ in number.
+            TrainingError: the images and the `<image>` in the text differ in number, or the network cannot be asked so.
         """
         counts = [image.count * self.model.config.tokens_per_tile for image in question.images]
         try:
-            return encode(self.tokenizer, question.turns, counts, question.system).ids
+            return self.network.encode(question.turns, counts, question.system)
         except PromptError as error:
             raise TrainingError(f"the question {question.turns[-1][0]!r} cannot be asked: {error}") from error
 
-    def inputs(self, question: Question, max_new_tokens: int) -> dict[str, Tensor]:
-        """What the model's `generate` takes for one question, on its device.
+    def ask(self, question: Question, max_new_tokens: int) -> Ask:
+        """One question, ready for the network.
 
         Raises:
-            TrainingError: images and `<image>` differ in number.
-            TooLongError: the question leaves no room for its answer.
+            TrainingError: the question cannot be asked as it stands.
+            TooLongError: it leaves no room for its answer.
         """
-        ids = self.encode(question)
-        if len(ids) + max_new_tokens > self.context:
+        prompt = self.encode(question)
+        if prompt.tokens + max_new_tokens > self.context:
             raise TooLongError(
-                f"the question has {len(ids)} tokens with its images and the turns before it, and its answer may have "
-                f"{max_new_tokens}; the model takes {self.context} together. Ask for a shorter answer, begin a new "
-                "conversation or show fewer images"
+                f"the question has {prompt.tokens} tokens with its images and the turns before it, and its answer may "
+                f"have {max_new_tokens}; the model takes {self.context} together. Ask for a shorter answer, begin a "
+                "new conversation or show fewer images"
             )
-        prompt = torch.tensor([ids])
-        tensors = {"input_ids": prompt, "attention_mask": torch.ones_like(prompt)}
-        if question.images:
-            tensors |= batch_images(question.images)
-        return {name: tensor.to(self.model.device) for name, tensor in tensors.items()}
+        return Ask(prompt, max_new_tokens, batch_images(question.images) if question.images else {})
 
     def stream(self, question: Question, max_new_tokens: int) -> Iterator[str]:
         """The answer as it is generated, by greedy decoding.
@@ -119,16 +116,11 @@ class Answerer:
         Raises:
             TrainingError: the question cannot be asked as it stands.
         """
-        yield from stream(self.model, self.tokenizer, self.inputs(question, max_new_tokens), max_new_tokens)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of an answer."""
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
-        return text.strip()
+        yield from self.network.stream(self.ask(question, max_new_tokens))
 
 
-def check_checkpoint(folder: Path) -> None:
-    """Refuse what is not a checkpoint's folder, with what is missing.
+def check_checkpoint(folder: Path) -> type[Network]:
+    """The kind of network of a checkpoint. What is not a checkpoint's folder is refused, with what is missing.
 
     Raises:
         MissingInputError: there is no folder, or it holds no weights.
@@ -156,34 +148,12 @@ def check_checkpoint(folder: Path) -> None:
             "the whole folder that a training stage wrote"
         )
     model_type = read_json(folder / "config.json").get("model_type")
-    if model_type != "earthdial":
+    if model_type not in NETWORKS:
         raise TrainingError(
-            f"{folder}/config.json is of '{model_type}', not of earthdial; `earthloom weights import` converts "
-            "published weights"
+            f"{folder}/config.json is of '{model_type}', not of {' or '.join(NETWORKS)}; `earthloom weights import` "
+            "converts published weights"
         )
-
-
-def load_model(folder: Path) -> EarthDialForConditionalGeneration:
-    """The network of a checkpoint, every one of its weights.
-
-    Raises:
-        TrainingError: a weight is missing, unknown or of another shape; each is named.
-    """
-    network: Any = EarthDialForConditionalGeneration  # its `from_pretrained` is typed without what it loaded
-    loaded, report = network.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
-    wrong = {
-        "missing": report["missing_keys"],
-        "unknown": report["unexpected_keys"],
-        "mis-shaped": report["mismatched_keys"],
-    }
-    named = "; ".join(f"{kind}: {', '.join(sorted(map(str, keys)))}" for kind, keys in wrong.items() if keys)
-    if named:
-        raise TrainingError(
-            f"the weights in {folder} are not those of its config.json ({named}); train it again with this version, or "
-            "import it with `earthloom weights import`"
-        )
-    model: EarthDialForConditionalGeneration = loaded
-    return model
+    return NETWORKS[model_type]
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -42,11 +42,14 @@ stages:
     params: [model]
     outs: [data/train/3]
   evaluate:
-    cmd: python work.py evaluate
-    deps: [data/train/3, data/mixture/3, data/chips/s2/a]
-    params: [evaluate]
-    outs: [data/evaluate/predictions.parquet]
-    metrics: [data/evaluate/scores.json]
+    foreach:
+      earthdial: { checkpoint: data/train/3 }
+    do:
+      cmd: python work.py evaluate
+      deps: ["${item.checkpoint}", data/mixture/3, data/chips/s2/a]
+      params: [evaluate]
+      outs: ["data/evaluate/${key}/predictions.parquet"]
+      metrics: ["data/evaluate/${key}/scores.json"]
 artifacts:
   earthdial:
     path: data/train/3
@@ -103,9 +106,9 @@ def main(stage):
         (folder / "weights.txt").write_text(str(params["model"]["skill"]))
         (folder / "normalisation.json").write_text("{}")
     else:
-        score = predictions(pathlib.Path("data/train/3"), pathlib.Path("data/evaluate/predictions.parquet"))
+        score = predictions(pathlib.Path("data/train/3"), pathlib.Path("data/evaluate/earthdial/predictions.parquet"))
         scores = {"overall": {"accuracy": score, "majority": 0.25}, "by_modality": {"ms": {"accuracy": score}}}
-        pathlib.Path("data/evaluate/scores.json").write_text(json.dumps(scores))
+        pathlib.Path("data/evaluate/earthdial/scores.json").write_text(json.dumps(scores))
 
 if __name__ == "__main__":
     main(sys.argv[1])

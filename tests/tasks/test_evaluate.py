@@ -17,7 +17,7 @@ from tasks.core.section import load
 from tasks.evaluate import EvaluateParams
 from tasks.evaluation.metrics.held_out import Majority, MarkedAnswers, Row, above_controls, beside_blind, write_csv
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
-from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
+from tasks.evaluation.runner.checkpoint_model import Checkpoint, CheckpointSettings
 from tasks.evaluation.runner.held_out import HeldOut
 from tasks.evaluation.runner.run import question_as
 from tasks.vlm.controls import kind_key, partners

@@ -129,7 +129,7 @@ def test_every_link_inside_the_page_leads_somewhere(reported: Path, name: str) -
 
 
 def test_the_board_has_the_stages_own_answers_and_no_run_that_lies_beside_it(reported: Path, board: str) -> None:
-    predictions = pl.read_parquet(reported / "data/evaluate/predictions.parquet")
+    predictions = pl.read_parquet(reported / "data/evaluate/earthdial/predictions.parquet")
     text = read(board).text
     assert f"answers scored {count(predictions.height)}" in text and "model 1 on 1 benchmark" in text
     assert "the same model without the image" in text and "the same model with another image" in text
@@ -145,7 +145,7 @@ def test_the_headline_counts_the_dataset(reported: Path, page: Reader) -> None:
     data = reported / "data"
     ledgers = [pl.read_parquet(data / f"select/{sensor}/ledger.parquet") for sensor in SENSORS]
     turns = sum(pl.read_parquet(path).explode("turns").height for path in data.glob("qa/*/*/conversations.parquet"))
-    overall = json.loads((data / "evaluate/scores.json").read_text())["overall"]
+    overall = json.loads((data / "evaluate/earthdial/scores.json").read_text())["overall"]
     kept = sum(ledger.filter(pl.col("verdict") == "kept").height for ledger in ledgers)
     for number, name in (
         ("3", "scenes"),
@@ -191,7 +191,7 @@ def test_labels_of_a_source_are_drawn_in_its_colour_with_its_licence_beside(repo
 
 
 def test_the_gallery_shows_the_models_own_answers_beside_the_blank_ones(reported: Path, page: Reader) -> None:
-    predictions = pl.read_parquet(reported / "data/evaluate/predictions.parquet")
+    predictions = pl.read_parquet(reported / "data/evaluate/earthdial/predictions.parquet")
     assert len(page.cards) == len(set(page.cards)) == 3 * report_dataset.PARAMS["report"]["gallery"]
     shown = predictions.filter(pl.col("image_id").is_in(page.cards))
     assert page.text.count("without the image: ") == shown.height > 0
@@ -219,7 +219,7 @@ def test_text_from_the_catalog_stays_text(html: str) -> None:
 
 
 def test_scores_and_certificate_are_those_of_the_artifacts(reported: Path, page: Reader) -> None:
-    scores = json.loads((reported / "data/evaluate/scores.json").read_text())
+    scores = json.loads((reported / "data/evaluate/earthdial/scores.json").read_text())
     for name, score in [("all", scores["overall"]), *scores["by_type"].items()]:
         low, high = (percent(value) for value in score["ci95"])
         row = f"{name} {score['n']} {percent(score['accuracy'])} {low} to {high} "
@@ -254,8 +254,8 @@ def test_two_runs_leave_the_same_bytes_whatever_runs_of_benchmarks_lie_there(
         "split/certificate.json",
         "stats/sentinel-1.json",
         "train/2/log.csv",
-        "evaluate/predictions.parquet",
-        "evaluate/scores.json",
+        "evaluate/earthdial/predictions.parquet",
+        "evaluate/earthdial/scores.json",
     ],
 )
 def test_a_missing_input_is_named(dataset: Path, tmp_path: Path, path: str) -> None:

@@ -22,6 +22,7 @@ from tasks import blind, evaluate, mixture, stats, tokenizer, train
 from tasks.core import paths, tables
 from tasks.core.errors import ParamsError, TrainingError
 from tasks.core.stage import read_json
+from tasks.evaluation.names import RELEASED
 from tasks.vlm.answerer import Answerer
 from tests.fixtures.small_dataset import ROOT, write_dataset, write_params
 
@@ -84,7 +85,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for stage in ("1", "2", "3"):
             train.run(stage)
         blind.run()
-        evaluate.run()
+        evaluate.run(RELEASED)
     return folder
 
 
@@ -264,8 +265,8 @@ def test_the_checkpoint_is_whole_by_itself(trained: Path) -> None:
 
 def test_every_held_out_question_is_answered_beside_its_controls(trained: Path) -> None:
     with contextlib.chdir(trained):
-        rows = tables.read(paths.evaluate() / "predictions.parquet").to_pylist()
-        scores = read_json(paths.evaluate() / "scores.json")
+        rows = tables.read(paths.evaluate(RELEASED) / "predictions.parquet").to_pylist()
+        scores = read_json(paths.evaluate(RELEASED) / "scores.json")
         asked = tables.read(paths.mixture("3") / "test.parquet").num_rows
     assert len(rows) == asked == scores["overall"]["n"]
     assert {row["modality"] for row in rows} == {"rgb", "ms", "sar"}
@@ -279,13 +280,15 @@ def test_every_held_out_question_is_answered_beside_its_controls(trained: Path) 
 def test_an_evaluation_that_was_stopped_asks_only_what_is_missing_and_leaves_the_same_bytes(trained: Path) -> None:
     write_params(trained, SENSORS, train={"common": SHORT}, evaluate={"bootstrap": 100})  # as when it was evaluated
     with contextlib.chdir(trained):
-        before = {path.name: path.read_bytes() for path in paths.evaluate().iterdir()}
-        kept, lost = (paths.work("evaluate") / name / "chunk-00000.parquet" for name in ("answer", "other-image"))
+        before = {path.name: path.read_bytes() for path in paths.evaluate(RELEASED).iterdir()}
+        kept, lost = (
+            paths.work("evaluate@earthdial") / name / "chunk-00000.parquet" for name in ("answer", "other-image")
+        )
         written = kept.stat().st_mtime_ns
         lost.unlink()
-        evaluate.run()
+        evaluate.run(RELEASED)
         assert lost.exists() and kept.stat().st_mtime_ns == written
-        assert {path.name: path.read_bytes() for path in paths.evaluate().iterdir()} == before
+        assert {path.name: path.read_bytes() for path in paths.evaluate(RELEASED).iterdir()} == before
 
 
 def test_the_command_gives_the_held_out_questions_the_answers_of_the_stage_in_the_same_columns(trained: Path) -> None:
@@ -294,7 +297,7 @@ def test_the_command_gives_the_held_out_questions_the_answers_of_the_stage_in_th
     line = [sys.executable, "-m", "earthloom", "evaluate", "data/train/3", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(line, cwd=trained, env=environment, capture_output=True, check=True)
-    stage = tables.read(trained / paths.evaluate() / "predictions.parquet")
+    stage = tables.read(trained / paths.evaluate(RELEASED) / "predictions.parquet")
     command = tables.read(trained / "data/benchmarks-runs/train-3/demo/predictions.parquet")
     assert command.equals(stage.select(command.column_names))
     behind = set(stage.column_names) - set(command.column_names)

@@ -92,7 +92,6 @@ class HeldOutSplit(_Row):
     task: Task = "vqa"
     modality: str = "all sensors of the demo"
     split: str = "test"
-    model: str = Field(default="Earthloom, demo", description="what tables call the model that stage `train` leaves")
 
 
 HELD_OUT = HeldOutSplit()

@@ -69,7 +69,7 @@ def test_the_questions_of_one_version_are_put_to_the_model_of_another(
         named = {shard for images in asked["images"].to_list() for shard in (image["shard"] for image in images)}
         fetched = {file.relative_to(tmp_path / "scratch/asked").as_posix() for file in path.parents[4].rglob("shard-*")}
         assert {name for name in fetched if name in named} == named == fetched
-        with pytest.raises(FlowError, match="has no data/evaluate/predictions"):
+        with pytest.raises(FlowError, match="has no data/evaluate/earthdial/predictions"):
             files.bring(candidate, PREDICTIONS, "x")
 
 

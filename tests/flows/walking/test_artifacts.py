@@ -27,14 +27,15 @@ def test_the_funnel_adds_up_over_the_sensors(tmp_path: Path) -> None:
 
 
 def test_scores_stand_beside_their_baselines(tmp_path: Path) -> None:
-    (tmp_path / "data/evaluate").mkdir(parents=True)
+    (tmp_path / "data/evaluate/earthdial").mkdir(parents=True)
     scores = {
         "overall": {"n": 9, "accuracy": 0.75, "no_image": 0.5, "majority": 0.4},
         "by_type": {"presence": {"n": 9, "accuracy": 0.75, "majority": 0.4, "note": "x"}},
     }
-    (tmp_path / "data/evaluate/scores.json").write_text(json.dumps(scores))
+    (tmp_path / "data/evaluate/earthdial/scores.json").write_text(json.dumps(scores))
     rows = artifacts.scores(tmp_path)
     assert rows[0] == {
+        "model": "EarthDial, demo",
         "questions": "overall",
         "n": "9",
         "accuracy": "0.750",

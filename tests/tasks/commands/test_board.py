@@ -33,10 +33,10 @@ def demo(folder):
         "other_image_answer": [*truth[1:], None],
         "majority_answer": ["yes"] * 8,
     }
-    path = folder / "data/evaluate/predictions.parquet"
+    path = folder / "data/evaluate/earthdial/predictions.parquet"
     path.parent.mkdir(parents=True)
     pl.DataFrame(columns).write_parquet(path)
-    record = {"model": "Earthloom, demo", "benchmark": "demo", "training": "mixture-3-train"}
+    record = {"model": "EarthDial, demo", "benchmark": "demo", "training": "mixture-3-train"}
     path.with_name("run.json").write_text(json.dumps(record))
 
 
@@ -45,7 +45,7 @@ def test_after_the_demo_there_is_a_board_to_look_at(tmp_path):
     done = earthloom(tmp_path, "board")
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "data/board/index.html").read_text()
-    assert "Earthloom, demo" in text and "the same model without the image" in text
+    assert "EarthDial, demo" in text and "the same model without the image" in text
     assert text.count('src="data:image/png') == 4  # every answer is right, and four of them are shown
     assert "the commonest training answer to the same question" in text
 
@@ -85,7 +85,7 @@ def test_the_demo_is_marked_once_its_leakage_was_checked(tmp_path):
 
 def test_a_comparison_with_an_unknown_model_is_an_error_for_people(tmp_path):
     demo(tmp_path)
-    done = earthloom(tmp_path, "board", "--against", "Earthloom, demo", "Nobody")
+    done = earthloom(tmp_path, "board", "--against", "EarthDial, demo", "Nobody")
     assert done.returncode == 1
-    assert "there is no run of a model 'Nobody'; there are Earthloom, demo" in done.stderr
+    assert "there is no run of a model 'Nobody'; there are EarthDial, demo" in done.stderr
     assert not (tmp_path / "data/board/index.html").exists()

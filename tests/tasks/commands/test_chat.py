@@ -12,7 +12,7 @@ import pytest
 import rasterio
 from safetensors.torch import load_file, save_file
 
-from models.earthdial.continuous_batching import Prompt, answer_all
+from models.earthdial.continuous_batching import Usage
 from models.parts.prompt import encode
 from models.parts.tile_grid import count_tiles
 from tasks import mixture, stats, tokenizer
@@ -22,7 +22,6 @@ from tasks.earth.sensors import SENSORS
 from tasks.vlm.answerer import Answerer, Question, load_tokenizer
 from tasks.vlm.chat import Conversation, headed
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
-from tasks.vlm.images import batch_images
 from tasks.vlm.samples import read_samples, tile_share
 from tests.fixtures.image_files import L2A, decibel, reflectance, write
 from tests.fixtures.small_dataset import ROOT, write_dataset
@@ -114,9 +113,8 @@ def test_images_and_slots_must_agree_and_the_question_must_not_be_empty(scene: P
 
 def decoded_in_a_slot(answerer: Answerer, question: Question, longest: int) -> str:
     """The answer as a run on a benchmark decodes it."""
-    prompt = Prompt(answerer.encode(question), longest, batch_images(question.images))
-    (done,) = answer_all(answerer.model, [prompt], 1)
-    return answerer.decode(done.ids)
+    (done,) = answerer.network.answer_all([answerer.ask(question, longest)], 1, Usage(1))
+    return done.text
 
 
 def test_an_answer_comes_piece_by_piece_and_is_the_one_that_comes_at_once(answerer: Answerer, scene: Path) -> None:
@@ -134,7 +132,7 @@ def test_a_question_that_leaves_no_room_for_its_answer_is_refused_with_the_numbe
     asked = Conversation()
     asked.ask("why " * 600, [opened(scene)])
     with pytest.raises(EarthloomError, match=r"the question has \d+ tokens .* the model takes 512 together"):
-        answerer.inputs(asked.question(answerer), 10)
+        answerer.ask(asked.question(answerer), 10)
 
 
 def test_boxes_of_an_answer_lie_on_the_image_shown_last(scene: Path, tmp_path: Path) -> None:

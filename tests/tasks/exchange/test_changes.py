@@ -63,7 +63,7 @@ def test_the_distance_of_labels_is_that_of_their_shares() -> None:
 def test_a_model_is_described_by_its_scores_beside_their_controls() -> None:
     overall = {"accuracy": 0.36, "chips": 79, "ci95": [0.29, 0.43], "majority": 0.2, "n": 1347, "no_image": 0.25}
     content = json.dumps({"overall": overall, "by_modality": {"sar": overall | {"n": 47}}}).encode()
-    assert scores({"data/evaluate/scores.json": content}.get) == [
+    assert scores({"data/evaluate/earthdial/scores.json": content}.get) == [
         "all: accuracy 0.360 of 1,347 questions; majority 0.200, no_image 0.250",
         "sar: accuracy 0.360 of 47 questions; majority 0.200, no_image 0.250",
     ]

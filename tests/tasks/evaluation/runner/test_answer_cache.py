@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tasks.evaluation.datasets.samples import BenchmarkImageRef, BenchmarkSample
-from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
+from tasks.evaluation.runner.checkpoint_model import Checkpoint, CheckpointSettings
 from tasks.evaluation.runner.imported import ImportedBenchmark
 from tasks.evaluation.runner.questions import EvaluationJob
 from tasks.evaluation.runner.run import run

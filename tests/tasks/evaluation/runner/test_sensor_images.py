@@ -3,7 +3,7 @@ import pytest
 
 from tasks.core.errors import UnaskableError
 from tasks.evaluation.datasets.images import npy
-from tasks.evaluation.runner.earthdial_model import mixed
+from tasks.evaluation.runner.checkpoint_model import mixed
 from tasks.evaluation.runner.imported import BenchmarkImage
 from tasks.evaluation.runner.questions import BenchmarkQuestion
 from tasks.evaluation.runner.rgb_model import pictures_of, without_tags

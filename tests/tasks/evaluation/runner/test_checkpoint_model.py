@@ -11,7 +11,7 @@ import torch
 from tasks.evaluation.datasets.images import npy
 from tasks.evaluation.datasets.samples import BenchmarkImageRef, BenchmarkSample
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
-from tasks.evaluation.runner.earthdial_model import Checkpoint, CheckpointSettings
+from tasks.evaluation.runner.checkpoint_model import Checkpoint, CheckpointSettings
 from tasks.evaluation.runner.imported import BenchmarkImage, ImportedBenchmark
 from tasks.evaluation.runner.questions import BenchmarkQuestion, EvaluationJob, RunError
 from tasks.evaluation.runner.run import check, run

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from models.earthdial.continuous_batching import Prompt, Usage, answer_all
-from models.parts.prompt import IMAGE, PromptError, encode, render
+from models.earthdial.continuous_batching import Usage
+from models.parts.prompt import IMAGE, SYSTEM, PromptError
 from models.parts.tile_grid import count_tiles
 from tasks.core.errors import MissingInputError, UnaskableError
 from tasks.core.stage import checkpoint_hash, read_json
@@ -22,6 +22,7 @@ from tasks.vlm.answerer import Answerer
 from tasks.vlm.bands import planes
 from tasks.vlm.controls import CONTROLS, Mix
 from tasks.vlm.images import NORMALISATION_FILE, Image, Normalisation, Tiles, batch_images, dated, preprocess
+from tasks.vlm.network import Ask, Prompt
 from tasks.vlm.samples import tile_share
 
 PUBLISHED = "published"
@@ -123,10 +124,9 @@ class Checkpoint:
         Raises:
             UnaskableError: images and `<image>` do not match, or there is no room for an answer.
         """
-        return len(self._encoded(question)[1])
+        return self._encoded(question).tokens
 
-    def _encoded(self, question: BenchmarkQuestion) -> tuple[str, list[int]]:
-        """The prompt as text, and its token ids."""
+    def _encoded(self, question: BenchmarkQuestion) -> Prompt:
         config = self.answerer.model.config
         share = tile_share(self.answerer.max_tiles, len(question.images))
         counts = [
@@ -141,18 +141,20 @@ class Checkpoint:
             turns[0] = (f"{IMAGE}\n{turns[0][0]}", turns[0][1])
             placeholders = 1
         try:
-            ids = encode(self.answerer.tokenizer, turns, counts).ids
+            prompt = self.answerer.network.encode(turns, counts, SYSTEM)
         except PromptError as error:
             raise UnaskableError(
                 "unaskable" if placeholders == len(counts) else "slots_mismatch", str(error)
             ) from error
-        if len(ids) >= self.answerer.context:
-            room = f"{len(ids)} tokens with its images; the model takes {self.answerer.context}, the answer included"
+        if prompt.tokens >= self.answerer.context:
+            room = (
+                f"{prompt.tokens} tokens with its images; the model takes {self.answerer.context}, the answer included"
+            )
             raise UnaskableError("too_long", room)
-        return render(turns), ids
+        return prompt
 
     def answer(self, questions: Iterable[BenchmarkQuestion]) -> Iterator[Answer]:
-        """Answers by greedy decoding, from `models.earthdial.continuous_batching`.
+        """Answers by greedy decoding.
 
         Without images many questions are one to the model: it is asked once.
         """
@@ -160,32 +162,32 @@ class Checkpoint:
         alike: dict[bytes, _Waiting] = {}
         ready: list[Answer] = []
 
-        def prompts() -> Iterator[Prompt]:
+        def asks() -> Iterator[Ask]:
             for question in questions:
                 blank = question.control is not None and CONTROLS[question.control].images == "none"
                 try:
-                    text, ids = self._encoded(question)
+                    prompt = self._encoded(question)
                     tiles = self.tiles(question)
                 except UnaskableError as error:
                     ready.append(Answer.refused(question.number, error))
                     continue
-                same = alike.get(key := _without_pixels(ids, tiles)) if blank else None
+                same = alike.get(key := _without_pixels(prompt, tiles)) if blank else None
                 if same is not None and same.answer is not None:
                     ready.append(replace(same.answer, number=question.number))
                 elif same is not None:
                     same.numbers.append(question.number)
                 else:
-                    waiting.append(_Waiting([question.number], text, len(ids)))
+                    waiting.append(_Waiting([question.number], prompt.text, prompt.tokens))
                     if blank:
                         alike[key] = waiting[-1]
-                    room = min(self.settings.max_new_tokens, self.answerer.context - len(ids))
-                    yield Prompt(ids, room, batch_images(tiles, blank) if tiles else {})
+                    room = min(self.settings.max_new_tokens, self.answerer.context - prompt.tokens)
+                    yield Ask(prompt, room, batch_images(tiles, blank) if tiles else {})
 
-        for done in answer_all(self.answerer.model, prompts(), self.settings.slots, self.usage):
+        for done in self.answerer.network.answer_all(asks(), self.settings.slots, self.usage):
             yield from ready
             ready.clear()
             one, stop = waiting[done.number], "end" if done.ended else "length"
-            one.answer = Answer(one.numbers[0], one.prompt, self.answerer.decode(done.ids), stop, one.tokens)
+            one.answer = Answer(one.numbers[0], one.prompt, done.text, stop, one.tokens)
             yield from (replace(one.answer, number=number) for number in one.numbers)
         yield from ready
 
@@ -228,9 +230,9 @@ def mixed(image: Image, mix: Mix) -> Image:
     return dataclasses.replace(image, pixels=out.reshape_as(image.pixels))
 
 
-def _without_pixels(ids: Sequence[int], tiles: Sequence[Tiles]) -> bytes:
+def _without_pixels(prompt: Prompt, tiles: Sequence[Tiles]) -> bytes:
     """Hash of what the model is given of a question besides its pixels."""
-    digest = hashlib.blake2b(repr(ids).encode(), digest_size=16)
+    digest = hashlib.blake2b(repr(prompt).encode(), digest_size=16)
     for image in tiles:
         digest.update(str(image.count).encode())
         for tensor in (image.wavelengths, image.mask, image.days):

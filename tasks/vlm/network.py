@@ -1,0 +1,179 @@
+"""What the kinds of network have in common: how one is loaded, how a question is put to it, how its answer comes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor
+
+from models.earthdial.continuous_batching import Usage
+from models.parts.prompt import IMAGE_CONTEXT, Turns
+from tasks.core.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question in tokens."""
+
+    text: str
+    """What is read, images as `<image>`; where several prompts are, one after the other."""
+    ids: tuple[tuple[int, ...], ...]
+    """Tokens of each prompt that is read: one, or one an expert."""
+    instruction: tuple[int, ...] = ()
+    """Tokens of the question alone, where a part of the network reads it by itself."""
+    joined: bool = False
+    """Whether the answer is joined from the texts of several experts."""
+
+    @property
+    def tokens(self) -> int:
+        """Of the longest prompt, images included."""
+        return max(map(len, self.ids))
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question, ready for the network."""
+
+    prompt: Prompt
+    max_new_tokens: int
+    images: Mapping[str, Tensor] = field(default_factory=dict)
+    """As `tasks.vlm.images.batch_images` gives them; empty where there is no image."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One answer."""
+
+    number: int
+    """Of the question, as they were given."""
+    text: str
+    ended: bool
+    """Whether the network ended it; otherwise it was cut at the longest."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """An answer as far as it has come."""
+
+    text: str
+    tokens: int
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Running:
+    """An answer that is being generated for a server."""
+
+    queue: Any
+    """An asyncio.Queue of its text, then None; or what transformers puts there where it failed."""
+    cancel: Callable[[], None]
+    tokens: Callable[[], int]
+    """That have been generated so far."""
+    cut: Callable[[], bool]
+    """Whether it has come to the longest without an end."""
+
+
+class ServingThread(Protocol):
+    """The one thread that a server generates on; see `tasks.serving.generation`."""
+
+    def generate_streaming(self, model: Any, processor: Any, inputs: Any, gen_config: Any, request_id: str) -> Any:
+        """transformers' own: (queue, streamer) of a model's `generate`."""
+
+    def generate_steps(self, steps: Iterator[Step]) -> Running:
+        """The texts of an answer that comes step by step."""
+
+
+class Network(ABC):
+    """The network of a checkpoint, with the tokenizer beside it."""
+
+    kind: ClassVar[Any]
+    """Class of the model, with the `from_pretrained` of transformers."""
+    samples: ClassVar[bool]
+    """Whether a token can be drawn at random; otherwise the likeliest is always taken."""
+
+    def __init__(self, folder: Path, tokenizer: Any) -> None:
+        """Load it.
+
+        Raises:
+            TrainingError: a weight is missing, unknown or of another shape, or the tokenizer is of another vocabulary.
+        """
+        self.tokenizer = tokenizer
+        self.model: Any = self.load(folder)
+        self.model.eval()
+        rows, expected = self.model.get_input_embeddings().num_embeddings, self.model.config.image_token_id
+        image = tokenizer.convert_tokens_to_ids(IMAGE_CONTEXT)
+        if len(tokenizer) > rows or image != expected:
+            raise TrainingError(
+                f"the tokenizer in {folder} does not fit its weights: it has {len(tokenizer)} tokens, and the network "
+                f"rows for {rows}; {IMAGE_CONTEXT} is token {image}, and in config.json {expected}. Take both from one "
+                "training stage"
+            )
+
+    def load(self, folder: Path) -> Any:
+        """The model, every one of its weights."""
+        return load_weights(self.kind, folder)
+
+    @abstractmethod
+    def encode(self, turns: Turns, tokens_per_image: Sequence[int], system: str) -> Prompt:
+        """A question in tokens.
+
+        Args:
+            turns: (question, answer), images as `<image>`; the last answer is empty.
+            tokens_per_image: visual tokens of each image, in order.
+            system: the system prompt.
+
+        Raises:
+            PromptError: it cannot be asked as it stands.
+        """
+
+    @abstractmethod
+    def answer_all(self, questions: Iterable[Ask], batch: int, usage: Usage) -> Iterator[Finished]:
+        """Greedy answers, each as soon as it has ended; questions are taken one by one as there is room.
+
+        Args:
+            questions: ready for the network.
+            batch: questions decoded together; the answers do not depend on it.
+            usage: counts how full the batch is.
+        """
+
+    @abstractmethod
+    def stream(self, ask: Ask) -> Iterator[str]:
+        """The greedy answer to one question as it comes. Closing the iterator stops generation."""
+
+    @abstractmethod
+    def start(self, thread: ServingThread, ask: Ask, sampling: Any) -> Running:
+        """Begin to answer one question for a server.
+
+        Args:
+            thread: of the server.
+            ask: the question.
+            sampling: GenerationConfig of transformers, how tokens are chosen.
+        """
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of some tokens."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text.strip()
+
+
+def load_weights(kind: Any, folder: Path) -> Any:
+    """A model of transformers, every one of its weights.
+
+    Raises:
+        TrainingError: a weight is missing, unknown or of another shape; each is named.
+    """
+    model, report = kind.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
+    wrong = {
+        "missing": report["missing_keys"],
+        "unknown": report["unexpected_keys"],
+        "mis-shaped": report["mismatched_keys"],
+    }
+    named = "; ".join(f"{what}: {', '.join(sorted(map(str, keys)))}" for what, keys in wrong.items() if keys)
+    if named:
+        raise TrainingError(
+            f"the weights in {folder} are not those of its config.json ({named}); train it again with this version, or "
+            "import it with `earthloom weights import`"
+        )
+    return model
