@@ -45,8 +45,8 @@ class RsMoeConfig(InstructBlipConfig):  # type: ignore[no-untyped-call]
         """Fill in what is not given, and refuse experts that do not fit together.
 
         Raises:
-            ExpertError: experts and templates differ in number, a name stands twice, a template is empty, or a
-                realisation or router is unknown.
+            ExpertError: experts and templates differ in number, a name stands twice, a template is empty, a realisation
+                or router is unknown, or the image token is beyond the vocabulary.
         """
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
         self.experts = list(self.experts or [])
@@ -64,6 +64,12 @@ class RsMoeConfig(InstructBlipConfig):  # type: ignore[no-untyped-call]
         for field, allowed in (("realisation", REALISATIONS), ("router", ROUTERS)):
             if getattr(self, field) not in allowed:
                 raise ExpertError(f"{field} is {getattr(self, field)!r}; allowed: {', '.join(allowed)}")
+        text: Any = self.text_config
+        if self.image_token_index is not None and self.image_token_index >= text.vocab_size:
+            raise ExpertError(
+                f"the image token is number {self.image_token_index}, but the vocabulary has {text.vocab_size} rows: "
+                "the tokenizer is that of another network"
+            )
 
     def expert(self, name: str) -> int:
         """Number of an expert.

@@ -74,7 +74,8 @@ def answer(
         dense: run the language model without experts, as the generative router does; each prompt has one entry then.
 
     Raises:
-        ExpertError: a prompt has another number of entries than there are experts.
+        ExpertError: a prompt has another number of entries than there are experts, a template is too short for the
+            router, or a token is beyond the vocabulary.
     """
     decoding = _Decoding(model, prompts, dense)
     for _ in decoding.steps(max_new_tokens):
@@ -103,6 +104,7 @@ class _Decoding:
         wrong = [len(prompt.ids) for prompt in prompts if len(prompt.ids) != self.experts]
         if wrong:
             raise ExpertError(f"a prompt has {wrong[0]} entries, one for each expert; the network has {self.experts}")
+        _check_vocabularies(model, prompts)
         self.stops = {config.end_token_id, config.filler_token_id}
         self.texts: list[list[int]] = [[] for _ in range(self.rows)]
         self.open = [True] * self.rows
@@ -253,3 +255,18 @@ class _Decoding:
 def _tiles(prompt: Prompt) -> int:
     """Tiles of a question's images."""
     return int(prompt.images["tile_of_group"][-1]) + 1 if prompt.images else 0
+
+
+def _check_vocabularies(model: RsMoeForConditionalGeneration, prompts: Sequence[Prompt]) -> None:
+    """Refuse tokens that have no row: torch would name neither the token nor the table."""
+    text: Any = model.config.text_config
+    qformer: Any = model.config.qformer_config
+    for whose, rows, texts in (
+        ("the vocabulary", text.vocab_size, [ids for prompt in prompts for ids in prompt.ids]),
+        ("the Q-Former's vocabulary", qformer.vocab_size, [prompt.instruction for prompt in prompts]),
+    ):
+        highest = max((max(ids) for ids in texts if ids), default=0)
+        if highest >= rows:
+            raise ExpertError(
+                f"a prompt has token {highest}, but {whose} has {rows} rows: the tokenizer is that of another network"
+            )

@@ -100,6 +100,30 @@ class RsMoeForConditionalGeneration(InstructBlipForConditionalGeneration):  # ty
         )
         self.post_init()  # type: ignore[no-untyped-call]
 
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As transformers does it, but whole: no weight is left to chance, whoever loads it.
+
+        With `output_loading_info` it is for the caller to look at what is missing.
+
+        Raises:
+            ExpertError: weights are missing or of another shape, as those of an expert that was not saved or of
+                adapters that were trained on another base; each is named.
+        """
+        load: Any = super().from_pretrained
+        if kwargs.get("output_loading_info"):
+            return load(*args, **kwargs)
+        strict = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        model, report = load(*args, **{**kwargs, **strict})
+        wrong = [f"{name} is missing" for name in sorted(report["missing_keys"])]
+        wrong += [
+            f"{name} is {list(found)} instead of {list(wanted)}"
+            for name, found, wanted in sorted(report["mismatched_keys"])
+        ]
+        if wrong:
+            raise ExpertError(f"{model.name_or_path} does not hold the network of its config.json: {'; '.join(wrong)}")
+        return model
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)  # type: ignore[no-untyped-call]
