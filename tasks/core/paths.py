@@ -88,7 +88,7 @@ def train(stage: str) -> Path:
 
 
 def subtasks() -> Path:
-    """Folder of train.parquet and val.parquet: the last mixture, with what each expert learns of every turn."""
+    """Folder of train.parquet, val.parquet and test.parquet: the last mixture, and what each expert learns of it."""
     return DATA / "subtasks"
 
 

@@ -29,7 +29,7 @@ def row(name: str, *turns: tuple[str, str, str]) -> dict[str, Any]:
 
 def write_mixture(*rows: dict[str, Any]) -> None:
     """The last mixture in the current folder, nothing held out."""
-    for split, some in (("train", rows), ("val", ())):
+    for split, some in (("train", rows), ("val", ()), ("test", ())):
         tables.write_rows(some, mixture.SCHEMA, paths.mixture("3") / f"{split}.parquet")
 
 
@@ -44,7 +44,7 @@ def test_rows_of_the_mixture_stay_as_they_are_and_every_turn_has_its_targets(tmp
     with contextlib.chdir(tmp_path):
         mixture.run("3")
         summary = subtasks.run()
-        for split in ("train", "val"):
+        for split in mixture.SPLITS:
             before = tables.read(paths.mixture("3") / f"{split}.parquet")
             after = tables.read(paths.subtasks() / f"{split}.parquet")
             assert after.drop_columns("targets").equals(before)

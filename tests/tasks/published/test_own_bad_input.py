@@ -118,6 +118,10 @@ def test_records_are_cut_at_the_same_places_whatever_is_read_at_a_time(tmp_path:
     whole = list(json_records.read_records(path))
     assert [json.loads(record or b"") for record in whole] == rows
     assert list(json_records.read_records(path, block)) == whole
+    path.write_text('\ufeff{\n "rows" :\n [' + json.dumps(rows)[1:-1] + '], "info": [1]}')
+    assert list(json_records.read_records(path, block, under="rows")) == whole
+    path.write_text(json.dumps({"rows": [1]}) + "\n")  # a line of its own, where no such object is asked for
+    assert list(json_records.read_records(path, block)) == [b'{"rows": [1]}']
 
 
 def test_a_record_beyond_the_bound_is_passed_over(folder: Path) -> None:
