@@ -1,6 +1,7 @@
 """Answers of all experts and of all questions in one batch are those one after another."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -78,7 +79,9 @@ def test_a_streamed_answer_grows_to_the_whole_one(model: RsMoeForConditionalGene
     for question in QUESTIONS[:2]:
         steps = list(stream(model, question, TOKENS))
         assert steps[-1] == answer(model, [question], TOKENS)[0]
-        assert [max(map(len, step.ids)) for step in steps] == list(range(1, len(steps) + 1))
+        lengths = [max(map(len, step.ids)) for step in steps]
+        # A step that only ends texts adds nothing.
+        assert lengths[0] == 1 and all(after - before in (0, 1) for before, after in pairwise(lengths))
 
 
 def test_experts_that_change_places_change_the_answers() -> None:
