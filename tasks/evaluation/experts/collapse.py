@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.parts.prompt import encode
+from models.parts.prompt import SYSTEM, encode
 from models.rsmoe.experts import expert_layers
 from models.rsmoe.generate import Prompt, answer
 from models.rsmoe.model import RsMoeForConditionalGeneration
@@ -28,11 +28,11 @@ ALIKE = 0.99
 
 
 def prompt_of(data: MoeData, sample: Sample, turn: int, joined: bool) -> Prompt:
-    """A question of a sample as the experts are asked it, after the true turns before it."""
+    """A question of a sample as the experts, or the dense network, are asked it, after the true turns before it."""
     config, tokenizer = data.config, data.tokenizer
     turns = (*sample.turns[:turn], (sample.turns[turn][0], ""))
     visual = [n * config.tokens_per_tile for n in sample.tile_counts(config.image_size, config.max_tiles)]
-    ids = tuple(tuple(encode(tokenizer, turns, visual, text).ids) for text in config.templates or [])
+    ids = tuple(tuple(encode(tokenizer, turns, visual, text).ids) for text in config.templates or [SYSTEM])
     instruction = tuple(tokenizer.encode(instruction_of(turns), add_special_tokens=False))
     return Prompt(ids, instruction, batch_images(data.chips.images(sample)), joined)
 
