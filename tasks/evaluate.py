@@ -40,7 +40,7 @@ def run(model: str) -> Summary:
     """Answer and score the test questions of the last stage's mixture.
 
     Args:
-        model: earthdial; the key of a trained model.
+        model: earthdial or rsmoe, the key of a trained model.
     """
     import torch
 

@@ -5,6 +5,7 @@ from pydantic import Field
 from tasks.core import paths
 from tasks.core.section import Section, load
 from tasks.core.stage import Summary, atomic, main
+from tasks.evaluation.names import MODELS
 
 
 class ReportParams(Section):
@@ -28,7 +29,8 @@ def run() -> Summary:
     dataset = report_data.read()
     values = context(dataset, params.gallery, params.scene_maps, params.pairs, params.smoothing)
     # The board takes what is declared of this stage, not the runs that may lie beside it.
-    board = board_page(BoardInputs(runs=None, leakage=None), back=paths.report().name)
+    first, second = (MODELS[one.key].title for one in dataset.evaluations)
+    board = board_page(BoardInputs(runs=None, leakage=None), (first, second), back=paths.report().name)
     for path, text in ((paths.report(), page(values)), (paths.report_board(), board)):
         with atomic(path) as partial:
             partial.write_text(text, encoding="utf-8")

@@ -56,6 +56,14 @@ def edit_params(workspace: Path) -> Callable[[str, str], None]:
 
 
 @pytest.fixture(scope="session")
+def tiny_moe_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of RS-MoE that knows a few answers by heart, made once."""
+    from tests.fixtures.tiny_moe_checkpoint import write_moe_checkpoint
+
+    return write_moe_checkpoint(tmp_path_factory.mktemp("models") / "tiny-moe")
+
+
+@pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that knows a few answers by heart, made once."""
     from tests.fixtures.tiny_checkpoint import write_checkpoint

@@ -29,20 +29,9 @@ from models.parts.head import LanguageHead, mean_loss, supervised
 from models.rsmoe.config import RsMoeConfig
 from models.rsmoe.experts import ExpertLinear, add_experts
 from models.rsmoe.flops import step_flops
+from models.rsmoe.parts import PARTS, part_of
 from models.rsmoe.prompt import ExpertError
 from models.rsmoe.router import InstructionRouter, Routed
-
-PARTS = {
-    "vision": ("vision_model.",),
-    "fusion": ("band_fusion.",),
-    "qformer": ("qformer.", "query_tokens"),
-    "projector": ("language_projection.",),
-    "language": ("language_model.",),
-    "router": ("router.",),
-    "experts": ("expert_models.",),
-}
-"""The parts that a training stage can train or freeze, by the beginnings of their names. Adapters within the language
-model are `experts` too."""
 
 
 @dataclass(frozen=True)
@@ -479,20 +468,6 @@ class RsMoeForConditionalGeneration(InstructBlipForConditionalGeneration):  # ty
     ) -> float:
         """Operations of a training step over some sequences; see `models.rsmoe.flops`."""
         return step_flops(self.config, lengths, groups_of_tiles, head_tokens, trained, lora_rank=lora_rank).total
-
-
-def part_of(name: str) -> str:
-    """Part of a parameter by its name.
-
-    Raises:
-        ValueError: it is of no part.
-    """
-    if ".lora_" in name:
-        return "experts"
-    for part, beginnings in PARTS.items():
-        if name.startswith(beginnings):
-            return part
-    raise ValueError(f"parameter {name} is of no part of the network")
 
 
 AutoConfig.register(RsMoeConfig.model_type, RsMoeConfig, exist_ok=True)

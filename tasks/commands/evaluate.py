@@ -158,8 +158,10 @@ def _name_of(folder: Path) -> str:
 
 def _training_of(checkpoint: Path) -> str | None:
     """What `earthloom leakage` calls the mixture that a stage of this project trained a checkpoint on."""
-    stages = {paths.train(stage).resolve(): paths.mixture(stage) / "train.parquet" for stage in ("1", "2", "3")}
-    mixture = stages.get(checkpoint.resolve())
+    stages = {paths.train(stage).resolve(): paths.mixture(stage) for stage in ("1", "2", "3")}
+    # Both stages of RS-MoE learn from the last mixture; what `subtasks` deals out of it is the same questions.
+    stages |= {paths.moe(stage).resolve(): paths.mixture("3") for stage in ("1", "2")}
+    mixture = stages[checkpoint.resolve()] / "train.parquet" if checkpoint.resolve() in stages else None
     return side_name(mixture) if mixture is not None and mixture.is_file() else None
 
 

@@ -17,7 +17,7 @@ def serve(
     model: Path = Path("data/train/3"),
     host: str = "127.0.0.1",
     port: int = 8000,
-    name: str = "earthdial",
+    name: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     max_tiles: int | None = None,
     max_new_tokens: int = 256,
@@ -36,7 +36,7 @@ def serve(
     port
         Port to listen on; 0 for a free one.
     name
-        What requests call the model.
+        What requests call the model; earthdial or rsmoe, after its kind, if not given.
     device
         Where the model runs.
     max_tiles
@@ -60,6 +60,7 @@ def serve(
     if threads:
         torch.set_num_threads(threads)
     answerer = Answerer(model, device, max_tiles)
+    name = name or str(answerer.model.config.model_type)
     app = make_app(Server(Generator(answerer, waiting), name, max_new_tokens), most_mb * 2**20)
     try:
         listener = socket.create_server((host, port))

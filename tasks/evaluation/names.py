@@ -26,7 +26,10 @@ class TrainedModel:
     """Folder that its last stage leaves."""
 
 
-MODELS: Mapping[str, TrainedModel] = {"earthdial": TrainedModel("EarthDial, demo", paths.train("3"))}
+MODELS: Mapping[str, TrainedModel] = {
+    "earthdial": TrainedModel("EarthDial, demo", paths.train("3")),
+    "rsmoe": TrainedModel("RS-MoE, demo", paths.moe("2")),
+}
 """By the key of stage `evaluate` in dvc.yaml, in its order."""
 RELEASED = "earthdial"
 """The one that is released, judged by the gate and put into service."""

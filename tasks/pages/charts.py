@@ -7,15 +7,11 @@ from typing import Any
 from markupsafe import Markup
 
 from tasks.pages.maps import REASONS
-from tasks.pages.report_data import SensorData, Training
+from tasks.pages.report_data import SensorData
 from tasks.pages.svg import Plot, mark_style, short_number
+from tasks.pages.trained import Training
 from tasks.vlm.controls import CONTROLS
 
-STAGE_TITLES = {
-    "1": "Stage 1, pretraining",
-    "2": "Stage 2, RGB and temporal",
-    "3": "Stage 3, multispectral and SAR",
-}
 CONTROL_TITLES = {
     "majority": "always giving the most frequent answer",
     **{control.key: control.title for control in CONTROLS.values()},
@@ -165,7 +161,7 @@ def loss(training: Training, past: float, span: tuple[float, float]) -> Markup:
     """Loss of every step, its running mean, and validation, of one stage, on a logarithmic scale."""
     raw, validation = training.points("loss"), training.points("val_loss")
     trend = smooth(raw, past)
-    label = f"Stage {training.stage}: training loss from {raw[0][1]:.3f} to {trend[-1][1]:.3f}"
+    label = f"{training.stage.model}, {training.stage.title}: training loss from {raw[0][1]:.3f} to {trend[-1][1]:.3f}"
     label += f", validation loss ends at {validation[-1][1]:.3f}" if validation else ""
     low, high = math.log10(span[0]), math.log10(span[1])
     end = max(step for step, _ in [*raw, *validation])
@@ -212,7 +208,9 @@ def losses(training: Sequence[Training], past: float) -> list[Mapping[str, Any]]
         best = min(validation, key=lambda point: point[1]) if validation else None
         out.append(
             {
-                "title": STAGE_TITLES.get(stage.stage, f"Stage {stage.stage}"),
+                "address": stage.stage.address,
+                "model": stage.stage.model,
+                "title": stage.stage.title,
                 "chart": loss(stage, past, span),
                 "steps": int(raw[-1][0]),
                 "tokens": tokens[-1] if tokens else None,

@@ -8,8 +8,21 @@ from markupsafe import Markup
 
 from tasks.core import paths
 from tasks.earth.areas import load_areas
-from tasks.pages import charts, gallery, label_maps, maps, report_data, report_text, svg, world_map
+from tasks.evaluation.names import MODELS
+from tasks.pages import (
+    charts,
+    gallery,
+    label_maps,
+    maps,
+    parameter_counts,
+    report_data,
+    report_text,
+    routing,
+    svg,
+    world_map,
+)
 from tasks.pages.templates import environment
+from tasks.pages.trained import Evaluation
 from tasks.vlm.controls import CONTROLS
 
 HERE = Path(__file__).parent
@@ -29,12 +42,7 @@ def context(
     """
     scenes = [(sensor.sensor.name, item) for sensor in dataset.sensors for item in sensor.scenes]
     sites = world_map.sites(scenes, load_areas())
-    by_type = sorted(dataset.scores["by_type"].items(), key=lambda row: -row[1]["n"])
-    groups = [("all", dataset.scores["overall"])]
-    for name in ("by_sensor", "by_modality"):
-        scores = dataset.scores.get(name, {})
-        groups += [(gallery.MODALITIES.get(key, key), scores[key]) for key in sorted(scores)]
-    mood, sentence = report_text.verdict(dataset.scores)
+    evaluated = [scored(one) for one in dataset.evaluations]
     return {
         "style": Markup((HERE / "style.css").read_text()),
         "headline": report_text.headline(dataset),
@@ -55,15 +63,14 @@ def context(
             for s in dataset.sensors
         ],
         "losses": charts.losses(dataset.training, smoothing),
-        "by_type": charts.scores(by_type, "Accuracy by question type"),
-        "by_group": charts.scores(groups, "Accuracy by sensor and modality"),
-        "score_rows": [("all", dataset.scores["overall"]), *by_type],
-        "blind_marked": [name for name, score in by_type if score.get("blind", {}).get("marked")],
-        "mood": mood,
-        "verdict": sentence,
+        "evaluated": evaluated,
+        "mood": evaluated[0]["mood"],
+        "verdict": evaluated[0]["verdict"],
+        "counted_parts": parameter_counts.counted_parts(MODELS["rsmoe"].checkpoint),
+        "counted_presets": [preset.title for preset in parameter_counts.PRESETS.values()],
+        "routing": routing.context(dataset),
         "board": paths.report_board().name,
         "against_controls": report_text.against_controls,
-        "controls": list(charts.bars(dataset.scores["overall"])),
         "control_titles": charts.CONTROL_TITLES,
         "control_marks": {
             "majority": Markup('<span class="k majority"></span>'),
@@ -74,7 +81,30 @@ def context(
         "label_sources": report_text.label_sources(dataset),
         "provenance": report_text.provenance(dataset),
         "versions": report_text.versions(dataset),
-        "predictions": dataset.predictions.height,
+    }
+
+
+def scored(one: Evaluation) -> Mapping[str, Any]:
+    """What the section of scores shows of one model."""
+    by_type = sorted(one.scores["by_type"].items(), key=lambda row: -row[1]["n"])
+    groups = [("all", one.scores["overall"])]
+    for name in ("by_sensor", "by_modality"):
+        scores = one.scores.get(name, {})
+        groups += [(gallery.MODALITIES.get(key, key), scores[key]) for key in sorted(scores)]
+    mood, sentence = report_text.verdict(one.scores, one.name)
+    return {
+        "key": one.key,
+        "name": one.name,
+        "released": one.released,
+        "mood": mood,
+        "verdict": sentence,
+        "by_type": charts.scores(by_type, f"{one.name}: accuracy by question type"),
+        "by_group": charts.scores(groups, f"{one.name}: accuracy by sensor and modality"),
+        "rows": [("all", one.scores["overall"]), *by_type],
+        "overall": one.scores["overall"],
+        "blind_marked": [name for name, score in by_type if score.get("blind", {}).get("marked")],
+        "controls": list(charts.bars(one.scores["overall"])),
+        "predictions": one.predictions.height,
     }
 
 
@@ -86,8 +116,7 @@ def page(values: Mapping[str, Any]) -> str:
 def figures(values: Mapping[str, Any]) -> Mapping[str, str]:
     """The charts that `dvc plots` compares, as files of their own by name."""
     found = {f"funnel-{sensor.sensor.name}": chart for sensor, chart in values["funnels"]}
-    found |= {
-        f"loss-{number}": stage["chart"] for number, stage in zip(report_data.STAGES, values["losses"], strict=True)
-    }
-    found |= {"scores-by-type": values["by_type"], "scores-by-group": values["by_group"]}
+    found |= {f"loss-{stage['address'].replace('@', '-')}": stage["chart"] for stage in values["losses"]}
+    for one in values["evaluated"]:
+        found |= {f"scores-{one['key']}-by-type": one["by_type"], f"scores-{one['key']}-by-group": one["by_group"]}
     return {name: svg.standalone(chart, values["style"]) for name, chart in found.items()}

@@ -1,6 +1,5 @@
 """What the page is made from: the artifacts of the earlier stages, read once and held against each other."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,19 +12,19 @@ import pyarrow.parquet as pq
 import pystac
 
 from tasks.core import paths, tables
-from tasks.core.errors import EarthloomError, EmptyStageError
+from tasks.core.errors import EarthloomError
 from tasks.core.section import load, read_params
 from tasks.core.stage import address, read_json, require
 from tasks.earth.grid import GridParams
 from tasks.earth.items import read_items
 from tasks.earth.sensors import SENSORS, Sensor
-from tasks.evaluation.names import RELEASED
+from tasks.evaluation.names import MODELS, RELEASED
+from tasks.pages.trained import STAGES, Evaluation, Training, read_evaluation, read_training
 
 KEPT = "kept"
 FILTERS = ("nodata", "cloud", "land", "labels", "overlap", "duplicate")
 """In the order they are charged: the first that a window fails is its reason."""
 SPLITS = ("train", "val", "test", "buffer")
-STAGES = ("1", "2", "3")
 CHIP_COLUMNS = [
     "chip_id",
     "window_id",
@@ -95,20 +94,6 @@ class SensorData:
 
 
 @dataclass(frozen=True)
-class Training:
-    """One stage of training: its log, as columns, and the model's configuration."""
-
-    stage: str
-    log: Mapping[str, Sequence[float | None]]
-    config: Mapping[str, Any]
-
-    def points(self, column: str) -> list[tuple[float, float]]:
-        """(step, value) where the log has one."""
-        pairs = zip(self.log["step"], self.log.get(column, []), strict=False)
-        return [(step, value) for step, value in pairs if step is not None and value is not None]
-
-
-@dataclass(frozen=True)
 class ReportData:
     """All inputs of the page."""
 
@@ -117,8 +102,20 @@ class ReportData:
     sensors: Sequence[SensorData]
     certificate: Mapping[str, Any]
     training: Sequence[Training]
-    predictions: pl.DataFrame
-    scores: Mapping[str, Any]
+    evaluations: Sequence[Evaluation]
+    """Of each model, the released one first."""
+    routing: Mapping[str, Any]
+    """What stage `routing` found."""
+
+    @property
+    def predictions(self) -> pl.DataFrame:
+        """Of the released model."""
+        return self.evaluations[0].predictions
+
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        """Of the released model."""
+        return self.evaluations[0].scores
 
     @property
     def pairs(self) -> int:
@@ -140,18 +137,14 @@ def read() -> ReportData:
     params = read_params()
     parts = load(GridParams, "grid").parts
     splits = frame(paths.split() / "assignment.parquet").select("chip_id", "split")
-    folder = paths.evaluate(RELEASED)
-    predictions = frame(folder / "predictions.parquet")
-    if predictions.is_empty():
-        raise EmptyStageError(f"{folder / 'predictions.parquet'} has no row; run `dvc repro evaluate`")
     return ReportData(
         params=params,
         parts=parts,
         sensors=[read_sensor(name, parts, splits) for name in params["sensors"]["enabled"]],
         certificate=read_json(paths.split() / "certificate.json"),
         training=[read_training(stage) for stage in STAGES],
-        predictions=predictions,
-        scores=read_json(folder / "scores.json"),
+        evaluations=[read_evaluation(key) for key in sorted(MODELS, key=lambda key: key != RELEASED)],
+        routing=read_json(paths.routing() / "routing.json"),
     )
 
 
@@ -228,17 +221,6 @@ def turn_rows(sensor: str, part: str) -> pl.DataFrame:
         .unnest("turns")
         .select("conversation_id", "chip_id", "generator", "tags", "question", "answer", "question_type")
     )
-
-
-def read_training(stage: str) -> Training:
-    """Log and configuration of one training stage."""
-    folder = paths.train(stage)
-    with require(folder / "log.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        raise EmptyStageError(f"{folder / 'log.csv'} has no row; run `dvc repro train@{stage}`")
-    log = {column: [float(row[column]) if row[column] else None for row in rows] for column in rows[0]}
-    return Training(stage, log, read_json(folder / "config.json"))
 
 
 def frame(path: Path) -> pl.DataFrame:

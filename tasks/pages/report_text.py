@@ -1,8 +1,6 @@
 """The page's sentences and facts, made from the numbers: headline, verdict, origins, credits, versions."""
 
 import hashlib
-import json
-import struct
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +15,8 @@ from tasks.core import paths
 from tasks.core.section import PARAMS_FILE
 from tasks.core.stage import require
 from tasks.pages.charts import CONTROL_TITLES, bars, percent
-from tasks.pages.report_data import STAGES, ReportData
+from tasks.pages.parameter_counts import sizes
+from tasks.pages.report_data import ReportData
 from tasks.vlm.controls import CONTROLS
 
 LABEL_CREDITS = {
@@ -41,7 +40,11 @@ def headline(data: ReportData) -> list[Mapping[str, str]]:
         (count(ledger), "candidate windows", "every one in the ledger"),
         (count(kept), "kept", f"{percent(kept / ledger)} passed every filter"),
         (count(data.pairs), "questions", f"about {count(asked)} chips, each answer recomputed"),
-        (percent(overall["accuracy"]), "right on test", f"{percent(base)} for the best control"),
+        (
+            percent(overall["accuracy"]),
+            "right on test",
+            f"{data.evaluations[0].name}; {percent(base)} for the best control",
+        ),
     ]
     return [{"value": value, "name": name, "note": note} for value, name, note in facts]
 
@@ -70,13 +73,20 @@ def lead(data: ReportData) -> str:
         f"The ground they show was cut into {count(windows)} windows; {count(kept)} passed the filters for "
         f"data, cloud, land and labels, and {count(len(chips))} became chips with all bands of their sensor. "
         f"{count(data.pairs)} questions were asked about them, each with an answer recomputed from the "
-        f"labels before it was believed. A model was trained in three stages on the {count(sides['train'])} "
+        f"labels before it was believed. {_trained(data)} on the {count(sides['train'])} "
         f"chips of the training side, and then asked about {count(tested)} of the {count(sides['test'])} "
         f"chips of the test side, which lie at least {metres} m away."
     )
 
 
-def verdict(scores: Mapping[str, Any]) -> tuple[str, str]:
+def _trained(data: ReportData) -> str:
+    """`EarthDial was trained in 3 stages and RS-MoE in 2`."""
+    stages = Counter(one.stage.model for one in data.training)
+    first, *others = (f"{name} in {number} stages" for name, number in stages.items())
+    return listed([first.replace(" in ", " was trained in "), *others])
+
+
+def verdict(scores: Mapping[str, Any], model: str = "The model") -> tuple[str, str]:
     """(mood, what the scores say): better, level or worse than the best control, by the 95 % interval."""
     overall = scores["overall"]
     mood = against_controls(overall)
@@ -91,7 +101,7 @@ def verdict(scores: Mapping[str, Any]) -> tuple[str, str]:
     for name, score in scores["by_type"].items():
         groups[against_controls(score)].append(f"\u2018{name}\u2019")
     sentence = (
-        f"The model answers {percent(overall['accuracy'])} of {count(overall['n'])} test questions right "
+        f"{model} answers {percent(overall['accuracy'])} of {count(overall['n'])} test questions right "
         f"(95 % interval {percent(low)} to {percent(high)}). {words[mood]} "
     )
     if groups["better"]:
@@ -228,15 +238,14 @@ def versions(data: ReportData) -> list[tuple[str, str, str]]:
             f"chips, conversations ({listed(generators)}) and split of {listed(sensors)}",
         ),
     ]
-    for stage in STAGES:
-        folder = paths.train(stage)
+    for stage in data.training:
+        folder = stage.stage.folder
         weights = sorted(folder.glob("*.safetensors"))
-        size = sum(parameters(file) for file in weights)
-        config = json.loads((folder / "config.json").read_text())
-        kind = config.get("model_type") or listed(config.get("architectures") or ["model"])
+        size = sum(sum(sizes(file).values()) for file in weights)
+        kind = stage.config.get("model_type") or listed(stage.config.get("architectures") or ["model"])
         rows.append(
             (
-                f"Model, stage {stage}",
+                f"{stage.stage.model}, stage {stage.stage.address.partition('@')[2]}",
                 digest([*weights, folder / "config.json"]),
                 f"{kind}, {count(size)} parameters",
             )
@@ -253,18 +262,3 @@ def digest(files: Sequence[Path]) -> str:
                 with file.open("rb") as content:
                     total.update(file.as_posix().encode() + hashlib.file_digest(content, "sha256").digest())
     return total.hexdigest()[:16]
-
-
-def parameters(weights: Path) -> int:
-    """How many numbers a safetensors file holds, from its header."""
-    with weights.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    total = 0
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            size = 1
-            for side in tensor["shape"]:
-                size *= side
-            total += size
-    return total

@@ -14,9 +14,10 @@ from tasks.core.stage import read_json
 from tasks.vlm.earthdial_network import EarthDialNetwork
 from tasks.vlm.images import NORMALISATION_FILE, Image, Normalisation, Tiles, batch_images
 from tasks.vlm.network import Ask, Network, Prompt
+from tasks.vlm.rsmoe_network import RsMoeNetwork
 from tasks.vlm.samples import tile_share
 
-NETWORKS: Mapping[str, type[Network]] = {"earthdial": EarthDialNetwork}
+NETWORKS: Mapping[str, type[Network]] = {"earthdial": EarthDialNetwork, "rsmoe": RsMoeNetwork}
 """The kinds of network that can be asked, by `model_type` of their config.json."""
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")

@@ -158,13 +158,20 @@ class Network(ABC):
         return text.strip()
 
 
-def load_weights(kind: Any, folder: Path) -> Any:
+def load_weights(kind: Any, folder: Path, known: Callable[[Mapping[str, Any]], str] = lambda _: "") -> Any:
     """A model of transformers, every one of its weights.
+
+    Args:
+        kind: its class.
+        folder: of the checkpoint.
+        known: what a report of transformers comes to in the network's own words; empty where it has none.
 
     Raises:
         TrainingError: a weight is missing, unknown or of another shape; each is named.
     """
     model, report = kind.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
+    if said := known(report):
+        raise TrainingError(f"{folder}: {said}")
     wrong = {
         "missing": report["missing_keys"],
         "unknown": report["unexpected_keys"],

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -10,13 +11,16 @@ import pyarrow as pa
 import pytest
 import torch
 
-from tasks import mixture, stats
+from models.rsmoe.prompt import EXPERTS
+from tasks import blind, evaluate, mixture, stats
 from tasks.core import paths, tables
-from tasks.core.errors import ParamsError, UnaskableError
+from tasks.core.errors import BenchmarkError, ParamsError, UnaskableError
 from tasks.core.section import load
+from tasks.core.stage import read_json
 from tasks.evaluate import EvaluateParams
 from tasks.evaluation.metrics.held_out import Majority, MarkedAnswers, Row, above_controls, beside_blind, write_csv
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
+from tasks.evaluation.names import MODELS
 from tasks.evaluation.runner.checkpoint_model import Checkpoint, CheckpointSettings
 from tasks.evaluation.runner.held_out import HeldOut
 from tasks.evaluation.runner.run import question_as
@@ -199,6 +203,25 @@ def test_another_image_is_one_of_the_same_sensor_and_bands_from_another_window(
         assert torch.equal(image.pixels, again[place].pixels)
         planes = grey[place].pixels.flatten(0, 1)[own[place].mask.flatten()]
         assert torch.allclose(planes, planes[:1].expand_as(planes))
+
+
+def test_the_stage_asks_a_model_by_its_key_and_no_other(tmp_path: Path, tiny_moe_checkpoint: Path) -> None:
+    write_dataset(tmp_path, 16, ("sentinel-1",))
+    write_params(tmp_path, ["sentinel-1"], evaluate={"bootstrap": 100, "max_new_tokens": 4})
+    with contextlib.chdir(tmp_path):
+        stats.run("sentinel-1")
+        mixture.run("3")
+        blind.run()
+        shutil.copytree(tiny_moe_checkpoint, paths.moe("2"))
+        summary = evaluate.run("rsmoe")
+        rows = tables.read(paths.evaluate("rsmoe") / "predictions.parquet").to_pylist()
+        record = read_json(paths.evaluate("rsmoe") / "run.json")
+        with pytest.raises(BenchmarkError, match="no model 'other' to evaluate; allowed: earthdial, rsmoe"):
+            evaluate.run("other")
+        assert not paths.evaluate("earthdial").exists()
+    assert record["model"] == MODELS["rsmoe"].title and summary["questions"] == len(rows) > 0
+    assert summary["rejected"] == 0 and all(row["prompt"].count("<|system|>") == len(EXPERTS) for row in rows)
+    assert all(row["answer"] and row["no_image_answer"] is not None for row in rows)
 
 
 def test_every_turn_is_asked_once_after_the_true_turns_before_it(tmp_path: Path) -> None:

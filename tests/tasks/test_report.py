@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
+from tasks.evaluation.names import MODELS
 from tasks.pages.charts import percent, smooth, thin
 from tasks.pages.report_text import against_controls, count, verdict
 from tasks.pages.svg import ticks
@@ -131,7 +132,8 @@ def test_every_link_inside_the_page_leads_somewhere(reported: Path, name: str) -
 def test_the_board_has_the_stages_own_answers_and_no_run_that_lies_beside_it(reported: Path, board: str) -> None:
     predictions = pl.read_parquet(reported / "data/evaluate/earthdial/predictions.parquet")
     text = read(board).text
-    assert f"answers scored {count(predictions.height)}" in text and "model 1 on 1 benchmark" in text
+    assert f"answers scored {count(2 * predictions.height)}" in text and "models 2 on 1 benchmark" in text
+    assert "RS-MoE, demo against EarthDial, demo" in text
     assert "the same model without the image" in text and "the same model with another image" in text
     assert "812 m from training" in text
 
@@ -201,7 +203,13 @@ def test_the_gallery_shows_the_models_own_answers_beside_the_blank_ones(reported
 
 def test_charts_are_left_as_pictures_for_dvc_plots(reported: Path) -> None:
     plots = {path.stem: path.read_text() for path in (reported / "data/report/plots").glob("*.svg")}
-    assert {"loss-1", "loss-3", "funnel-landsat", "scores-by-type", "scores-by-group"} <= set(plots)
+    assert {
+        "loss-train-1",
+        "loss-moe-2",
+        "funnel-landsat",
+        "scores-earthdial-by-type",
+        "scores-rsmoe-by-group",
+    } <= set(plots)
     for drawing in plots.values():
         assert ElementTree.fromstring(drawing).tag == "{http://www.w3.org/2000/svg}svg"
 
@@ -218,18 +226,38 @@ def test_text_from_the_catalog_stays_text(html: str) -> None:
     assert "All of it &lt;is&gt; synthetic" in html
 
 
-def test_scores_and_certificate_are_those_of_the_artifacts(reported: Path, page: Reader) -> None:
-    scores = json.loads((reported / "data/evaluate/earthdial/scores.json").read_text())
+@pytest.mark.parametrize("model", MODELS)
+def test_scores_and_certificate_are_those_of_the_artifacts(reported: Path, page: Reader, model: str) -> None:
+    scores = json.loads((reported / "data/evaluate" / model / "scores.json").read_text())
+    assert f"{MODELS[model].title.removesuffix(', demo')} answers {percent(scores['overall']['accuracy'])}" in page.text
     for name, score in [("all", scores["overall"]), *scores["by_type"].items()]:
         low, high = (percent(value) for value in score["ci95"])
         row = f"{name} {score['n']} {percent(score['accuracy'])} {low} to {high} "
         beside = " ".join(percent(score[control]) for control in ("majority", "no_image", "other_image"))
         assert row + beside in page.text
     marked = [name for name, score in scores["by_type"].items() if score.get("blind", {}).get("marked")]
-    assert len(marked) == 1 and page.text.count("blind solver 71.0 %, chance 50.0 %") == 1
+    assert len(marked) == 1 and page.text.count("blind solver 71.0 %, chance 50.0 %") == len(MODELS)
     assert f"beats balanced chance on {marked[0]}:" in page.text
     assert "812 m between the nearest training and test chips" in page.text
-    assert "synthetic, 10 parameters" in page.text
+    assert "synthetic, 10 parameters" in page.text and "synthetic, 16 parameters" in page.text
+
+
+def test_the_experts_are_shown_with_what_it_costs_to_swap_them_and_with_their_texts(page: Reader, html: str) -> None:
+    assert "It matters who is asked: a wrong expert costs 0.450 (0.430 to 0.470) nats a token" in page.text
+    assert "The router knows some of it: with its weights the mixture is 0.100" in page.text
+    assert "theme 1.000 1.500 1.600" in page.text and "relation no text no text no text" in page.text
+    assert "one of the wrong experts 1.450 +0.450 0.430 to 0.470" in page.text
+    assert "prompts of two experts" in page.text and "largest weight on the right expert" not in page.text
+    assert page.text.count("theme Fields <are> here. 0.70 object (nothing) 0.20 relation They touch. 0.10") == 4
+    assert page.text.count("joined : Fields") == page.text.count("mixed : Fields") == 2
+    assert html.count("[caption] Describe &lt;it&gt;.") == 4
+    assert html.count('<article class="chip routed">\n<div class="pictures"><figure><img') == 4
+
+
+def test_the_parameters_of_every_part_stand_beside_the_sizes_of_the_paper(page: Reader) -> None:
+    text = page.text.replace("\u202f", " ")
+    assert "vision encoder 6 985 952 256 985 952 256 ViT-g/14, frozen" in text
+    assert "together 16 2 437 368 963 7 976 158 339" in text
 
 
 def test_two_runs_leave_the_same_bytes_whatever_runs_of_benchmarks_lie_there(
@@ -254,6 +282,9 @@ def test_two_runs_leave_the_same_bytes_whatever_runs_of_benchmarks_lie_there(
         "split/certificate.json",
         "stats/sentinel-1.json",
         "train/2/log.csv",
+        "moe/2/log.csv",
+        "routing/routing.json",
+        "evaluate/rsmoe/scores.json",
         "evaluate/earthdial/predictions.parquet",
         "evaluate/earthdial/scores.json",
     ],

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from models.rsmoe.experts import expert_layers
-from models.rsmoe.model import PARTS, RsMoeForConditionalGeneration, part_of
+from models.rsmoe.model import RsMoeForConditionalGeneration
+from models.rsmoe.parts import PARTS, part_of
 from models.rsmoe.presets import PRESETS, make_config
 from models.rsmoe.prompt import EXPERTS, ExpertError
+from tasks.pages.parameter_counts import PRESETS as SHOWN
 
 
 def counted(preset: str, experts: tuple[str, ...] = EXPERTS) -> dict[str, int]:
@@ -32,6 +34,7 @@ def test_the_parts_of_a_preset_have_the_parameters_of_the_paper(
     assert counts["projector"] == pytest.approx(projector, rel=0.03)
     # All three: rank 8 on query, value and the three matrices of the feed-forward.
     assert counts["experts"] == pytest.approx(experts, rel=5e-3)
+    assert counts == SHOWN[preset].counts, "the table of the report"
 
 
 def test_three_experts_on_one_language_model_cost_little_more_than_one() -> None:

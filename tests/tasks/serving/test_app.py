@@ -15,6 +15,7 @@ import pytest
 from tests.fixtures.image_files import L2A, decibel, reflectance, write
 from tests.fixtures.serving import served
 from tests.fixtures.tiny_checkpoint import BOX_ANSWER
+from tests.fixtures.tiny_moe_checkpoint import CAPTION as MOE_CAPTION
 
 pytestmark = pytest.mark.slow
 MODEL = "earthdial"
@@ -242,3 +243,25 @@ def test_constant_and_noisy_images_are_answered_with_finite_logits(client: opena
     flat = part(write(folder / "flat.tif", np.full((12, 64, 64), 0.2, np.float32), L2A))
     answer = client.chat.completions.create(model=MODEL, messages=[user("What covers most of this image?", flat)])
     assert answer.choices[0].message.content
+
+
+def test_rs_moe_is_served_alike_with_captions_joined_from_its_experts(
+    tiny_moe_checkpoint: Path, scene: dict[str, Any]
+) -> None:
+    with served(tiny_moe_checkpoint, "--max-new-tokens", "60") as address:
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+        caption = [user("[caption] Describe this image.", scene)]
+        parts = list(client.chat.completions.create(model="rsmoe", messages=caption, stream=True))
+        whole = client.chat.completions.create(model="rsmoe", messages=caption).choices[0]
+        assert "".join(one.choices[0].delta.content or "" for one in parts) == whole.message.content == MOE_CAPTION
+        assert whole.finish_reason == parts[-1].choices[0].finish_reason == "stop"
+        boxes = client.chat.completions.create(
+            model="rsmoe", messages=[user("[refer] Where does the forest lie?", scene)]
+        )
+        assert boxes.choices[0].message.content == BOX_ANSWER and boxes.model_extra["boxes"]["features"]
+        cut = client.chat.completions.create(model="rsmoe", messages=caption, max_tokens=2)
+        assert cut.choices[0].finish_reason == "length" and cut.usage.completion_tokens == 6
+        error = refused(client, caption, model="rsmoe", temperature=0.7)
+        assert error.status_code == 400 and "always takes the likeliest token" in str(error)
+        error = refused(client, [{"role": "system", "content": "Be brief."}, *caption], model="rsmoe")
+        assert error.status_code == 400 and "prompts of their own" in str(error)

@@ -77,14 +77,15 @@ def test_sensors_without_statistics_are_named_and_can_be_given_others(tmp_path: 
     assert record["rejected"] == {} and record["asked"]["normalisation"] == "published"
 
 
-def test_many_bands_are_asked_of_a_model_that_knows_them_and_a_single_band_has_no_order(
-    tmp_path: Path, tiny_checkpoint: Path
+@pytest.mark.parametrize("checkpoint", ["tiny_checkpoint", "tiny_moe_checkpoint"])
+def test_many_bands_are_asked_of_a_model_that_knows_them_of_either_kind(
+    tmp_path: Path, request: pytest.FixtureRequest, checkpoint: str
 ):
     rng = np.random.default_rng(0)
     images = [image_of(npy(rng.uniform(0, 0.3, (10, 32, 32))), "[s1_vh_10]", BANDS) for _ in range(3)]
     samples = [sample(str(n), "[s1_vh_10] <image>\nWhich?", [image], "Water") for n, image in enumerate(images)]
     controls = list(CONTROLS)
-    table, rejects, record = ran(tmp_path, "so2sat-lcz42", samples, tiny_checkpoint, controls)
+    table, rejects, record = ran(tmp_path, "so2sat-lcz42", samples, request.getfixturevalue(checkpoint), controls)
     assert len(rejects) == 0 and all(control["n"] == 3 for control in record["controls"].values())
     assert table["annotation"].to_list() == ["Water"] * 3
 

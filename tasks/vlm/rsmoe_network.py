@@ -1,0 +1,161 @@
+"""RS-MoE as a network that is asked: a prompt an expert, texts of a caption joined, other answers mixed.
+
+A checkpoint of its first stage has no experts, and is asked like any other network. The experts have templates where
+the chat layout has its system prompt, so that a question with a system prompt of its own is refused and not bent.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+from models.earthdial.continuous_batching import Usage
+from models.parts.prompt import SYSTEM, PromptError, Turns, encode, render
+from models.rsmoe import generate
+from models.rsmoe.generate import Answered, template_places
+from models.rsmoe.model import RsMoeForConditionalGeneration
+from models.rsmoe.prompt import SENTENCE, ExpertError, asks_for_caption, instruction_of, join_texts
+from tasks.core.errors import TrainingError
+from tasks.core.stage import read_json
+from tasks.vlm.network import Ask, Finished, Network, Prompt, Running, ServingThread, Step, load_weights
+
+QFORMER_TOKENIZER = "qformer_tokenizer"
+"""Folder in a checkpoint whose Q-Former reads with a tokenizer of its own, as in InstructBLIP's processor."""
+
+
+APART = re.compile(r"expert_models\.(\d+)\.")
+"""Beginning of the name of a weight of an expert with a language model of its own."""
+
+
+class RsMoeNetwork(Network):
+    """One of `tasks.vlm.network.Network`."""
+
+    kind = RsMoeForConditionalGeneration
+    samples = False
+
+    def __init__(self, folder: Path, tokenizer: Any) -> None:
+        """Load it.
+
+        Raises:
+            TrainingError: weights and configuration do not fit each other, an expert is missing, or the prompt of one
+                is too short for the router; says which.
+        """
+        super().__init__(folder, tokenizer)
+        config = self.model.config
+        self.experts: list[str] = config.experts
+        self.instructions: Any = None
+        if (folder / QFORMER_TOKENIZER).is_dir():
+            from transformers import AutoTokenizer
+
+            self.instructions = AutoTokenizer.from_pretrained(folder / QFORMER_TOKENIZER)
+        try:
+            for expert, template in zip(config.experts, config.templates, strict=True):
+                ids = encode(tokenizer, [("?", "")], [], template).ids
+                template_places(ids, config.prompt_tokens, config.end_token_id, expert)
+        except ExpertError as error:
+            raise TrainingError(f"{folder}: {error}") from error
+
+    def load(self, folder: Path) -> Any:
+        """The model, every one of its weights.
+
+        Raises:
+            TrainingError: some are missing or do not fit, or config.json names experts that cannot be.
+        """
+        try:
+            return load_weights(self.kind, folder, partial(_experts_lacking, read_json(folder / "config.json")))
+        except ExpertError as error:
+            raise TrainingError(f"{folder}/config.json: {error}") from error
+
+    def encode(self, turns: Turns, tokens_per_image: Sequence[int], system: str) -> Prompt:
+        """The conversation in tokens, once for each expert, and its last question for the Q-Former.
+
+        Raises:
+            PromptError: it cannot be asked as it stands, has no image, or a system prompt of its own.
+        """
+        if self.experts and system != SYSTEM:
+            raise PromptError("the experts have prompts of their own in place of a system prompt; ask without one")
+        if self.experts and not tokens_per_image:
+            raise PromptError("the router sees no image; show at least one")
+        systems = self.model.config.templates or [system]
+        ids = tuple(tuple(encode(self.tokenizer, turns, tokens_per_image, one).ids) for one in systems)
+        reader, question = self.instructions or self.tokenizer, instruction_of(turns)
+        read = reader.encode(question, add_special_tokens=self.instructions is not None)
+        joined = bool(self.experts) and asks_for_caption(turns[-1][0])
+        return Prompt("".join(render(turns, one) for one in systems), ids, tuple(read), joined)
+
+    def answer_all(self, questions: Iterable[Ask], batch: int, usage: Usage) -> Iterator[Finished]:
+        """Greedy answers, a batch after the other; those of a batch are decoded side by side."""
+        waiting, number = iter(questions), 0
+        while some := list(islice(waiting, batch)):
+            # One batch has one longest answer: a question that leaves less room for its own is asked apart.
+            for longest, alike in groupby(some, lambda ask: ask.max_new_tokens):
+                asks = list(alike)
+                for done in generate.answer(self.model, [_ready(ask) for ask in asks], longest):
+                    yield Finished(number, self._text(done), done.ended)
+                    number += 1
+                usage.steps += 1
+                usage.decoded += len(asks)
+
+    def stream(self, ask: Ask) -> Iterator[str]:
+        """The answer: a caption sentence by sentence, any other word by word."""
+        shown = ""
+        for step in self._steps(ask):
+            if added := step.text[len(shown) :]:
+                yield added
+            shown = step.text
+
+    def start(self, thread: ServingThread, ask: Ask, sampling: Any) -> Running:
+        """Step by step on the thread of the server."""
+        return thread.generate_steps(self._steps(ask))
+
+    def _steps(self, ask: Ask) -> Iterator[Step]:
+        last: Answered | None = None
+        for number, last in enumerate(generate.stream(self.model, _ready(ask), ask.max_new_tokens), 1):
+            open_ = [len(ids) == number for ids in last.ids]
+            yield Step(self._settled(last, open_), sum(map(len, last.ids)), last.ended)
+        if last is not None:
+            yield Step(self._text(last), sum(map(len, last.ids)), last.ended)
+
+    def _text(self, answered: Answered) -> str:
+        texts = [self.decode(ids) for ids in answered.ids]
+        return texts[0] if len(texts) == 1 else join_texts(texts)
+
+    def _settled(self, answered: Answered, open_: Sequence[bool]) -> str:
+        """What of an unfinished answer stays as it is, whatever comes: its text up to the first that may still change.
+
+        Args:
+            answered: the tokens so far.
+            open_: whether each expert is still writing.
+        """
+        texts = [self.decode(ids) for ids in answered.ids]
+        if len(texts) == 1:
+            # The last character may be half of one that is written in several tokens.
+            return texts[0].rstrip("\ufffd")
+        settled: list[str] = []
+        for text, writes in zip(texts, open_, strict=True):
+            if writes:
+                return join_texts([*settled, *SENTENCE.split(text)[:-1]])
+            settled.append(text)
+        return join_texts(settled)
+
+
+def _experts_lacking(config: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    """Experts that config.json names and the weights do not hold, or hold besides."""
+    experts = config.get("experts") or []
+    apart = {int(match[1]) for key in report["missing_keys"] if (match := APART.match(key))}
+    held = next((shape[0] for key, shape, _ in report["mismatched_keys"] if key.endswith(".lora_A")), len(experts))
+    if any(key.endswith(".lora_A") for key in report["missing_keys"]):
+        held = 0
+    lacking = [name for number, name in enumerate(experts) if number >= held or number in apart]
+    if not lacking and held <= len(experts):
+        return ""
+    there = f"hold nothing of {', '.join(lacking)}" if lacking else f"hold {held}"
+    named = ", ".join(experts) or "none"
+    return f"config.json names the experts {named}, but the weights {there}; take both from one training stage"
+
+
+def _ready(ask: Ask) -> generate.Prompt:
+    prompt = ask.prompt
+    return generate.Prompt(prompt.ids, prompt.instruction, ask.images, prompt.joined)
