@@ -26,7 +26,11 @@ TEXT_FILES = (
     "vocab.json",
 )
 """The tokenizer, in whichever layout it comes."""
-FETCHED = ("*.safetensors", CONFIG, INDEX, *TEXT_FILES)
+QFORMER_TOKENIZER = "qformer_tokenizer"
+"""Folder of the tokenizer that InstructBLIP's Q-Former reads questions with."""
+IMAGE_SETTINGS = ("processor_config.json", "preprocessor_config.json")
+"""How images are prepared: newer files of transformers, then older ones."""
+FETCHED = ("*.safetensors", CONFIG, INDEX, *TEXT_FILES, *IMAGE_SETTINGS, f"{QFORMER_TOKENIZER}/*")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """Types that weights may have: the name in the file -> torch's."""
