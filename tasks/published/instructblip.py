@@ -19,6 +19,7 @@ from transformers import InstructBlipConfig
 from models.parts.layout import PublishedError
 from models.rsmoe.config import RsMoeConfig
 from models.rsmoe.model import PARTS
+from models.rsmoe.prompt import QFORMER_TOKENIZER
 from models.rsmoe.state_dict_adapter import DERIVED, from_published, is_beside, shapes, stack_experts, steps
 from tasks.core.errors import WeightsError
 from tasks.core.stage import atomic, read_json, storage_errors, write_json
@@ -29,7 +30,6 @@ from tasks.published.tensor_stream import convert
 from tasks.published.vocabulary import rename_token, token_ids
 from tasks.published.weight_files import (
     IMAGE_SETTINGS,
-    QFORMER_TOKENIZER,
     Held,
     compare,
     read_config,

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.rsmoe.config import RsMoeConfig
+from models.rsmoe.prompt import QFORMER_TOKENIZER
 from models.rsmoe.state_dict_adapter import adapter_config, is_beside, shapes, split_experts, steps, to_published
 from tasks.core.errors import WeightsError
 from tasks.core.stage import atomic, read_json, storage_errors, write_json
@@ -21,7 +22,7 @@ from tasks.published.model_card import model_card
 from tasks.published.our_folder import RECORD, copy_text, save_config
 from tasks.published.tensor_stream import convert
 from tasks.published.vocabulary import rename_token, token_ids
-from tasks.published.weight_files import QFORMER_TOKENIZER, TEXT_FILES, Held, compare, read_headers
+from tasks.published.weight_files import TEXT_FILES, Held, compare, read_headers
 from tasks.vlm.images import NORMALISATION_FILE
 
 logger = logging.getLogger(__name__)

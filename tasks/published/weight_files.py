@@ -10,6 +10,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from models.rsmoe.prompt import QFORMER_TOKENIZER
 from tasks.core.errors import WeightsError
 
 CONFIG = "config.json"
@@ -26,8 +27,6 @@ TEXT_FILES = (
     "vocab.json",
 )
 """The tokenizer, in whichever layout it comes."""
-QFORMER_TOKENIZER = "qformer_tokenizer"
-"""Folder of the tokenizer that InstructBLIP's Q-Former reads questions with."""
 IMAGE_SETTINGS = ("processor_config.json", "preprocessor_config.json")
 """How images are prepared: newer files of transformers, then older ones."""
 FETCHED = ("*.safetensors", CONFIG, INDEX, *TEXT_FILES, *IMAGE_SETTINGS, f"{QFORMER_TOKENIZER}/*")
