@@ -15,8 +15,8 @@ from tasks.core.stage import Summary, main, require
 from tasks.training.job import TrainingJob, train
 from tasks.training.launch import launch, processes, reporting
 from tasks.training.moe_params import MoeParams, load_moe
-from tasks.training.moe_setup import begin, weights_name
-from tasks.training.setup import load_tokenizer, published, statistics_of
+from tasks.training.moe_setup import begin, load_reader, load_tokenizers, weights_name
+from tasks.training.setup import published, statistics_of
 from tasks.training.stopping import stop_on_sigterm
 
 MIXTURE = "3"
@@ -45,16 +45,18 @@ def make_job(stage: str, params: MoeParams) -> TrainingJob:
         mixtures={name: samples / f"{name}.parquet" for name in ("train", "val")},
         statistics=partial(statistics_of, MIXTURE),
         out=paths.moe(stage),
-        tokenizer=partial(load_tokenizer, weights, before),
+        tokenizer=partial(load_tokenizers, weights, before),
         begin=partial(begin, stage, params.model, common.seed),
-        data=_data,
+        data=partial(_data, weights),
     )
 
 
-def _data(*args: Any) -> Any:
+def _data(weights: Path | None, *args: Any) -> Any:
     from tasks.training.moe_dataloader import MoeData
 
-    return MoeData(*args)
+    data = MoeData(*args)
+    data.instruction_tokenizer = load_reader(weights)
+    return data
 
 
 def run(stage: str, preset: str | None = None) -> Summary:

@@ -6,16 +6,15 @@ or put together, and none is changed, so that the way back gives the same bits.
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import InternVLVisionConfig, Phi3Config
 
 from models.earthdial.config import EarthDialConfig
 from models.earthdial.model import PARTS, EarthDialForConditionalGeneration
+from models.parts.layout import PublishedError, Step
 
 FUSION_PREFIX = f"{PARTS['fusion'][0]}."
 VISION_FIELDS = {  # the first six are required
@@ -65,31 +64,6 @@ DEMANDED: dict[str, tuple[Any, ...]] = {
     "llm_config.tie_word_embeddings": (False,),
 }
 """What our network takes for granted, where the published configuration says anything about it."""
-
-
-class PublishedError(ValueError):
-    """A configuration in the published layout that this network cannot stand for."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """The tensors `sources`, one below the other, are those of `targets`, which are of equal height."""
-
-    sources: tuple[str, ...]
-    targets: tuple[str, ...]
-
-    @property
-    def inverse(self) -> "Step":
-        """The way back."""
-        return Step(self.targets, self.sources)
-
-    def __call__(self, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
-        """The tensors of `sources` -> those of `targets`, none sharing memory with another."""
-        if len(self.sources) == len(self.targets) == 1:
-            return {self.targets[0]: tensors[0]}
-        # Copied: parts of one tensor share its storage, and safetensors refuses to write those.
-        whole = torch.cat(list(tensors))
-        return {name: part.clone() for name, part in zip(self.targets, whole.chunk(len(self.targets)), strict=True)}
 
 
 def steps_to_ours(config: EarthDialConfig) -> list[Step]:

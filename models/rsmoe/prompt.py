@@ -17,6 +17,9 @@ TEMPLATES = {
     "relation": "Describe where the objects in this remote sensing image are relative to each other.",
 }
 """Prompt of each expert, which the router then fits to the image and the question."""
+QFORMER_TOKENIZER = "qformer_tokenizer"
+"""Folder of a checkpoint with the tokenizer of the Q-Former, as InstructBLIP's processor names it; absent where the
+Q-Former reads with the one of the language model."""
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 """Between two sentences."""
 CAPTION = re.compile(

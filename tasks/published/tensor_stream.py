@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.earthdial.state_dict_adapter import Step
+from models.parts.layout import Step
 from tasks.core import log
 from tasks.core.errors import WeightsError
 from tasks.core.stage import write_json

@@ -10,6 +10,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from models.rsmoe.prompt import QFORMER_TOKENIZER
 from tasks.core.errors import WeightsError
 
 CONFIG = "config.json"
@@ -26,7 +27,9 @@ TEXT_FILES = (
     "vocab.json",
 )
 """The tokenizer, in whichever layout it comes."""
-FETCHED = ("*.safetensors", CONFIG, INDEX, *TEXT_FILES)
+IMAGE_SETTINGS = ("processor_config.json", "preprocessor_config.json")
+"""How images are prepared: newer files of transformers, then older ones."""
+FETCHED = ("*.safetensors", CONFIG, INDEX, *TEXT_FILES, *IMAGE_SETTINGS, f"{QFORMER_TOKENIZER}/*")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """Types that weights may have: the name in the file -> torch's."""

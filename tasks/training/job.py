@@ -100,6 +100,7 @@ def train(job: TrainingJob, stop: Stop) -> Summary:
     from tasks.training import trainer
     from tasks.training.checkpoint import whole_weights
     from tasks.training.distributed import joined
+    from tasks.training.lora import chosen_adapters, merged
     from tasks.training.schedule import Plan
     from tasks.training.setup import read_data, write_checkpoint
 
@@ -126,10 +127,9 @@ def train(job: TrainingJob, stop: Stop) -> Summary:
         progress = trainer.train(setup)
         weights = whole_weights(model)
         if world.is_first:
-            if common.lora is not None:
-                from tasks.training.lora import merged
-
-                weights = merged(weights, common.lora)
+            adapters = chosen_adapters(common, params)
+            if adapters is not None:
+                weights = merged(weights, adapters.params)
             shutil.rmtree(job.out, ignore_errors=True)
             with atomic(job.out) as partial:
                 write_checkpoint(partial, model, weights, write_tokenizer, normalise, progress, rejected)

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from tasks.core.errors import ParamsError
 from tasks.core.section import Section, load, parse, read_params
-from tasks.training.params import Fusion, RunParams, StageParams, Values
+from tasks.training.params import Fusion, LoraParams, RunParams, StageParams, Values
 
 MoePart = Literal["vision", "fusion", "qformer", "projector", "language", "router", "experts"]
 MoePreset = Literal["tiny", "small", "1b", "7b"]
@@ -30,11 +30,33 @@ class MoeModelParams(Section):
     dropout: float = Field(ge=0, lt=1, description="share of an adapter's inputs left out in training")
 
 
+class MoeLoraParams(LoraParams):
+    """`moe.stage1.lora`: adapters in place of whole matrices, as the authors' repository trains InstructBLIP."""
+
+    language: Literal["none", "ffn", "attention", "all"] = Field(
+        description="adapted in the language model: the feed-forward, query and value of the attention, or both"
+    )
+    qformer: Literal["none", "ffn", "attention", "cross", "all"] = Field(
+        description="adapted in the Q-Former, whose queries go on learning: the feed-forward, query and value of the "
+        "attention, the attention to the image, or all of them"
+    )
+
+    @property
+    def places(self) -> dict[str, str]:
+        """What is adapted of each part that is."""
+        chosen = {"language": self.language, "qformer": self.qformer}
+        return {part: place for part, place in chosen.items() if place != "none"}
+
+
 class MoeStageParams(StageParams):
     """`moe.stage1` and `moe.stage2`: what one stage trains, and how fast."""
 
     trains: list[MoePart] = Field(  # type: ignore[assignment]
         min_length=1, description="parts that learn; all others are frozen, in eval mode"
+    )
+    lora: MoeLoraParams = Field(
+        default=MoeLoraParams(language="none", qformer="none", rank=1, alpha=8, dropout=0.0),
+        description="adapters of stage 1, merged into the weights at its end; in stage 2 the experts are adapters",
     )
 
 
@@ -85,13 +107,17 @@ class MoeParams(Section):
             ParamsError: a key or a value is not allowed there.
         """
         shared = read_params().get("train", {}).get("common", {})
-        return parse(RunParams, {**shared, **self.common}, "moe.common")
+        if self.common.get("lora") is not None:
+            raise ParamsError("moe.common.lora adapts EarthDial's language model; RS-MoE's are moe.stage1.lora")
+        return parse(RunParams, {**shared, **self.common, "lora": None}, "moe.common")
 
     @model_validator(mode="after")
     def _parts_are_there(self) -> Self:
         early = sorted({"router", "experts"} & set(self.stage1.trains))
         if early:
             raise ValueError(f"stage1 trains {', '.join(early)}, but the network is dense until stage 2")
+        if self.stage2.lora.places:
+            raise ValueError("stage2.lora: the experts of stage 2 are adapters already; their size is moe.model.rank")
         for preset in self.presets:
             self.recipe(preset)
         return self

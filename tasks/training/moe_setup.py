@@ -1,14 +1,18 @@
 """What a stage of RS-MoE begins with: published or fresh weights, and experts that start as the dense network."""
 
+import copy
 import logging
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.rsmoe.prompt import QFORMER_TOKENIZER
 from tasks.core import paths
 from tasks.core.errors import TrainingError
 from tasks.core.stage import require
 from tasks.training.moe_params import MoeModelParams
-from tasks.training.setup import published
+from tasks.training.setup import load_tokenizer, published
 
 if TYPE_CHECKING:
     from models.rsmoe.config import RsMoeConfig
@@ -68,6 +72,56 @@ def make(params: MoeModelParams, tokenizer: Any, experts: bool) -> "RsMoeConfig"
     )
 
 
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+
+
+def _take_parts(dense: "RsMoeConfig", config: "RsMoeConfig", folder: Path, preset: str) -> None:
+    """Put the parts of the weights' own configuration in place of the preset's: it has what sizes do not tell, such as
+    the constants of norms and rotary embeddings.
+
+    Raises:
+        TrainingError: they are of other sizes.
+    """
+    tokens: Any = config.text_config
+    for name in ("vision_config", "qformer_config", "text_config"):
+        theirs, ours = getattr(dense, name), getattr(config, name)
+        for field in SIZES:
+            if getattr(theirs, field) != getattr(ours, field):
+                raise TrainingError(
+                    f"{folder} is not of preset {preset}: its {name}.{field} is {getattr(theirs, field)}, not "
+                    f"{getattr(ours, field)}; train stage 1 again, or import weights of that size"
+                )
+        setattr(config, name, copy.deepcopy(theirs))
+    text: Any = config.text_config
+    for field in ("vocab_size", "eos_token_id", "pad_token_id"):
+        setattr(text, field, getattr(tokens, field))
+
+
+def load_tokenizers(weights: Path | None, before: Path | None) -> tuple[Any, Callable[[Path], Any]]:
+    """The tokenizer of the language model, and what writes it and that of the Q-Former into a folder; see
+    `tasks.training.setup.load_tokenizer`.
+    """
+    tokenizer, write = load_tokenizer(weights, before)
+    if weights is None or not (weights / QFORMER_TOKENIZER).is_dir():
+        return tokenizer, write
+    reader = weights / QFORMER_TOKENIZER
+
+    def write_both(folder: Path) -> None:
+        write(folder)
+        shutil.copytree(reader, folder / QFORMER_TOKENIZER)
+
+    return tokenizer, write_both
+
+
+def load_reader(weights: Path | None) -> Any:
+    """The tokenizer of the Q-Former; None where it reads with that of the language model."""
+    if weights is None or not (weights / QFORMER_TOKENIZER).is_dir():
+        return None
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(weights / QFORMER_TOKENIZER)
+
+
 def load_dense(folder: Path, config: "RsMoeConfig", preset: str) -> "RsMoeForConditionalGeneration":
     """A network with the weights of a dense one; what that one has not, experts and router, is fresh.
 
@@ -81,13 +135,12 @@ def load_dense(folder: Path, config: "RsMoeConfig", preset: str) -> "RsMoeForCon
     network: Any = RsMoeForConditionalGeneration
     dense = network.from_pretrained(folder, dtype=torch.float32)
     embeddings = dense.get_input_embeddings()
+    _take_parts(dense.config, config, folder, preset)
     wanted: Any = config.text_config
     if embeddings.num_embeddings < wanted.vocab_size:
         dense.resize_token_embeddings(wanted.vocab_size)
     elif embeddings.num_embeddings > wanted.vocab_size:
         wanted.vocab_size = embeddings.num_embeddings  # published tables are longer than their tokenizers
-    qformer: Any = config.qformer_config
-    qformer.vocab_size = dense.qformer.get_input_embeddings().num_embeddings
     model: RsMoeForConditionalGeneration = network(config)
     try:
         report = model.load_state_dict(dense.state_dict(), strict=False)

@@ -26,6 +26,7 @@ from tasks.training.answers import write_answers
 from tasks.training.checkpoint import Progress
 from tasks.training.dataloader import Batch, Data, StepPacks, load_from
 from tasks.training.distributed import Engine, packs_of_process, share
+from tasks.training.lora import add_adapters, chosen_adapters
 from tasks.training.network import Network
 from tasks.training.optimizer import make_optimizer
 from tasks.training.packing import pack
@@ -62,11 +63,10 @@ class Trainer:
         setup.model.train_parts(list(setup.stage.trains))
         for text_model in setup.model.text_models:
             attend_within_samples(text_model)
-        if setup.common.lora is not None:
-            from tasks.training.lora import add_adapters
-
-            network: Any = setup.model  # EarthDial's; stages of RS-MoE have adapters of their own
-            add_adapters(network, setup.common.lora, "language" in setup.stage.trains)
+        adapters = chosen_adapters(setup.common, setup.stage)
+        if adapters is not None:
+            add_adapters(setup.model, adapters, list(setup.stage.trains))
+        self.rank = adapters.language_rank if adapters else 0
         self.engine: Engine = share(
             setup.model,
             setup.world,
@@ -146,8 +146,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         synchronise(self.world.device)
         seconds = time.monotonic() - began
-        rank = common.lora.rank if common.lora else 0
-        cost = Cost.of(seen, self.setup.model, self.setup.stage.trains, rank).over(self.world)
+        cost = Cost.of(seen, self.setup.model, self.setup.stage.trains, self.rank).over(self.world)
         self.count(packs)
         self.record(total, rate)
         step_log.write(self.progress.step, cost, len(packs), seconds, waited, total, rate, float(norm))

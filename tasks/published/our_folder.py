@@ -1,0 +1,75 @@
+"""What a checkpoint that is made of published weights holds beside its tensors."""
+
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedConfig
+
+from models.parts.fusion import BandGroupFusion
+from tasks.core.stage import write_json
+from tasks.published.weight_files import DTYPES, TEXT_FILES, Held
+from tasks.vlm.images import NORMALISATION_FILE
+
+logger = logging.getLogger(__name__)
+RECORD = "import.json"
+CLASS_TOKEN = "vision_model.embeddings.class_embedding"
+"""A tensor of the vision encoder that InternVL and InstructBLIP both have."""
+
+
+def fresh_fusion(config: Any, prefix: str, held: Mapping[str, Held], seed: int) -> dict[str, Tensor]:
+    """Weights of a fusion that nobody trained, in the type of the encoder's; none if it has no weights."""
+    with safe_open(held[CLASS_TOKEN].file, framework="pt") as file:
+        dtype = file.get_tensor(CLASS_TOKEN).dtype
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fusion = BandGroupFusion(config.vision_config.hidden_size, config.fusion_heads, config.fusion)
+    return {f"{prefix}{key}": tensor.to(dtype) for key, tensor in fusion.state_dict().items()}
+
+
+def save_config(config: PreTrainedConfig, content: Mapping[str, Any], held: Mapping[str, Held], out: Path) -> None:
+    """config.json with `content`, and generation_config.json, with the type the weights have."""
+    types = {there.dtype for there in held.values()}
+    dtype = {"dtype": DTYPES[types.pop()]} if len(types) == 1 else {}
+    write_json(out / "config.json", {**content, **dtype})
+    text: Any = config.get_text_config()
+    generation: Any = GenerationConfig
+    generation(do_sample=False, eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id).save_pretrained(out)
+
+
+def copy_text(folder: Path, out: Path) -> list[str]:
+    """Copy the tokenizer and the statistics of the images, as far as they are there; names of what was copied."""
+    there = [name for name in (*TEXT_FILES, NORMALISATION_FILE) if (folder / name).is_file()]
+    for name in there:
+        shutil.copyfile(folder / name, out / name)
+    return there
+
+
+def record(
+    source: str,
+    revision: str | None,
+    config: Any,
+    held: Mapping[str, Held],
+    tokens: int,
+    fresh: Mapping[str, Tensor],
+) -> dict[str, Any]:
+    """What was imported. The embedding may have more rows than the tokenizer has tokens: they are kept."""
+    rows = config.text_config.vocab_size
+    if tokens and tokens != rows:
+        logger.warning("the tokenizer has %d tokens, the embedding %d rows; all rows are kept", tokens, rows)
+    return {
+        "source": source,
+        "revision": revision,
+        "fusion": config.fusion,
+        "fresh_tensors": sorted(fresh),
+        "tensors": len(held),
+        "parameters": sum(there.elements for there in held.values()),
+        "dtypes": sorted({there.dtype for there in held.values()}),
+        "embedding_rows": rows,
+        "tokenizer_tokens": tokens or None,
+    }
