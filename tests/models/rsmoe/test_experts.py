@@ -61,9 +61,12 @@ def rows_of(counts: Sequence[int]) -> tuple[torch.Tensor, tuple[int, ...], list[
     return ids, tuple(count * LENGTH for count in counts), names
 
 
+@pytest.mark.parametrize("alpha", [16, 12])
 @pytest.mark.parametrize("counts", [EQUAL, UNEQUAL])
-def test_a_batch_of_all_experts_is_exactly_what_peft_gives_for_adapter_names(counts: tuple[int, ...]) -> None:
-    model = specialise(tiny())
+def test_a_batch_of_all_experts_is_exactly_what_peft_gives_for_adapter_names(
+    counts: tuple[int, ...], alpha: int
+) -> None:
+    model = specialise(tiny(lora_alpha=alpha))
     adapted = with_peft(model)
     ids, tokens, names = rows_of(counts)
     with torch.no_grad():
