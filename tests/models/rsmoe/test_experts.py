@@ -26,6 +26,8 @@ torch.set_num_threads(1)
 # peft asks a module what transformers has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 EQUAL, UNEQUAL = (2, 2, 2), (1, 3, 2)
+MANY = (5, 5, 5)
+"""More tokens an expert than the layout of adapters changes at."""
 LENGTH = 16
 PAIR = (ask(1, 6), ask(2, 9))
 
@@ -62,7 +64,7 @@ def rows_of(counts: Sequence[int]) -> tuple[torch.Tensor, tuple[int, ...], list[
 
 
 @pytest.mark.parametrize("alpha", [16, 12])
-@pytest.mark.parametrize("counts", [EQUAL, UNEQUAL])
+@pytest.mark.parametrize("counts", [EQUAL, UNEQUAL, MANY])
 def test_a_batch_of_all_experts_is_exactly_what_peft_gives_for_adapter_names(
     counts: tuple[int, ...], alpha: int
 ) -> None:
