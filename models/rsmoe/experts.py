@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from models.rsmoe.prompt import ExpertError
 
+MANY_TOKENS = 64
+
 
 class Dispatch:
     """Which tokens of a forward pass belong to which expert; one for all layers of a language model.
@@ -62,22 +64,40 @@ class ExpertLinear(nn.Linear):
         tokens = self.dispatch.tokens
         if tokens is None:
             return out
-        flat = self.dropout(x).flatten(0, -2)
-        added = self._adapt(flat, tokens) * self.scaling
-        return out + added.view_as(out)
+        return self._adapt(self.dropout(x).flatten(0, -2), out.flatten(0, -2), tokens).view_as(out)
 
-    def _adapt(self, flat: Tensor, tokens: Sequence[int]) -> Tensor:
-        """(S, in) -> (S, out), each expert's tokens through its own pair."""
-        if sum(tokens) != len(flat) or len(tokens) != len(self.lora_A):
+    def _adapt(self, x: Tensor, out: Tensor, tokens: Sequence[int]) -> Tensor:
+        """(S, in) and what the layer itself gives (S, out) -> (S, out), each expert's tokens with its own pair."""
+        if sum(tokens) != len(x) or len(tokens) != len(self.lora_A):
             raise ExpertError(
-                f"{len(flat)} tokens for {len(self.lora_A)} experts, but they were dealt out as {tuple(tokens)}"
+                f"{len(x)} tokens for {len(self.lora_A)} experts, but they were dealt out as {tuple(tokens)}"
             )
+        # Scaled and added by the product itself: another pass over the outputs costs more than all products of an
+        # adapter. By a power of two that is exact; by another factor it would round otherwise than peft does.
+        inside = math.frexp(self.scaling)[0] == 0.5
         if len(set(tokens)) == 1:
-            stacked = flat.view(len(tokens), tokens[0], -1)
-            return torch.bmm(torch.bmm(stacked, self.lora_A.mT), self.lora_B.mT).flatten(0, 1)
+            down, up = (_transposed(matrix, tokens[0]) for matrix in (self.lora_A, self.lora_B))
+            low = torch.bmm(x.view(len(tokens), tokens[0], -1), down)
+            stacked = out.view(len(tokens), tokens[0], -1)
+            if not inside:
+                return (stacked + torch.bmm(low, up) * self.scaling).flatten(0, 1)
+            if torch.is_grad_enabled() or out.dtype != up.dtype:
+                return torch.baddbmm(stacked, low, up, alpha=self.scaling).flatten(0, 1)
+            return stacked.baddbmm_(low, up, alpha=self.scaling).flatten(0, 1)
         # Packs of training: experts have different numbers of tokens.
-        parts = zip(torch.split(flat, list(tokens)), self.lora_A, self.lora_B, strict=True)
-        return torch.cat([nn.functional.linear(nn.functional.linear(x, a), b) for x, a, b in parts])
+        parts = zip(torch.split(x, list(tokens)), torch.split(out, list(tokens)), self.lora_A, self.lora_B, strict=True)
+        linear = nn.functional.linear
+        if not inside:
+            return torch.cat([y + linear(linear(part, a), b) * self.scaling for part, y, a, b in parts])
+        return torch.cat([torch.addmm(y, linear(part, a), b.mT, alpha=self.scaling) for part, y, a, b in parts])
+
+
+def _transposed(stack: Tensor, tokens: int) -> Tensor:
+    """(E, a, b) -> (E, b, a), laid out anew where a CPU multiplies many tokens with it: its kernel for matrices this
+    narrow takes twice as long on a view, and the copy is next to nothing.
+    """
+    many = tokens >= MANY_TOKENS and stack.device.type == "cpu" and not torch.is_grad_enabled()
+    return stack.mT.contiguous() if many else stack.mT
 
 
 def add_experts(

@@ -26,6 +26,8 @@ torch.set_num_threads(1)
 # peft asks a module what transformers has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 EQUAL, UNEQUAL = (2, 2, 2), (1, 3, 2)
+MANY = (5, 5, 5)
+"""More tokens an expert than the layout of adapters changes at."""
 LENGTH = 16
 PAIR = (ask(1, 6), ask(2, 9))
 
@@ -61,9 +63,12 @@ def rows_of(counts: Sequence[int]) -> tuple[torch.Tensor, tuple[int, ...], list[
     return ids, tuple(count * LENGTH for count in counts), names
 
 
-@pytest.mark.parametrize("counts", [EQUAL, UNEQUAL])
-def test_a_batch_of_all_experts_is_exactly_what_peft_gives_for_adapter_names(counts: tuple[int, ...]) -> None:
-    model = specialise(tiny())
+@pytest.mark.parametrize("alpha", [16, 12])
+@pytest.mark.parametrize("counts", [EQUAL, UNEQUAL, MANY])
+def test_a_batch_of_all_experts_is_exactly_what_peft_gives_for_adapter_names(
+    counts: tuple[int, ...], alpha: int
+) -> None:
+    model = specialise(tiny(lora_alpha=alpha))
     adapted = with_peft(model)
     ids, tokens, names = rows_of(counts)
     with torch.no_grad():
