@@ -1,4 +1,4 @@
-"""Flow `retrain`: the mixtures, the three training stages, the evaluation."""
+"""Flow `retrain`: the mixtures, the training stages of both networks, the evaluation."""
 
 from typing import Any
 

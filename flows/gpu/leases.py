@@ -36,7 +36,7 @@ class Lease:
     """Devices that are this run's, and what its command is to be started with."""
 
     devices: tuple[str, ...]
-    """UUIDs of GPUs; `cpu` alone where there are none."""
+    """UUIDs of GPUs; where there are none `cpu`, or some of the `processors`."""
     descriptors: tuple[int, ...]
     """For `pass_fds` of subprocess.Popen: while a process has them, the lease holds."""
 
@@ -44,7 +44,11 @@ class Lease:
     def environment(self) -> Mapping[str, str]:
         """For the command: which devices it sees, and which descriptors it hands on to processes of its own."""
         lease = {LEASE: ",".join(str(number) for number in self.descriptors)}
-        return lease if self.devices == (CPU,) else {VISIBLE: ",".join(self.devices), **lease}
+        return (
+            lease
+            if all(device.startswith(CPU) for device in self.devices)
+            else {VISIBLE: ",".join(self.devices), **lease}
+        )
 
 
 @contextmanager
@@ -122,6 +126,11 @@ def devices_here(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]
     if visible is None:
         return tuple(part for parts in gpus.values() for part in parts) or (CPU,)
     return tuple(part for name in visible.split(",") for part in _named(name.strip(), gpus))
+
+
+def processors() -> tuple[str, ...]:
+    """The processors that this process may use, as devices: of a host without GPUs."""
+    return tuple(f"{CPU}-{number}" for number in range(len(os.sched_getaffinity(0))))
 
 
 def _parse(listing: str) -> dict[str, tuple[str, ...]]:

@@ -109,7 +109,10 @@ class MoeParams(Section):
         shared = read_params().get("train", {}).get("common", {})
         if self.common.get("lora") is not None:
             raise ParamsError("moe.common.lora adapts EarthDial's language model; RS-MoE's are moe.stage1.lora")
-        return parse(RunParams, {**shared, **self.common, "lora": None}, "moe.common")
+        params = parse(RunParams, {**shared, **self.common, "lora": None}, "moe.common")
+        if params.eval_answers:
+            raise ParamsError("moe.common.eval_answers is not 0: answers of experts are not shown while they train")
+        return params
 
     @model_validator(mode="after")
     def _parts_are_there(self) -> Self:
