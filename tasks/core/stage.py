@@ -19,7 +19,7 @@ from tasks.core.code import code
 from tasks.core.errors import EarthloomError, MissingInputError, StorageError
 
 logger = logging.getLogger(__name__)
-CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model")
+CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*/*.json")
 Summary = Mapping[str, int | float | str | Mapping[str, Any]]
 """What one instance did, as counts. Deterministic: it is a DVC metric, so no clock and no path of this machine."""
 
@@ -190,7 +190,7 @@ def fingerprint(*parts: Any) -> str:
 def checkpoint_hash(folder: Path) -> str:
     """Hash of all files of a checkpoint that its answers depend on: weights, configuration, tokenizer, statistics."""
     files = sorted({path for pattern in CHECKPOINT_FILES for path in folder.glob(pattern)})
-    return fingerprint(*(part for path in files for part in (path.name, path)))
+    return fingerprint(*(part for path in files for part in (path.relative_to(folder).as_posix(), path)))
 
 
 def _content(file: Path) -> bytes:

@@ -16,14 +16,17 @@ from models.parts.prompt import SYSTEM, PromptError, Turns, encode, render
 from models.rsmoe import generate
 from models.rsmoe.generate import Answered, template_places
 from models.rsmoe.model import RsMoeForConditionalGeneration
-from models.rsmoe.prompt import SENTENCE, ExpertError, asks_for_caption, instruction_of, join_texts
+from models.rsmoe.prompt import (
+    QFORMER_TOKENIZER,
+    SENTENCE,
+    ExpertError,
+    asks_for_caption,
+    instruction_of,
+    join_texts,
+)
 from tasks.core.errors import TrainingError
 from tasks.core.stage import read_json
 from tasks.vlm.network import Ask, Finished, Network, Prompt, Running, ServingThread, Step, load_weights
-
-QFORMER_TOKENIZER = "qformer_tokenizer"
-"""Folder in a checkpoint whose Q-Former reads with a tokenizer of its own, as in InstructBLIP's processor."""
-
 
 APART = re.compile(r"expert_models\.(\d+)\.")
 """Beginning of the name of a weight of an expert with a language model of its own."""

@@ -13,10 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from models.earthdial.continuous_batching import Usage
 from models.rsmoe.generate import Answered
-from models.rsmoe.prompt import EXPERTS
+from models.rsmoe.prompt import EXPERTS, QFORMER_TOKENIZER
 from tasks.core.errors import TrainingError
+from tasks.core.stage import checkpoint_hash
 from tasks.vlm.answerer import Answerer, Question
 from tasks.vlm.images import preprocess
+from tests.fixtures.tiny_checkpoint import write_tokenizer
 from tests.fixtures.tiny_moe_checkpoint import CAPTION, SENTENCES, TAUGHT
 
 FLAT = {band: np.full((64, 64), 0.2, dtype=np.float32) for band in ("B04", "B03", "B02")}
@@ -77,6 +79,17 @@ def test_a_system_prompt_and_a_question_without_an_image_are_refused(answerer: A
         answerer.ask(Question((), (("What is it?", ""),)), 10)
     with pytest.raises(TrainingError, match=r"the model takes 512 together"):
         answerer.ask(question(answerer, "why " * 500), 10)
+
+
+def test_a_question_is_read_with_the_tokenizer_of_the_q_former_where_it_has_one(
+    tmp_path: Path, answerer: Answerer, tiny_moe_checkpoint: Path
+) -> None:
+    shutil.copytree(tiny_moe_checkpoint, tmp_path / "model", copy_function=os.link)
+    write_tokenizer(tmp_path / "model" / QFORMER_TOKENIZER, ["Words of another kind."])
+    other = Answerer(tmp_path / "model")
+    own, theirs = (one.encode(question(one, TAUGHT[0][0])) for one in (other, answerer))
+    assert own.ids == theirs.ids and own.instruction != theirs.instruction
+    assert checkpoint_hash(tmp_path / "model") != checkpoint_hash(tiny_moe_checkpoint)
 
 
 def config(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
