@@ -8,7 +8,7 @@ Shapes:  B questions, E experts, L tokens of the longest prompt, V rows of the v
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +18,9 @@ from transformers import DynamicCache
 
 from models.rsmoe.model import RsMoeForConditionalGeneration, Seen
 from models.rsmoe.prompt import ExpertError
+
+PROMPT_LENGTH = 32
+"""Most tokens of a prompt that the generative router writes."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,9 @@ class Prompt:
     """Image arguments of the model's `see`; empty where there is no image."""
     joined: bool = False
     """Whether the experts' texts are joined, as those of a caption are, or their probabilities mixed."""
+    requests: tuple[tuple[int, ...], ...] = ()
+    """With `router: generative`, what the network without experts is asked for each expert's prompt; see
+    `models.rsmoe.prompt.request_for`."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,33 @@ def answer(
     return decoding.answers()
 
 
+def write_prompts(model: RsMoeForConditionalGeneration, prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The generative router: the network without experts writes each expert's prompt for image and question.
+
+    What it writes takes the place of the template. It is not trained to do so (spec, section 1.2, reading B).
+
+    Raises:
+        ExpertError: a prompt comes without requests, or nothing was written for an expert.
+    """
+    names = model.config.experts or []
+    if any(len(prompt.requests) != len(names) for prompt in prompts):
+        raise ExpertError("the generative router writes a prompt for each expert: give as many requests")
+    asked = [replace(prompt, ids=(request,), joined=False) for prompt in prompts for request in prompt.requests]
+    written = iter(answer(model, asked, PROMPT_LENGTH, dense=True))
+    out = []
+    for prompt in prompts:
+        ids = []
+        for name, old in zip(names, prompt.ids, strict=True):
+            text = next(written).ids[0]
+            if not text:
+                raise ExpertError(f"the router wrote no prompt for expert {name}; use `router: trained` or `fixed`")
+            end = old.index(model.config.end_token_id)
+            # The first two tokens are `<|system|>` and the end of its line.
+            ids.append((*old[:2], *text, *old[end:]))
+        out.append(replace(prompt, ids=tuple(ids)))
+    return out
+
+
 @torch.inference_mode()
 def stream(
     model: RsMoeForConditionalGeneration, prompt: Prompt, max_new_tokens: int, *, dense: bool = False
@@ -98,6 +131,8 @@ class _Decoding:
 
     def __init__(self, model: RsMoeForConditionalGeneration, prompts: Sequence[Prompt], dense: bool) -> None:
         config = model.config
+        if config.router == "generative" and config.number_of_experts and not dense:
+            prompts = write_prompts(model, prompts)
         self.model, self.prompts = model, prompts
         self.experts = 1 if dense or not config.number_of_experts else config.number_of_experts
         self.mixes = config.number_of_experts > 0 and not dense
@@ -166,6 +201,8 @@ class _Decoding:
         samples = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(device)
         routed = self.model.route(seen, samples)
         self.log_weights = routed.log_weights
+        if config.router != "trained":  # prompts as they are, which may be shorter than what a router changes
+            return self.model.embed(ids, seen, order), mask
         names = config.experts or []
         places = [
             [row * length + length - len(one) + place for place in self._places(one, names[row // len(counts)])]

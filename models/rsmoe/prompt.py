@@ -38,6 +38,11 @@ def asks_for_caption(question: str) -> bool:
     return CAPTION.search(question) is not None
 
 
+def request_for(template: str, question: str) -> str:
+    """What the network without experts is asked for the prompt of an expert; ours, as the templates are."""
+    return f"{question}\nWrite in one sentence what an expert has to answer first. {template}"
+
+
 def instruction_of(turns: Sequence[tuple[str, str]]) -> str:
     """What the Q-Former reads of a conversation: its last question, without images."""
     return turns[-1][0].replace(IMAGE, "").strip()

@@ -21,8 +21,9 @@ class MoeModelParams(Section):
     realisation: Literal["shared", "separate"] = Field(
         description="shared: one frozen language model with an adapter an expert; separate: a language model an expert"
     )
-    router: Literal["trained", "fixed"] = Field(
-        description="trained: prompts and weights fitted to image and question; fixed: templates and equal weights"
+    router: Literal["trained", "fixed", "generative"] = Field(
+        description="trained: prompts and weights fitted to image and question; fixed: templates and equal weights; "
+        "generative: as fixed in training, and when asked the network without experts writes the prompts"
     )
     prompt_tokens: int = Field(ge=1, description="tokens of an expert's template that the router changes")
     rank: int = Field(ge=1, description="columns of an expert's adapter; the paper does not say its own")

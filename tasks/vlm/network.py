@@ -25,6 +25,8 @@ class Prompt:
     """Tokens of the question alone, where a part of the network reads it by itself."""
     joined: bool = False
     """Whether the answer is joined from the texts of several experts."""
+    requests: tuple[tuple[int, ...], ...] = ()
+    """What the network is asked for each expert's prompt, where it writes them itself."""
 
     @property
     def tokens(self) -> int:

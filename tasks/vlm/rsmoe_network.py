@@ -23,6 +23,7 @@ from models.rsmoe.prompt import (
     asks_for_caption,
     instruction_of,
     join_texts,
+    request_for,
 )
 from tasks.core.errors import TrainingError
 from tasks.core.stage import read_json
@@ -85,8 +86,13 @@ class RsMoeNetwork(Network):
         ids = tuple(tuple(encode(self.tokenizer, turns, tokens_per_image, one).ids) for one in systems)
         reader, question = self.instructions or self.tokenizer, instruction_of(turns)
         read = reader.encode(question, add_special_tokens=self.instructions is not None)
+        requests: tuple[tuple[int, ...], ...] = ()
+        if self.model.config.router == "generative":
+            last, asked = turns[-1], self.model.config.templates
+            rewritten = [(*turns[:-1], (request_for(one, last[0]), "")) for one in asked]
+            requests = tuple(tuple(encode(self.tokenizer, one, tokens_per_image).ids) for one in rewritten)
         joined = bool(self.experts) and asks_for_caption(turns[-1][0])
-        return Prompt("".join(render(turns, one) for one in systems), ids, tuple(read), joined)
+        return Prompt("".join(render(turns, one) for one in systems), ids, tuple(read), joined, requests)
 
     def answer_all(self, questions: Iterable[Ask], batch: int, usage: Usage) -> Iterator[Finished]:
         """Greedy answers, a batch after the other; those of a batch are decoded side by side."""
@@ -161,4 +167,4 @@ def _experts_lacking(config: Mapping[str, Any], report: Mapping[str, Any]) -> st
 
 def _ready(ask: Ask) -> generate.Prompt:
     prompt = ask.prompt
-    return generate.Prompt(prompt.ids, prompt.instruction, ask.images, prompt.joined)
+    return generate.Prompt(prompt.ids, prompt.instruction, ask.images, prompt.joined, prompt.requests)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from models.rsmoe.experts import permute_experts
-from models.rsmoe.generate import Answered, Prompt, answer, stream
+from models.rsmoe.generate import PROMPT_LENGTH, Answered, Prompt, answer, stream, write_prompts
 from models.rsmoe.model import RsMoeForConditionalGeneration
+from models.rsmoe.prompt import ExpertError
 from tests.fixtures.rsmoe import as_dense, ask, batched, specialise, tiles, tiny
 
 torch.set_num_threads(1)
@@ -110,3 +111,19 @@ def test_what_ends_a_text_is_not_part_of_it_and_a_cut_answer_says_so(model: RsMo
     # All tokens are alike: the first is taken, the filler, which ends an answer.
     (ended,) = answer(ending, QUESTIONS[:1], TOKENS)
     assert (ended.ids, ended.ended) == ([[], [], []], True)
+
+
+def test_the_generative_router_gives_each_expert_the_prompt_that_the_network_without_experts_writes() -> None:
+    network = specialise(tiny(router="generative"))
+    requests = tuple((*QUESTIONS[0].ids[0][:-1], 20 + number, QUESTIONS[0].ids[0][-1]) for number in range(3))
+    question = replace(QUESTIONS[0], requests=requests)
+    (prompt,) = write_prompts(network, [question])
+    end = network.config.end_token_id
+    for request, old, new in zip(requests, question.ids, prompt.ids, strict=True):
+        (written,) = answer(network, [replace(question, ids=(request,), joined=False)], PROMPT_LENGTH, dense=True)
+        assert list(new[2 : 2 + len(written.ids[0])]) == written.ids[0] != []
+        assert new[:2] == old[:2] and new[-5:] == old[-5:] and new.index(end) == 2 + len(written.ids[0])
+    (found,) = answer(network, [question], TOKENS)
+    assert found.weights == pytest.approx([1 / 3] * 3)
+    with pytest.raises(ExpertError, match="writes a prompt for each expert: give as many requests"):
+        answer(network, [QUESTIONS[0]], TOKENS)
