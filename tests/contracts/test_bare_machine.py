@@ -67,5 +67,21 @@ def test_the_gpu_benchmark_names_what_the_time_does_not_suffice_for() -> None:
     assert done.stdout.count("not run: out of time") == 3
 
 
+def test_the_gpu_benchmark_of_experts_runs_without_the_rest_of_the_stack(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    told = ("--device", "cpu", "--preset", "tiny", "--steps", "1", "--samples", "1", "--images", "1", "--tokens", "2")
+    done = bare("benchmarks.gpu_rsmoe", *told, "--json", str(figures))
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = {result["what"]: result for result in json.loads(figures.read_text())["results"]}
+    assert list(results) == [
+        "captions of 1, shared",
+        "captions of 1, separate",
+        "step of stage 2, shared",
+        "step of stage 2, separate",
+    ]
+    assert all(one["outcome"] == "measured" and one["tokens_per_second"] > 0 for one in results.values())
+    assert all(results[f"step of stage 2, {kind}"]["mfu"] > 0 for kind in ("shared", "separate"))
+
+
 def test_a_package_that_is_missing_is_missing_to_the_process_of_these_tests() -> None:
     assert "No module named 'pydantic'" in bare("tasks.check").stderr
