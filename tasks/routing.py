@@ -82,14 +82,17 @@ def run() -> Summary:
         raise EmptyStageError(f"{paths.subtasks() / 'test.parquet'} has no text that an expert should give")
     for text_model in model.text_models:
         text_model.config._attn_implementation = "sdpa"  # prompts side by side now, not packed
+    # A share of a caption is its expert's alone: the router's weights are for what has one answer.
+    answers = [unit for unit in units if not unit.caption] or units
     shown = list(examples(model, data, [*samples], params.examples, params.max_new_tokens))
     found = {
         "experts": config.experts,
         "templates": config.templates,
         "units": len(units),
         "loss": matrix(units, config.number_of_experts),
-        "weights": _weights(units, config.number_of_experts),
-        "routings": routings(units, params.bootstrap, params.seed),
+        "answers": len(answers),
+        "weights": _weights(answers, config.number_of_experts),
+        "routings": routings(answers, params.bootstrap, params.seed),
         "collapse": collapse(model, data, units, shown),
         "examples": shown,
     }
