@@ -1,6 +1,5 @@
-"""The charts: filter funnel, spectra, histograms, loss curves, scores."""
+"""The charts: filter funnel, spectra, histograms, scores."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,6 @@ from markupsafe import Markup
 from tasks.pages.maps import REASONS
 from tasks.pages.report_data import SensorData
 from tasks.pages.svg import Plot, mark_style, short_number
-from tasks.pages.trained import Training
 from tasks.vlm.controls import CONTROLS
 
 CONTROL_TITLES = {
@@ -17,9 +15,6 @@ CONTROL_TITLES = {
     **{control.key: control.title for control in CONTROLS.values()},
 }
 """What a score must beat, by its name in scores.json: as many of them as `evaluate.controls` asked for."""
-MAX_POINTS = 400
-MIN_LOSS = 1e-4
-"""Losses under this are drawn at it."""
 
 
 def percent(value: float) -> str:
@@ -139,88 +134,6 @@ def histogram(band: Mapping[str, Any], unit: str) -> Markup:
     digits = 3 if unit == "reflectance" else 1
     plot.text(130, 11, f"{band['mean']:.{digits}f} \u00b1 {band['std']:.{digits}f}", "tick", "end")
     return plot.render()
-
-
-def smooth(points: Sequence[tuple[float, float]], past: float) -> list[tuple[float, float]]:
-    """Running mean with exponential weights, unbiased at the start."""
-    out, total, weight = [], 0.0, 0.0
-    for step, value in points:
-        total, weight = past * total + (1 - past) * value, past * weight + (1 - past)
-        out.append((step, total / weight))
-    return out
-
-
-def thin(points: Sequence[tuple[float, float]], max_points: int = MAX_POINTS) -> list[tuple[float, float]]:
-    """At most `most` of the points, evenly, with the last."""
-    stride = -(-len(points) // max_points)
-    kept = list(points[::stride]) if stride else []
-    return kept if not kept or kept[-1] == points[-1] else [*kept, points[-1]]
-
-
-def loss(training: Training, past: float, span: tuple[float, float]) -> Markup:
-    """Loss of every step, its running mean, and validation, of one stage, on a logarithmic scale."""
-    raw, validation = training.points("loss"), training.points("val_loss")
-    trend = smooth(raw, past)
-    label = f"{training.stage.model}, {training.stage.title}: training loss from {raw[0][1]:.3f} to {trend[-1][1]:.3f}"
-    label += f", validation loss ends at {validation[-1][1]:.3f}" if validation else ""
-    low, high = math.log10(span[0]), math.log10(span[1])
-    end = max(step for step, _ in [*raw, *validation])
-    plot = Plot(380, 250, (0, end), (low, high), label, left=36, right=46, top=22)
-    plot.axes("step", "loss", (4, 0))
-    for value in (m * 10.0**e for e in range(-4, 4) for m in (1, 2, 5)):
-        if span[0] <= value <= span[1]:
-            plot.line(
-                plot.left,
-                plot.y(math.log10(value)),
-                plot.width - plot.right,
-                plot.y(math.log10(value)),
-                "grid",
-            )
-            plot.text(plot.left - 7, plot.y(math.log10(value)) + 3.5, f"{value:g}", anchor="end")
-
-    def scaled(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-        return [(step, min(max(math.log10(max(value, MIN_LOSS)), low), high)) for step, value in points]
-
-    plot.path(scaled(thin(raw)), "raw")
-    plot.path(scaled(thin(trend)), "curve")
-    plot.path(scaled(validation), "validation")
-    for (step, place), (_, value) in zip(scaled(validation), validation, strict=True):
-        plot.dot(step, place, "mark validation", 2.6, f"step {step:.0f}: validation loss {value:.4f}")
-    ends = [(plot.y(scaled(trend)[-1][1]), trend[-1][1], "end train")]
-    if validation:
-        ends.append((plot.y(scaled(validation)[-1][1]), validation[-1][1], "end val"))
-    ends.sort()
-    apart = max(0.0, 13 - (ends[-1][0] - ends[0][0])) / 2 if len(ends) == 2 else 0.0
-    for index, (y, value, css) in enumerate(ends):
-        plot.text(plot.width - plot.right + 6, y + 3.5 + apart * (2 * index - 1), f"{value:.2f}", css, "start")
-    return plot.render()
-
-
-def losses(training: Sequence[Training], past: float) -> list[Mapping[str, Any]]:
-    """The stages' charts side by side, with what stands over and under each."""
-    seen = [v for t in training for _, v in [*smooth(t.points("loss"), past), *t.points("val_loss")]]
-    span = (max(min(seen), MIN_LOSS) / 1.25, max(*seen, MIN_LOSS) * 1.15)
-    out: list[Mapping[str, Any]] = []
-    for stage in training:
-        raw, validation = stage.points("loss"), stage.points("val_loss")
-        tokens = [value for _, value in stage.points("tokens")]  # counted from the start of the stage
-        rates = [value for _, value in stage.points("lr")]
-        best = min(validation, key=lambda point: point[1]) if validation else None
-        out.append(
-            {
-                "address": stage.stage.address,
-                "model": stage.stage.model,
-                "title": stage.stage.title,
-                "chart": loss(stage, past, span),
-                "steps": int(raw[-1][0]),
-                "tokens": tokens[-1] if tokens else None,
-                "rate": max(rates) if rates else None,
-                "first": raw[0][1],
-                "last": smooth(raw, past)[-1][1],
-                "best": best,
-            }
-        )
-    return out
 
 
 def bars(score: Mapping[str, Any]) -> dict[str, float]:

@@ -13,12 +13,14 @@ from tasks.pages import (
     charts,
     gallery,
     label_maps,
+    loss_charts,
     maps,
     parameter_counts,
     report_data,
     report_text,
     routing,
     svg,
+    versions,
     world_map,
 )
 from tasks.pages.templates import environment
@@ -62,7 +64,7 @@ def context(
             (s, charts.spectrum(s), [charts.histogram(band, s.stats["unit"]) for band in s.stats["bands"]])
             for s in dataset.sensors
         ],
-        "losses": charts.losses(dataset.training, smoothing),
+        "losses": loss_charts.losses(dataset.training, smoothing),
         "evaluated": evaluated,
         "mood": evaluated[0]["mood"],
         "verdict": evaluated[0]["verdict"],
@@ -80,7 +82,7 @@ def context(
         "origins": report_text.origins(dataset),
         "label_sources": report_text.label_sources(dataset),
         "provenance": report_text.provenance(dataset),
-        "versions": report_text.versions(dataset),
+        "versions": versions.versions(dataset),
     }
 
 

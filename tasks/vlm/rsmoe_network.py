@@ -6,6 +6,7 @@ the chat layout has its system prompt, so that a question with a system prompt o
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
@@ -54,12 +55,12 @@ class RsMoeNetwork(Network):
             from transformers import AutoTokenizer
 
             self.instructions = AutoTokenizer.from_pretrained(folder / QFORMER_TOKENIZER)
-        try:
+        if config.router != "trained":
+            return
+        with _named(folder):
             for expert, template in zip(config.experts, config.templates, strict=True):
                 ids = encode(tokenizer, [("?", "")], [], template).ids
                 template_places(ids, config.prompt_tokens, config.end_token_id, expert)
-        except ExpertError as error:
-            raise TrainingError(f"{folder}: {error}") from error
 
     def load(self, folder: Path) -> Any:
         """The model, every one of its weights.
@@ -67,10 +68,8 @@ class RsMoeNetwork(Network):
         Raises:
             TrainingError: some are missing or do not fit, or config.json names experts that cannot be.
         """
-        try:
+        with _named(folder / "config.json"):
             return load_weights(self.kind, folder, partial(_experts_lacking, read_json(folder / "config.json")))
-        except ExpertError as error:
-            raise TrainingError(f"{folder}/config.json: {error}") from error
 
     def encode(self, turns: Turns, tokens_per_image: Sequence[int], system: str) -> Prompt:
         """The conversation in tokens, once for each expert, and its last question for the Q-Former.
@@ -101,7 +100,9 @@ class RsMoeNetwork(Network):
             # One batch has one longest answer: a question that leaves less room for its own is asked apart.
             for longest, alike in groupby(some, lambda ask: ask.max_new_tokens):
                 asks = list(alike)
-                for done in generate.answer(self.model, [_ready(ask) for ask in asks], longest):
+                with _named("the experts cannot answer"):
+                    answers = generate.answer(self.model, [_ready(ask) for ask in asks], longest)
+                for done in answers:
                     yield Finished(number, self._text(done), done.ended)
                     number += 1
                 usage.steps += 1
@@ -121,9 +122,10 @@ class RsMoeNetwork(Network):
 
     def _steps(self, ask: Ask) -> Iterator[Step]:
         last: Answered | None = None
-        for number, last in enumerate(generate.stream(self.model, _ready(ask), ask.max_new_tokens), 1):
-            open_ = [len(ids) == number for ids in last.ids]
-            yield Step(self._settled(last, open_), sum(map(len, last.ids)), last.ended)
+        with _named("the experts cannot answer"):
+            for number, last in enumerate(generate.stream(self.model, _ready(ask), ask.max_new_tokens), 1):
+                open_ = [len(ids) == number for ids in last.ids]
+                yield Step(self._settled(last, open_), sum(map(len, last.ids)), last.ended)
         if last is not None:
             yield Step(self._text(last), sum(map(len, last.ids)), last.ended)
 
@@ -148,6 +150,15 @@ class RsMoeNetwork(Network):
                 return join_texts([*settled, *SENTENCE.split(text)[:-1]])
             settled.append(text)
         return join_texts(settled)
+
+
+@contextmanager
+def _named(what: object) -> Iterator[None]:
+    """An error of the experts as one of the user's, with what it is about."""
+    try:
+        yield
+    except ExpertError as error:
+        raise TrainingError(f"{what}: {error}") from error
 
 
 def _experts_lacking(config: Mapping[str, Any], report: Mapping[str, Any]) -> str:

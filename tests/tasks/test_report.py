@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 from tasks.evaluation.names import MODELS
-from tasks.pages.charts import percent, smooth, thin
+from tasks.pages.charts import percent
+from tasks.pages.loss_charts import smooth, thin
 from tasks.pages.report_text import against_controls, count, verdict
 from tasks.pages.svg import ticks
 from tests.conftest import ROOT

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from models.earthdial.continuous_batching import Usage
@@ -151,6 +152,24 @@ def test_a_checkpoint_that_does_not_hold_together_is_refused_by_name(
     change(tmp_path / "model")
     with pytest.raises(TrainingError, match=said):
         Answerer(tmp_path / "model")
+
+
+def test_a_router_that_writes_prompts_is_served_and_one_that_writes_none_is_an_error(
+    tmp_path: Path, tiny_moe_checkpoint: Path
+) -> None:
+    shutil.copytree(tiny_moe_checkpoint, tmp_path / "model", copy_function=os.link)
+    config(lambda values: values.update(router="generative"))(tmp_path / "model")
+    generative = Answerer(tmp_path / "model")
+    ask = generative.ask(question(generative, TAUGHT[0][0]), 8)
+    assert len(ask.prompt.requests) == len(EXPERTS)
+    (done,) = generative.network.answer_all([ask], 1, Usage(1))
+    assert done.text
+    # A head that gives every token the same: the first of them ends the prompt before it began.
+    with torch.no_grad():
+        generative.model.language_model.lm_head.weight.zero_()
+    generative.model.config.text_config.eos_token_id = 0
+    with pytest.raises(TrainingError, match="the experts cannot answer: the router wrote no prompt for expert theme"):
+        list(generative.network.answer_all([ask], 1, Usage(1)))
 
 
 def test_the_dense_network_of_stage_1_is_asked_like_any_other(tmp_path: Path, tiny_moe_checkpoint: Path) -> None:
