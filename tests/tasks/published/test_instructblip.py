@@ -1,6 +1,7 @@
 """InstructBLIP in the layout of transformers: in as a dense RS-MoE, and out again for those without our code."""
 
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from safetensors.torch import load_file, save_file
 from models.rsmoe.model import RsMoeForConditionalGeneration
 from tasks.commands.weights import export_weights, import_weights
 from tasks.core.errors import WeightsError
+from tests.conftest import ROOT
+from tests.fixtures.hub import serve_hub
 from tests.fixtures.instructblip import MEAN, QUERIES, SIDE, STD, write_instructblip
 from tests.fixtures.rsmoe import specialise
 
@@ -263,3 +266,24 @@ def test_tied_embeddings_stay_tied_both_ways(tmp_path: Path) -> None:
     assert before.keys() == after.keys() and "language_model.lm_head.weight" not in before
     model = load(tmp_path / "ours")
     assert model.get_input_embeddings().weight is model.get_output_embeddings().weight
+
+
+def test_a_hub_gives_weights_tokenizers_and_settings_and_no_pickle(published: Path, tmp_path: Path) -> None:
+    folder, revision = copied(published, tmp_path / "hub"), "0a1b2c3d" * 5
+    (folder / "pytorch_model.bin").write_bytes(b"never read")
+    pinned = ("--revision", revision)
+    with serve_hub(folder, revision) as (endpoint, fetched):
+        done = subprocess.run(
+            [sys.executable, "-m", "earthloom", "weights", "import", "owner/blip", str(tmp_path / "ours"), *pinned],
+            cwd=ROOT,
+            env={**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home")},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "pytorch_model.bin" not in fetched
+    assert (tmp_path / "ours/qformer_tokenizer/tokenizer.json").is_file()
+    assert json.loads((tmp_path / "ours/import.json").read_text())["revision"] == revision
+    assert load_file(tmp_path / "ours/model.safetensors").keys() > load_file(folder / "model.safetensors").keys()
