@@ -23,7 +23,8 @@ Q-Former reads with the one of the language model."""
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 """Between two sentences."""
 CAPTION = re.compile(
-    r"\[caption\]|\b(describe|caption|captions|summari[sz]e|description|depict|what (?:is|can be) (?:shown|seen) in)\b",
+    r"\[caption\]|\b(describe|captions?|summari[sz]e|characteri[sz]e|description|depicts?|sentences about"
+    r"|what (?:is|can be) (?:shown|seen) in)\b",
     re.IGNORECASE,
 )
 """A question that asks for a caption, to which every expert adds its part."""
@@ -59,5 +60,6 @@ def join_texts(texts: Sequence[str]) -> str:
         key = " ".join(sentence.lower().split()).rstrip(".!?")
         if key and key not in said:
             said.add(key)
-            joined.append(sentence.strip())
+            # A text that was cut at its longest would run into the next.
+            joined.append(sentence.strip() if sentence.rstrip().endswith((".", "!", "?")) else f"{sentence.strip()}.")
     return " ".join(joined)
