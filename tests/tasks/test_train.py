@@ -311,7 +311,7 @@ def test_a_checkpoint_of_another_tokenizer_is_refused(trained: Path) -> None:
     path.write_bytes(before + b" ")
     with (
         contextlib.chdir(trained),
-        pytest.raises(TrainingError, match="another tokenizer; train stage 1 again"),
+        pytest.raises(TrainingError, match="data/train/1 was trained with another tokenizer; train that stage again"),
     ):
         train.run("2")
     path.write_bytes(before)
