@@ -48,7 +48,7 @@ def bare(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_gpu_benchmark_takes_its_steps_without_the_rest_of_the_stack(tmp_path: Path) -> None:
     variants = ("no-checkpointing", "fsdp", "default")
     figures = tmp_path / "figures.json"
-    told = ("--variants", ",".join(variants), "--steps", "1", "--json", str(figures), "--profile", "fsdp")
+    options = ("--variants", ",".join(variants), "--steps", "1", "--json", str(figures), "--profile", "fsdp")
     done = bare("benchmarks.gpu_4b", *TRY_OUT, *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(f"{variant}: step 3 took" in done.stdout for variant in variants)
@@ -69,7 +69,20 @@ def test_the_gpu_benchmark_names_what_the_time_does_not_suffice_for() -> None:
 
 def test_the_gpu_benchmark_of_experts_runs_without_the_rest_of_the_stack(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
-    options = ("--device", "cpu", "--preset", "tiny", "--steps", "1", "--samples", "1", "--images", "1", "--tokens", "2")
+    options = (
+        "--device",
+        "cpu",
+        "--preset",
+        "tiny",
+        "--steps",
+        "1",
+        "--samples",
+        "1",
+        "--images",
+        "1",
+        "--tokens",
+        "2",
+    )
     done = bare("benchmarks.gpu_rsmoe", *options, "--json", str(figures))
     assert done.returncode == 0, done.stdout + done.stderr
     results = {result["what"]: result for result in json.loads(figures.read_text())["results"]}
