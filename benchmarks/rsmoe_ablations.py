@@ -38,7 +38,7 @@ from tasks import moe
 from tasks.core import paths, tables
 from tasks.dialogue.kinds import FREE_TEXT, scored_exactly
 from tasks.evaluation.experts.collapse import prompt_of
-from tasks.evaluation.experts.losses import measure
+from tasks.evaluation.experts.losses import held_out, measure
 from tasks.evaluation.metrics.text_normalisation import normalise_text
 from tasks.subtasks import SCHEMA
 from tasks.training import job as jobs
@@ -47,10 +47,8 @@ from tasks.training.moe_dataloader import MoeData
 from tasks.training.moe_params import load_moe
 from tasks.training.stopping import Stop
 from tasks.vlm.answerer import load_tokenizer
-from tasks.vlm.chip_reader import ChipReader
-from tasks.vlm.images import Normalisation
+from tasks.vlm.rsmoe_network import RsMoeNetwork
 from tasks.vlm.samples import Samples, read_samples
-from tasks.vlm.world import World
 
 CARRIED = ("tokenizer", "stats", "chips", "split", "mixture", "subtasks")
 T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}
@@ -192,23 +190,16 @@ def ask(variant: Variant, seed: int) -> dict[str, float]:
     """Loss of a token and accuracy on the test questions, and tokens a second."""
     trained = (variant.trained_as or variant.name).replace(" ", "-")
     folder = Path("data/variants") / trained
-    network: Any = RsMoeForConditionalGeneration
-    model = network.from_pretrained(folder).eval()
+    network = RsMoeNetwork(folder, load_tokenizer(folder))
+    model = network.model
     if variant.weigh == "random":
         by_lot(model, seed)
-    config = model.config
     samples = read_samples(Path("data/regrouped") / trained / "test.parquet")
-    chips = ChipReader(Normalisation.load(folder), config.image_size, config.max_tiles)
-    longest = int(config.text_config.max_position_embeddings) * config.number_of_experts
-    tokenizer = load_tokenizer(folder)
-    work = paths.work(f"ablation-{variant.name.replace(' ', '-')}")
-    data = MoeData(samples, tokenizer, chips, config, longest, 10_000, work, "test", World())
+    data = held_out(folder, network, samples)
     units = measure(model, data, samples, len(samples) * 4)
-    for text_model in model.text_models:
-        text_model.config._attn_implementation = "sdpa"
     captions = [unit for unit in units if unit.sample.question_types[-1] in FREE_TEXT]
     answers = [unit for unit in units if unit.sample.question_types[-1] not in FREE_TEXT]
-    right, tokens, seconds = correct(model, data, samples)
+    right, tokens, seconds = correct(network, data, samples)
     return {
         # An answer is given by the mixture, a part of a caption by its expert alone.
         "answers": sum(unit.mixed for unit in answers) / sum(unit.tokens for unit in answers),
@@ -221,17 +212,13 @@ def ask(variant: Variant, seed: int) -> dict[str, float]:
 @torch.inference_mode()
 def ask_dense() -> dict[str, float]:
     """Accuracy of the dense network of stage 1, which every variant starts from."""
-    network: Any = RsMoeForConditionalGeneration
-    model = network.from_pretrained(paths.moe("1")).eval()
+    network = RsMoeNetwork(paths.moe("1"), load_tokenizer(paths.moe("1")))
     samples = read_samples(paths.subtasks() / "test.parquet")
-    chips = ChipReader(Normalisation.load(paths.moe("1")), model.config.image_size, model.config.max_tiles)
-    work = paths.work("ablation-dense")
-    data = MoeData(samples, load_tokenizer(paths.moe("1")), chips, model.config, 100_000, 10_000, work, "test", World())
-    right, tokens, seconds = correct(model, data, samples)
+    right, tokens, seconds = correct(network, held_out(paths.moe("1"), network, samples), samples)
     return {"answers": math.nan, "captions": math.nan, "accuracy": right, "tokens_per_second": tokens / seconds}
 
 
-def correct(model: RsMoeForConditionalGeneration, data: MoeData, samples: Samples) -> tuple[float, int, float]:
+def correct(network: RsMoeNetwork, data: MoeData, samples: Samples) -> tuple[float, int, float]:
     """Share of the answers that are right in one wording and are given; tokens decoded, and CPU-seconds."""
     asked = [
         (sample, turn, truth)
@@ -239,13 +226,12 @@ def correct(model: RsMoeForConditionalGeneration, data: MoeData, samples: Sample
         for turn, (kind, (_, truth)) in enumerate(zip(sample.question_types, sample.turns, strict=True))
         if scored_exactly(kind, truth)
     ]
-    prompts = [prompt_of(data, sample, turn, joined=False) for sample, turn, _ in asked]
+    prompts = [prompt_of(network, data, sample, turn, joined=False) for sample, turn, _ in asked]
     began, found = time.process_time(), []
     for start in range(0, len(prompts), BATCH):
-        found += answer(model, prompts[start : start + BATCH], MAX_NEW_TOKENS)
+        found += answer(network.model, prompts[start : start + BATCH], MAX_NEW_TOKENS)
     seconds = time.process_time() - began
-    tokenizer: Any = data.tokenizer
-    given = [tokenizer.decode(one.ids[0], skip_special_tokens=True) for one in found]
+    given = [network.decode(one.ids[0]) for one in found]
     hits = [normalise_text(one) == normalise_text(truth) for one, (_, _, truth) in zip(given, asked, strict=True)]
     return sum(hits) / len(hits), sum(len(one.ids[0]) for one in found), seconds
 

@@ -15,7 +15,7 @@ from tasks.core.stage import Summary, main, require
 from tasks.training.job import TrainingJob, train
 from tasks.training.launch import launch, processes, reporting
 from tasks.training.moe_params import MoeParams, load_moe
-from tasks.training.moe_setup import begin, load_reader, load_tokenizers, weights_name
+from tasks.training.moe_setup import begin, load_tokenizers, weights_name
 from tasks.training.setup import published, statistics_of
 from tasks.training.stopping import stop_on_sigterm
 
@@ -53,6 +53,7 @@ def make_job(stage: str, params: MoeParams) -> TrainingJob:
 
 def _data(weights: Path | None, *args: Any) -> Any:
     from tasks.training.moe_dataloader import MoeData
+    from tasks.vlm.rsmoe_network import load_reader
 
     data = MoeData(*args)
     data.instruction_tokenizer = load_reader(weights)

@@ -54,37 +54,27 @@ def run() -> Summary:
     """
     import torch
 
-    from models.rsmoe.model import RsMoeForConditionalGeneration
     from tasks.evaluation.experts.collapse import collapse, examples
-    from tasks.evaluation.experts.losses import matrix, measure, routings
-    from tasks.training.moe_dataloader import MoeData
+    from tasks.evaluation.experts.losses import held_out, matrix, measure, routings
     from tasks.vlm.answerer import load_tokenizer
-    from tasks.vlm.chip_reader import ChipReader
-    from tasks.vlm.images import Normalisation
+    from tasks.vlm.rsmoe_network import RsMoeNetwork
     from tasks.vlm.samples import bare_question, read_samples
-    from tasks.vlm.world import World
 
     params = load(RoutingParams, "routing")
     if params.threads:
         torch.set_num_threads(params.threads)
     folder = require(paths.moe("2"))
-    network: Any = RsMoeForConditionalGeneration
-    model = network.from_pretrained(folder).to(params.device).eval()
+    network = RsMoeNetwork(folder, load_tokenizer(folder))
+    model = network.model.to(params.device)
     config = model.config
-    chips = ChipReader(Normalisation.load(folder), config.image_size, config.max_tiles)
     samples = read_samples(require(paths.subtasks() / "test.parquet"))
-    longest = int(config.text_config.max_position_embeddings) * config.number_of_experts
-    data = MoeData(
-        samples, load_tokenizer(folder), chips, config, longest, 10_000, paths.work("routing"), "test", World()
-    )
+    data = held_out(folder, network, samples)
     units = measure(model, data, samples, params.units)
     if not units:
         raise EmptyStageError(f"{paths.subtasks() / 'test.parquet'} has no text that an expert should give")
-    for text_model in model.text_models:
-        text_model.config._attn_implementation = "sdpa"  # prompts side by side now, not packed
     # A share of a caption is its expert's alone: the router's weights are for what has one answer.
     answers = [unit for unit in units if not unit.caption] or units
-    shown = list(examples(model, data, [*samples], params.examples, params.max_new_tokens))
+    shown = list(examples(network, data, [*samples], params.examples, params.max_new_tokens))
     found = {
         "experts": config.experts,
         "templates": config.templates,

@@ -11,17 +11,7 @@ from torch import Tensor
 from transformers import StoppingCriteriaList, TextIteratorStreamer
 
 from models.earthdial.model import EarthDialForConditionalGeneration
-
-
-def pad_left(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Prompts of different lengths -> ids (B, L) and attention mask (B, L)."""
-    length = max(len(prompt) for prompt in prompts)
-    ids = torch.full((len(prompts), length), pad, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, length - len(prompt) :] = torch.tensor(prompt)
-        mask[row, length - len(prompt) :] = 1
-    return ids, mask
+from models.parts.padding import pad_left
 
 
 @torch.inference_mode()

@@ -29,7 +29,7 @@ from transformers.models.internvl.modeling_internvl import (
 
 from models.earthdial.config import EarthDialConfig
 from models.earthdial.flops import step_flops
-from models.parts.band_groups import CHANNELS, absent_groups, fill_missing, split_bands
+from models.parts.band_groups import prepare_groups
 from models.parts.fusion import BandGroupFusion, ZeroLinear
 from models.parts.head import LanguageHead, mean_loss, supervised
 
@@ -83,26 +83,10 @@ class EarthDialModel(InternVLModel):  # type: ignore[no-untyped-call]
         Raises:
             ValueError: groups are described but not said to which tile they belong, or the shapes disagree.
         """
-        if pixel_values.ndim != 4:
-            raise ValueError(f"pixel_values are (tiles, bands, height, width); got {tuple(pixel_values.shape)}")
-        if tile_of_group is None:
-            if not (wavelengths is None and band_mask is None and days is None):
-                raise ValueError("wavelengths, band_mask and days describe groups: give tile_of_group with them")
-            groups, band_mask, tile_of_group = split_bands(pixel_values)
-        elif pixel_values.shape[1] != CHANNELS:
-            raise ValueError(
-                f"with tile_of_group, pixel_values are groups of {CHANNELS} bands; got {tuple(pixel_values.shape)}"
-            )
-        else:
-            groups = pixel_values
-        if band_mask is not None:
-            there = absent_groups(band_mask, tile_of_group)
-            if there is not None:
-                groups, tile_of_group, band_mask = groups[there], tile_of_group[there], band_mask[there]
-                wavelengths, days = (None if x is None else x[there] for x in (wavelengths, days))
-            groups = fill_missing(groups, band_mask, repeat=self.config.fusion == "mosaic")
-        encoded = self.vision_tower(pixel_values=groups.to(self.dtype)).last_hidden_state[:, 1:]
-        tiles = self.band_fusion(encoded, tile_of_group, wavelengths, band_mask, days)
+        repeat = self.config.fusion == "mosaic"
+        groups = prepare_groups(pixel_values, tile_of_group, wavelengths, band_mask, days, repeat)
+        encoded = self.vision_tower(pixel_values=groups.pixels.to(self.dtype)).last_hidden_state[:, 1:]
+        tiles = self.band_fusion(encoded, groups.tile, groups.wavelengths, groups.band_mask, groups.days)
         T, P, C = tiles.shape
         side = round(P**0.5)
         shuffled = self.pixel_shuffle(tiles.reshape(T, side, side, C), scale_factor=self.config.downsample_ratio)

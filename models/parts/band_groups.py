@@ -4,6 +4,7 @@ Shapes:  N groups of all tiles, T tiles, B bands, K groups of the largest tile, 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -69,6 +70,60 @@ def fill_missing(pixels_N3HW: Tensor, band_mask_N3: Tensor, repeat: bool) -> Ten
     # A running maximum of the places that hold a band: each channel's own, or the last before it.
     last_N3 = torch.where(band_mask_N3, places, 0).cummax(1).values
     return out[torch.arange(len(out), device=out.device)[:, None], last_N3]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The groups of all tiles as an encoder takes them; those without a band are gone."""
+
+    pixels: Tensor
+    """(N, 3, H, W), zero or repeated where a channel holds no band."""
+    tile: Tensor
+    """(N,) index of each group's tile."""
+    wavelengths: Tensor | None
+    band_mask: Tensor | None
+    days: Tensor | None
+
+
+def prepare_groups(
+    pixel_values: Tensor,
+    tile_of_group: Tensor | None,
+    wavelengths: Tensor | None,
+    band_mask: Tensor | None,
+    days: Tensor | None,
+    repeat: bool,
+) -> Groups:
+    """Bands in groups, what holds no band taken out or filled.
+
+    Args:
+        pixel_values: (T, bands, H, W), or with `tile_of_group` (N, 3, H, W), the groups of all tiles.
+        tile_of_group: (N,) index of each group's tile, rising from 0; a tile's first group comes first.
+        wavelengths: (N, 3) centre wavelengths in micrometres.
+        band_mask: (N, 3) True where a channel holds a band.
+        days: (N,) days since the first date of the tile.
+        repeat: see `fill_missing`.
+
+    Raises:
+        ValueError: groups are described but not said to which tile they belong, or the shapes disagree.
+    """
+    if pixel_values.ndim != 4:
+        raise ValueError(f"pixel_values are (tiles, bands, height, width); got {tuple(pixel_values.shape)}")
+    groups = pixel_values
+    if tile_of_group is None:
+        if not (wavelengths is None and band_mask is None and days is None):
+            raise ValueError("wavelengths, band_mask and days describe groups: give tile_of_group with them")
+        groups, band_mask, tile_of_group = split_bands(pixel_values)
+    elif pixel_values.shape[1] != CHANNELS:
+        raise ValueError(
+            f"with tile_of_group, pixel_values are groups of {CHANNELS} bands; got {tuple(pixel_values.shape)}"
+        )
+    if band_mask is not None:
+        there = absent_groups(band_mask, tile_of_group)
+        if there is not None:
+            groups, tile_of_group, band_mask = groups[there], tile_of_group[there], band_mask[there]
+            wavelengths, days = (None if x is None else x[there] for x in (wavelengths, days))
+        groups = fill_missing(groups, band_mask, repeat)
+    return Groups(groups, tile_of_group, wavelengths, band_mask, days)
 
 
 def gather_groups(features_NPC: Tensor, tile_of_group_N: Tensor) -> tuple[Tensor, Tensor]:

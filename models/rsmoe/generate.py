@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from models.parts.padding import pad_left, pad_right
 from models.rsmoe.model import RsMoeForConditionalGeneration, Seen
 from models.rsmoe.prompt import ExpertError
 
@@ -185,13 +186,8 @@ class _Decoding:
         """Embeddings (rows, L, D) of all prompts, padded on the left, and their mask (rows, L)."""
         config, device = self.model.config, self.model.device
         prompts = [prompt.ids[expert] for expert in range(self.experts) for prompt in self.prompts]
-        length = max(map(len, prompts))
-        ids = torch.full((self.rows, length), config.filler_token_id)
-        mask = torch.zeros_like(ids)
-        for row, one in enumerate(prompts):
-            ids[row, length - len(one) :] = torch.tensor(one)
-            mask[row, length - len(one) :] = 1
-        ids, mask = ids.to(device), mask.to(device)
+        ids, mask = (tensor.to(device) for tensor in pad_left(prompts, config.filler_token_id))
+        length = ids.shape[1]
         seen, order = self._see(device)
         if not self.mixes:
             return self.model.embed(ids, seen, order), mask
@@ -228,17 +224,8 @@ class _Decoding:
         images["tile_of_group"] = torch.cat(
             [one.images["tile_of_group"] + offset for one, offset in zip(shown, offsets, strict=True)]
         )
-        limit = self.model.config.instruction_length
-        texts = [
-            prompt.instruction[:limit] for prompt, count in zip(self.prompts, counts, strict=True) for _ in range(count)
-        ]
-        longest = max(1, *map(len, texts))
-        ids, mask = (
-            torch.zeros(len(texts), longest, dtype=torch.long),
-            torch.zeros(len(texts), longest, dtype=torch.bool),
-        )
-        for row, text in enumerate(texts):
-            ids[row, : len(text)], mask[row, : len(text)] = torch.tensor(text, dtype=torch.long), True
+        texts = [prompt.instruction for prompt, count in zip(self.prompts, counts, strict=True) for _ in range(count)]
+        ids, mask = pad_right(texts, self.model.config.instruction_length)
         on_device = {name: tensor.to(device) for name, tensor in images.items()}
         seen = self.model.see(**on_device, instruction_ids=ids.to(device), instruction_mask=mask.to(device))
         once = [torch.arange(start, end) for start, end in pairwise(starts)]

@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from models.parts.band_groups import CHANNELS, absent_groups, fill_missing, split_bands
+from models.parts.band_groups import prepare_groups
 from models.parts.fusion import BandGroupFusion, ZeroLinear
 from models.parts.head import LanguageHead, mean_loss, supervised
 from models.rsmoe.config import RsMoeConfig
@@ -164,24 +164,11 @@ class RsMoeForConditionalGeneration(InstructBlipForConditionalGeneration):  # ty
         Raises:
             ValueError: the shapes disagree, or an image has one band and no `band_mask` that says which.
         """
-        if pixel_values.ndim != 4:
-            raise ValueError(f"pixel_values are (tiles, bands, height, width); got {tuple(pixel_values.shape)}")
-        groups = pixel_values
-        if tile_of_group is None:
-            groups, band_mask, tile_of_group = split_bands(pixel_values)
-        elif pixel_values.shape[1] != CHANNELS:
-            raise ValueError(
-                f"with tile_of_group, pixel_values are groups of {CHANNELS} bands; got {tuple(pixel_values.shape)}"
-            )
-        if band_mask is not None:
-            there = absent_groups(band_mask, tile_of_group)
-            if there is not None:
-                groups, tile_of_group, band_mask = groups[there], tile_of_group[there], band_mask[there]
-                wavelengths, days = (None if x is None else x[there] for x in (wavelengths, days))
-            groups = fill_missing(groups, band_mask, repeat=self.config.fusion == "mosaic")
-        encoded = self.vision_model(pixel_values=groups.to(self.vision_model.dtype)).last_hidden_state
+        repeat = self.config.fusion == "mosaic"
+        groups = prepare_groups(pixel_values, tile_of_group, wavelengths, band_mask, days, repeat)
+        encoded = self.vision_model(pixel_values=groups.pixels.to(self.vision_model.dtype)).last_hidden_state
         # The class token has a place of its own, and is fused like any patch: the Q-Former attends to all of them.
-        tiles = self.band_fusion(encoded, tile_of_group, wavelengths, band_mask, days)
+        tiles = self.band_fusion(encoded, groups.tile, groups.wavelengths, groups.band_mask, groups.days)
         if len(instruction_ids) != len(tiles):
             raise ValueError(f"{len(tiles)} tiles, but {len(instruction_ids)} questions for the Q-Former")
         queries = self.query_tokens.expand(len(tiles), -1, -1)

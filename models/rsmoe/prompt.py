@@ -6,6 +6,7 @@ the wording and the rule below are ours. A template stands where the chat layout
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from models.parts.prompt import IMAGE
 
@@ -47,6 +48,18 @@ def request_for(template: str, question: str) -> str:
 def instruction_of(turns: Sequence[tuple[str, str]]) -> str:
     """What the Q-Former reads of a conversation: its last question, without images."""
     return turns[-1][0].replace(IMAGE, "").strip()
+
+
+def instruction_ids(turns: Sequence[tuple[str, str]], tokenizer: Any, reader: Any = None) -> list[int]:
+    """`instruction_of` in tokens of the Q-Former.
+
+    Args:
+        turns: (question, answer).
+        tokenizer: the language model's.
+        reader: the Q-Former's, with its special tokens; None where it reads with the other.
+    """
+    ids: list[int] = (reader or tokenizer).encode(instruction_of(turns), add_special_tokens=reader is not None)
+    return ids
 
 
 def join_texts(texts: Sequence[str]) -> str:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from models.parts.packing import positions, sample_ends
+from models.parts.padding import pad_right
 from models.parts.prompt import IGNORED, SYSTEM, Encoded, PromptError, encode
 from models.rsmoe.config import RsMoeConfig
 from models.rsmoe.generate import template_places
-from models.rsmoe.prompt import ExpertError, instruction_of
+from models.rsmoe.prompt import ExpertError, instruction_ids
 from tasks.core.errors import TrainingError
 from tasks.training.dataloader import Batch, Data, groups_of
 from tasks.training.packing import Ints
@@ -149,15 +150,10 @@ class MoeData(Data):
 
     def _instructions(self, samples: Sequence[Sample], images: Sequence[Sequence[Tiles]]) -> dict[str, Tensor]:
         """(T, L) question of each tile in tokens of the Q-Former, and where there is one."""
-        tokenizer: Any = self.instruction_tokenizer or self.tokenizer
-        texts = [
-            tokenizer.encode(instruction_of(sample.turns), add_special_tokens=self.instruction_tokenizer is not None)
-            for sample in samples
-        ]
-        return pad_instructions(
-            [text for text, some in zip(texts, images, strict=True) for _ in range(tiles_of(some))],
-            self.config.instruction_length,
-        )
+        texts = [instruction_ids(sample.turns, self.tokenizer, self.instruction_tokenizer) for sample in samples]
+        each = [text for text, some in zip(texts, images, strict=True) for _ in range(tiles_of(some))]
+        ids, mask = pad_right(each, self.config.instruction_length)
+        return {"instruction_ids": ids, "instruction_mask": mask}
 
     def _experts(
         self,
@@ -204,14 +200,3 @@ class MoeData(Data):
 def tiles_of(images: Sequence[Tiles]) -> int:
     """Tiles of a sample's images together."""
     return sum(image.count for image in images)
-
-
-def pad_instructions(texts: Sequence[Sequence[int]], limit: int) -> dict[str, Tensor]:
-    """Questions as tokens -> ids (T, L) and mask (T, L), each cut at `limit`."""
-    cut = [list(text[:limit]) for text in texts]
-    longest = max(1, *map(len, cut)) if cut else 1
-    ids = torch.zeros(len(cut), longest, dtype=torch.long)
-    mask = torch.zeros(len(cut), longest, dtype=torch.bool)
-    for row, text in enumerate(cut):
-        ids[row, : len(text)], mask[row, : len(text)] = torch.tensor(text, dtype=torch.long), True
-    return {"instruction_ids": ids, "instruction_mask": mask}

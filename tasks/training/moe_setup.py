@@ -113,15 +113,6 @@ def load_tokenizers(weights: Path | None, before: Path | None) -> tuple[Any, Cal
     return tokenizer, write_both
 
 
-def load_reader(weights: Path | None) -> Any:
-    """The tokenizer of the Q-Former; None where it reads with that of the language model."""
-    if weights is None or not (weights / QFORMER_TOKENIZER).is_dir():
-        return None
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(weights / QFORMER_TOKENIZER)
-
-
 def load_dense(folder: Path, config: "RsMoeConfig", preset: str) -> "RsMoeForConditionalGeneration":
     """A network with the weights of a dense one; what that one has not, experts and router, is fresh.
 

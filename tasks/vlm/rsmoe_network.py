@@ -22,7 +22,7 @@ from models.rsmoe.prompt import (
     SENTENCE,
     ExpertError,
     asks_for_caption,
-    instruction_of,
+    instruction_ids,
     join_texts,
     request_for,
 )
@@ -50,11 +50,7 @@ class RsMoeNetwork(Network):
         super().__init__(folder, tokenizer)
         config = self.model.config
         self.experts: list[str] = config.experts
-        self.instructions: Any = None
-        if (folder / QFORMER_TOKENIZER).is_dir():
-            from transformers import AutoTokenizer
-
-            self.instructions = AutoTokenizer.from_pretrained(folder / QFORMER_TOKENIZER)
+        self.instructions: Any = load_reader(folder)
         if config.router != "trained":
             return
         with _named(folder):
@@ -83,8 +79,7 @@ class RsMoeNetwork(Network):
             raise PromptError("the router sees no image; show at least one")
         systems = self.model.config.templates or [system]
         ids = tuple(tuple(encode(self.tokenizer, turns, tokens_per_image, one).ids) for one in systems)
-        reader, question = self.instructions or self.tokenizer, instruction_of(turns)
-        read = reader.encode(question, add_special_tokens=self.instructions is not None)
+        read = instruction_ids(turns, self.tokenizer, self.instructions)
         requests: tuple[tuple[int, ...], ...] = ()
         if self.model.config.router == "generative":
             last, asked = turns[-1], self.model.config.templates
@@ -101,7 +96,7 @@ class RsMoeNetwork(Network):
             for longest, alike in groupby(some, lambda ask: ask.max_new_tokens):
                 asks = list(alike)
                 with _named("the experts cannot answer"):
-                    answers = generate.answer(self.model, [_ready(ask) for ask in asks], longest)
+                    answers = generate.answer(self.model, [ready(ask) for ask in asks], longest)
                 for done in answers:
                     yield Finished(number, self._text(done), done.ended)
                     number += 1
@@ -123,7 +118,7 @@ class RsMoeNetwork(Network):
     def _steps(self, ask: Ask) -> Iterator[Step]:
         last: Answered | None = None
         with _named("the experts cannot answer"):
-            for number, last in enumerate(generate.stream(self.model, _ready(ask), ask.max_new_tokens), 1):
+            for number, last in enumerate(generate.stream(self.model, ready(ask), ask.max_new_tokens), 1):
                 open_ = [len(ids) == number for ids in last.ids]
                 yield Step(self._settled(last, open_), sum(map(len, last.ids)), last.ended)
         if last is not None:
@@ -161,6 +156,15 @@ def _named(what: object) -> Iterator[None]:
         raise TrainingError(f"{what}: {error}") from error
 
 
+def load_reader(folder: Path | None) -> Any:
+    """The tokenizer of the Q-Former; None where it reads with that of the language model."""
+    if folder is None or not (folder / QFORMER_TOKENIZER).is_dir():
+        return None
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder / QFORMER_TOKENIZER)
+
+
 def _experts_lacking(config: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     """Experts that config.json names and the weights do not hold, or hold besides."""
     experts = config.get("experts") or []
@@ -176,6 +180,7 @@ def _experts_lacking(config: Mapping[str, Any], report: Mapping[str, Any]) -> st
     return f"config.json names the experts {named}, but the weights {there}; take both from one training stage"
 
 
-def _ready(ask: Ask) -> generate.Prompt:
+def ready(ask: Ask) -> generate.Prompt:
+    """A question as the model takes it."""
     prompt = ask.prompt
     return generate.Prompt(prompt.ids, prompt.instruction, ask.images, prompt.joined, prompt.requests)

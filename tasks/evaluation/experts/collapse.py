@@ -7,13 +7,14 @@ Shapes:  E experts, K prompt tokens, D width of the language model
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.parts.prompt import SYSTEM, encode
+from models.parts.prompt import SYSTEM
 from models.rsmoe.experts import expert_layers
 from models.rsmoe.generate import Prompt, answer
 from models.rsmoe.model import RsMoeForConditionalGeneration
@@ -21,38 +22,39 @@ from models.rsmoe.prompt import instruction_of, join_texts
 from tasks.evaluation.experts.losses import Unit, units_of
 from tasks.training.moe_dataloader import MoeData
 from tasks.vlm.images import batch_images
+from tasks.vlm.network import Ask
+from tasks.vlm.rsmoe_network import RsMoeNetwork, ready
 from tasks.vlm.samples import Sample
 
 ALIKE = 0.99
 """Cosine from which two experts' adapters or prompts count as one, and share of texts from which their texts do."""
 
 
-def prompt_of(data: MoeData, sample: Sample, turn: int, joined: bool) -> Prompt:
+def prompt_of(network: RsMoeNetwork, data: MoeData, sample: Sample, turn: int, joined: bool) -> Prompt:
     """A question of a sample as the experts, or the dense network, are asked it, after the true turns before it."""
-    config, tokenizer = data.config, data.tokenizer
+    config = data.config
     turns = (*sample.turns[:turn], (sample.turns[turn][0], ""))
     visual = [n * config.tokens_per_tile for n in sample.tile_counts(config.image_size, config.max_tiles)]
-    ids = tuple(tuple(encode(tokenizer, turns, visual, text).ids) for text in config.templates or [SYSTEM])
-    instruction = tuple(tokenizer.encode(instruction_of(turns), add_special_tokens=False))
-    return Prompt(ids, instruction, batch_images(data.chips.images(sample)), joined)
+    prompt = replace(network.encode(turns, visual, SYSTEM), joined=joined)
+    return ready(Ask(prompt, 0, batch_images(data.chips.images(sample))))
 
 
 def examples(
-    model: RsMoeForConditionalGeneration, data: MoeData, samples: Sequence[Sample], count: int, max_new_tokens: int
+    network: RsMoeNetwork, data: MoeData, samples: Sequence[Sample], count: int, max_new_tokens: int
 ) -> Iterator[dict[str, Any]]:
     """What the experts write about some chips, captions first: the text of each, and what is made of them."""
     asked = [(sample, *unit) for sample in samples for unit in units_of(sample)]
     seen: set[tuple[str, int]] = set()
-    tokenizer: Any = data.tokenizer
     for sample, turn, caption, expert, _ in sorted(asked, key=lambda one: not one[2]):
         if (sample.sample_id, turn) in seen or len(seen) >= count:
             continue
         seen.add((sample.sample_id, turn))
         apart, mixed = (
-            answer(model, [prompt_of(data, sample, turn, joined)], max_new_tokens)[0] for joined in (True, False)
+            answer(network.model, [prompt_of(network, data, sample, turn, joined)], max_new_tokens)[0]
+            for joined in (True, False)
         )
-        texts = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in apart.ids]
-        single = tokenizer.decode(mixed.ids[0], skip_special_tokens=True).strip()
+        texts = [network.decode(ids) for ids in apart.ids]
+        single = network.decode(mixed.ids[0])
         yield {
             "sample_id": sample.sample_id,
             "chip_id": sample.chip_id,

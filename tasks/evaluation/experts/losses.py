@@ -9,6 +9,8 @@ Shapes:  E experts, S tokens, U units, V rows of the vocabulary
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -19,10 +21,16 @@ from models.parts.packing import attend_within_samples
 from models.rsmoe.model import RsMoeForConditionalGeneration
 from tasks.evaluation.metrics.bootstrap import MetricSums
 from tasks.training.moe_dataloader import MoeData
+from tasks.vlm.chip_reader import ChipReader
+from tasks.vlm.images import Normalisation
+from tasks.vlm.rsmoe_network import RsMoeNetwork
 from tasks.vlm.samples import Sample, Samples
+from tasks.vlm.world import World
 
 UNITS = 16
 """Units of one forward pass."""
+MOST_GROUPS = 10_000
+"""Band groups of a sample: no limit."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,18 @@ class Unit:
     """The same of the mixture with equal weights."""
     prompts: Tensor
     """(E, K, D) what the router adds to the experts' prompts."""
+
+
+def held_out(folder: Path, network: RsMoeNetwork, samples: Samples) -> MoeData:
+    """Samples as packs for the network of a checkpoint's folder, of whatever length: nothing is trained on them."""
+    config = network.model.config
+    chips = ChipReader(Normalisation.load(folder), config.image_size, config.max_tiles)
+    longest = int(config.text_config.max_position_embeddings) * max(1, config.number_of_experts)
+    # What the samples cost is measured and dropped: it is kept for a resumed training alone.
+    with TemporaryDirectory() as work:
+        data = MoeData(samples, network.tokenizer, chips, config, longest, MOST_GROUPS, Path(work), "test", World())
+    data.instruction_tokenizer = network.instructions
+    return data
 
 
 def units_of(sample: Sample) -> Iterator[tuple[int, bool, str, str]]:
@@ -72,6 +92,7 @@ def measure(model: RsMoeForConditionalGeneration, data: MoeData, samples: Sample
         most: units.
     """
     names = model.config.experts or []
+    attention = [text_model.config._attn_implementation for text_model in model.text_models]
     for text_model in model.text_models:
         attend_within_samples(text_model)
     found = []
@@ -83,6 +104,9 @@ def measure(model: RsMoeForConditionalGeneration, data: MoeData, samples: Sample
         results = _ask(model, data, asked)
         for (sample, _, caption, expert, text), result in zip(some, results, strict=True):
             found.append(Unit(sample=sample, expert=names.index(expert), text=text, caption=caption, **result))
+    # Answers are decoded side by side, not packed.
+    for text_model, before in zip(model.text_models, attention, strict=True):
+        text_model.config._attn_implementation = before
     return found
 
 

@@ -11,7 +11,8 @@ from models.rsmoe.presets import make_config
 from models.rsmoe.prompt import QFORMER_TOKENIZER
 from tasks.commands.weights import import_weights
 from tasks.core.errors import TrainingError
-from tasks.training.moe_setup import load_dense, load_reader, load_tokenizers
+from tasks.training.moe_setup import load_dense, load_tokenizers
+from tasks.vlm.rsmoe_network import load_reader
 from tests.fixtures.instructblip import write_instructblip
 
 torch.set_num_threads(1)
