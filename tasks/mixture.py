@@ -9,6 +9,7 @@ names. No pixel is opened here.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from itertools import chain
 from typing import Annotated, Any
 
@@ -22,8 +23,12 @@ from tasks.core.errors import EmptyStageError, MissingInputError
 from tasks.core.section import Section, load, read_params
 from tasks.core.stage import Summary, main, read_json, write_json
 from tasks.dialogue import conversations
+from tasks.dialogue.facts import ChipFacts
+from tasks.dialogue.kinds import TASK_TAGS
 from tasks.earth.grid import stable_hash
-from tasks.earth.sensors import SENSORS
+from tasks.earth.label_masks import SIDE
+from tasks.earth.sensors import SENSORS, Sensor
+from tasks.generators.crop_pairs import CropParams, Cropped, pairs_of_crops
 from tasks.published.samples import samples_of, statistics_of
 from tasks.vlm.bands import Modality, bands_to_load, modality_tag
 from tasks.vlm.samples import SCHEMA
@@ -40,6 +45,9 @@ class MixtureRecipe(Section):
     )
     imported: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict, description="data set under data/imported -> times an epoch; all of it is training data"
+    )
+    crops: CropParams | None = Field(
+        None, description="squares of training chips, labelled and asked about anew, where chips are few; null: none"
     )
 
     @model_validator(mode="after")
@@ -126,6 +134,57 @@ def mix(recipe: MixtureRecipe, sensors: Iterable[str], parts: Iterable[str]) -> 
     return {name: sorted(rows[name], key=lambda row: str(row["sample_id"])) for name in SPLITS}
 
 
+def crop_rows(recipe: MixtureRecipe, sensors: Iterable[str], parts: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Rows of `SCHEMA` for every pair about a crop of a training chip, once in each modality of the recipe."""
+    if recipe.crops is None:
+        return
+    split = tables.read(paths.split() / "assignment.parquet", ["chip_id", "split"]).to_pylist()
+    chosen = {row["chip_id"] for row in split if row["split"] == "train"}
+    min_fraction = float(read_params()["labels"]["min_fraction"])
+    parts = list(parts)
+    for sensor in sensors:
+        modalities = [m for m, weights in recipe.weights.items() if weights.get(sensor)]
+        for part in parts if modalities else []:
+            chips = chips_of(sensor, part)
+            facts = {
+                row["chip_id"]: row["facts"]
+                for row in tables.read(
+                    paths.qa(sensor, part) / "conversations.parquet", ["chip_id", "facts"]
+                ).to_pylist()
+                if row["chip_id"] in chosen and row["facts"]
+            }
+            known = map(ChipFacts.from_json, facts.values())
+            for cropped in pairs_of_crops(known, recipe.crops, min_fraction):
+                for modality in modalities:
+                    yield from _asked_of_crop(cropped, chips[cropped.chip_id], SENSORS[sensor], modality)
+
+
+def _asked_of_crop(
+    cropped: Cropped, chip: dict[str, Any], sensor: Sensor, modality: Modality
+) -> Iterator[dict[str, Any]]:
+    side = cropped.crop.side
+    shown = {"width": chip["width"] * side // SIDE, "height": chip["height"] * side // SIDE}
+    image = {
+        **chip, **shown, "modality": modality, "crop": asdict(cropped.crop),
+        "bands": bands_to_load(sensor, modality, chip["bands"]),
+    }  # fmt: skip
+    for number, pair in enumerate(cropped.pairs):
+        kind = pair.question_type
+        tags = [TASK_TAGS[kind]] if kind in TASK_TAGS else []
+        yield {
+            "sample_id": f"{cropped.chip_id}~{cropped.number}#{number}/{modality}",
+            "chip_id": cropped.chip_id,
+            "sensor": sensor.name,
+            "modality": modality,
+            "images": [image],
+            "conversations": conversations.dump(
+                [(pair.question, pair.answer)], [*tags, modality_tag(sensor, modality)]
+            ),
+            "question_types": [kind],
+            "repeats": 1,
+        }
+
+
 def imported_rows(sets: Mapping[str, float]) -> Iterator[dict[str, Any]]:
     """Rows of `SCHEMA` for every conversation of imported data sets that is seen at least once."""
     for name, weight in sets.items():
@@ -172,7 +231,9 @@ def run(stage: str) -> Summary:
     values = read_params()
     rows = mix(recipe, values["sensors"]["enabled"], values["grid"]["parts"])
     write_imported_statistics(stage, values["sensors"]["enabled"])
-    streams = {"train": chain(rows["train"], imported_rows(recipe.imported)), "val": rows["val"], "test": rows["test"]}
+    enabled, parts = values["sensors"]["enabled"], values["grid"]["parts"]
+    training = chain(rows["train"], crop_rows(recipe, enabled, parts), imported_rows(recipe.imported))
+    streams = {"train": training, "val": rows["val"], "test": rows["test"]}
     out = {name: paths.mixture(stage) / f"{name}.parquet" for name in SPLITS}
     written = {name: tables.write_stream(streams[name], SCHEMA, out[name]) for name in SPLITS}
     if not written["train"]:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import paths
+from tasks.core.section import read_params
 from tasks.core.stage import Summary, main, require
+from tasks.training.cover_classes import classes_of
 from tasks.training.job import TrainingJob, train
 from tasks.training.launch import launch, processes, reporting
 from tasks.training.params import ModelParams, TrainParams, load_recipe
@@ -27,11 +29,14 @@ def make_job(stage: str, model: ModelParams, recipe: TrainParams) -> TrainingJob
         MissingInputError: a stage before it has not run.
     """
     params, mixture = recipe.stage(stage), paths.mixture(stage)
+    sensors = read_params()["sensors"]["enabled"] if recipe.common.cover else []
+    start = published(model.preset, model.start)
     inputs = [require(mixture), require(paths.tokenizer()), require(paths.stats("any").parent)]
     if stage != "1":
         inputs.append(require(paths.train(str(int(stage) - 1))))
-    elif (folder := published(model.preset)) is not None:
-        inputs.append(folder)
+    if start is not None:
+        inputs.append(start)
+    inputs += [paths.labels(sensor) for sensor in sensors]
     return TrainingJob(
         name="train",
         stage=stage,
@@ -42,8 +47,8 @@ def make_job(stage: str, model: ModelParams, recipe: TrainParams) -> TrainingJob
         mixtures={name: mixture / f"{name}.parquet" for name in ("train", "val")},
         statistics=partial(statistics_of, stage),
         out=paths.train(stage),
-        tokenizer=partial(load_tokenizer, published(model.preset), before(stage)),
-        begin=partial(begin, stage, model, recipe.common.seed),
+        tokenizer=partial(load_tokenizer, start, before(stage)),
+        begin=partial(begin, stage, model, recipe.common.seed, classes_of(sensors)),
         data=_data,
     )
 

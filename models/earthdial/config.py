@@ -8,17 +8,28 @@ from transformers import InternVLConfig
 
 @strict
 class EarthDialConfig(InternVLConfig):  # type: ignore[no-untyped-call]
-    """InternVL's configuration with `fusion` (of `models.parts.fusion.KINDS`) and the heads it attends with, the most
-    tiles of a sample's images, and the form in which it writes boxes ("internvl" or "earthdial").
+    """InternVL's configuration with `fusion` (of `models.parts.fusion.KINDS`) and the heads it attends with, the layer
+    of the vision encoder after which groups are fused (None: the last, as in the paper), the most tiles of a sample's
+    images, the classes whose cover is read from each visual token (none in the paper), and the form in which it writes
+    boxes ("internvl" or "earthdial").
     """
 
     model_type = "earthdial"
 
     fusion: str = "attention"
     fusion_heads: int = 16
+    fusion_layer: int | None = None
+    cover_classes: list[str] | None = None
     max_tiles: int = 6
     box_form: str = "internvl"
     tie_word_embeddings: bool = False
+
+    @property
+    def layers_before_fusion(self) -> int:
+        """Layers of the vision encoder that see each group by itself; the others see fused tiles."""
+        vision: Any = self.vision_config
+        layers = int(vision.num_hidden_layers)
+        return layers if self.fusion_layer is None else min(self.fusion_layer, layers)
 
     @property
     def image_size(self) -> int:

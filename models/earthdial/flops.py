@@ -69,7 +69,7 @@ def step_flops(
     text: Any = config.text_config
     head = 2.0 * head_tokens * text.hidden_size * text.vocab_size
     return Flops(
-        vision=_vision(config, groups, before_fusion),
+        vision=_vision(config, groups, tiles, before_fusion),
         fusion=_passes("fusion" in trained, before_projector) * _fusion(config, groups_of_tiles),
         projector=_passes("projector" in trained, before_language) * _projector(config, tiles),
         language=language,
@@ -82,7 +82,7 @@ def _passes(weights_trained: bool, inputs_need_gradient: bool) -> int:
     return 1 + weights_trained + inputs_need_gradient
 
 
-def _vision(config: EarthDialConfig, groups: int, trained: bool) -> float:
+def _vision(config: EarthDialConfig, groups: int, tiles: int, trained: bool) -> float:
     vision: Any = config.vision_config
     width, tokens = vision.hidden_size, config.patches_per_tile + 1
     # The class token is no patch, but goes through every layer: hence one token more below.
@@ -91,15 +91,17 @@ def _vision(config: EarthDialConfig, groups: int, trained: bool) -> float:
     linear = 2 * tokens * width * (4 * width + 2 * vision.intermediate_size)
     # Two products of tokens x tokens x width: the scores, and the values they weigh.
     attention = 4 * tokens**2 * width
-    layers = vision.num_hidden_layers * (linear + attention)
-    return float(groups * (_passes(trained, False) * embed + _passes(trained, trained) * layers))
+    before = config.layers_before_fusion
+    through = groups * before + tiles * (vision.num_hidden_layers - before)
+    return float(groups * _passes(trained, False) * embed + through * _passes(trained, trained) * (linear + attention))
 
 
 def _fusion(config: EarthDialConfig, groups_of_tiles: Sequence[int]) -> float:
     if config.fusion != "attention":
         return 0.0
     vision: Any = config.vision_config
-    width, places = vision.hidden_size, config.patches_per_tile
+    # Before the last layer the class token is fused as well.
+    width, places = vision.hidden_size, config.patches_per_tile + (config.fusion_layer is not None)
     several = [groups for groups in groups_of_tiles if groups > 1]
     # Query and output once a tile, for its first group; key and value for every group.
     per_tile = 2 * places * width * 2 * width

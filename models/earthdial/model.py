@@ -8,6 +8,7 @@ Shapes:  N groups, T tiles, B sequences, S tokens; a tile of an RGB image is one
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,10 +30,13 @@ from transformers.models.internvl.modeling_internvl import (
 
 from models.earthdial.config import EarthDialConfig
 from models.earthdial.flops import step_flops
-from models.parts.band_groups import prepare_groups
+from models.parts.band_groups import Groups, prepare_groups
+from models.parts.cover import CoverHead
 from models.parts.fusion import BandGroupFusion, ZeroLinear
 from models.parts.head import LanguageHead, mean_loss, supervised
 
+COVER_HEAD = "cover_head"
+"""Only there where the configuration names classes; no part of what answers."""
 PARTS = {
     "vision": ("model.vision_tower",),
     "fusion": ("model.band_fusion",),
@@ -50,6 +54,10 @@ class EarthDialModel(InternVLModel):  # type: ignore[no-untyped-call]
     def __init__(self, config: EarthDialConfig) -> None:
         super().__init__(config)
         vision: Any = config.vision_config
+        if config.fusion == "mosaic" and config.fusion_layer is not None:
+            raise ValueError(
+                "fusion 'mosaic' lays out what the whole encoder gives: fusion_layer must be null, or fusion another"
+            )
         self.band_fusion = BandGroupFusion(vision.hidden_size, config.fusion_heads, config.fusion)
         self.post_init()  # type: ignore[no-untyped-call]
 
@@ -85,13 +93,35 @@ class EarthDialModel(InternVLModel):  # type: ignore[no-untyped-call]
         """
         repeat = self.config.fusion == "mosaic"
         groups = prepare_groups(pixel_values, tile_of_group, wavelengths, band_mask, days, repeat)
-        encoded = self.vision_tower(pixel_values=groups.pixels.to(self.dtype)).last_hidden_state[:, 1:]
-        tiles = self.band_fusion(encoded, groups.tile, groups.wavelengths, groups.band_mask, groups.days)
+        tiles = self._encode(groups)
         T, P, C = tiles.shape
         side = round(P**0.5)
         shuffled = self.pixel_shuffle(tiles.reshape(T, side, side, C), scale_factor=self.config.downsample_ratio)
         tokens = self.multi_modal_projector(shuffled.reshape(T, -1, shuffled.shape[-1]))
         return InternVLVisionModelOutputWithPooling(last_hidden_state=tiles, pooler_output=tokens)
+
+    def _encode(self, groups: Groups) -> Tensor:
+        """The groups of all tiles -> fused tiles (T, P, C), the class token gone.
+
+        Where groups are fused after an early layer, those that follow work on one image a tile whatever its bands: a
+        tile of 12 bands then costs little more than one in true colour.
+        """
+        described = (groups.tile, groups.wavelengths, groups.band_mask, groups.days)
+        if self.config.fusion_layer is None:
+            encoded = self.vision_tower(pixel_values=groups.pixels.to(self.dtype)).last_hidden_state[:, 1:]
+            fused: Tensor = self.band_fusion(encoded, *described)
+            return fused
+        tower: Any = self.vision_tower
+        hidden = tower.embeddings(groups.pixels.to(self.dtype))
+        before = self.config.layers_before_fusion
+        for layer in tower.encoder.layer[:before]:
+            hidden = layer(hidden)
+        # The class token is a place like any other: the layers that follow attend to it.
+        hidden = self.band_fusion(hidden, *described)
+        for layer in tower.encoder.layer[before:]:
+            hidden = layer(hidden)
+        normed: Tensor = tower.layernorm(hidden)
+        return normed[:, 1:]
 
     def forward(
         self,
@@ -153,11 +183,19 @@ class EarthDialModel(InternVLModel):  # type: ignore[no-untyped-call]
         return mask[..., None]
 
 
+@dataclass
+class EarthDialOutput(InternVLCausalLMOutputWithPast):
+    """InternVL's, and the loss of the cover that each visual token was asked for; None where none was."""
+
+    cover_loss: Tensor | None = None
+
+
 class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # type: ignore[no-untyped-call]
     """The whole network. `from_pretrained` and `save_pretrained` are those of transformers."""
 
     config: EarthDialConfig
     config_class = EarthDialConfig
+    _keys_to_ignore_on_load_unexpected = [COVER_HEAD]  # noqa: RUF012  (of a checkpoint whose cover is no longer asked for)
     _tied_weights_keys: dict[str, str] = {}  # noqa: RUF012  (the head is a matrix of its own, as in Phi-3)
 
     def __init__(self, config: EarthDialConfig) -> None:
@@ -165,6 +203,8 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
         self.model = EarthDialModel(config)
         text: Any = config.text_config
         self.lm_head = LanguageHead(text.hidden_size, text.vocab_size)
+        if config.cover_classes:
+            self.cover_head = CoverHead(text.hidden_size, len(config.cover_classes))
         self.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
             do_sample=False, eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id
         )
@@ -193,10 +233,12 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
         skip_logits: bool = False,
+        cover: Tensor | None = None,
+        cover_tiles: int | None = None,
         mm_encoder_outputs: dict[str, Any] | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
-    ) -> InternVLCausalLMOutputWithPast:
+    ) -> EarthDialOutput:
         """Logits, and the loss if `labels` are given.
 
         Samples packed into one sequence, whose `position_ids` begin at 0 anew and which has no `attention_mask`,
@@ -215,6 +257,9 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
             labels: (B, S), the token itself where a loss is taken on it, -100 elsewhere.
             num_items_in_batch: what the sum of the losses is divided by; the tokens learned here if None.
             skip_logits: take the loss in chunks, without ever holding all logits; `.logits` is None then.
+            cover: (T, tokens per tile, classes) share of the ground under each visual token that each of
+                `config.cover_classes` covers, NaN where it is not known.
+            cover_tiles: what the sum of the tiles' cover losses is divided by; the tiles here if None.
             mm_encoder_outputs: {"image": features} where they are known already, as in generation.
             logits_to_keep: as in transformers: only the last so many, 0 for all.
             **kwargs: the rest of InternVL's.
@@ -255,8 +300,14 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
             else:
                 summed = nn.functional.cross_entropy(logits[taught].float(), targets, reduction="sum")
             loss = mean_loss(summed, len(targets), num_items_in_batch)
-        return InternVLCausalLMOutputWithPast(
+        cover_loss = None
+        if cover is not None:
+            if not self.config.cover_classes:
+                raise ValueError("cover is given, but config.cover_classes names no class")
+            cover_loss = self.cover_head(outputs.image_hidden_states, cover) / (cover_tiles or len(cover))
+        return EarthDialOutput(
             loss=loss,
+            cover_loss=cover_loss,
             logits=logits,
             past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
@@ -268,6 +319,21 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
         """Without an image, no `<IMG_CONTEXT>` may wait for one: its embedding means nothing."""
         if input_ids is not None and (places := int((input_ids == self.config.image_token_id).sum())):
             raise ValueError(f"{places} <IMG_CONTEXT> in input_ids do not match 0 visual tokens: no image was given")
+
+    def learn_cover_of(self, classes: Sequence[str]) -> None:
+        """Add classes to those whose cover is read from each visual token; what is known of the others stays."""
+        known = self.config.cover_classes or []
+        new = [name for name in classes if name not in known]
+        if not new:
+            return
+        text: Any = self.config.text_config
+        head = CoverHead(text.hidden_size, len(known) + len(new))
+        if known:
+            with torch.no_grad():
+                head.weight[: len(known)] = self.cover_head.weight
+                head.bias[: len(known)] = self.cover_head.bias
+        self.cover_head = head.to(self.device, self.dtype)
+        self.config.cover_classes = [*known, *new]
 
     @property
     def text_models(self) -> list[Any]:
@@ -306,6 +372,9 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
             for module in map(self.get_submodule, modules):
                 module.requires_grad_(part in names)
                 module.train(part in names)
+        if self.config.cover_classes:
+            # It reads what the projector writes, and is trained with it.
+            self.cover_head.requires_grad_("projector" in names)
 
 
 AutoConfig.register(EarthDialConfig.model_type, EarthDialConfig, exist_ok=True)

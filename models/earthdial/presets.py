@@ -13,7 +13,9 @@ PRESETS: dict[str, dict[str, Any]] = {
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
             "intermediate_size": 192,
-            "image_size": (112, 112),
+            # A chip of 64 pixels as it is, and patches half as wide as those of the larger presets.
+            "image_size": (64, 64),
+            "patch_size": (8, 8),
             "initializer_range": 0.05,
         },
         "text": {
@@ -27,6 +29,8 @@ PRESETS: dict[str, dict[str, Any]] = {
             "initializer_range": 0.05,
         },
         "fusion_heads": 4,
+        # Its two layers are too few for bands to meet only after them: a vegetation index takes two bands.
+        "fusion_layer": 0,
     },
     "small": {
         "vision": {
@@ -64,6 +68,8 @@ def make_config(
     end_token_id: int | None = None,
     pad_token_id: int | None = None,
     fusion: str = "attention",
+    fusion_layer: int | None = None,
+    cover_classes: list[str] | None = None,
 ) -> EarthDialConfig:
     """The configuration of a preset, fitted to a tokenizer.
 
@@ -74,6 +80,9 @@ def make_config(
         end_token_id: id of `<|end|>`, which ends an answer. Phi-3's default lies outside a small vocabulary.
         pad_token_id: id of `<|endoftext|>`.
         fusion: one of `models.parts.fusion.KINDS`.
+        fusion_layer: layer of the vision encoder after which groups are fused; the preset's own if None, which is the
+            last but for tiny.
+        cover_classes: whose cover is read from each visual token; None: none, as in the paper.
 
     Raises:
         ValueError: there is no such preset.
@@ -92,6 +101,8 @@ def make_config(
         image_token_id=image_token_id,
         fusion=fusion,
         fusion_heads=sizes["fusion_heads"],
+        fusion_layer=sizes.get("fusion_layer") if fusion_layer is None and fusion != "mosaic" else fusion_layer,
+        cover_classes=cover_classes or None,
     )
     config.image_seq_length = config.tokens_per_tile
     return config

@@ -10,7 +10,6 @@ Shapes:  S tokens of the pack, H heads, D channels of a head
 
 from collections.abc import Sequence
 from inspect import signature
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -92,16 +91,11 @@ def packed_attention(
         assert isinstance(out, Tensor)  # not the pair it is with `return_aux`
         return out[None], None
     # Each slice is square from its own first token, so that the causal kernel's mask is the sample's own.
+    # Split, not sliced: the gradient of a slice is as large as the pack, and there is one for each sample.
+    lengths: list[int] = cu_seq_lens_q.diff().tolist()
     samples = [
-        nn.functional.scaled_dot_product_attention(
-            query[:, :, start:end],
-            key[:, :, start:end],
-            value[:, :, start:end],
-            is_causal=True,
-            scale=scaling,
-            enable_gqa=shared,
-        )
-        for start, end in pairwise(cu_seq_lens_q.tolist())
+        nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=shared)
+        for q, k, v in zip(*(torch.split(x, lengths, dim=2) for x in (query, key, value)), strict=True)
     ]
     return torch.cat(samples, dim=2).transpose(1, 2), None
 

@@ -49,6 +49,10 @@ class Label:
         return None if self.mask is None else unpack(self.mask)
 
 
+TAGS = ("tag", "skyscript")
+"""Kinds of sources whose labels hold somewhere around a chip."""
+
+
 @dataclass(frozen=True)
 class SourceInfo:
     """What a label source can say of one chip."""
@@ -68,7 +72,7 @@ class SourceInfo:
     @property
     def is_tag(self) -> bool:
         """Whether its labels hold somewhere around the chip, not at a place in it."""
-        return self.kind in ("tag", "skyscript")
+        return self.kind in TAGS
 
     def can_deny(self, name: str) -> bool:
         """Whether a label without a row is known to be absent."""

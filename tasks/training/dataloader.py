@@ -18,7 +18,8 @@ from models.parts.packing import positions, sample_ends
 from models.parts.prompt import IGNORED, Tokenizer
 from tasks.core.lifeline import die_with
 from tasks.earth.display_sensors import known_sensor
-from tasks.training.augment import Augmentation
+from tasks.training.augment import Augmentation, turned
+from tasks.training.cover import CoverBook
 from tasks.training.distributed import packs_of_process
 from tasks.training.network import NetworkConfig
 from tasks.training.packing import Ints
@@ -28,7 +29,7 @@ from tasks.training.schedule import Plan, Sizes
 from tasks.vlm.bands import planes
 from tasks.vlm.chip_reader import ChipReader
 from tasks.vlm.images import batch_images
-from tasks.vlm.samples import ImageRef, Sample, Samples, encode_samples
+from tasks.vlm.samples import ImageRef, Sample, Samples, encode_samples, tile_share
 from tasks.vlm.world import World
 
 
@@ -78,6 +79,7 @@ class Data:
         name: str,
         world: World,
         augment: AugmentParams | None = None,
+        cover: CoverBook | None = None,
     ) -> None:
         """Measure every sample; those larger than a pack are left out and named in `rejected`.
 
@@ -92,9 +94,10 @@ class Data:
             name: of the split.
             world: the processes that train.
             augment: how images are varied in training.
+            cover: what covers the ground, where a loss is taken on it.
         """
         self.tokenizer, self.chips, self.config = tokenizer, chips, config
-        self.max_length, self.max_groups, self.augment = max_length, max_groups, augment
+        self.max_length, self.max_groups, self.augment, self.cover = max_length, max_groups, augment, cover
         usable, costs, self.rejected = measure_costs(samples, self._costs, folder, name, world)
         self.samples = samples.keep(usable)
         self.sizes = Sizes(*costs.T)
@@ -142,12 +145,14 @@ class Data:
             labels.append([IGNORED] * padding)
         # Padding is a sample of its own: real tokens cannot attend to it, and its positions start at 0.
         rows = [len(one) for one in ids]
+        changes = [self._augmentation(sample, seed, place) for place, sample in enumerate(chosen)]
         tiles = [
-            image
-            for place, sample in enumerate(chosen)
-            for image in self.chips.images(sample, self._augmentation(sample, seed, place))
+            image for sample, change in zip(chosen, changes, strict=True) for image in self.chips.images(sample, change)
         ]
         images = batch_images(tiles)
+        if self.cover is not None:
+            covers = (self._cover(one, change) for one, change in zip(chosen, changes, strict=True))
+            images["cover"] = torch.cat([tile for cover in covers for tile in cover])
         return Batch(
             inputs={
                 "input_ids": torch.tensor([token for one in ids for token in one])[None],
@@ -163,6 +168,15 @@ class Data:
             targets=sum(encoded.targets for _, encoded in good),
             padding=padding,
         )
+
+    def _cover(self, sample: Sample, change: Augmentation | None) -> Iterator[Tensor]:
+        """What covers the ground under the visual tokens of each image, turned as the image is."""
+        assert self.cover is not None
+        config, side = self.config, round(self.config.tokens_per_tile**0.5)
+        share = tile_share(config.max_tiles, len(sample.images))
+        for image in sample.images:
+            planes = turned(self.cover.planes(image), change.turn if change else 0)
+            yield self.cover.tiles(planes, config.image_size, share, side, (image.width, image.height))
 
     def _augmentation(self, sample: Sample, seed: tuple[int, ...] | None, place: int) -> Augmentation | None:
         return Augmentation(self.augment, sample, (*seed, place)) if self.augment and seed is not None else None

@@ -102,7 +102,7 @@ def train(job: TrainingJob, stop: Stop) -> Summary:
     from tasks.training.distributed import joined
     from tasks.training.lora import chosen_adapters, merged
     from tasks.training.schedule import Plan
-    from tasks.training.setup import read_data, write_checkpoint
+    from tasks.training.setup import COVER, read_data, write_checkpoint
 
     common, params = job.common, job.params
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -135,6 +135,7 @@ def train(job: TrainingJob, stop: Stop) -> Summary:
                 write_checkpoint(partial, model, weights, write_tokenizer, normalise, progress, rejected)
             for old in job.work.glob("step-*"):
                 shutil.rmtree(old)
+            shutil.rmtree(job.work / COVER, ignore_errors=True)
             for copy in job.work.glob("*.arrow"):
                 copy.unlink()
         world.wait()

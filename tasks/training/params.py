@@ -18,6 +18,15 @@ class ModelParams(Section):
 
     preset: Preset = Field(description="size of the network; the code is the same for all")
     fusion: Fusion = Field(description="how groups of bands become one image; mosaic is the released one")
+    fusion_layer: int | None = Field(
+        ge=0,
+        description="layer of the vision encoder after which groups of bands are fused: what follows costs the same "
+        "for any number of bands; null: after the last, as in the paper, but for tiny before the first",
+    )
+    start: dict[Preset, str] = Field(
+        description="preset -> folder of weights that stage 1 begins with where none were imported to data/weights; "
+        "{} begins with fresh ones"
+    )
     max_tiles: int = Field(ge=1, le=40, description="most tiles of a sample's images, thumbnails besides")
 
 
@@ -55,6 +64,11 @@ class RunParams(Section):
     compile: bool = Field(description="torch.compile the layers, whose packs are then padded to one length; GPU only")
     lora: LoraParams | None = Field(None, description="adapters for small GPUs; merged into the weights at the end")
     augment: AugmentParams | None = Field(None, description="variation of training images; null shows them as they are")
+    cover: float = Field(
+        ge=0,
+        description="weight of a second loss, on what covers the ground under each visual token, by the labels' masks; "
+        "0 leaves it out, as the paper does",
+    )
     max_length: int = Field(ge=32, description="tokens of a pack; a longer sample is rejected and listed, never cut")
     max_groups: int = Field(ge=1, description="band groups of a pack, which are what the vision encoder works on")
     window: int = Field(

@@ -89,6 +89,10 @@ class Plan:
         """Tokens of `step`, over all processes, that a loss is taken on."""
         return int(sum(self.sizes.targets[indices].sum() for indices in self.packs(step)))
 
+    def tiles(self, step: int) -> int:
+        """Tiles of all images of `step`, over all processes."""
+        return int(sum(self.sizes.tiles[indices].sum() for indices in self.packs(step)))
+
     def fill(self) -> float:
         """Share of the places in the packs of the first epoch that hold a token."""
         packs = self._epochs[0]

@@ -3,7 +3,7 @@
 import csv
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,22 @@ if TYPE_CHECKING:
     from tasks.vlm.world import World
 
 logger = logging.getLogger(__name__)
+COVER = "cover"
+"""Folder of a run that labels are read from."""
+NO_START: Mapping[Any, str] = {}
 
 
-def published(preset: str) -> Path | None:
-    """Folder of imported weights that stage 1 of a preset starts from; None if nothing was imported."""
+def published(preset: str, start: Mapping[Any, str] = NO_START) -> Path | None:
+    """Folder of weights that stage 1 of a preset starts from: imported ones, or those that `model.start` names; None
+    for fresh ones.
+
+    Raises:
+        MissingInputError: `model.start` names a folder that is not there.
+    """
     folder = paths.DATA / "weights" / preset
-    return folder if folder.is_dir() else None
+    if folder.is_dir():
+        return folder
+    return require(Path(start[preset])) if preset in start else None
 
 
 def load_tokenizer(folder: Path | None, before: Path | None) -> tuple[Any, Callable[[Path], Any]]:
@@ -69,8 +79,17 @@ def copy_tokenizer(folder: Path) -> None:
         shutil.copyfile(file, folder / file.name)
 
 
-def begin(stage: str, params: ModelParams, seed: int, tokenizer: Any) -> "EarthDialForConditionalGeneration":
+def begin(
+    stage: str, params: ModelParams, seed: int, classes: Sequence[str], tokenizer: Any
+) -> "EarthDialForConditionalGeneration":
     """The weights a stage starts from, in float32: those of the stage before; for stage 1 published or fresh ones.
+
+    Args:
+        stage: 1, 2 or 3.
+        params: of the network.
+        seed: of fresh weights.
+        classes: whose cover is learned, besides those that the weights know; none of them where there is none.
+        tokenizer: of the run.
 
     Raises:
         TrainingError: they are of another preset.
@@ -89,15 +108,21 @@ def begin(stage: str, params: ModelParams, seed: int, tokenizer: Any) -> "EarthD
         end_token_id=ids[END],
         pad_token_id=ids[PAD],
         fusion=params.fusion,
+        fusion_layer=params.fusion_layer,
+        cover_classes=list(classes),
     )
     config.max_tiles = params.max_tiles
     torch.manual_seed(seed)
-    before = published(params.preset) if stage == "1" else require(paths.train(str(int(stage) - 1)))
+    before = published(params.preset, params.start) if stage == "1" else require(paths.train(str(int(stage) - 1)))
     if before is None:
         logger.info("stage 1 starts from fresh weights: %s is not there", paths.DATA / "weights" / params.preset)
         return EarthDialForConditionalGeneration(config)
     logger.info("stage %s starts from %s", stage, before)
-    model = EarthDialForConditionalGeneration.from_pretrained(before, fusion=params.fusion, dtype=torch.float32)
+    changed: dict[str, Any] = {"fusion": params.fusion, "fusion_layer": config.fusion_layer}
+    if not classes:
+        changed["cover_classes"] = None
+    model = EarthDialForConditionalGeneration.from_pretrained(before, dtype=torch.float32, **changed)
+    model.learn_cover_of(classes)
     sizes = ("hidden_size", "num_hidden_layers")
     if any(getattr(model.config.text_config, name) != getattr(config.text_config, name) for name in sizes):
         raise TrainingError(
@@ -128,6 +153,7 @@ def read_data(
     Raises:
         EmptyStageError: no training sample is left.
     """
+    from tasks.training.cover import CoverBook
     from tasks.vlm.chip_reader import ChipReader
     from tasks.vlm.images import Normalisation
     from tasks.vlm.samples import read_samples
@@ -141,6 +167,8 @@ def read_data(
     sensors = sorted({sensor for path in mixtures.values() for sensor in sensors_of(path)})
     normalise = Normalisation.from_stats({sensor: job.statistics(sensor) for sensor in sensors})
     config = model.config
+    classes = getattr(config, "cover_classes", None) if common.cover else None
+    cover = CoverBook(classes, sensors, work / COVER / str(world.rank)) if classes else None
     chips = ChipReader(normalise, config.image_size, config.max_tiles, common.cache_mb)
     data = {
         name: job.data(
@@ -153,7 +181,7 @@ def read_data(
             work,
             name,
             world,
-            common.augment if name == "train" else None,
+            *((common.augment, cover) if name == "train" else (None, None)),
         )
         for name, some in samples.items()
     }

@@ -114,28 +114,29 @@ class Trainer:
         common, plan = self.setup.common, self.setup.plan
         # Dropout of adapters is all that is random here; processes draw apart, and a resumed step draws the same.
         torch.manual_seed(int(np.random.SeedSequence([plan.seed, number, self.world.rank]).generate_state(1)[0]))
-        targets, waited = plan.targets(number), 0.0
+        targets, tiles, waited = plan.targets(number), plan.tiles(number), 0.0
         seen: list[Batch] = []
-        loss = torch.zeros((), device=self.world.device)
+        losses = torch.zeros(2, device=self.world.device)
         for turn in range(turns):
             asked = time.monotonic()
             batch = next(batches)
             waited += time.monotonic() - asked
             with self.engine.exchange(last=turn + 1 == turns):
-                part = self.loss(batch, targets)
+                answers, cover = self.losses(batch, targets, tiles)
                 # ddp and fsdp average gradients over processes, but the loss is divided by the targets of all of them
                 # already.
-                (part * self.world.size).backward()  # type: ignore[no-untyped-call]
-            loss += part.detach()
+                ((answers + common.cover * cover) * self.world.size).backward()  # type: ignore[no-untyped-call]
+            losses += torch.stack([answers.detach(), cover.detach()])
             seen.append(batch)
         # One exchange for both: all processes stop after the same step, whichever of them was asked to.
-        total, stop = self.world.sum([float(loss), float(self.setup.stop.asked)])
+        total, cover_loss, stop = self.world.sum([*losses.tolist(), float(self.setup.stop.asked)])
         packs = plan.packs(number)
         # Before the optimizer steps: the last checkpoint and the weights are still good.
-        if not math.isfinite(total):
+        if not math.isfinite(total + cover_loss):
             names = ", ".join(self.setup.train.samples[index].sample_id for index in packs[0][:4])
             raise TrainingError(
-                f"the loss of step {number + 1} is {total} ({names}, ...); lower train.*.lr in params.yaml"
+                f"the loss of step {number + 1} is {total} ({names}, ...), that of cover {cover_loss}; lower "
+                "train.*.lr in params.yaml"
             )
         # After the last pack: the norm is the whole step's, on every process the same.
         norm = nn.utils.clip_grad_norm_(self.setup.model.parameters(), common.clip)
@@ -148,19 +149,23 @@ class Trainer:
         seconds = time.monotonic() - began
         cost = Cost.of(seen, self.setup.model, self.setup.stage.trains, self.rank).over(self.world)
         self.count(packs)
-        self.record(total, rate)
+        self.record(total, cover_loss if self.setup.train.cover else None, rate)
         step_log.write(self.progress.step, cost, len(packs), seconds, waited, total, rate, float(norm))
         return stop > 0
 
-    def loss(self, batch: Batch, targets: int) -> Tensor:
-        """Sum of the pack's token losses over `targets`, the tokens of the whole step."""
+    def losses(self, batch: Batch, targets: int, tiles: int = 1) -> tuple[Tensor, Tensor]:
+        """Sum of the pack's token losses over `targets`, the tokens of the whole step, and of its tiles' cover losses
+        over `tiles`; the latter is zero where cover is not learned.
+        """
+        options = {"cover_tiles": tiles} if "cover" in batch.inputs else {}
         with self.engine.autocast():
             out = self.engine.call(
-                **batch.to(self.world.device), use_cache=False, skip_logits=True, num_items_in_batch=targets
+                **batch.to(self.world.device), use_cache=False, skip_logits=True, num_items_in_batch=targets, **options
             )
-        loss: Tensor = out.loss
+        answers: Tensor = out.loss
+        cover: Tensor = out.cover_loss if options else answers.new_zeros(())
         # Times zero, not skipped: every process must take part in the exchange of gradients.
-        return loss if batch.counts else loss * 0
+        return (answers, cover) if batch.counts else (answers * 0, cover * 0)
 
     def count(self, packs: list[Any]) -> None:
         """Add a step to the progress."""
@@ -186,7 +191,7 @@ class Trainer:
         total = 0.0
         for index, counts in packs_of_process(len(packs), self.world):
             batch = replace(val.pack(packs[index], common.max_length if common.compile else None), counts=counts)
-            total += float(self.loss(batch, targets))
+            total += float(self.losses(batch, targets)[0])
         if common.eval_answers:
             shown = self.setup.work / "samples.jsonl" if self.world.is_first else None
             write_answers(shown, self.progress.step, val, self.engine, common.eval_answers, common.compile)
@@ -195,13 +200,14 @@ class Trainer:
             module.training = training
         return self.world.sum([total])[0]
 
-    def record(self, loss: float, rate: float) -> None:
+    def record(self, loss: float, cover_loss: float | None, rate: float) -> None:
         """A row of log.csv, when one is due: at the first and the last step, and every so many."""
         common, step = self.setup.common, self.progress.step
         due = step == self.setup.plan.steps or step % common.eval_every == 0
         if step == 1 or due or step % common.log_every == 0:
             val_loss = self.validation_loss() if due else None
-            self.progress.rows.append(row(step, self.setup.plan.epoch_at(step), self.progress, loss, rate, val_loss))
+            epoch = self.setup.plan.epoch_at(step)
+            self.progress.rows.append(row(step, epoch, self.progress, loss, rate, val_loss, cover_loss))
 
 
 def train(setup: Setup) -> Progress:
@@ -221,6 +227,7 @@ def row(
     loss: float | None = None,
     rate: float | None = None,
     val_loss: float | None = None,
+    cover_loss: float | None = None,
 ) -> dict[str, Any]:
     """One row of log.csv. No clock: the same run gives the same file."""
     return {
@@ -228,6 +235,7 @@ def row(
         "epoch": round(epoch, 4),
         "loss": None if loss is None else float(f"{loss:.6g}"),
         "val_loss": None if val_loss is None else float(f"{val_loss:.6g}"),
+        "cover_loss": None if cover_loss is None else float(f"{cover_loss:.6g}"),
         "lr": None if rate is None else float(f"{rate:.6g}"),
         "tokens": progress.tokens,
         "visual_tokens": progress.visual_tokens,

@@ -3,6 +3,7 @@
 import json
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -124,11 +125,13 @@ class ChipReader:
         return [(change(image) if change else image).tiled(self.size, share) for image in whole]
 
     def _image(self, image: ImageRef) -> Image:
-        key = json.dumps([image.chip_id, image.bands])
+        key = json.dumps([image.chip_id, image.bands, image.crop and astuple(image.crop)])
         if key in self._images:
             self._images.move_to_end(key)
             return self._images[key]
         pixels = read_geotiff(self._shards.content(image), f"chip {image.chip_id} in {image.shard}")
+        if image.crop is not None:
+            pixels = {band: image.crop.cut(plane) for band, plane in pixels.items()}
         prepared = preprocess(pixels, image.sensor, image.bands, self.normalise)
         self._images[key] = prepared
         self._held += prepared.pixels.nbytes

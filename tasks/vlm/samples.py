@@ -17,6 +17,7 @@ from models.parts.tile_grid import count_tiles
 from tasks.core import tables
 from tasks.core.errors import TrainingError
 from tasks.dialogue import conversations
+from tasks.dialogue.crops import CROP, Crop
 
 IMAGE_REF = pa.struct(
     [
@@ -28,6 +29,7 @@ IMAGE_REF = pa.struct(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("datetime", pa.timestamp("us", tz="UTC")),
+        ("crop", CROP),  # the square of the chip that is shown; null: all of it
     ]
 )
 SCHEMA = pa.schema(
@@ -59,7 +61,10 @@ class ImageRef:
     bands: tuple[str, ...]
     width: int
     height: int
+    """Pixels of what is shown."""
     datetime: datetime | None
+    crop: Crop | None = None
+    """The square of the chip that is shown; None: all of it."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +135,16 @@ class Samples:
             turns = conversations.load(row.pop("conversations"))
         except ValueError as error:
             raise TrainingError(f"{self._path}, sample {row['sample_id']}: {error}; rebuild stage `mixture`") from error
-        images = tuple(ImageRef(**{**image, "bands": tuple(image["bands"])}) for image in row.pop("images"))
+        images = tuple(_image(image) for image in row.pop("images"))
         types = tuple(row.pop("question_types"))
         dealt = row.pop("targets", None) or ()
         targets = tuple(tuple((one["expert"], one["text"]) for one in turn) for turn in dealt)
         return Sample(**row, images=images, turns=tuple(turns), question_types=types, targets=targets)
+
+
+def _image(row: dict[str, Any]) -> ImageRef:
+    crop = row.get("crop")
+    return ImageRef(**{**row, "bands": tuple(row["bands"]), "crop": None if crop is None else Crop(**crop)})
 
 
 def read_samples(path: Path, mapped: Path | None = None) -> Samples:

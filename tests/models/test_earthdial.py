@@ -142,12 +142,13 @@ def test_a_group_that_is_not_there_has_no_influence_whatever_it_holds(fusion: st
 def test_all_groups_of_a_batch_go_through_the_encoder_in_one_call() -> None:
     model = tiny().train(False)
     calls: list[tuple[int, ...]] = []
-    model.model.vision_tower.register_forward_pre_hook(
-        lambda _module, _args, kwargs: calls.append(tuple(kwargs["pixel_values"].shape)), with_kwargs=True
+    model.model.vision_tower.embeddings.register_forward_pre_hook(
+        lambda _module, args: calls.append(tuple(args[0].shape))
     )
     with torch.no_grad():
         model(**mixed_batch(model))
-    assert calls == [(11, 3, 112, 112)]
+    size = model.config.image_size
+    assert calls == [(11, 3, size, size)]
 
 
 def test_rgb_tiles_need_no_description_of_their_groups() -> None:

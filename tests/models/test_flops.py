@@ -27,13 +27,19 @@ def count(
 ) -> tuple[float, Flops]:
     """(operations that torch counts, ours) of a step over one sample of some tiles."""
     config = model.config
-    length = text + len(groups) * config.tokens_per_tile
+    length, early = text + len(groups) * config.tokens_per_tile, config.fusion_layer is not None
     model.train_parts(list(trained))
     total, size = sum(groups), config.image_size
     counter = FlopCounterMode(display=False)
     with counter, torch.device("meta"):
-        encoded = model.model.vision_tower(pixel_values=torch.zeros(total, 3, size, size)).last_hidden_state[:, 1:]
-        fused = fuse(model, encoded, groups)
+        tower = model.model.vision_tower
+        hidden, before = tower.embeddings(torch.zeros(total, 3, size, size)), config.layers_before_fusion
+        for layer in tower.encoder.layer[:before]:
+            hidden = layer(hidden)
+        hidden = fuse(model, hidden if early else hidden[:, 1:], groups)
+        for layer in tower.encoder.layer[before:]:
+            hidden = layer(hidden)
+        fused = hidden[:, 1:] if early else hidden
         tokens = model.model.multi_modal_projector(shuffle(model, fused))
         embedded = model.get_input_embeddings()(torch.zeros(1, length, dtype=torch.long))
         spare = embedded[:, tokens.shape[0] * tokens.shape[1] :]

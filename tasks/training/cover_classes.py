@@ -1,0 +1,22 @@
+"""Which classes of cover a network learns to read from its visual tokens, by its sensors' labels. No torch here."""
+
+from collections.abc import Iterable
+
+from tasks.core import paths
+from tasks.core.stage import read_json
+from tasks.dialogue.facts import TAGS
+
+
+def class_name(source: str, label: str) -> str:
+    """What a class is called in a checkpoint's configuration."""
+    return f"{source}/{label}"
+
+
+def classes_of(sensors: Iterable[str]) -> list[str]:
+    """Every label that has a place in a chip, by its source; sensors without labels of ours have none."""
+    found = set()
+    for sensor in sensors:
+        path = paths.labels(sensor) / "sources.json"
+        for name, source in read_json(path).items() if path.is_file() else ():
+            found |= {class_name(name, label) for label in source["labels"] if source["kind"] not in TAGS}
+    return sorted(found)
