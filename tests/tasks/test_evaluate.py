@@ -5,6 +5,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -12,13 +13,14 @@ import pytest
 import torch
 
 from models.rsmoe.prompt import EXPERTS
-from tasks import blind, evaluate, mixture, stats
+from tasks import blind, evaluate, guesses, mixture, stats
 from tasks.core import paths, tables
 from tasks.core.errors import BenchmarkError, ParamsError, UnaskableError
 from tasks.core.section import load
 from tasks.core.stage import read_json
-from tasks.evaluate import EvaluateParams
-from tasks.evaluation.metrics.held_out import Majority, MarkedAnswers, Row, above_controls, beside_blind, write_csv
+from tasks.evaluation.evaluate_params import EvaluateParams
+from tasks.evaluation.metrics.guesses import BESIDE, GUESSES, SCORED
+from tasks.evaluation.metrics.held_out import MarkedAnswers, Row, above_controls, beside_blind, write_csv
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
 from tasks.evaluation.names import MODELS
 from tasks.evaluation.runner.checkpoint_model import Checkpoint, CheckpointSettings
@@ -29,8 +31,9 @@ from tasks.vlm.samples import SCHEMA, read_samples
 from tests.fixtures.small_dataset import write_dataset, write_params
 
 PARAMS = EvaluateParams(
-    device="cpu", threads=1, batch=8, max_new_tokens=8, controls=["no-image", "other-image"], bootstrap=200, seed=0
-)
+    device="cpu", threads=1, batch=8, max_new_tokens=8, controls=["no-image", "other-image"], frozen=None,
+    bootstrap=200, seed=0,
+)  # fmt: skip
 
 
 def row(chip: int, truth: str, answer: str, blank: str | None = "no", kind: str = "presence", turn: int = 0) -> Row:
@@ -43,7 +46,14 @@ def row(chip: int, truth: str, answer: str, blank: str | None = "no", kind: str 
 
 
 def marked(rows: list[Row], params: EvaluateParams = PARAMS) -> MarkedAnswers:
-    return MarkedAnswers(rows, Majority([]), params.controls, params.bootstrap, params.seed)
+    guesses = {one["id"]: guess() for one in rows}
+    return MarkedAnswers(rows, guesses, params.controls, params.bootstrap, params.seed)
+
+
+def guess(answer: str = "", **others: str | None) -> dict[str, Any]:
+    """What stage `guesses` leaves of one question."""
+    answers = {one.column: answer for one in GUESSES.values()}
+    return {**answers, "probe_answer": None, "scene": "trained on", "asked_in_training": True, **others}
 
 
 @pytest.mark.parametrize(
@@ -64,18 +74,6 @@ def test_answers_are_right_by_the_rule_of_the_scorers(answer: str, truth: str, k
     assert marked(rows).rows()[0]["correct"] is right
 
 
-def test_the_majority_is_of_the_same_question_or_else_of_its_type() -> None:
-    majority = Majority(
-        [("presence", "Is there water?", "No"), ("presence", "Is there water?", "no.")]
-        + [("presence", "Is there wood?", "yes")] * 3
-        + [("share", "How much?", "b"), ("share", "How much?", "a")]
-    )
-    assert majority.answer("presence", "Is there water?") == "no"
-    assert majority.answer("presence", "Is there snow?") == "yes"
-    assert majority.answer("share", "How much?") == "a"
-    assert majority.answer("count", "How many?") == ""
-
-
 def test_perfect_answers_score_one_and_are_above_every_control() -> None:
     scores = marked([row(n, truth, truth) for n, truth in enumerate(["yes", "no"] * 10)]).scores()
     assert scores["overall"]["accuracy"] == 1
@@ -83,7 +81,7 @@ def test_perfect_answers_score_one_and_are_above_every_control() -> None:
     assert scores["overall"]["ci95"] == [1, 1]
     assert scores["by_type"]["presence"]["n"] == 20
     assert not scores["overall"]["constant_answer"]
-    assert above_controls(scores["overall"], ["accuracy", "no_image", "other_image", "majority"])
+    assert above_controls(scores["overall"])
 
 
 def test_the_scores_are_those_that_the_score_command_gives_the_same_answers(tmp_path: Path) -> None:
@@ -99,8 +97,15 @@ def test_the_scores_are_those_that_the_score_command_gives_the_same_answers(tmp_
     scores = outcomes.scores()["overall"]
     assert scores["accuracy"] == pytest.approx(same["accuracy"] / 100)
     assert scores["ci95"] == pytest.approx([edge / 100 for edge in same["ci95"]["accuracy"]], abs=1e-4)
-    for ours, theirs in (("no_image", "no_image"), ("majority", "training_majority")):
-        assert scores[ours] == pytest.approx(same["controls"][theirs]["accuracy"] / 100)
+    for ours, control in BESIDE.items():
+        theirs = next(name for name, one in SCORED.items() if one is control)
+        assert (ours in scores) == (theirs in same["controls"])
+        if ours in scores:
+            assert scores[ours] == pytest.approx(same["controls"][theirs]["accuracy"] / 100, abs=1e-4)
+    best = same["controls"]["best"]
+    assert scores["over_best"]["control"] == best["control"] == "no_image"
+    assert scores["over_best"]["difference"] == pytest.approx(best["difference"] / 100, abs=1e-4)
+    assert scores["over_best"]["ci95"] == pytest.approx([edge / 100 for edge in best["ci95"]], abs=1e-4)
     assert "unknown_fields" not in same["input"]
 
 
@@ -131,21 +136,22 @@ def test_a_control_that_cannot_be_asked_is_wrong_and_counted_and_absent_where_no
 def test_the_flat_table_has_one_row_a_group_and_a_column_for_each_control(tmp_path: Path) -> None:
     outcomes = marked([row(0, "yes", "yes"), row(1, "a", "b", kind="share")])
     scores = outcomes.scores()
-    assert set(scores) == {"overall", "by_type", "by_modality", "by_sensor"}
+    assert set(scores) == {"overall", "by_type", "by_modality", "by_sensor", "by_scene", "probe"}
     assert set(scores["by_type"]) == {"presence", "share"}
     write_csv(scores, outcomes.columns, tmp_path / "scores.csv")
     with (tmp_path / "scores.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert list(table[0]) == [
-        "group", "name", "n", "accuracy", "no_image", "other_image", "majority", "low", "high",
+        "group", "name", "n", "accuracy", *GUESSES, "no_image", "other_image", "low", "high",
+        "best_control", "over_best", "over_low", "over_high",
     ]  # fmt: skip
-    assert [one["name"] for one in table] == ["overall", "presence", "share", "ms", "sentinel-2"]
+    assert [one["name"] for one in table] == ["overall", "presence", "share", "ms", "sentinel-2", "trained on"]
 
 
-def test_without_controls_the_majority_alone_stands_beside_the_score() -> None:
+def test_without_controls_the_guesses_alone_stand_beside_the_score() -> None:
     params = PARAMS.model_copy(update={"controls": []})
     outcomes = marked([row(0, "yes", "yes")], params)
-    assert list(outcomes.columns) == ["accuracy", "majority"]
+    assert list(outcomes.columns) == ["accuracy", *GUESSES]
     assert {"accuracy", "majority"} < set(outcomes.scores()["overall"]) and "no_image" not in outcomes.scores()[
         "overall"
     ]
@@ -212,6 +218,7 @@ def test_the_stage_asks_a_model_by_its_key_and_no_other(tmp_path: Path, tiny_moe
         stats.run("sentinel-1")
         mixture.run("3")
         blind.run()
+        guesses.run()
         shutil.copytree(tiny_moe_checkpoint, paths.moe("2"))
         summary = evaluate.run("rsmoe")
         rows = tables.read(paths.evaluate("rsmoe") / "predictions.parquet").to_pylist()
