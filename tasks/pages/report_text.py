@@ -100,21 +100,14 @@ def verdict(scores: Mapping[str, Any], model: str = "The model") -> tuple[str, s
         f"{model} answers {percent(overall['accuracy'])} of {count(overall['n'])} test questions right "
         f"(95 % interval {percent(low)} to {percent(high)}). {words[mood]} "
     )
-    if groups["better"]:
-        sentence += f"It surely beats every control on {listed(groups['better'])}"
-        sentence += "; " if groups["level"] or groups["worse"] else "."
-    else:
-        sentence += "There is no question type on which it surely beats every control"
-        sentence += ": " if groups["level"] or groups["worse"] else "."
-    rest = [
-        f"{word} on {listed(groups[key])}"
-        for key, word in (
-            ("level", "it cannot be told apart from the best of them"),
-            ("worse", "it falls behind"),
-        )
-        if groups[key]
-    ]
-    sentence += "; ".join(rest) + ("." if rest else "")
+    better, level, worse = groups["better"], groups["level"], groups["worse"]
+    sentence += (
+        f"It surely beats every control on {listed(better)}"
+        if better
+        else "There is no question type on which it surely beats every control"
+    )
+    sentence += f"; it cannot be told apart from the best of them on {len(level)} of {len(scores['by_type'])}"
+    sentence += f"; it surely falls behind on {listed(worse)}." if worse else "."
     below = below_best_control(scores["by_type"])
     named = listed(f"\u2018{name}\u2019" for name in below)
     sentence += f" By the figures alone {len(below)} of {len(scores['by_type'])} question types lie below their best "

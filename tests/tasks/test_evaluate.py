@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from models.rsmoe.prompt import EXPERTS
-from tasks import blind, evaluate, guesses, mixture, stats
+from tasks import blind, evaluate, forgetting, frozen, guesses, mixture, stats
 from tasks.core import paths, tables
-from tasks.core.errors import BenchmarkError, ParamsError, UnaskableError
+from tasks.core.errors import BenchmarkError, MissingInputError, ParamsError, UnaskableError
 from tasks.core.section import load
 from tasks.core.stage import read_json
 from tasks.evaluation.evaluate_params import EvaluateParams
+from tasks.evaluation.metrics.best_control import standing
 from tasks.evaluation.metrics.guesses import BESIDE, GUESSES, SCORED
 from tasks.evaluation.metrics.held_out import MarkedAnswers, Row, above_controls, beside_blind, write_csv
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
@@ -229,6 +230,72 @@ def test_the_stage_asks_a_model_by_its_key_and_no_other(tmp_path: Path, tiny_moe
     assert record["model"] == MODELS["rsmoe"].title and summary["questions"] == len(rows) > 0
     assert summary["rejected"] == 0 and all(row["prompt"].count("<|system|>") == len(EXPERTS) for row in rows)
     assert all(row["answer"] and row["no_image_answer"] is not None for row in rows)
+
+
+def test_the_frozen_set_and_the_earlier_stages_are_asked_by_the_same_rules(
+    tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    write_dataset(tmp_path, 16, ("sentinel-2",))
+    write_params(tmp_path, ["sentinel-2"], evaluate={"bootstrap": 100, "max_new_tokens": 4, "frozen": "kept/old"})
+    with contextlib.chdir(tmp_path):
+        stats.run("sentinel-2")
+        mixture.run("3")
+        blind.run()
+        table = tables.read(paths.mixture("3") / "test.parquet")
+        sources = [{"sample_id": name, "label_source": "spectral-rules"} for name in table["sample_id"].to_pylist()]
+        schema = pa.schema([("sample_id", pa.string()), ("label_source", pa.string())])
+        with pytest.raises(MissingInputError, match=r"evaluate.frozen: kept/old/questions.parquet is not there"):
+            guesses.run()
+        tables.write(table, Path("kept/old/questions.parquet"))
+        tables.write_rows(sources, schema, Path("kept/old/labels.parquet"))
+        guesses.run()
+        for stage in ("1", "2", "3"):
+            shutil.copytree(tiny_checkpoint, paths.train(stage))
+        asked, again, left = evaluate.run("earthdial"), frozen.run(), forgetting.run()
+        scores = read_json(paths.frozen() / "scores.json")
+        own = read_json(paths.evaluate("earthdial") / "scores.json")
+        after = read_json(paths.forgetting() / "scores.json")
+    assert again["questions"] == asked["questions"] == table.num_rows
+    assert scores["name"] == "old" and scores["overall"]["accuracy"] == own["overall"]["accuracy"]
+    # All are spectral by the table of labels; the kinds of this data set are three of the five.
+    assert {name: one["n"] for name, one in scores["groups"].items() if "spectral" in name} == {
+        f"spectral, {name}": own["by_modality"][name]["n"] for name in ("ms", "rgb")
+    }
+    over = scores["over_blind"]["ms"]
+    ms = scores["by_modality"]["ms"]
+    assert over["difference"] == pytest.approx(ms["accuracy"] - ms["no_image"], abs=2e-4)
+    # One checkpoint stands for all three stages: nothing can be forgotten.
+    assert left["questions"] == own["by_modality"]["rgb"]["n"] and not left["forgotten"] and left["change"] == 0
+    assert {one["accuracy"] for one in after["after"].values()} == {own["by_modality"]["rgb"]["accuracy"]}
+
+
+def test_a_score_is_held_against_its_best_control_by_the_paired_difference() -> None:
+    # The model is right on 25 of 40 chips; its best control on 20 of them, never where the model is wrong.
+    rows = [row(n, "yes", "yes" if n < 25 else "no", "yes" if n < 20 else "no") for n in range(40)]
+    scores = marked(rows).scores()["overall"]
+    over = scores["over_best"]
+    assert scores["ci95"][0] < scores["no_image"] == 0.5  # by its own interval it could not be told apart
+    assert over["control"] == "no_image" and over["score"] == 0.5 and over["difference"] == pytest.approx(0.125)
+    assert 0 < over["ci95"][0] < 0.125 < over["ci95"][1] < 0.3 and standing(over) == "better"
+    # As many are right, but on other chips: now the difference may be chance.
+    crossed = [row(n, "yes", "yes" if n < 25 else "no", "yes" if n >= 20 else "no") for n in range(40)]
+    other = marked(crossed).scores()["overall"]["over_best"]
+    assert other["difference"] == pytest.approx(0.125) and other["ci95"][0] < 0 and standing(other) == "level"
+
+
+def test_what_the_probe_cannot_answer_is_left_out_of_its_comparison_and_named() -> None:
+    rows = [row(n, "yes", "no" if n % 2 else "yes") for n in range(8)] + [
+        row(n, "3", "3", kind="count") for n in range(8)
+    ]
+    known = {
+        one["id"]: guess("yes" if one["question_type"] == "presence" and int(one["image_id"][5:]) < 2 else "",
+                         probe_answer="yes" if one["question_type"] == "presence" else None)
+        for one in rows
+    }  # fmt: skip
+    probe = MarkedAnswers(rows, known, [], 200, 0).scores()["probe"]
+    assert (probe["n"], probe["of"], probe["not_answered"]) == (8, 16, ["count"])
+    figures = {"n": 8, "probe": 1.0, "ci95": [1.0, 1.0], "accuracy": 0.5, "best_control": 0.25, "learnable": True}
+    assert probe["overall"] == probe["by_type"]["presence"] == figures
 
 
 def test_every_turn_is_asked_once_after_the_true_turns_before_it(tmp_path: Path) -> None:

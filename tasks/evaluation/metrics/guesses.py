@@ -50,7 +50,7 @@ _TABLE = (
     Guess(
         key="majority",
         title="the commonest training answer to the same question",
-        short="commonest answer",
+        short="commonest in training",
         mark="m0 -12v24",
         colour="orange",
         scored_as="training_majority",  # `majority` there is the commonest truth of the file itself
@@ -64,7 +64,7 @@ _TABLE = (
     ),
     Guess(
         key="neighbours",
-        title="the answers about the nearest training chips by their band statistics",
+        title="the nearest training chips by band statistics",
         short="nearest chips",
         mark="m0 -6v12m-6 -6h12",
         colour="orange",

@@ -8,13 +8,16 @@ import pytest
 
 from tasks import guesses, mixture
 from tasks.core import paths, tables
+from tasks.core.section import load
 from tasks.core.stage import read_json
 from tasks.dialogue.verifier.meaning import meaning
 from tasks.evaluation.guessing.asked import Asked
 from tasks.evaluation.guessing.commonest import Majority, SameScene
 from tasks.evaluation.guessing.neighbours import Neighbours
 from tasks.evaluation.guessing.table import SCHEMA, TEST, UNSEEN
+from tasks.evaluation.metrics.guesses import GUESSES
 from tasks.evaluation.metrics.text_normalisation import same
+from tasks.guesses import GuessesParams
 from tasks.vlm.samples import ImageRef, read_samples
 from tests.fixtures.small_dataset import geotiff, write_dataset, write_shards
 
@@ -26,6 +29,11 @@ def asked(
     return Asked(
         f"{chip} turn 0", chip, chip, scene, "sentinel-2", "ms", (image,), kind, question, meaning(question), answer
     )
+
+
+def test_who_guesses_is_who_the_table_names() -> None:
+    params = load(GuessesParams, "guesses", Path(__file__).parents[4] / "params.yaml")
+    assert ["majority", *guesses.solvers([], params)] == list(GUESSES)
 
 
 @pytest.mark.parametrize(
