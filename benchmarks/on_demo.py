@@ -16,7 +16,7 @@ from tasks.vlm.controls import CONTROLS
 
 BLIND = next(control for control in CONTROLS.values() if control.images == "none")
 """What a recipe or a fusion is held against."""
-CARRIED = ("tokenizer", "stats", "chips", "split")
+CARRIED = ("tokenizer", "stats", "chips", "split", "labels", "qa", "blind")
 ROOT = Path(__file__).resolve().parents[1]
 Values = dict[str, Any]
 
@@ -46,9 +46,11 @@ def trained_and_asked(
         prepare(folder / "data")
         params = yaml.safe_load((data.parent / "params.yaml").read_text())
         change(params)
+        params["evaluate"]["frozen"] = None  # the frozen set is the product's to ask, not each recipe's
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         for module in (
             *(("tasks.train", "--stage", stage) for stage in stages),
+            ("tasks.guesses",),
             ("tasks.evaluate", "--model", RELEASED),
         ):
             done = subprocess.run(

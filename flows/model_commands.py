@@ -171,9 +171,8 @@ def _scores(mirror: Path, versions: "Sequence[Version]") -> tuple[dict[str, dict
 
 def _beside_controls(score: Mapping[str, object]) -> str:
     """`0.575 / 0.527`: accuracy, and the best of its controls."""
-    from tasks.vlm.controls import CONTROLS
+    from tasks.evaluation.metrics.guesses import BESIDE
 
-    names = ["majority", *(control.key for control in CONTROLS.values())]
-    controls = [value for name in names if isinstance(value := score.get(name), float)]
+    controls = [value for name in BESIDE if isinstance(value := score.get(name), float)]
     best = f" / {max(controls):.3f}" if controls else ""
     return f"{score['accuracy']:.3f}{best}" if isinstance(score.get("accuracy"), float) else ""

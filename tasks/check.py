@@ -16,8 +16,9 @@ from tasks.earth.catalog import CatalogParams
 from tasks.earth.grid import GridParams, window_grid
 from tasks.earth.label_params import LabelsParams
 from tasks.earth.sensors import SENSORS
-from tasks.evaluate import EvaluateParams
+from tasks.evaluation.evaluate_params import EvaluateParams
 from tasks.evaluation.gate_params import PromoteParams
+from tasks.guesses import GuessesParams
 from tasks.mixture import MixtureParams
 from tasks.qa import QAParams
 from tasks.report import ReportParams
@@ -72,6 +73,7 @@ class Params(Section):
     chips: ChipsParams
     qa: QAParams
     split: SplitParams
+    guesses: GuessesParams
     blind: BlindParams
     stats: StatsParams
     model: ModelParams

@@ -18,7 +18,7 @@ from tasks.core.section import PARAMS_FILE, read_params
 GPU = "gpu"
 TEMPLATE = "template"
 """The value of `qa.generator` with which no model is needed."""
-GPU_STAGES = frozenset({"train", "moe", "evaluate", "routing"})
+GPU_STAGES = frozenset({"train", "moe", "evaluate", "frozen", "forgetting", "routing"})
 """Stages that want a GPU; `qa` too where a model writes its pairs. All others run on `cpu`."""
 
 ADDRESS = re.compile(r"[\w-]+(@[\w.-]+)?", re.ASCII)

@@ -31,8 +31,8 @@ from tasks.core.errors import FlowError
 from tasks.core.redaction import redacted
 from tasks.core.section import load
 from tasks.core.stage import address
-from tasks.evaluate import EvaluateParams
 from tasks.evaluation.datasets.registry import HELD_OUT
+from tasks.evaluation.evaluate_params import EvaluateParams
 from tasks.evaluation.names import MODELS, RELEASED
 
 MODEL = MODELS[RELEASED].checkpoint.as_posix()

@@ -107,6 +107,21 @@ def evaluate(model: str) -> Path:
     return DATA / "evaluate" / model
 
 
+def guesses() -> Path:
+    """Folder of the answers that need no model, a table a set of questions, and guesses.json."""
+    return DATA / "guesses"
+
+
+def frozen() -> Path:
+    """Folder of the released model's answers to the frozen set: predictions.parquet, scores.json."""
+    return DATA / "frozen"
+
+
+def forgetting() -> Path:
+    """Folder of scores.json: how the questions in true colour are answered after each training stage."""
+    return DATA / "forgetting"
+
+
 def report() -> Path:
     """The page of dataset and model; whatever it shows lies inside it."""
     return DATA / "report" / "index.html"

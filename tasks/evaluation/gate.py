@@ -17,7 +17,8 @@ from tasks.evaluation.gate_params import Margins, PromoteParams
 from tasks.evaluation.metrics import classification
 from tasks.evaluation.metrics.bootstrap import means
 from tasks.evaluation.metrics.compare import aligned
-from tasks.evaluation.metrics.predictions import CONTROL_COLUMNS, TRAINING_MAJORITY, Predictions
+from tasks.evaluation.metrics.guesses import GUESSES
+from tasks.evaluation.metrics.predictions import CONTROL_COLUMNS, Predictions
 from tasks.vlm.controls import CONTROLS
 
 Outcome = Literal["better", "within the margin", "above its controls", "worse", "below a control", "too few"]
@@ -247,4 +248,4 @@ def _share(value: float | None) -> str:
 
 
 def _name(control: str) -> str:
-    return "majority" if control == TRAINING_MAJORITY else control.replace("_", " ")
+    return next((key for key, guess in GUESSES.items() if guess.score_name == control), control).replace("_", " ")

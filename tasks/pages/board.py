@@ -9,6 +9,8 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from tasks.evaluation.datasets import registry
+from tasks.evaluation.metrics.best_control import CONSTANTS
+from tasks.evaluation.metrics.guesses import SCORED
 from tasks.pages import score_bars
 from tasks.pages.board_text import Row, facts, verdict
 from tasks.pages.comparison import compare_models
@@ -19,7 +21,6 @@ from tasks.pages.scored_runs import CACHE, CONTROL_TITLES, LEGACY_TITLES, TITLES
 from tasks.pages.svg import key_mark
 from tasks.pages.templates import environment
 from tasks.pages.thumbnails import IMPORTED, thumbnails
-from tasks.vlm.controls import CONTROLS
 
 HERE = Path(__file__).parent
 STYLE = HERE / "style.css"
@@ -111,8 +112,9 @@ def context(places: BoardInputs, against: tuple[str, str] | None) -> dict[str, A
         "control_titles": CONTROL_TITLES,
         "drawn": _drawn(found),
         "control_key": [
-            (key_mark(control), control.title) for control in CONTROLS.values() if control.key in _drawn(found)
+            (key_mark(control), control.title) for name, control in SCORED.items() if name in _drawn(found)
         ],
+        "constants_drawn": any(name in CONSTANTS for name in _drawn(found)),
         "against": against,
         "compared": compared,
         "published": _published(),

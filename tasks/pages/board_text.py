@@ -29,9 +29,8 @@ class Row:
     @property
     def best_control(self) -> tuple[str, float] | None:
         """The control that is hardest to beat."""
-        controls = self.scored.controls
-        best = max(controls, key=lambda name: controls[name], default=None)
-        return None if best is None else (best, controls[best])
+        over = self.scored.over_best
+        return None if over is None else (over["control"], over["score"])
 
     @property
     def groups(self) -> list[Mapping[str, Any]]:
@@ -65,7 +64,7 @@ def facts(rows: Sequence[Row]) -> list[Mapping[str, str]]:
     shown = [
         (count(models), _noun(models, "model"), f"on {benchmarks} {_noun(benchmarks, 'benchmark')}"),
         (count(answers), "answers scored", "each one kept, with its question"),
-        (f"{above} of {with_controls}", "beat every control", "by the whole 95 % interval"),
+        (f"{above} of {with_controls}", "beat their best control", "by the 95 % interval of the difference"),
         (count(alarms), _noun(alarms, "constant-answer alarm"), "the model hardly looks"),
         (f"{states.count('leaky')} of {checked}", "scores leaky", f"{len(rows) - checked} could not be checked"),
     ]
@@ -92,7 +91,7 @@ def verdict(rows: Sequence[Row]) -> str:
             f"behind is {which}, {figures}."
         )
     else:
-        sentences.append("Every score stands above all of its controls.")
+        sentences.append("Every score lies surely above the best of its controls.")
     own = [row for row in rows if row.scored.legacy_metric == "accuracy"]
     # The demo's types of question are none that EarthDial's scorer could know.
     partial = [row for row in own if row.scored.legacy_n < row.scored.n and row.scored.run.benchmark != HELD_OUT.name]

@@ -5,16 +5,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tasks.evaluation.metrics.best_control import standing
+from tasks.evaluation.metrics.guesses import BESIDE
 from tasks.pages.maps import REASONS
 from tasks.pages.report_data import SensorData
 from tasks.pages.svg import Plot, mark_style, short_number
-from tasks.vlm.controls import CONTROLS
 
-CONTROL_TITLES = {
-    "majority": "always giving the most frequent answer",
-    **{control.key: control.title for control in CONTROLS.values()},
-}
-"""What a score must beat, by its name in scores.json: as many of them as `evaluate.controls` asked for."""
+CONTROL_TITLES = {key: control.title for key, control in BESIDE.items()}
+"""What a score must beat, by its name in scores.json: who guesses, and as many as `evaluate.controls` asked for."""
 
 
 def percent(value: float) -> str:
@@ -160,7 +158,7 @@ def scores(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Markup:
         y = plot.top + 4 + row * index
         middle = y + 10
         beside = bars(score)
-        wins = score["ci95"][0] > max(beside.values())
+        wins = standing(score["over_best"]) == "better"
         plot.text(start - 10, middle + 4, name, "name strong" if name == "all" else "name", "end")
         plot.rect(
             start,
@@ -174,9 +172,7 @@ def scores(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Markup:
         plot.line(low, middle, high, middle, "whisker")
         for end in (low, high):
             plot.line(end, middle - 4, end, middle + 4, "whisker")
-        if "majority" in beside:
-            plot.line(plot.x(beside["majority"]), y - 3, plot.x(beside["majority"]), y + 23, "base majority")
-        for control in CONTROLS.values():
+        for control in BESIDE.values():
             if control.key in beside:
                 shape = f"M{plot.x(beside[control.key]):.1f} {middle:.1f}{control.mark}"
                 plot.body.append(f'<path class="control" style="{mark_style(control)}" d="{shape}"/>')

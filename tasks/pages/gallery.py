@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 
 from tasks.core.data_url import data_url
 from tasks.earth import geotiff
+from tasks.evaluation.metrics.guesses import BESIDE
 from tasks.pages import png
 from tasks.pages.report_data import SensorData
-from tasks.vlm.controls import CONTROLS
 
-CONTROL_ANSWERS = {
-    **{control.column: control.short for control in CONTROLS.values()},
-    "majority_answer": "most frequent",
-}
+CONTROL_ANSWERS = {control.column: control.short for control in BESIDE.values()}
 """Columns of predictions: how an answer came about that is no answer to this image."""
 MODALITIES = {"rgb": "true colour", "ms": "all bands", "sar": "radar"}
 """How the model was shown a chip."""

@@ -8,9 +8,11 @@ from markupsafe import Markup
 
 from tasks.core import paths
 from tasks.earth.areas import load_areas
+from tasks.evaluation.metrics.guesses import BESIDE
 from tasks.evaluation.names import MODELS
 from tasks.pages import (
     charts,
+    further_scores,
     gallery,
     label_maps,
     loss_charts,
@@ -25,7 +27,6 @@ from tasks.pages import (
 )
 from tasks.pages.templates import environment
 from tasks.pages.trained import Evaluation
-from tasks.vlm.controls import CONTROLS
 
 HERE = Path(__file__).parent
 
@@ -74,10 +75,8 @@ def context(
         "board": paths.report_board().name,
         "against_controls": report_text.against_controls,
         "control_titles": charts.CONTROL_TITLES,
-        "control_marks": {
-            "majority": Markup('<span class="k majority"></span>'),
-            **{control.key: svg.key_mark(control) for control in CONTROLS.values()},
-        },
+        "control_marks": {key: svg.key_mark(control) for key, control in BESIDE.items()},
+        "further": further_scores.context(dataset),
         "certificate": dataset.certificate,
         "origins": report_text.origins(dataset),
         "label_sources": report_text.label_sources(dataset),

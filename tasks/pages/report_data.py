@@ -106,6 +106,10 @@ class ReportData:
     """Of each model, the released one first."""
     routing: Mapping[str, Any]
     """What stage `routing` found."""
+    frozen: Mapping[str, Any]
+    """Scores of the frozen set; empty without one."""
+    forgetting: Mapping[str, Any]
+    """Scores after each stage of training, on what is shown in true colour."""
 
     @property
     def predictions(self) -> pl.DataFrame:
@@ -145,6 +149,8 @@ def read() -> ReportData:
         training=[read_training(stage) for stage in STAGES],
         evaluations=[read_evaluation(key) for key in sorted(MODELS, key=lambda key: key != RELEASED)],
         routing=read_json(paths.routing() / "routing.json"),
+        frozen=read_json(require(paths.frozen() / "scores.json")),
+        forgetting=read_json(require(paths.forgetting() / "scores.json")),
     )
 
 

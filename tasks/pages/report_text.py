@@ -7,9 +7,10 @@ from typing import Any
 import polars as pl
 import pystac
 
-from tasks.pages.charts import CONTROL_TITLES, bars, percent
+from tasks.evaluation.metrics.best_control import Standing, standing
+from tasks.evaluation.metrics.held_out import below_best_control
+from tasks.pages.charts import CONTROL_TITLES, percent
 from tasks.pages.report_data import ReportData
-from tasks.vlm.controls import CONTROLS
 
 LABEL_CREDITS = {
     "osm": "\u00a9 OpenStreetMap contributors, ODbL 1.0.",
@@ -19,6 +20,8 @@ LABEL_CREDITS = {
     "by the ESA WorldCover consortium.",
 }
 """What must stand beside anything made from labels of a collection, by a word of its name."""
+SURELY: Mapping[Standing, str] = {"better": "surely below", "level": "not surely below", "worse": "surely above"}
+"""Where the best control lies."""
 
 
 def headline(data: ReportData) -> list[Mapping[str, str]]:
@@ -35,7 +38,7 @@ def headline(data: ReportData) -> list[Mapping[str, str]]:
         (
             percent(overall["accuracy"]),
             "right on test",
-            f"{data.evaluations[0].name}; {percent(base)} for the best control",
+            f"{data.evaluations[0].name}; {percent(base)} for the best control, {SURELY[against_controls(overall)]}",
         ),
     ]
     return [{"value": value, "name": name, "note": note} for value, name, note in facts]
@@ -79,14 +82,15 @@ def _trained(data: ReportData) -> str:
 
 
 def verdict(scores: Mapping[str, Any], model: str = "The model") -> tuple[str, str]:
-    """(mood, what the scores say): better, level or worse than the best control, by the 95 % interval."""
+    """(mood, what the scores say): better, level or worse than the best control, by the paired difference."""
     overall = scores["overall"]
     mood = against_controls(overall)
     rival, bar = _rival(overall)
+    over = points(overall["over_best"])
     words = {
-        "better": f"This beats {rival} ({percent(bar)}): the whole 95 % interval lies above it.",
-        "level": f"This is not better than {rival} ({percent(bar)}): the 95 % interval includes it.",
-        "worse": f"This is worse than {rival} ({percent(bar)}): the whole 95 % interval lies below it.",
+        "better": f"This beats the best control, {rival} ({percent(bar)}), by {over}.",
+        "level": f"This is not surely better than the best control, {rival} ({percent(bar)}): {over}.",
+        "worse": f"This is worse than the best control, {rival} ({percent(bar)}): {over}.",
     }
     low, high = overall["ci95"]
     groups: dict[str, list[str]] = {"better": [], "level": [], "worse": []}
@@ -96,40 +100,37 @@ def verdict(scores: Mapping[str, Any], model: str = "The model") -> tuple[str, s
         f"{model} answers {percent(overall['accuracy'])} of {count(overall['n'])} test questions right "
         f"(95 % interval {percent(low)} to {percent(high)}). {words[mood]} "
     )
-    if groups["better"]:
-        sentence += f"It beats every control on {listed(groups['better'])}"
-        sentence += "; " if groups["level"] or groups["worse"] else "."
-    else:
-        sentence += "There is no question type on which it beats every control"
-        sentence += ": " if groups["level"] or groups["worse"] else "."
-    rest = [
-        f"{word} on {listed(groups[key])}"
-        for key, word in (
-            ("level", "it cannot be told apart from the best of them"),
-            ("worse", "it falls behind"),
-        )
-        if groups[key]
-    ]
-    sentence += "; ".join(rest) + ("." if rest else "")
-    blind = next((c.key for c in CONTROLS.values() if c.images == "none" and c.key in overall), None)
-    if blind is not None:
-        gain = overall["accuracy"] - overall[blind]
-        seen = "adds" if gain > 0 else "costs" if gain < 0 else "changes nothing:"
-        sentence += f" Seeing the image {seen} {abs(100 * gain):.1f} points over the same model without it."
+    better, level, worse = groups["better"], groups["level"], groups["worse"]
+    sentence += (
+        f"It surely beats every control on {listed(better)}"
+        if better
+        else "There is no question type on which it surely beats every control"
+    )
+    sentence += f"; it cannot be told apart from the best of them on {len(level)} of {len(scores['by_type'])}"
+    sentence += f"; it surely falls behind on {listed(worse)}." if worse else "."
+    below = below_best_control(scores["by_type"])
+    named = listed(f"\u2018{name}\u2019" for name in below)
+    sentence += f" By the figures alone {len(below)} of {len(scores['by_type'])} question types lie below their best "
+    sentence += f"control: {named}." if below else "control."
     return mood, sentence
 
 
-def against_controls(score: Mapping[str, Any]) -> str:
-    """`better`, `level` or `worse`: the 95 % interval against the best control."""
-    low, high = score["ci95"]
-    bar = _rival(score)[1]
-    return "better" if low > bar else "worse" if high < bar else "level"
+def points(over: Mapping[str, Any]) -> str:
+    """`5.8 points (95 % interval of the difference 1.3 to 10.1)`."""
+    difference, low, high = (
+        f"{100 * value:.1f}".replace("-", "\u2212") for value in (over["difference"], *over["ci95"])
+    )
+    return f"{difference} points (95 % interval of the difference {low} to {high})"
+
+
+def against_controls(score: Mapping[str, Any]) -> Standing:
+    """`better`, `level` or `worse` than the best control, by the interval of the paired difference."""
+    return standing(score["over_best"])
 
 
 def _rival(score: Mapping[str, Any]) -> tuple[str, float]:
-    beside = bars(score)
-    best = max(beside, key=lambda name: beside[name])
-    return CONTROL_TITLES[best], beside[best]
+    over = score["over_best"]
+    return CONTROL_TITLES[over["control"]], over["score"]
 
 
 def origins(data: ReportData) -> list[Mapping[str, Any]]:

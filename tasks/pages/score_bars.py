@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from tasks.evaluation.metrics.controls import GUESSES
+from tasks.evaluation.metrics.best_control import CONSTANTS
+from tasks.evaluation.metrics.guesses import SCORED
 from tasks.pages.scored_runs import CONTROL_TITLES, LEGACY_TITLES, TITLES, Scored
 from tasks.pages.svg import Plot, mark_style
-from tasks.vlm.controls import CONTROLS
 
 WIDTH, HEIGHT = 300.0, 30.0
 
@@ -27,13 +27,13 @@ def score_bar(row: Scored) -> Markup:
     plot.line(plot.x(low), middle, plot.x(high), middle, "whisker")
     for end in (low, high):
         plot.line(plot.x(end), middle - 4, plot.x(end), middle + 4, "whisker")
-    guess = {name: value for name, value in row.controls.items() if name in GUESSES}
+    guess = {name: value for name, value in row.controls.items() if name in CONSTANTS}
     if guess:
         best = max(guess, key=lambda name: guess[name])
-        _mark(plot, guess[best], f"M{{x}} {middle - 12}v24", "base majority", GUESSES[best])
-    for control in CONTROLS.values():
-        if control.key in row.controls:
-            shape, value = f"M{{x}} {middle}{control.mark}", row.controls[control.key]
+        _mark(plot, guess[best], f"M{{x}} {middle - 12}v24", "base majority", CONSTANTS[best])
+    for name, control in SCORED.items():
+        if name in row.controls:
+            shape, value = f"M{{x}} {middle}{control.mark}", row.controls[name]
             _mark(plot, value, shape, "control", control.title, mark_style(control))
     if row.legacy_metric is not None:
         value = float(row.legacy[row.legacy_metric])

@@ -14,12 +14,12 @@ from tasks.core.code import code
 from tasks.core.errors import PredictionsError
 from tasks.core.stage import atomic, fingerprint
 from tasks.evaluation.datasets.registry import Figure, published
-from tasks.evaluation.metrics.controls import GUESSES
+from tasks.evaluation.metrics.best_control import CONSTANTS, rivals, standing
+from tasks.evaluation.metrics.guesses import SCORED
 from tasks.evaluation.metrics.predictions import Predictions, read
 from tasks.evaluation.metrics.score import ScoringSettings, metric_sums, score
 from tasks.evaluation.names import HEADLINES
 from tasks.pages.runs import ModelRun
-from tasks.vlm.controls import CONTROLS
 
 LEGACY = {
     "micro_f1": ("accuracy",),
@@ -50,7 +50,10 @@ PUBLISHED = {
 RS_MOE = "RS-MoE-7B"
 RS_MOE_METRICS = {"cider": ("CIDEr", 0.1), "accuracy": ("accuracy", 1.0)}
 """Headline -> how RS-MoE's paper calls it, and what its figure times is one on our scale: its CIDEr ends at 1000."""
-CONTROL_TITLES = {**GUESSES, **{control.key: control.title for control in CONTROLS.values()}}
+CONTROL_TITLES = {
+    **CONSTANTS,
+    **{name: control.title for name, control in SCORED.items()},
+}
 """What needs no image first, then what the model itself says when it cannot see."""
 SCORER = "tasks.evaluation.metrics.score"
 CACHE = paths.WORK / "board"
@@ -93,9 +96,16 @@ class Scored:
 
     @property
     def controls(self) -> dict[str, float]:
-        """The headline metric of each control that the file admits, in the order of `CONTROL_TITLES`."""
+        """The headline metric of each control that the score is held against, in the order of `CONTROL_TITLES`."""
         scores = self.honest["controls"]
-        return {n: float(scores[n][self.metric]) for n in CONTROL_TITLES if self.metric in scores.get(n, {})}
+        there = [name for name in CONTROL_TITLES if self.metric in scores.get(name, {})]
+        return {name: float(scores[name][self.metric]) for name in rivals(there)}
+
+    @property
+    def over_best(self) -> Mapping[str, Any] | None:
+        """The control that is hardest to beat, and how far the score is above it; None where there is no control."""
+        found: Mapping[str, Any] | None = self.honest["controls"].get("best")
+        return found
 
     @property
     def legacy_n(self) -> int:
@@ -129,11 +139,8 @@ class Scored:
 
     @property
     def against_controls(self) -> str:
-        """better, level or worse than the best control, by the 95 % interval; alone where there is no control."""
-        if not self.controls:
-            return "alone"
-        bar, (low, high) = max(self.controls.values()), self.interval
-        return "better" if low > bar else "worse" if high < bar else "level"
+        """better, level or worse than the best control, by the paired difference; alone where there is no control."""
+        return "alone" if self.over_best is None else standing(self.over_best)
 
 
 def scored(run: ModelRun, cache: Path = CACHE) -> Scored:

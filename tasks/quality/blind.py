@@ -95,14 +95,16 @@ class ByScene:
 class NGrams:
     """Multinomial naive Bayes over hashed n-grams of the question, one for each kind of question."""
 
-    def __init__(self, longest: int, buckets: int) -> None:
+    def __init__(self, longest: int, buckets: int, balanced: bool = True) -> None:
         """Learn nothing yet.
 
         Args:
             longest: words of an n-gram at most.
             buckets: that n-grams are hashed to.
+            balanced: whether all answers of a kind with few are as likely beforehand, as a mean recall over them wants
+                it; else as they occurred, which is right more often.
         """
-        self._longest, self._buckets = longest, buckets
+        self._longest, self._buckets, self._balanced = longest, buckets, balanced
         self._counts: dict[str, dict[str, Counts]] = defaultdict(dict)
         self._priors: dict[str, Counter[str]] = defaultdict(Counter)
         self._tables: dict[str, tuple[list[str], Counts, Counts]] = {}
@@ -133,7 +135,7 @@ class NGrams:
             smooth = counts + np.float32(SMOOTHING)
             likelihood = np.where(seen, np.log(smooth) - np.log(smooth[:, seen].sum(axis=1, keepdims=True)), 0)
             prior = np.log(np.array([self._priors[kind][answer] for answer in answers], dtype=np.float32))
-            few = is_closed(self._priors[kind])
+            few = self._balanced and is_closed(self._priors[kind])
             self._tables[kind] = answers, prior * (0 if few else 1), likelihood
         return self._tables[kind]
 

@@ -5,6 +5,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -12,13 +13,15 @@ import pytest
 import torch
 
 from models.rsmoe.prompt import EXPERTS
-from tasks import blind, evaluate, mixture, stats
+from tasks import blind, evaluate, forgetting, frozen, guesses, mixture, stats
 from tasks.core import paths, tables
-from tasks.core.errors import BenchmarkError, ParamsError, UnaskableError
+from tasks.core.errors import BenchmarkError, MissingInputError, ParamsError, UnaskableError
 from tasks.core.section import load
 from tasks.core.stage import read_json
-from tasks.evaluate import EvaluateParams
-from tasks.evaluation.metrics.held_out import Majority, MarkedAnswers, Row, above_controls, beside_blind, write_csv
+from tasks.evaluation.evaluate_params import EvaluateParams
+from tasks.evaluation.metrics.best_control import standing
+from tasks.evaluation.metrics.guesses import BESIDE, GUESSES, SCORED
+from tasks.evaluation.metrics.held_out import MarkedAnswers, Row, above_controls, beside_blind, write_csv
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
 from tasks.evaluation.names import MODELS
 from tasks.evaluation.runner.checkpoint_model import Checkpoint, CheckpointSettings
@@ -29,8 +32,9 @@ from tasks.vlm.samples import SCHEMA, read_samples
 from tests.fixtures.small_dataset import write_dataset, write_params
 
 PARAMS = EvaluateParams(
-    device="cpu", threads=1, batch=8, max_new_tokens=8, controls=["no-image", "other-image"], bootstrap=200, seed=0
-)
+    device="cpu", threads=1, batch=8, max_new_tokens=8, controls=["no-image", "other-image"], frozen=None,
+    bootstrap=200, seed=0,
+)  # fmt: skip
 
 
 def row(chip: int, truth: str, answer: str, blank: str | None = "no", kind: str = "presence", turn: int = 0) -> Row:
@@ -43,7 +47,14 @@ def row(chip: int, truth: str, answer: str, blank: str | None = "no", kind: str 
 
 
 def marked(rows: list[Row], params: EvaluateParams = PARAMS) -> MarkedAnswers:
-    return MarkedAnswers(rows, Majority([]), params.controls, params.bootstrap, params.seed)
+    guesses = {one["id"]: guess() for one in rows}
+    return MarkedAnswers(rows, guesses, params.controls, params.bootstrap, params.seed)
+
+
+def guess(answer: str = "", **others: str | None) -> dict[str, Any]:
+    """What stage `guesses` leaves of one question."""
+    answers = {one.column: answer for one in GUESSES.values()}
+    return {**answers, "probe_answer": None, "scene": "trained on", "asked_in_training": True, **others}
 
 
 @pytest.mark.parametrize(
@@ -64,18 +75,6 @@ def test_answers_are_right_by_the_rule_of_the_scorers(answer: str, truth: str, k
     assert marked(rows).rows()[0]["correct"] is right
 
 
-def test_the_majority_is_of_the_same_question_or_else_of_its_type() -> None:
-    majority = Majority(
-        [("presence", "Is there water?", "No"), ("presence", "Is there water?", "no.")]
-        + [("presence", "Is there wood?", "yes")] * 3
-        + [("share", "How much?", "b"), ("share", "How much?", "a")]
-    )
-    assert majority.answer("presence", "Is there water?") == "no"
-    assert majority.answer("presence", "Is there snow?") == "yes"
-    assert majority.answer("share", "How much?") == "a"
-    assert majority.answer("count", "How many?") == ""
-
-
 def test_perfect_answers_score_one_and_are_above_every_control() -> None:
     scores = marked([row(n, truth, truth) for n, truth in enumerate(["yes", "no"] * 10)]).scores()
     assert scores["overall"]["accuracy"] == 1
@@ -83,7 +82,7 @@ def test_perfect_answers_score_one_and_are_above_every_control() -> None:
     assert scores["overall"]["ci95"] == [1, 1]
     assert scores["by_type"]["presence"]["n"] == 20
     assert not scores["overall"]["constant_answer"]
-    assert above_controls(scores["overall"], ["accuracy", "no_image", "other_image", "majority"])
+    assert above_controls(scores["overall"])
 
 
 def test_the_scores_are_those_that_the_score_command_gives_the_same_answers(tmp_path: Path) -> None:
@@ -99,8 +98,15 @@ def test_the_scores_are_those_that_the_score_command_gives_the_same_answers(tmp_
     scores = outcomes.scores()["overall"]
     assert scores["accuracy"] == pytest.approx(same["accuracy"] / 100)
     assert scores["ci95"] == pytest.approx([edge / 100 for edge in same["ci95"]["accuracy"]], abs=1e-4)
-    for ours, theirs in (("no_image", "no_image"), ("majority", "training_majority")):
-        assert scores[ours] == pytest.approx(same["controls"][theirs]["accuracy"] / 100)
+    for ours, control in BESIDE.items():
+        theirs = next(name for name, one in SCORED.items() if one is control)
+        assert (ours in scores) == (theirs in same["controls"])
+        if ours in scores:
+            assert scores[ours] == pytest.approx(same["controls"][theirs]["accuracy"] / 100, abs=1e-4)
+    best = same["controls"]["best"]
+    assert scores["over_best"]["control"] == best["control"] == "no_image"
+    assert scores["over_best"]["difference"] == pytest.approx(best["difference"] / 100, abs=1e-4)
+    assert scores["over_best"]["ci95"] == pytest.approx([edge / 100 for edge in best["ci95"]], abs=1e-4)
     assert "unknown_fields" not in same["input"]
 
 
@@ -131,21 +137,22 @@ def test_a_control_that_cannot_be_asked_is_wrong_and_counted_and_absent_where_no
 def test_the_flat_table_has_one_row_a_group_and_a_column_for_each_control(tmp_path: Path) -> None:
     outcomes = marked([row(0, "yes", "yes"), row(1, "a", "b", kind="share")])
     scores = outcomes.scores()
-    assert set(scores) == {"overall", "by_type", "by_modality", "by_sensor"}
+    assert set(scores) == {"overall", "by_type", "by_modality", "by_sensor", "by_scene", "probe"}
     assert set(scores["by_type"]) == {"presence", "share"}
     write_csv(scores, outcomes.columns, tmp_path / "scores.csv")
     with (tmp_path / "scores.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert list(table[0]) == [
-        "group", "name", "n", "accuracy", "no_image", "other_image", "majority", "low", "high",
+        "group", "name", "n", "accuracy", *GUESSES, "no_image", "other_image", "low", "high",
+        "best_control", "over_best", "over_low", "over_high",
     ]  # fmt: skip
-    assert [one["name"] for one in table] == ["overall", "presence", "share", "ms", "sentinel-2"]
+    assert [one["name"] for one in table] == ["overall", "presence", "share", "ms", "sentinel-2", "trained on"]
 
 
-def test_without_controls_the_majority_alone_stands_beside_the_score() -> None:
+def test_without_controls_the_guesses_alone_stand_beside_the_score() -> None:
     params = PARAMS.model_copy(update={"controls": []})
     outcomes = marked([row(0, "yes", "yes")], params)
-    assert list(outcomes.columns) == ["accuracy", "majority"]
+    assert list(outcomes.columns) == ["accuracy", *GUESSES]
     assert {"accuracy", "majority"} < set(outcomes.scores()["overall"]) and "no_image" not in outcomes.scores()[
         "overall"
     ]
@@ -212,6 +219,7 @@ def test_the_stage_asks_a_model_by_its_key_and_no_other(tmp_path: Path, tiny_moe
         stats.run("sentinel-1")
         mixture.run("3")
         blind.run()
+        guesses.run()
         shutil.copytree(tiny_moe_checkpoint, paths.moe("2"))
         summary = evaluate.run("rsmoe")
         rows = tables.read(paths.evaluate("rsmoe") / "predictions.parquet").to_pylist()
@@ -222,6 +230,72 @@ def test_the_stage_asks_a_model_by_its_key_and_no_other(tmp_path: Path, tiny_moe
     assert record["model"] == MODELS["rsmoe"].title and summary["questions"] == len(rows) > 0
     assert summary["rejected"] == 0 and all(row["prompt"].count("<|system|>") == len(EXPERTS) for row in rows)
     assert all(row["answer"] and row["no_image_answer"] is not None for row in rows)
+
+
+def test_the_frozen_set_and_the_earlier_stages_are_asked_by_the_same_rules(
+    tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    write_dataset(tmp_path, 16, ("sentinel-2",))
+    write_params(tmp_path, ["sentinel-2"], evaluate={"bootstrap": 100, "max_new_tokens": 4, "frozen": "kept/old"})
+    with contextlib.chdir(tmp_path):
+        stats.run("sentinel-2")
+        mixture.run("3")
+        blind.run()
+        table = tables.read(paths.mixture("3") / "test.parquet")
+        sources = [{"sample_id": name, "label_source": "spectral-rules"} for name in table["sample_id"].to_pylist()]
+        schema = pa.schema([("sample_id", pa.string()), ("label_source", pa.string())])
+        with pytest.raises(MissingInputError, match=r"evaluate.frozen: kept/old/questions.parquet is not there"):
+            guesses.run()
+        tables.write(table, Path("kept/old/questions.parquet"))
+        tables.write_rows(sources, schema, Path("kept/old/labels.parquet"))
+        guesses.run()
+        for stage in ("1", "2", "3"):
+            shutil.copytree(tiny_checkpoint, paths.train(stage))
+        asked, again, left = evaluate.run("earthdial"), frozen.run(), forgetting.run()
+        scores = read_json(paths.frozen() / "scores.json")
+        own = read_json(paths.evaluate("earthdial") / "scores.json")
+        after = read_json(paths.forgetting() / "scores.json")
+    assert again["questions"] == asked["questions"] == table.num_rows
+    assert scores["name"] == "old" and scores["overall"]["accuracy"] == own["overall"]["accuracy"]
+    # All are spectral by the table of labels; the kinds of this data set are three of the five.
+    assert {name: one["n"] for name, one in scores["groups"].items() if "spectral" in name} == {
+        f"spectral, {name}": own["by_modality"][name]["n"] for name in ("ms", "rgb")
+    }
+    over = scores["over_blind"]["ms"]
+    ms = scores["by_modality"]["ms"]
+    assert over["difference"] == pytest.approx(ms["accuracy"] - ms["no_image"], abs=2e-4)
+    # One checkpoint stands for all three stages: nothing can be forgotten.
+    assert left["questions"] == own["by_modality"]["rgb"]["n"] and not left["forgotten"] and left["change"] == 0
+    assert {one["accuracy"] for one in after["after"].values()} == {own["by_modality"]["rgb"]["accuracy"]}
+
+
+def test_a_score_is_held_against_its_best_control_by_the_paired_difference() -> None:
+    # The model is right on 25 of 40 chips; its best control on 20 of them, never where the model is wrong.
+    rows = [row(n, "yes", "yes" if n < 25 else "no", "yes" if n < 20 else "no") for n in range(40)]
+    scores = marked(rows).scores()["overall"]
+    over = scores["over_best"]
+    assert scores["ci95"][0] < scores["no_image"] == 0.5  # by its own interval it could not be told apart
+    assert over["control"] == "no_image" and over["score"] == 0.5 and over["difference"] == pytest.approx(0.125)
+    assert 0 < over["ci95"][0] < 0.125 < over["ci95"][1] < 0.3 and standing(over) == "better"
+    # As many are right, but on other chips: now the difference may be chance.
+    crossed = [row(n, "yes", "yes" if n < 25 else "no", "yes" if n >= 20 else "no") for n in range(40)]
+    other = marked(crossed).scores()["overall"]["over_best"]
+    assert other["difference"] == pytest.approx(0.125) and other["ci95"][0] < 0 and standing(other) == "level"
+
+
+def test_what_the_probe_cannot_answer_is_left_out_of_its_comparison_and_named() -> None:
+    rows = [row(n, "yes", "no" if n % 2 else "yes") for n in range(8)] + [
+        row(n, "3", "3", kind="count") for n in range(8)
+    ]
+    known = {
+        one["id"]: guess("yes" if one["question_type"] == "presence" and int(one["image_id"][5:]) < 2 else "",
+                         probe_answer="yes" if one["question_type"] == "presence" else None)
+        for one in rows
+    }  # fmt: skip
+    probe = MarkedAnswers(rows, known, [], 200, 0).scores()["probe"]
+    assert (probe["n"], probe["of"], probe["not_answered"]) == (8, 16, ["count"])
+    figures = {"n": 8, "probe": 1.0, "ci95": [1.0, 1.0], "accuracy": 0.5, "best_control": 0.25, "learnable": True}
+    assert probe["overall"] == probe["by_type"]["presence"] == figures
 
 
 def test_every_turn_is_asked_once_after_the_true_turns_before_it(tmp_path: Path) -> None:

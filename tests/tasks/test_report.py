@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
+from tasks.evaluation.metrics.guesses import BESIDE
 from tasks.evaluation.names import MODELS
 from tasks.pages.charts import percent
 from tasks.pages.loss_charts import smooth, thin
@@ -234,8 +235,10 @@ def test_scores_and_certificate_are_those_of_the_artifacts(reported: Path, page:
     for name, score in [("all", scores["overall"]), *scores["by_type"].items()]:
         low, high = (percent(value) for value in score["ci95"])
         row = f"{name} {score['n']} {percent(score['accuracy'])} {low} to {high} "
-        beside = " ".join(percent(score[control]) for control in ("majority", "no_image", "other_image"))
-        assert row + beside in page.text
+        beside = " ".join(percent(score[control]) for control in BESIDE if control in score)
+        over = score["over_best"]
+        edges = " ".join(signed(value) for value in (over["difference"], over["ci95"][0]))
+        assert f"{row}{beside} +{edges}".replace("+\u2212", "\u2212") in page.text
     marked = [name for name, score in scores["by_type"].items() if score.get("blind", {}).get("marked")]
     assert len(marked) == 1 and page.text.count("blind solver 71.0 %, chance 50.0 %") == len(MODELS)
     assert f"beats balanced chance on {marked[0]}:" in page.text
@@ -310,41 +313,34 @@ def test_a_ledger_of_another_run_is_refused(dataset: Path, tmp_path: Path) -> No
     assert "they are of different runs" in done.stderr
 
 
-def _score(accuracy: float, majority: float, no_image: float, half: float = 0.05) -> dict[str, object]:
-    interval = [accuracy - half, accuracy + half]
-    return {"n": 100, "accuracy": accuracy, "majority": majority, "no_image": no_image, "ci95": interval}
+def signed(value: float) -> str:
+    """Points with the page's minus."""
+    return f"{100 * value:.1f}".replace("-", "\u2212")
+
+
+def _score(difference: float, half: float, control: str = "no_image") -> dict[str, object]:
+    over = {"control": control, "score": 0.6, "difference": difference, "ci95": [difference - half, difference + half]}
+    return {"n": 100, "accuracy": 0.6 + difference, "ci95": [0.4, 0.8], control: 0.6, "over_best": over}
 
 
 @pytest.mark.parametrize(
     ("score", "mood", "sentence"),
     [
-        (_score(0.8, 0.5, 0.6), "better", "This beats the same model without the image (60.0 %)"),
-        (
-            _score(0.62, 0.5, 0.4) | {"other_image": 0.6},
-            "level",
-            "This is not better than the same model with another",
-        ),
-        (_score(0.62, 0.6, 0.5), "level", "This is not better than always giving the most frequent answer"),
-        (
-            _score(0.3, 0.6, 0.5),
-            "worse",
-            "This is worse than always giving the most frequent answer (60.0 %)",
-        ),
+        # The interval of the score itself reaches far below the control; that of the paired difference does not.
+        (_score(0.1, 0.05), "better", "beats the best control, the same model without the image (60.0 %), by 10.0"),
+        (_score(0.04, 0.05), "level", "not surely better than the best control, the same model without the image"),
+        (_score(0.04, 0.05, "same_scene"), "level", "training answer to it in the same scene (60.0 %): 4.0 points"),
+        (_score(-0.1, 0.05, "neighbours"), "worse", "(60.0 %): \u221210.0 points (95 % interval of the difference"),
     ],
-)
+)  # fmt: skip
 def test_the_verdict_is_honest(score: dict[str, object], mood: str, sentence: str) -> None:
     assert against_controls(score) == mood
     found, text = verdict({"overall": score, "by_type": {"presence": score}})
     assert found == mood
     assert sentence in text
-    assert ("no question type on which it beats every control" in text) == (mood != "better")
-
-
-def test_the_verdict_holds_a_score_against_the_controls_it_has() -> None:
-    score = _score(0.8, 0.5, 0.6)
-    del score["no_image"]
-    _, text = verdict({"overall": score, "by_type": {"presence": score}})
-    assert "most frequent answer (50.0 %)" in text and "without it" not in text
+    assert ("no question type on which it surely beats every control" in text) == (mood != "better")
+    below = "1 of 1 question types lie below their best control: \u2018presence\u2019." in text
+    assert below == (mood == "worse")
 
 
 def test_smoothing_starts_unbiased_and_thinning_keeps_the_last() -> None:

@@ -115,7 +115,7 @@ def parse_after(question: str, answer: str, labels: frozenset[str], before: Pars
     if max(len(question), len(answer)) > MOST_CHARACTERS:
         return Parsed(Unread(f"a text of more than {MOST_CHARACTERS} characters"), None, reading)
     if before is None:
-        asked, values = _asked(question, labels)
+        asked, values = asked_of(question, labels)
         reading.values.extend(values)
     else:
         asked = _question(question, lexicon, reading, subject)
@@ -138,7 +138,7 @@ def parse_after(question: str, answer: str, labels: frozenset[str], before: Pars
 
 
 @lru_cache(5_000)
-def _asked(text: str, labels: frozenset[str]) -> tuple[Question | Unread, tuple[Any, ...]]:
+def asked_of(text: str, labels: frozenset[str]) -> tuple[Question | Unread, tuple[Any, ...]]:
     """A question, and the values of its words: the same are asked of many chips."""
     reading = Reading()
     return _question(text, lexicon_of(labels), reading, ()), tuple(reading.values)

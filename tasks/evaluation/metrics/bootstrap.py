@@ -139,6 +139,26 @@ def codes(frame: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return coded["__code"].cast(pl.Int64).to_numpy(), firsts["__row"].cast(pl.Int64).to_numpy()
 
 
+def paired(
+    one: MetricSums, two: MetricSums, groups: NDArray[np.int64] | None, draws: int, seed: int
+) -> dict[str, Array]:
+    """Every metric of `two` less that of `one`, (draws,), where each resample takes the same rows of both.
+
+    Args:
+        one, two: of the same rows, by metrics of the same names.
+        groups: as of `MetricSums.intervals`.
+        draws, seed: of the bootstrap.
+    """
+    width = one.distinct.shape[1]
+    both = joined(one, two)
+
+    def differences(sums: Array) -> dict[str, Array]:
+        first = one.metrics(sums[..., :width])
+        return {name: values - first[name] for name, values in two.metrics(sums[..., width:]).items()}
+
+    return replace(both, metrics=differences).resampled(groups, draws, seed)
+
+
 def ratio(part: Any, whole: Any, empty: float = 0.0) -> Array:
     """part / whole in percent; `empty` where the whole is 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64))

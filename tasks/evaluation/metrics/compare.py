@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from tasks.core.errors import PredictionsError
 from tasks.evaluation.metrics import classification
-from tasks.evaluation.metrics.bootstrap import Array, MetricSums, joined
+from tasks.evaluation.metrics.bootstrap import Array, paired
 from tasks.evaluation.metrics.predictions import Predictions
 from tasks.evaluation.metrics.score import ScoringSettings, metric_sums, rounded
 
@@ -26,9 +26,9 @@ def compare(first: Predictions, second: Predictions, settings: ScoringSettings) 
     for name in before:
         comparison[name] = {"first": before[name], "second": after[name], "difference": after[name] - before[name]}
     if settings.draws:
-        resampled = _renamed(one, two).resampled(first.groups(), settings.draws, settings.seed)
+        resampled = paired(one, two, first.groups(), settings.draws, settings.seed)
         for name in before:
-            comparison[name] |= _interval_and_p(resampled[f"second {name}"] - resampled[f"first {name}"])
+            comparison[name] |= _interval_and_p(resampled[name])
     if first.task in ("classification", "vqa"):
         comparison["mcnemar"] = mcnemar(first, other)
     return dict(rounded(comparison))
@@ -41,18 +41,6 @@ def _interval_and_p(differences: Array) -> dict[str, Any]:
         "ci95": [float(edge) for edge in np.quantile(differences, [0.025, 0.975])],
         "p": float(min(1.0, 2 * (tail + 1) / (len(differences) + 1))),
     }
-
-
-def _renamed(one: MetricSums, two: MetricSums) -> MetricSums:
-    """Statistics of both models row by row, so that each resample takes the same rows of both."""
-    width = one.distinct.shape[1]
-    both = joined(one, two)
-
-    def metrics(sums: Any) -> dict[str, Any]:
-        first = {f"first {name}": values for name, values in one.metrics(sums[..., :width]).items()}
-        return first | {f"second {name}": values for name, values in two.metrics(sums[..., width:]).items()}
-
-    return MetricSums(both.distinct, both.index, metrics, both.row)
 
 
 def mcnemar(first: Predictions, second: Predictions) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Controls beside every score: what needs no image, what the model says without it, and whether answers vary at all."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,42 +11,51 @@ import polars as pl
 from tasks.core.errors import PredictionsError
 from tasks.evaluation.metrics import change, classification
 from tasks.evaluation.metrics.answer_variety import answer_variety, shown
+from tasks.evaluation.metrics.bootstrap import MetricSums
 from tasks.evaluation.metrics.prediction_files import CONFIDENCES
-from tasks.evaluation.metrics.predictions import CONTROL_COLUMNS, TRAINING_MAJORITY, Predictions, numbers
+from tasks.evaluation.metrics.predictions import CONTROL_COLUMNS, Predictions, numbers
 from tasks.evaluation.metrics.text_normalisation import abstains, class_name
 
-Score = Callable[[Predictions], dict[str, float]]
 BINS = 10
 """Of confidence, for the calibration error (Guo et al., ICML 2017)."""
 WHOLE = {"earthdial": "[[0, 0, 100, 100, 0]]", "internvl": "[[0, 0, 1000, 1000]]"}
 """The box of the whole image in each form."""
 
 
-GUESSES = {
-    "majority": "always the commonest answer",
-    "majority_by_type": "the commonest answer of each type of question",
-    TRAINING_MAJORITY: "the commonest training answer to the same question",
-    "every_class": "every class at once",
-    "whole_image": "the whole image as the box",
-}
-"""What needs no model, as pages name it; those in which the model itself answers are `tasks.vlm.controls`."""
+@dataclass(frozen=True)
+class Controls:
+    """What stands beside the scores of a file."""
+
+    scores: dict[str, Any]
+    """Metrics by control, and besides how answers vary and how often none is given."""
+    sums: Mapping[str, MetricSums]
+    """The statistics of each control."""
 
 
-def controls(predictions: Predictions, score: Score, form: str) -> dict[str, Any]:
-    """Every control that the file admits; `score` gives the metrics of the file as a whole."""
+def controls(predictions: Predictions, sums_of: Callable[[Predictions], MetricSums], form: str) -> Controls:
+    """Every control that the file admits.
+
+    Args:
+        predictions: the file.
+        sums_of: gives the statistics of a file as a whole.
+        form: how boxes are written.
+    """
+    sums: dict[str, MetricSums] = {}
     found: dict[str, Any] = {"answers": answer_variety(predictions)}
     if (abstained := abstention(predictions)) is not None:
         found["abstention"] = abstained
     for name, constant in constants(predictions, form).items():
-        found[name] = {"answer": shown(constant), **score(predictions.answered([constant] * len(predictions)))}
+        sums[name] = sums_of(predictions.answered([constant] * len(predictions)))
+        found[name] = {"answer": shown(constant), **sums[name].scores()}
     column = predictions.type_column() if predictions.task == "vqa" else None
     if column is not None:
-        found["majority_by_type"] = score(predictions.answered(_majority_of_each(predictions, column)))
+        sums["majority_by_type"] = sums_of(predictions.answered(_majority_of_each(predictions, column)))
     for name, columns in CONTROL_COLUMNS.items():
         present = next((column for column in columns if column in predictions.frame.columns), None)
         if present is not None:
-            found[name] = score(predictions.answered(predictions.frame[present].fill_null("")))
-    return found
+            sums[name] = sums_of(predictions.answered(predictions.frame[present].fill_null("")))
+    scores = {name: {**found.get(name, {}), **one.scores()} for name, one in sums.items()}
+    return Controls({**found, **scores}, sums)
 
 
 def constants(predictions: Predictions, form: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.errors import PredictionsError
+from tasks.evaluation.metrics.guesses import GUESSES
 from tasks.evaluation.metrics.prediction_files import CONFIDENCES, FORMATS, read_frame
 from tasks.vlm.controls import CONTROLS
 
@@ -25,13 +26,12 @@ MAX_TEXT_CHARACTERS = 20_000
 """The same where texts are compared word by word: METEOR's time grows with the words of one times the other's."""
 TEXTS = ("captioning", "region_captioning", "grounding", "change")
 """Tasks whose texts are compared word by word."""
-TRAINING_MAJORITY = "training_majority"
-"""The commonest training answer to the same question; the file has it, for a scorer knows no training data."""
 CONTROL_COLUMNS: dict[str, tuple[str, ...]] = {
     **{control.key: control.columns for control in CONTROLS.values()},
-    TRAINING_MAJORITY: ("majority_answer",),
+    **{guess.score_name: (guess.column,) for guess in GUESSES.values()},
 }
-"""Answers of controls that may stand in the same file, by the name of their score: columns in order of preference."""
+"""Answers of controls that may stand in the same file, by the name of their score: columns in order of preference.
+Those of `GUESSES` are of the training side, which a scorer knows nothing of: the file has them or not."""
 GROUPS = ("chip_id", "image_id", "image")
 IDS = (("id",), ("question_id",), ("sample_id", "turn"))
 TYPES = ("vqa_type", "question_type", "type")
@@ -48,7 +48,7 @@ KNOWN = frozenset(
         *["answer", "question", "annotation", "groundtruth", "gt_bbox", "references", "task_type", "size_group"],
         *["obj_ids", "obj_location", "obj_name", "sensor", "modality", "prompt", "raw_answer", "parsed_answer"],
         *["correct", "checkpoint", "benchmark", "split", "prompt_tokens", "stop", "model", "control", "arm"],
-        *["extracted", "parsed", "rejected", "answer_type", "options"],
+        *["scene", "asked_in_training", "extracted", "parsed", "rejected", "answer_type", "options"],
     ]
 )
 NUMBERED = re.compile(r"(caption|groundtruth)\d+")

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.evaluation.metrics import captioning, change, detection, honest, legacy, spice
+from tasks.evaluation.metrics.best_control import over_best, rivals
 from tasks.evaluation.metrics.bootstrap import MetricSums, means
 from tasks.evaluation.metrics.controls import calibration, controls
 from tasks.evaluation.metrics.predictions import Predictions, read
-from tasks.evaluation.names import BoxForm, Protocol, Task
+from tasks.evaluation.names import HEADLINES, BoxForm, Protocol, Task
 
 DIGITS = 4
 Scores = dict[str, Any]
@@ -62,7 +63,14 @@ def score(predictions: Predictions, settings: ScoringSettings) -> Scores:
             scores["as_published"] |= _spice(predictions, settings, groups)
         if calibrated := calibration(predictions):
             scores["calibration"] = calibrated
-    scores["controls"] = controls(predictions, lambda other: metric_sums(other, settings)[""].scores(), settings.form)
+    beside = controls(predictions, lambda other: metric_sums(other, settings)[""], settings.form)
+    scores["controls"] = beside.scores
+    headline = next((name for name in HEADLINES if name in scores), None)
+    if settings.protocol == "honest" and settings.draws and headline is not None:
+        against = {name: beside.sums[name] for name in rivals(beside.sums)}
+        found = over_best(sums_of_group[""], against, headline, groups, settings.draws, settings.seed)
+        if found is not None:
+            scores["controls"]["best"] = found.as_json()
     scores["input"] = {**predictions.counts, **_boxes(predictions, settings)}
     if predictions.task in ("captioning", "region_captioning", "change"):
         scores["input"]["references_without_words"] = captioning.empty_references(predictions.references())

@@ -14,12 +14,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError
 from tasks.dialogue import boxes
 from tasks.dialogue.kinds import OPEN, scored_exactly
 from tasks.earth.display_sensors import known_sensor
 from tasks.evaluation.datasets.registry import HELD_OUT
+from tasks.evaluation.guessing.asked import turn_id
 from tasks.evaluation.runner.questions import BenchmarkQuestion, QuestionImage
 from tasks.evaluation.runner.sensor_images import CalibratedImage, Kind
 from tasks.vlm.chip_reader import ShardReader, read_geotiff
@@ -78,8 +81,12 @@ class HeldOut:
     box_form = boxes.DEFAULT
     """That of all conversations of this project's own."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        """Open it; `path` is the table of a mixture, None for that of the last training stage.
+    def __init__(self, path: Path | None = None, modality_alone: str | None = None) -> None:
+        """Open it.
+
+        Args:
+            path: the table of a mixture, None for that of the last training stage.
+            modality_alone: the samples that are shown so, None for all.
 
         Raises:
             MissingInputError: there is no such table.
@@ -87,6 +94,9 @@ class HeldOut:
         """
         self.path = path or paths.mixture("3") / "test.parquet"
         self._samples = read_samples(self.path)
+        if modality_alone is not None:
+            shown = [number for number, one in enumerate(self._samples) if one.modality == modality_alone]
+            self._samples = self._samples.keep(shown)
         if not len(self._samples):
             raise EmptyStageError(
                 f"{self.path}: the mixture of stage 3 has no test sample; see data/split and split.test"
@@ -141,7 +151,7 @@ class HeldOut:
         """All turns that are asked, as `tasks.evaluation.runner.questions.QuestionSource` has them."""
         return [
             {
-                "id": f"{sample.sample_id} turn {turn}",
+                "id": turn_id(sample.sample_id, turn),
                 "split": HELD_OUT.split,
                 "image_id": sample.chip_id,
                 "sensor": sample.sensor,
@@ -162,11 +172,13 @@ class HeldOut:
         return tuple(ChipImage(ref, self._shards) for ref in refs)
 
     def _windows(self) -> dict[str, str]:
-        """The window of each chip that a sample shows."""
+        """The window of each chip that a sample shows: <window_id>_<item_id> is the chip's name."""
         found: dict[str, str] = {}
         for shard in sorted({image.shard for sample in self._samples for image in sample.images}):
-            table = tables.read(Path(shard), ["chip_id", "window_id"])
-            found |= dict(zip(table["chip_id"].to_pylist(), table["window_id"].to_pylist(), strict=True))
+            known = "window_id" in pq.read_schema(shard).names  # a frozen set keeps no more than it must
+            table = tables.read(Path(shard), ["chip_id", "window_id" if known else "item_id"])
+            for chip, name in zip(*(column.to_pylist() for column in table.itercolumns()), strict=True):
+                found[chip] = name if known else chip.removesuffix(f"_{name}")
         return found
 
 

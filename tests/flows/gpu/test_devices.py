@@ -11,7 +11,7 @@ from flows.gpu.leases import leased, processors
 PARAMS = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text())
 
 
-@pytest.mark.parametrize("stage", ["train", "moe", "evaluate", "routing"])
+@pytest.mark.parametrize("stage", ["train", "moe", "evaluate", "frozen", "forgetting", "routing"])
 def test_a_stage_of_the_demo_takes_one_processor_so_that_others_train_beside_it(stage: str) -> None:
     assert threads_of(stage, PARAMS) == 1
 
