@@ -18,6 +18,7 @@ from tasks.vlm.images import NORMALISATION_FILE
 
 logger = logging.getLogger(__name__)
 RECORD = "import.json"
+PUBLISHED_CONFIG = "published_config.json"
 CLASS_TOKEN = "vision_model.embeddings.class_embedding"
 """A tensor of the vision encoder that InternVL and InstructBLIP both have."""
 
@@ -37,6 +38,11 @@ def save_config(config: PreTrainedConfig, content: Mapping[str, Any], held: Mapp
     types = {there.dtype for there in held.values()}
     dtype = {"dtype": DTYPES[types.pop()]} if len(types) == 1 else {}
     write_json(out / "config.json", {**content, **dtype})
+    save_generation(config, out)
+
+
+def save_generation(config: PreTrainedConfig, out: Path) -> None:
+    """generation_config.json: greedy, ended by the token that ends an answer."""
     text: Any = config.get_text_config()
     generation: Any = GenerationConfig
     generation(do_sample=False, eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id).save_pretrained(out)
