@@ -13,6 +13,7 @@ from tasks.dialogue import boxes as box_text
 from tasks.dialogue import conversations
 from tasks.vlm.answerer import Answerer, Question
 from tasks.vlm.image_file import ImageFile
+from tasks.vlm.limits import Limits
 from tasks.vlm.sensor_of_file import ImageError
 
 MARKED = re.compile(r"(?:<ref>(?P<ref>.*?)</ref>|(?P<before>[^<]*))\s*<box>(?P<box>.*?)</box>", re.DOTALL)
@@ -57,6 +58,12 @@ class Conversation:
     def copy(self) -> "Conversation":
         """The same conversation, to go on with or to go back to."""
         return Conversation(list(self.images), list(self.turns), self.system)
+
+    def refusal(self, limits: Limits | None) -> str | None:
+        """What a model with these limits answers to the open question without being asked; None if it may be asked."""
+        if limits is None:
+            return None
+        return limits.refusal(self.turns[-1][0], [(image.sensor.name, image.modality) for image in self.images])
 
     def answered(self, answer: str) -> None:
         """Close the last question."""
