@@ -10,6 +10,7 @@ from typing import Literal
 
 import cyclopts
 
+from tasks.core import paths
 from tasks.core.errors import WeightsError
 from tasks.core.stage import atomic, storage_errors, write_json
 
@@ -18,7 +19,7 @@ app = cyclopts.App(
 )
 logger = logging.getLogger(__name__)
 KINDS = Literal["mosaic", "attention", "mean", "max"]
-LAYOUTS = Literal["remote-code", "internvl-chat"]
+LAYOUTS = Literal["remote-code", "internvl-chat", "internvl-hf"]
 
 
 @app.command(name="import")
@@ -101,6 +102,8 @@ def export_weights(
     layout: LAYOUTS | None = None,
     drop_fusion: bool = False,
     sensor: str | None = None,
+    data_version: str | None = None,
+    data: Path = paths.DATA,
 ) -> None:
     """A checkpoint of ours -> a layout it is read in elsewhere; `earthloom publish` sends what this writes to a hub.
 
@@ -115,14 +118,19 @@ def export_weights(
         Folder to make.
     layout
         Of EarthDial. remote-code: what transformers loads anywhere with `trust_remote_code=True`; internvl-chat, taken
-        if nothing is said: that of the published weights.
+        if nothing is said: that of the published weights; internvl-hf: plain InternVL of transformers, for vLLM too.
     drop_fusion
         Of EarthDial: leave trained fusion weights out, for which InternVL's layouts have no place.
     sensor
-        Of RS-MoE: the sensor whose true-colour images the processor settings are for.
+        Of RS-MoE and internvl-hf: the sensor whose true-colour images the processor settings are for.
+    data_version
+        Of EarthDial: tag of the release of the data set it was trained on, for its card.
+    data
+        Of EarthDial: folder of that data set, for the licences and scores on its card.
     """
     from models.earthdial.config import EarthDialConfig
     from models.rsmoe.config import RsMoeConfig
+    from tasks.exchange.checkpoints.beside import texts_beside
     from tasks.published.earthdial_export import export_earthdial
     from tasks.published.instructblip_export import export_instructblip
     from tasks.published.weight_files import locate, read_config
@@ -135,7 +143,9 @@ def export_weights(
             raise WeightsError(f"--layout {layout} is for EarthDial; RS-MoE leaves as InstructBLIP")
         export_instructblip(folder, out, sensor)
     elif found == EarthDialConfig.model_type:
-        export_earthdial(folder, out, layout or "internvl-chat", drop_fusion)
+        chosen = layout or "internvl-chat"
+        texts = texts_beside(folder, chosen, data_version, data, sensor)
+        export_earthdial(folder, out, chosen, drop_fusion, sensor, texts)
     else:
         raise WeightsError(f"{source} is not a checkpoint of ours: its model_type is {found!r}")
 

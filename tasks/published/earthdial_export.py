@@ -18,30 +18,45 @@ from tasks.dialogue.conversations import TAGS
 from tasks.earth.display_sensors import known_sensor
 from tasks.earth.radiometry import BOUNDS
 from tasks.earth.sensors import DISPLAY, Sensor
-from tasks.published.our_folder import PUBLISHED_CONFIG, copy_text, save_generation
+from tasks.published.internvl_hf import export_internvl
+from tasks.published.our_folder import PUBLISHED_CONFIG, copy_text, plain_tokenizer, save_generation, write_texts
 from tasks.published.remote_code import FILE, remote_code
 from tasks.published.tensor_stream import convert
 from tasks.published.weight_files import CONFIG, INDEX, Held, compare, read_headers
 from tasks.vlm.answerer import load_tokenizer
 from tasks.vlm.bands import modality_tags
 from tasks.vlm.images import NORMALISATION_FILE
+from tasks.vlm.limits import LIMITS_FILE
 
-Layout = Literal["remote-code", "internvl-chat"]
+Layout = Literal["remote-code", "internvl-chat", "internvl-hf"]
 logger = logging.getLogger(__name__)
-CARRIED = (NORMALISATION_FILE,)
+CARRIED = (NORMALISATION_FILE, LIMITS_FILE, "recipe.json")
 """Files of a checkpoint that say what it is: they go along as they are, where they are there."""
 AUTO_MAP = {
     "AutoConfig": "EarthDialConfig",
     "AutoModel": "EarthDialModel",
     "AutoModelForImageTextToText": "EarthDialForConditionalGeneration",
 }
-READERS_OWN = ("backend", "is_local", "local_files_only")
-"""What transformers writes of how it read a tokenizer here."""
 PROCESSORS = {"AutoProcessor": "EarthDialProcessor", "AutoImageProcessor": "EarthDialImageProcessor"}
 
 
-def export_earthdial(folder: Path, out: Path, layout: Layout, drop_fusion: bool) -> None:
+def export_earthdial(
+    folder: Path,
+    out: Path,
+    layout: Layout,
+    drop_fusion: bool,
+    sensor: str | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> None:
     """Write the checkpoint `folder` in another layout to `out`, whole or not at all.
+
+    Args:
+        folder: the checkpoint.
+        out: folder to make.
+        layout: how it leaves.
+        drop_fusion: leave trained fusion weights out.
+        sensor: of `internvl-hf`, whose true-colour images the processor settings are for; the only one if None.
+        texts: files that go with it, such as its card, by name.
 
     Raises:
         WeightsError: the checkpoint is not whole, or the layout has no place for what it holds.
@@ -52,7 +67,7 @@ def export_earthdial(folder: Path, out: Path, layout: Layout, drop_fusion: bool)
     if layout == "remote-code":
         if drop_fusion:
             raise WeightsError("--drop-fusion is for InternVL's layouts; `remote-code` keeps every weight")
-        _with_code(folder, out, config, held)
+        _with_code(folder, out, config, held, texts or {})
         return
     fusion = [name for name in held if name.startswith(FUSION_PREFIX)]
     if fusion and not drop_fusion:
@@ -60,10 +75,16 @@ def export_earthdial(folder: Path, out: Path, layout: Layout, drop_fusion: bool)
             f"the published layout has no place for the {len(fusion)} fusion weights of {folder}; say --drop-fusion to "
             "leave them out: images of more than three bands will then be answered differently"
         )
-    _published(folder, out, config, {name: there for name, there in held.items() if name not in fusion})
+    plain = {name: there for name, there in held.items() if name not in fusion}
+    if layout == "internvl-hf":
+        export_internvl(folder, out, config, plain, sensor, texts or {})
+    else:
+        _published(folder, out, config, plain, texts or {})
 
 
-def _published(folder: Path, out: Path, config: EarthDialConfig, held: Mapping[str, Held]) -> None:
+def _published(
+    folder: Path, out: Path, config: EarthDialConfig, held: Mapping[str, Held], texts: Mapping[str, str]
+) -> None:
     """The layout of OpenGVLab's own code, `InternVLChatModel`."""
     base = folder / PUBLISHED_CONFIG
     try:
@@ -76,12 +97,17 @@ def _published(folder: Path, out: Path, config: EarthDialConfig, held: Mapping[s
         files = convert(steps, held, partial)
         write_json(partial / CONFIG, published)
         copy_text(folder, partial)
+        write_texts(partial, texts)
     logger.info("%d tensors in %d files under %s", len(steps), files, out)
 
 
-def _with_code(folder: Path, out: Path, config: EarthDialConfig, held: Mapping[str, Held]) -> None:
+def _with_code(
+    folder: Path, out: Path, config: EarthDialConfig, held: Mapping[str, Held], texts: Mapping[str, str]
+) -> None:
     """Our own layout, with the network, the processor and its settings beside the weights."""
     text: Any = config.text_config
+    if (chat := getattr(config, "chat_layout", "phi3")) != "phi3":
+        raise WeightsError(f"{folder} is asked in the layout {chat!r}; only Phi-3's leaves with a processor of its own")
     if text.pad_token_id is None or text.eos_token_id is None:
         raise WeightsError(f"{folder / CONFIG} does not say which tokens end an answer and fill prompts up")
     processor = EarthDialProcessor(
@@ -104,14 +130,13 @@ def _with_code(folder: Path, out: Path, config: EarthDialConfig, held: Mapping[s
         write_json(partial / CONFIG, {**read_json(folder / CONFIG), "auto_map": _auto_map(AUTO_MAP)})
         save_generation(config, partial)
         processor.save_pretrained(partial)
-        words = read_json(partial / "tokenizer_config.json")
-        plain = {name: value for name, value in words.items() if name not in READERS_OWN}
-        write_json(partial / "tokenizer_config.json", plain | {"tokenizer_class": "PreTrainedTokenizerFast"})
+        plain_tokenizer(partial, {})
         # Written once by transformers, as a part of the processor's settings; older readers look for it by itself.
         settings = read_json(partial / "processor_config.json")
         image = {**settings["image_processor"], "auto_map": _auto_map(PROCESSORS)}
         write_json(partial / "processor_config.json", {**settings, "image_processor": image, **_mapped()})
         write_json(partial / "preprocessor_config.json", {**image, "processor_class": settings["processor_class"]})
+        write_texts(partial, texts)
     logger.info("%d tensors and their code under %s", len(held), out)
 
 
