@@ -23,7 +23,7 @@ def scores_of(checkpoint: Path) -> Mapping[str, Any] | None:
     for key, model in MODELS.items():
         run, scores = (paths.evaluate(key) / name for name in ("run.json", SCORES_FILE))
         here = checkpoint.resolve() == model.checkpoint.resolve() and run.is_file() and scores.is_file()
-        if here and read_json(run)["asked"].get("checkpoint") == checkpoint_hash(checkpoint):
+        if here and read_json(run).get("asked", {}).get("checkpoint") == checkpoint_hash(checkpoint):
             found: Mapping[str, Any] = read_json(scores)
             return found
     return None

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from tasks.core import paths
 from tasks.earth.areas import load_areas
+from tasks.evaluation.known_limits import limits_of
 from tasks.evaluation.names import MODELS
 from tasks.pages import (
     charts,
@@ -78,6 +79,7 @@ def context(
             "majority": Markup('<span class="k majority"></span>'),
             **{control.key: svg.key_mark(control) for control in CONTROLS.values()},
         },
+        "taught": [(model.title, known) for model in MODELS.values() if (known := limits_of(model.checkpoint))],
         "certificate": dataset.certificate,
         "origins": report_text.origins(dataset),
         "label_sources": report_text.label_sources(dataset),

@@ -238,6 +238,8 @@ NO_CONTROL = ("accuracy", "n", "chips", "groups")
 
 def best_control(score: Mapping[str, Any]) -> float | None:
     """The highest share that a score stands beside: majority, and every control that was asked; None if none was."""
+    if isinstance(over := score.get("over_best"), Mapping):
+        return float(over["score"])
     beside = [value for name, value in score.items() if name not in NO_CONTROL and type(value) is float]
     return max((value for value in beside if 0 <= value <= 1), default=None)
 
