@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from models.earthdial.config import EarthDialConfig
-from models.earthdial.processor import EarthDialImageProcessor, EarthDialProcessor
+from models.earthdial.image_processor import EarthDialImageProcessor
+from models.earthdial.processor import EarthDialProcessor
 from models.earthdial.state_dict_adapter import FUSION_PREFIX, shapes, steps_to_ours, to_published
 from models.parts.layout import PublishedError
 from models.parts.prompt import CHAT_TEMPLATE
@@ -157,7 +158,7 @@ def _statistics(folder: Path) -> dict[str, dict[str, list[float]]]:
 
 
 def sensor_settings(statistics: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Any]:
-    """What the processor needs to know of each sensor; see `models.earthdial.processor.EarthDialImageProcessor`.
+    """What the processor needs to know of each sensor; see `models.earthdial.image_processor.EarthDialImageProcessor`.
 
     A sensor whose true colour has no statistics is left out: no image of it can be shown.
     """

@@ -13,7 +13,7 @@ from pathlib import Path
 import models
 from tasks.core.errors import WeightsError
 
-ROOTS = ("models.earthdial.config", "models.earthdial.model", "models.earthdial.processor")
+ROOTS = tuple(f"models.earthdial.{name}" for name in ("config", "model", "image_processor", "processor"))
 FILE = "modeling_earthdial.py"
 PACKAGE = f"{models.__name__}."
 SOURCES = Path(models.__file__).parents[1]

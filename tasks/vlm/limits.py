@@ -6,7 +6,6 @@ with. Where it began with weights whose training is not on record, nobody knows 
 refused.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,34 +15,13 @@ from typing import Any
 from tasks.core.stage import read_json, write_json
 from tasks.dialogue.kinds import is_sentence
 from tasks.vlm.samples import Sample, bare_question
-from tasks.vlm.wording import ASKING, COVERED, SHORT, Wording, listed
+from tasks.vlm.taught import MOST_ANSWERS, Kind, Shown, choices, example
+from tasks.vlm.wording import ASKING, COVERED, Wording, listed
 
 LIMITS_FILE = "limits.json"
 SCORES_FILE = "scores.json"
-MOST_ANSWERS = 12
-"""Different answers up to which a kind of question is one of choice, and its answers are named."""
 EXAMPLES = 6
 """Questions that a refusal gives as examples."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of question."""
-
-    count: int
-    """Turns of training; those that several stages saw count in each."""
-    example: str
-    """The most frequent question."""
-    answers: tuple[str, ...]
-    """All answers, if they are few and short; else empty."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One sensor in one modality."""
-
-    bands: tuple[str, ...]
-    samples: int
 
 
 @dataclass(frozen=True)
@@ -83,7 +61,7 @@ class Limits:
                     answers[kind][answer] += 1
                 pairs[asked, answer] = None
         kinds = {
-            kind: Kind(sum(asked.values()), _example(asked), _choices(answers[kind]))
+            kind: Kind(sum(asked.values()), example(asked), choices(answers[kind]))
             for kind, asked in sorted(questions.items())
         }
         return cls(sensors, images, kinds, Wording.of(pairs))
@@ -246,14 +224,3 @@ def best_control(score: Mapping[str, Any]) -> float | None:
 
 def _times(images: int) -> str:
     return "one image" if images == 1 else f"up to {images} images"
-
-
-def _example(asked: Counter[tuple[str, bool]]) -> str:
-    """The most frequent question that neither follows another nor asks for a sentence, if there is one."""
-    return min(asked, key=lambda one: (one[1], -asked[one], len(one[0]), one[0]))[0]
-
-
-def _choices(answers: Counter[str]) -> tuple[str, ...]:
-    few = len(answers) <= MOST_ANSWERS
-    short = all(len(text.split()) <= SHORT and not re.search(r"\d", text) for text in answers)
-    return tuple(sorted(answers)) if few and short else ()

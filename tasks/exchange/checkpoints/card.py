@@ -11,7 +11,8 @@ from tasks.core.stage import read_json
 from tasks.earth.display_sensors import known_sensor
 from tasks.exchange.exports.licences import Ledger, ledger
 from tasks.published.our_folder import RECORD
-from tasks.vlm.limits import Limits, Shown, best_control
+from tasks.vlm.limits import Limits, best_control
+from tasks.vlm.taught import Shown
 
 RECIPE = "recipe.json"
 SETTINGS = ("learning_rate", "epochs", "max_steps", "train", "batch", "max_length", "seed", "dtype", "lora")

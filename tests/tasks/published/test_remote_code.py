@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.earthdial.processor import EarthDialImageProcessor
+from models.earthdial.image_processor import EarthDialImageProcessor
 from models.parts.image import batch_images
 from tasks.commands.weights import export_weights
 from tasks.core.errors import WeightsError
