@@ -19,7 +19,7 @@ from tasks.dialogue.conversations import TAGS
 from tasks.earth.display_sensors import known_sensor
 from tasks.earth.radiometry import BOUNDS
 from tasks.earth.sensors import DISPLAY, Sensor
-from tasks.published.internvl_hf import export_internvl
+from tasks.published.internvl_hf_export import export_internvl
 from tasks.published.our_folder import PUBLISHED_CONFIG, copy_text, plain_tokenizer, save_generation, write_texts
 from tasks.published.remote_code import FILE, remote_code
 from tasks.published.tensor_stream import convert

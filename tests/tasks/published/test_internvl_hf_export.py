@@ -14,7 +14,7 @@ from models.parts.prompt import encode
 from tasks.commands.weights import export_weights
 from tasks.core.errors import WeightsError
 from tasks.core.stage import read_json
-from tasks.published.internvl_hf import WHITE, WHITE_REFLECTANCE
+from tasks.published.internvl_hf_export import WHITE, WHITE_REFLECTANCE
 from tasks.vlm.answerer import load_tokenizer
 from tasks.vlm.images import Normalisation, preprocess
 from tests.fixtures.tiny_checkpoint import UNIT
