@@ -21,6 +21,7 @@ from tasks.commands.export import app as export
 from tasks.commands.gate import gate
 from tasks.commands.import_ import app as import_
 from tasks.commands.leakage import leakage
+from tasks.commands.publish import publish
 from tasks.commands.report import report
 from tasks.commands.review import review
 from tasks.commands.score import score
@@ -37,7 +38,7 @@ app = cyclopts.App(
 )
 for command in (
     demo, run, flow, status, report, check, doctor, catalog,
-    import_, export, verify, review, weights, chat, serve,
+    import_, export, verify, review, weights, publish, chat, serve,
     bench, evaluate, score, leakage, board, gate, models, promote, rollback, up, down, deploy,
 ):  # fmt: skip
     app.command(command)

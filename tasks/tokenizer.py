@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from models.parts.prompt import CONTROL_TOKENS, END, MARKUP_TOKENS, PAD, SYSTEM
+from models.parts.prompt import CHAT_TEMPLATE, CONTROL_TOKENS, END, MARKUP_TOKENS, PAD, SYSTEM
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, TrainingError
 from tasks.core.section import Section, load, read_params
@@ -22,13 +22,6 @@ from tasks.dialogue.conversations import TAGS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-CHAT_TEMPLATE = (
-    "{% if messages[0]['role'] != 'system' %}<|system|>\n" + SYSTEM + "<|end|>{% endif %}"
-    "{% for message in messages %}<|{{ message['role'] }}|>\n{{ message['content'] }}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
-)
-"""The layout of `models.parts.prompt.render`, for those who load the checkpoint without us."""
 
 
 class TokenizerParams(Section):

@@ -6,7 +6,8 @@ from offsets.
 """
 
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,15 @@ MARKUP_TOKENS = ("<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>", "<mb
 EarthDial registers them as special and so loses them when it decodes."""
 IGNORED = -100
 """Label of a token that no loss is taken on."""
+LEADING_TAG = re.compile(r"\s*(\[[^\]\s]+\])")
+CHAT_TEMPLATE = (
+    "{% if messages[0]['role'] != 'system' %}<|system|>\n" + SYSTEM + "<|end|>{% endif %}"
+    "{% for message in messages %}<|{{ message['role'] }}|>\n"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|end|>"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+"""The same layout for transformers' `apply_chat_template`."""
 
 Turns = Sequence[tuple[str, str]]
 
@@ -70,6 +80,23 @@ def spans(turns: Turns, system: str = SYSTEM, learned: Sequence[bool] | None = N
 def render(turns: Turns, system: str = SYSTEM) -> str:
     """The conversation as one text, images as `<image>`; open for an answer if the last one is empty."""
     return "".join(text for text, _ in spans(turns, system))
+
+
+def headed(question: str, tags: Sequence[str], images: int, known: Container[str]) -> str:
+    """A question with its tags and `<image>` in front, as the conversations of training have them.
+
+    Args:
+        question: may begin with tags, such as that of a task: they stay first.
+        tags: of the sensors of its images, one an image.
+        images: how many stand before the question.
+        known: what counts as a tag.
+    """
+    own, rest = [], question.strip()
+    while (match := LEADING_TAG.match(rest)) and match[1] in known:
+        own.append(match[1])
+        rest = rest[match.end() :].lstrip()
+    sensors = [tag for tag in dict.fromkeys(tags) if tag not in own]
+    return f"{' '.join([*own, *sensors, *[IMAGE] * images])}\n{rest}"
 
 
 def show_images(turns: Turns, tokens_per_image: Sequence[int]) -> list[tuple[str, str]]:

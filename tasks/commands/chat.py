@@ -20,6 +20,7 @@ def chat(
     max_tiles: int | None = None,
     max_new_tokens: int = 128,
     threads: int = 0,
+    limits: bool = True,
 ) -> None:
     """Talk about satellite images with a trained model.
 
@@ -53,10 +54,13 @@ def chat(
         Longest answer.
     threads
         CPU threads, 0 for all.
+    limits
+        Answer what the model was not taught with its limits; --no-limits asks it anyway.
     """
     import torch
     from rich.console import Console
 
+    from tasks.evaluation.known_limits import limits_of
     from tasks.vlm.answerer import Answerer
     from tasks.vlm.image_file import DeclaredMetadata
     from tasks.vlm.terminal import HELP, Chat, Outputs, described, open_all, typed
@@ -66,8 +70,11 @@ def chat(
     answerer = Answerer(model, device, max_tiles)
     declared = DeclaredMetadata(sensor=sensor, date=date, scale=scale, offset=offset, unit=unit)
     given = open_all(images, answerer, declared)
-    session = Chat(answerer, given, declared, Outputs(boxes_out, draw), max_new_tokens)
+    known = limits_of(model)
+    session = Chat(answerer, given, declared, Outputs(boxes_out, draw), max_new_tokens, known if limits else None)
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
+    for line in known.brief() if known else ():
+        notes.print(line, style="dim", markup=False)
     for image in given:
         notes.print(described(image), style="dim", markup=False)
     if question:

@@ -24,6 +24,7 @@ def serve(
     waiting: int = 8,
     most_mb: int = 64,
     threads: int = 0,
+    limits: bool = True,
 ) -> None:
     """Serve a trained model: an OpenAI-compatible endpoint, and a page to drop an image on and talk.
 
@@ -49,10 +50,13 @@ def serve(
         Largest request in MiB.
     threads
         CPU threads, 0 for all.
+    limits
+        Answer what the model was not taught with its limits; --no-limits asks it anyway.
     """
     import torch
     import uvicorn
 
+    from tasks.evaluation.known_limits import limits_of
     from tasks.serving.app import Server, make_app
     from tasks.serving.generation import Generator
     from tasks.vlm.answerer import Answerer
@@ -61,7 +65,8 @@ def serve(
         torch.set_num_threads(threads)
     answerer = Answerer(model, device, max_tiles)
     name = name or str(answerer.model.config.model_type)
-    app = make_app(Server(Generator(answerer, waiting), name, max_new_tokens), most_mb * 2**20)
+    server = Server(Generator(answerer, waiting), name, max_new_tokens, limits_of(model), refuses=limits)
+    app = make_app(server, most_mb * 2**20)
     try:
         listener = socket.create_server((host, port))
     except OSError as error:

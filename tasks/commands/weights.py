@@ -3,7 +3,6 @@
 Streamed: the model is never held. A folder is written whole or not at all.
 """
 
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 
 import cyclopts
 
+from tasks.core import paths
 from tasks.core.errors import WeightsError
 from tasks.core.stage import atomic, storage_errors, write_json
 
@@ -18,8 +18,8 @@ app = cyclopts.App(
     name="weights", help="Published weights of InternVL2-4B, EarthDial_4B and InstructBLIP: into our layout and back."
 )
 logger = logging.getLogger(__name__)
-PUBLISHED_CONFIG = "published_config.json"
 KINDS = Literal["mosaic", "attention", "mean", "max"]
+LAYOUTS = Literal["remote-code", "internvl-chat", "internvl-hf"]
 
 
 @app.command(name="import")
@@ -58,7 +58,7 @@ def _import_internvl(folder: Path, source: str, revision: str | None, out: Path,
     from models.parts.layout import PublishedError
     from models.parts.prompt import END, IMAGE_CONTEXT, PAD
     from tasks.published.normalisation import published_statistics
-    from tasks.published.our_folder import RECORD, copy_text, fresh_fusion, record, save_config
+    from tasks.published.our_folder import PUBLISHED_CONFIG, RECORD, copy_text, fresh_fusion, record, save_config
     from tasks.published.tensor_stream import convert
     from tasks.published.vocabulary import token_ids
     from tasks.published.weight_files import compare, read_config, read_headers
@@ -95,8 +95,20 @@ def _import_internvl(folder: Path, source: str, revision: str | None, out: Path,
 
 
 @app.command(name="export")
-def export_weights(source: Path, out: Path, *, drop_fusion: bool = False, sensor: str | None = None) -> None:
-    """A checkpoint of ours -> the layout it is read in elsewhere: InternVL's, or InstructBLIP's with peft adapters.
+def export_weights(
+    source: Path,
+    out: Path,
+    *,
+    layout: LAYOUTS | None = None,
+    drop_fusion: bool = False,
+    sensor: str | None = None,
+    data_version: str | None = None,
+    data: Path = paths.DATA,
+) -> None:
+    """A checkpoint of ours -> a layout it is read in elsewhere; `earthloom publish` sends what this writes to a hub.
+
+    EarthDial leaves with its own code beside it, for all bands, or in InternVL's layouts; RS-MoE as InstructBLIP with
+    peft adapters.
 
     Parameters
     ----------
@@ -104,13 +116,22 @@ def export_weights(source: Path, out: Path, *, drop_fusion: bool = False, sensor
         Folder of the checkpoint.
     out
         Folder to make.
+    layout
+        Of EarthDial. remote-code: what transformers loads anywhere with `trust_remote_code=True`; internvl-chat, taken
+        if nothing is said: that of the published weights; internvl-hf: plain InternVL of transformers, for vLLM too.
     drop_fusion
-        Of EarthDial: leave trained fusion weights out, for which InternVL's layout has no place.
+        Of EarthDial: leave trained fusion weights out, for which InternVL's layouts have no place.
     sensor
-        Of RS-MoE: the sensor whose true-colour images the processor settings are for.
+        Of RS-MoE and internvl-hf: the sensor whose true-colour images the processor settings are for.
+    data_version
+        Of EarthDial: tag of the release of the data set it was trained on, for its card.
+    data
+        Of EarthDial: folder of that data set, for the licences and scores on its card.
     """
     from models.earthdial.config import EarthDialConfig
     from models.rsmoe.config import RsMoeConfig
+    from tasks.exchange.checkpoints.beside import texts_beside
+    from tasks.published.earthdial_export import export_earthdial
     from tasks.published.instructblip_export import export_instructblip
     from tasks.published.weight_files import locate, read_config
 
@@ -118,43 +139,15 @@ def export_weights(source: Path, out: Path, *, drop_fusion: bool = False, sensor
     folder = locate(str(source), None)
     found = read_config(folder).get("model_type")
     if found == RsMoeConfig.model_type:
+        if layout is not None:
+            raise WeightsError(f"--layout {layout} is for EarthDial; RS-MoE leaves as InstructBLIP")
         export_instructblip(folder, out, sensor)
     elif found == EarthDialConfig.model_type:
-        _export_internvl(folder, out, drop_fusion)
+        chosen = layout or "internvl-chat"
+        texts = texts_beside(folder, chosen, data_version, data, sensor)
+        export_earthdial(folder, out, chosen, drop_fusion, sensor, texts)
     else:
         raise WeightsError(f"{source} is not a checkpoint of ours: its model_type is {found!r}")
-
-
-def _export_internvl(folder: Path, out: Path, drop_fusion: bool) -> None:
-    from models.earthdial.config import EarthDialConfig
-    from models.earthdial.state_dict_adapter import FUSION_PREFIX, shapes, steps_to_ours, to_published
-    from models.parts.layout import PublishedError
-    from tasks.published.our_folder import copy_text
-    from tasks.published.tensor_stream import convert
-    from tasks.published.weight_files import compare, read_headers
-
-    config = EarthDialConfig.from_pretrained(folder)
-    expected = shapes(config)
-    held = read_headers(folder)
-    compare(held, expected, str(folder))
-    fusion = [name for name in expected if name.startswith(FUSION_PREFIX)]
-    if fusion and not drop_fusion:
-        raise WeightsError(
-            f"the published layout has no place for the {len(fusion)} fusion weights of {folder}; say --drop-fusion to "
-            "leave them out: images of more than three bands will then be answered differently"
-        )
-    base = folder / PUBLISHED_CONFIG
-    try:
-        published = to_published(config, json.loads(base.read_text()) if base.is_file() else None)
-    except PublishedError as error:
-        raise WeightsError(f"{folder}: {error}") from error
-    with storage_errors(), atomic(out) as partial:
-        partial.mkdir()
-        steps = [step.inverse for step in steps_to_ours(config)]
-        files = convert(steps, {name: there for name, there in held.items() if name not in fusion}, partial)
-        write_json(partial / "config.json", published)
-        copy_text(folder, partial)
-    logger.info("%d tensors in %d files under %s", len(steps), files, out)
 
 
 def _refuse_existing(out: Path) -> None:

@@ -26,6 +26,8 @@ POWER, AMPLITUDE = ("power", "linear"), "amplitude"
 RADAR_UNITS = ("dB", *POWER, AMPLITUDE)
 KELVIN = (150.0, 360.0)
 """Where the median temperature of real ground and cloud tops lies."""
+BOUNDS = {"reflectance": REFLECTANCE, "dB": DECIBEL, "kelvin": KELVIN}
+"""Of the median of real ground, by unit."""
 UNITS = {
     "db": "dB", "decibel": "dB", "decibels": "dB", "power": "power", "intensity": "power", "natural": "power",
     "linear": "linear", "linear power": "linear", "amplitude": "amplitude", "magnitude": "amplitude",
@@ -156,7 +158,7 @@ def check_plausible(physical: NDArray[np.float32], stored: Stored, unit: str, wh
         return
     if unit == DISPLAY and not (values.min() >= 0 and values.max() <= 255):
         raise RadiometryError(f"{what}: {values.min():.4g} to {values.max():.4g}; display values lie in 0 to 255")
-    bounds = {"reflectance": REFLECTANCE, "dB": DECIBEL, "kelvin": KELVIN}.get(unit)
+    bounds = BOUNDS.get(unit)
     median = float(np.median(values))
     if bounds is not None and not bounds[0] <= median <= bounds[1]:
         raise RadiometryError(

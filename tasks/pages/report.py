@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from tasks.core import paths
 from tasks.earth.areas import load_areas
+from tasks.evaluation.known_limits import limits_of
 from tasks.evaluation.metrics.guesses import BESIDE
 from tasks.evaluation.names import MODELS
 from tasks.pages import (
@@ -77,6 +78,7 @@ def context(
         "control_titles": charts.CONTROL_TITLES,
         "control_marks": {key: svg.key_mark(control) for key, control in BESIDE.items()},
         "further": further_scores.context(dataset),
+        "taught": [(model.title, known) for model in MODELS.values() if (known := limits_of(model.checkpoint))],
         "certificate": dataset.certificate,
         "origins": report_text.origins(dataset),
         "label_sources": report_text.label_sources(dataset),

@@ -15,11 +15,10 @@ from models.rsmoe.prompt import QFORMER_TOKENIZER
 from models.rsmoe.state_dict_adapter import adapter_config, is_beside, shapes, split_experts, steps, to_published
 from tasks.core.errors import WeightsError
 from tasks.core.stage import atomic, read_json, storage_errors, write_json
-from tasks.earth.display_sensors import known_sensor
 from tasks.earth.sensors import DISPLAY
 from tasks.published.instructblip import ADAPTER, BESIDE, IMAGE, MIXTURE, OWN_WEIGHTS, WHITE, fingerprint
 from tasks.published.model_card import model_card
-from tasks.published.our_folder import RECORD, copy_text, save_config
+from tasks.published.our_folder import RECORD, copy_text, save_config, true_colour
 from tasks.published.tensor_stream import convert
 from tasks.published.vocabulary import rename_token, token_ids
 from tasks.published.weight_files import TEXT_FILES, Held, compare, read_headers
@@ -113,21 +112,7 @@ def processor_settings(folder: Path, config: RsMoeConfig, sensor: str | None) ->
     Raises:
         WeightsError: the checkpoint knows no true-colour images of that sensor, or of several and none was named.
     """
-    path = folder / NORMALISATION_FILE
-    if not path.is_file():
-        raise WeightsError(f"{path} is not there, and without it nobody knows by what images were normalised")
-    statistics = read_json(path)
-    colour = [name for name in statistics if set(known_sensor(name).rgb or ("?",)) <= set(statistics[name])]
-    chosen = sensor or (colour[0] if len(colour) == 1 else None)
-    if chosen not in colour:
-        asked = f"--sensor {sensor} is not among them" if sensor else "say --sensor"
-        raise WeightsError(
-            f"the processor settings hold the statistics of one sensor's true colour; {folder} knows those of "
-            f"{', '.join(colour) or 'none'}: {asked}"
-        )
-    assert chosen is not None
-    known = known_sensor(chosen)
-    pairs = [statistics[chosen][band] for band in known.rgb or ()]
+    known, pairs = true_colour(folder, sensor)
     display = known.unit == DISPLAY
     scale = WHITE if display else 1.0
     return {
@@ -145,4 +130,4 @@ def processor_settings(folder: Path, config: RsMoeConfig, sensor: str | None) ->
             "image_mean": [mean / scale for mean, _ in pairs],
             "image_std": [std / scale for _, std in pairs],
         },
-    }, chosen
+    }, known.name

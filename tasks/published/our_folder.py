@@ -12,12 +12,16 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedConfig
 
 from models.parts.fusion import BandGroupFusion
-from tasks.core.stage import write_json
+from tasks.core.errors import WeightsError
+from tasks.core.stage import read_json, write_json
+from tasks.earth.display_sensors import known_sensor
+from tasks.earth.sensors import Sensor
 from tasks.published.weight_files import DTYPES, TEXT_FILES, Held
 from tasks.vlm.images import NORMALISATION_FILE
 
 logger = logging.getLogger(__name__)
 RECORD = "import.json"
+PUBLISHED_CONFIG = "published_config.json"
 CLASS_TOKEN = "vision_model.embeddings.class_embedding"
 """A tensor of the vision encoder that InternVL and InstructBLIP both have."""
 
@@ -37,6 +41,11 @@ def save_config(config: PreTrainedConfig, content: Mapping[str, Any], held: Mapp
     types = {there.dtype for there in held.values()}
     dtype = {"dtype": DTYPES[types.pop()]} if len(types) == 1 else {}
     write_json(out / "config.json", {**content, **dtype})
+    save_generation(config, out)
+
+
+def save_generation(config: PreTrainedConfig, out: Path) -> None:
+    """generation_config.json: greedy, ended by the token that ends an answer."""
     text: Any = config.get_text_config()
     generation: Any = GenerationConfig
     generation(do_sample=False, eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id).save_pretrained(out)
@@ -48,6 +57,46 @@ def copy_text(folder: Path, out: Path) -> list[str]:
     for name in there:
         shutil.copyfile(folder / name, out / name)
     return there
+
+
+READERS_OWN = ("backend", "is_local", "local_files_only")
+"""What transformers writes of how it read a tokenizer here."""
+
+
+def plain_tokenizer(folder: Path, more: Mapping[str, Any]) -> None:
+    """tokenizer_config.json as any transformers reads it, with `more` in it."""
+    words = read_json(folder / "tokenizer_config.json")
+    plain = {name: value for name, value in words.items() if name not in READERS_OWN}
+    write_json(folder / "tokenizer_config.json", {**plain, "tokenizer_class": "PreTrainedTokenizerFast", **more})
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    """Text files by name."""
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def true_colour(folder: Path, sensor: str | None) -> tuple[Sensor, list[list[float]]]:
+    """The sensor whose true-colour images processor settings are for, and mean and deviation of its three bands.
+
+    Raises:
+        WeightsError: the checkpoint knows no true-colour images of that sensor, or of several and none was named.
+    """
+    path = folder / NORMALISATION_FILE
+    if not path.is_file():
+        raise WeightsError(f"{path} is not there, and without it nobody knows by what images were normalised")
+    statistics = read_json(path)
+    colour = [name for name in statistics if set(known_sensor(name).rgb or ("?",)) <= set(statistics[name])]
+    chosen = sensor or (colour[0] if len(colour) == 1 else None)
+    if chosen not in colour:
+        asked = f"--sensor {sensor} is not among them" if sensor else "say --sensor"
+        raise WeightsError(
+            f"the processor settings hold the statistics of one sensor's true colour; {folder} knows those of "
+            f"{', '.join(colour) or 'none'}: {asked}"
+        )
+    assert chosen is not None
+    known = known_sensor(chosen)
+    return known, [statistics[chosen][band] for band in known.rgb or ()]
 
 
 def record(

@@ -22,6 +22,7 @@ from tasks.serving.images import converse, describe, prepare
 from tasks.serving.limits import LimitBody
 from tasks.serving.request import ChatRequest, parse, parse_quicklook, read_turns
 from tasks.vlm.chat import Conversation
+from tasks.vlm.limits import Limits
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +34,25 @@ class Talk:
     conversation: Conversation
     deltas: AsyncIterator[str]
     done: Generated
+    outside: bool = False
+    """Whether it is the model's limits, in the place of an answer to what it was not taught."""
 
 
 class Server:
     """What the routes share: the model under its name, and its queue."""
 
-    def __init__(self, generator: Generator, name: str, max_new_tokens: int) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        name: str,
+        max_new_tokens: int,
+        limits: Limits | None = None,
+        *,
+        refuses: bool = True,
+    ) -> None:
         self.generator = generator
+        self.limits = limits
+        self.refused_by = limits if refuses else None
         self.name = name
         self.max_new_tokens = max_new_tokens
 
@@ -55,18 +68,18 @@ class Server:
             return StreamingResponse(_joined(first, lines), media_type="text/event-stream")
         async with self._begun(asked, request) as talk:
             answer = "".join([delta async for delta in talk.deltas]).strip()
-        return JSONResponse(
-            completion(
-                _name(), self.name, answer, talk.done, talk.conversation.boxes(answer, self.generator.answerer.box_form)
-            )
-        )
+        boxes = talk.conversation.boxes(answer, self.generator.answerer.box_form)
+        return JSONResponse(completion(_name(), self.name, answer, talk.done, boxes, talk.outside))
 
     @asynccontextmanager
     async def _begun(self, asked: ChatRequest, request: Request) -> AsyncIterator[Talk]:
         """A place in the queue, and the answer that comes."""
         async with self.generator.place():
             answerer = self.generator.answerer
-            conversation = await run_in_threadpool(converse, answerer, read_turns(asked))
+            conversation = await run_in_threadpool(converse, answerer, read_turns(asked), self.refused_by)
+            if refused := conversation.refusal(self.refused_by):
+                yield Talk(conversation, _once(refused), Generated(prompt_tokens=0), outside=True)
+                return
             max_new_tokens = min(asked.max_answer_tokens or self.max_new_tokens, self.max_new_tokens)
             sampling = self.generator.sampling(max_new_tokens, asked.temperature, asked.top_p)
             ask = await run_in_threadpool(prepare, answerer, conversation, max_new_tokens)
@@ -85,11 +98,8 @@ class Server:
             except RequestError as error:
                 yield _line(errors.body(str(error), code=error.code, status=error.status))
                 return
-        yield _line(
-            chunk(
-                name, self.name, done=talk.done, boxes=talk.conversation.boxes(answer, self.generator.answerer.box_form)
-            )
-        )
+        boxes = talk.conversation.boxes(answer, self.generator.answerer.box_form)
+        yield _line(chunk(name, self.name, done=talk.done, boxes=boxes, outside=talk.outside))
         if asked.stream_options and asked.stream_options.include_usage:
             yield _line(usage_chunk(name, self.name, talk.done))
         yield "data: [DONE]\n\n"
@@ -102,7 +112,9 @@ class Server:
     def models(self) -> dict[str, Any]:
         """`GET /v1/models`."""
         one = {"id": self.name, "object": "model", "created": 0, "owned_by": "earthloom"}
-        return {"object": "list", "data": [one | {"sensors": list(self.generator.answerer.normalise.values)}]}
+        own = {"sensors": list(self.generator.answerer.normalise.values)}
+        known = {"limits": self.limits.for_people()} if self.limits else {}
+        return {"object": "list", "data": [one | own | known]}
 
     def health(self) -> dict[str, Any]:
         """`GET /health`."""
@@ -144,6 +156,10 @@ async def _json(request: Request) -> Any:
         return json.loads(await request.body())
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the body is not JSON ({error})", code="invalid_json") from error
+
+
+async def _once(text: str) -> AsyncIterator[str]:
+    yield text
 
 
 async def _joined(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:

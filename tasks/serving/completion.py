@@ -17,8 +17,10 @@ def usage(done: Generated) -> dict[str, int]:
     return {"prompt_tokens": done.prompt_tokens, "completion_tokens": done.answer_tokens, "total_tokens": both}
 
 
-def completion(name: str, model: str, answer: str, done: Generated, boxes: Boxes | None) -> dict[str, Any]:
-    """A whole answer, as `chat.completion`."""
+def completion(
+    name: str, model: str, answer: str, done: Generated, boxes: Boxes | None, outside: bool = False
+) -> dict[str, Any]:
+    """A whole answer, as `chat.completion`; `outside_limits` where it is the model's limits instead of one."""
     body = ChatCompletion.model_validate(
         {
             "id": name,
@@ -31,7 +33,12 @@ def completion(name: str, model: str, answer: str, done: Generated, boxes: Boxes
             "usage": usage(done),
         }
     ).model_dump(mode="json", exclude_unset=True)
-    return body | ({"boxes": boxes} if boxes else {})
+    return body | _own(boxes, outside)
+
+
+def _own(boxes: Boxes | None, outside: bool) -> dict[str, Any]:
+    """Fields that are not OpenAI's."""
+    return ({"boxes": boxes} if boxes else {}) | ({"outside_limits": True} if outside else {})
 
 
 def chunk(
@@ -42,6 +49,7 @@ def chunk(
     content: str | None = None,
     done: Generated | None = None,
     boxes: Boxes | None = None,
+    outside: bool = False,
 ) -> dict[str, Any]:
     """A part of an answer, as `chat.completion.chunk`; the one with `done` ends it and carries the boxes."""
     delta = {key: value for key, value in (("role", role), ("content", content)) if value is not None}
@@ -54,7 +62,7 @@ def chunk(
             "choices": [{"index": 0, "delta": delta, "finish_reason": done.finish if done else None}],
         }
     ).model_dump(mode="json", exclude_unset=True)
-    return body | ({"boxes": boxes} if boxes else {})
+    return body | _own(boxes, outside)
 
 
 def usage_chunk(name: str, model: str, done: Generated) -> dict[str, Any]:

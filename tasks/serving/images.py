@@ -10,6 +10,7 @@ from tasks.serving.request import ParsedChat, QuicklookRequest, SentImage
 from tasks.vlm.answerer import Answerer, TooLongError
 from tasks.vlm.chat import Conversation
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
+from tasks.vlm.limits import Limits
 from tasks.vlm.network import Ask
 from tasks.vlm.sensor_of_file import ImageError, UnknownSensorError
 
@@ -18,8 +19,11 @@ QUICKLOOK = 1024
 """Longest side of a quicklook in pixels."""
 
 
-def converse(answerer: Answerer, asked: ParsedChat) -> Conversation:
+def converse(answerer: Answerer, asked: ParsedChat, limits: Limits | None = None) -> Conversation:
     """The conversation of a request, its last question open.
+
+    A turn before it that was answered with the model's limits is left out, and its images go with the next one: the
+    model was not asked.
 
     Raises:
         RequestError: an image cannot be opened, or does not fit the text.
@@ -29,13 +33,20 @@ def converse(answerer: Answerer, asked: ParsedChat) -> Conversation:
         message = f"{count} images; {MAX_IMAGES} at most"
         raise RequestError(message, code="too_many_images", param="messages")
     conversation = Conversation() if asked.system is None else Conversation(system=asked.system)
+    waiting: list[ImageFile] = []
     for turn in asked.turns:
-        images = [opened(answerer, image) for image in turn.images]
+        images = [*waiting, *(opened(answerer, image) for image in turn.images)]
+        before = conversation.copy()
         try:
             conversation.ask(turn.question, images)
         except ImageError as error:
             raise RequestError(str(error), code="image_count_mismatch", param="messages") from error
-        if turn.answer is not None:
+        waiting = []
+        if turn.answer is None:
+            continue
+        if conversation.refusal(limits) == turn.answer:
+            conversation, waiting = before, images
+        else:
             conversation.answered(turn.answer)
     return conversation
 

@@ -1,6 +1,6 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
-const IDEAS = ["What covers most of this image?", "Is there any water in this image?", "Where does the forest lie?"];
+const IDEAS = ["What covers most of this image?", "Is there any water in this image?", "Where does the forest lie?"]; // where the model does not say
 const TYPES = { tif: "image/tiff", tiff: "image/tiff", png: "image/png", jpg: "image/jpeg", jpeg: "image/jpeg" };
 let sensors = [], model = "", images = [], turns = [], shown = null, running = null;
 
@@ -190,6 +190,7 @@ async function ask(question) {
       if (event.error) throw new Error(event.error.message);
       turn.answer += event.choices[0]?.delta?.content || "";
       if (event.boxes) turn.boxes = event.boxes;
+      if (event.outside_limits) turn.outside = true;
       answer.textContent = turn.answer;
       $("talk").scrollTop = $("talk").scrollHeight;
     }
@@ -206,6 +207,7 @@ async function ask(question) {
   }
   answer.classList.remove("waiting");
   if (turn.done) answer.replaceChildren(...readable(turn.answer));
+  if (turn.outside) answer.classList.add("outside");
   if (turn.boxes) {
     const count = turn.boxes.features.length;
     if (turn.boxes.unread) complain(`The answer holds boxes that cannot be read: ${turn.boxes.unread.join("; ")}`);
@@ -261,9 +263,19 @@ $("theme").addEventListener("click", () => {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
 });
-$("ideas").append(...IDEAS.map((text) => element("button", { type: "button", onclick: () => { $("question").value = text; $("question").focus(); } }, text)));
+function drawLimits(limits) {
+  $("ideas").replaceChildren(...(limits ? limits.examples : IDEAS).map((text) =>
+    element("button", { type: "button", onclick: () => { $("question").value = text; $("question").focus(); } }, text)));
+  if (!limits) return;
+  const [seen, ...more] = limits.lines;
+  $("limits").append(element("p", { className: "quiet" }, [seen, ...more.filter((line) => !line.startsWith(" "))].join(" ")));
+  const kinds = more.filter((line) => line.startsWith(" ")).map((line) => element("li", {}, line.trim()));
+  $("limits").append(element("details", { className: "quiet" },
+    element("summary", {}, `What it was taught to answer: ${kinds.length} kinds of question`), element("ul", {}, ...kinds)));
+}
 fetch("/v1/models").then(answerOf).then((body) => {
   model = body.data[0].id;
   sensors = body.data[0].sensors;
   $("model").textContent = model;
+  drawLimits(body.data[0].limits);
 }).catch((error) => complain(error.message));

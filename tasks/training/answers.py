@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.parts.image import batch_images
 from models.parts.packing import positions, sample_ends
 from models.parts.prompt import IMAGE, encode
 from tasks.training.dataloader import Data
 from tasks.training.distributed import Engine
-from tasks.vlm.images import batch_images
 from tasks.vlm.samples import Sample
 
 MAX_NEW_TOKENS = 16

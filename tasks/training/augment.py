@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.parts.image import Image
 from tasks.training.params import AugmentParams
-from tasks.vlm.images import Image
 from tasks.vlm.samples import Sample
 
 TURNS = 8

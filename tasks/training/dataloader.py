@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.parts.band_groups import CHANNELS
+from models.parts.image import batch_images
 from models.parts.packing import positions, sample_ends
 from models.parts.prompt import IGNORED, Tokenizer
 from tasks.core.lifeline import die_with
@@ -28,7 +29,6 @@ from tasks.training.sample_costs import SampleCosts, measure_costs
 from tasks.training.schedule import Plan, Sizes
 from tasks.vlm.bands import planes
 from tasks.vlm.chip_reader import ChipReader
-from tasks.vlm.images import batch_images
 from tasks.vlm.samples import ImageRef, Sample, Samples, encode_samples, tile_share
 from tasks.vlm.world import World
 

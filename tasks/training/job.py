@@ -48,9 +48,23 @@ class TrainingJob:
     """Samples as packs, of `tasks.training.dataloader`."""
 
     @property
+    def before(self) -> Path | None:
+        """The checkpoint it begins with; None for fresh weights."""
+        return next(
+            (path for path in self.inputs if (path / "config.json").is_file() and (path / "tokenizer.json").is_file()),
+            None,
+        )
+
+    @property
     def work(self) -> Path:
         """Where checkpoints to resume from lie."""
         return paths.work(address(self.name, self.stage))
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Name and parameters, as the checkpoint's recipe.json keeps them."""
+        values = {"common": self.common.model_dump(mode="json"), "stage": self.params.model_dump(mode="json")}
+        return {"name": address(self.name, self.stage), **self.settings, **values}
 
     def fresh_work(self) -> Path:
         """The same, emptied if an input, a parameter or the code is another than the checkpoints had."""
@@ -99,10 +113,12 @@ def train(job: TrainingJob, stop: Stop) -> Summary:
 
     from tasks.training import trainer
     from tasks.training.checkpoint import whole_weights
+    from tasks.training.described import describe
     from tasks.training.distributed import joined
     from tasks.training.lora import chosen_adapters, merged
     from tasks.training.schedule import Plan
     from tasks.training.setup import COVER, read_data, write_checkpoint
+    from tasks.vlm.samples import read_samples
 
     common, params = job.common, job.params
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -133,6 +149,7 @@ def train(job: TrainingJob, stop: Stop) -> Summary:
             shutil.rmtree(job.out, ignore_errors=True)
             with atomic(job.out) as partial:
                 write_checkpoint(partial, model, weights, write_tokenizer, normalise, progress, rejected)
+                describe(partial, read_samples(job.mixtures["train"]), job.described, job.before)
             for old in job.work.glob("step-*"):
                 shutil.rmtree(old)
             shutil.rmtree(job.work / COVER, ignore_errors=True)

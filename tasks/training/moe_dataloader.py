@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.parts.image import Tiles, batch_images
 from models.parts.packing import positions, sample_ends
 from models.parts.padding import pad_right
 from models.parts.prompt import IGNORED, SYSTEM, Encoded, PromptError, encode
@@ -21,7 +22,6 @@ from tasks.core.errors import TrainingError
 from tasks.training.dataloader import Batch, Data, groups_of
 from tasks.training.packing import Ints
 from tasks.training.sample_costs import SampleCosts
-from tasks.vlm.images import Tiles, batch_images
 from tasks.vlm.samples import Sample
 
 

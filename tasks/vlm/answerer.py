@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
+from models.parts.image import Image, Tiles, batch_images
 from models.parts.prompt import CONTROL_TOKENS, SYSTEM, PromptError, render
 from tasks.core.errors import MissingInputError, TrainingError
 from tasks.core.stage import read_json
 from tasks.vlm.earthdial_network import EarthDialNetwork
-from tasks.vlm.images import NORMALISATION_FILE, Image, Normalisation, Tiles, batch_images
+from tasks.vlm.images import NORMALISATION_FILE, Normalisation
 from tasks.vlm.network import Ask, Network, Prompt
 from tasks.vlm.rsmoe_network import RsMoeNetwork
 from tasks.vlm.samples import tile_share

@@ -15,17 +15,22 @@ Modality = Literal["rgb", "ms", "sar"]
 MODALITIES: tuple[Modality, ...] = ("rgb", "ms", "sar")
 
 
+def modality_tags(sensor: Sensor) -> dict[Modality, str | None]:
+    """EarthDial's tag of a sensor by the modality it is shown in; None where it cannot be."""
+    return {
+        "rgb": sensor.rgb_tag,
+        "ms": sensor.tag if sensor.rgb else None,
+        "sar": None if sensor.rgb else sensor.tag,
+    }
+
+
 def modality_tag(sensor: Sensor, modality: Modality) -> str:
     """EarthDial's tag of a sensor shown in a modality.
 
     Raises:
         TrainingError: the sensor has no such modality.
     """
-    tag = {
-        "rgb": sensor.rgb_tag,
-        "ms": sensor.tag if sensor.rgb else None,
-        "sar": None if sensor.rgb else sensor.tag,
-    }
+    tag = modality_tags(sensor)
     chosen = tag[modality]
     if chosen is None:
         raise TrainingError(

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from models.parts.prompt import IMAGE, SYSTEM
+from models.parts.image import dated
+from models.parts.prompt import IMAGE, SYSTEM, headed
 from tasks.dialogue import boxes as box_text
 from tasks.dialogue import conversations
 from tasks.vlm.answerer import Answerer, Question
 from tasks.vlm.image_file import ImageFile
-from tasks.vlm.images import dated
+from tasks.vlm.limits import Limits
 from tasks.vlm.sensor_of_file import ImageError
 
 MARKED = re.compile(r"(?:<ref>(?P<ref>.*?)</ref>|(?P<before>[^<]*))\s*<box>(?P<box>.*?)</box>", re.DOTALL)
 """A box and its label: `<ref>` before it, or else the words before it."""
-LEADING_TAGS = re.compile(r"\s*(\[[^\]\s]+\])")
 
 
 @dataclass
@@ -51,11 +51,19 @@ class Conversation:
                 "give one for each, or leave them out of the text"
             )
         self.images.extend(images)
-        self.turns.append((question if placeholders or not images else headed(question, images), ""))
+        if images and not placeholders:
+            question = headed(question, [image.tag for image in images], len(images), conversations.TAGS)
+        self.turns.append((question, ""))
 
     def copy(self) -> "Conversation":
         """The same conversation, to go on with or to go back to."""
         return Conversation(list(self.images), list(self.turns), self.system)
+
+    def refusal(self, limits: Limits | None) -> str | None:
+        """What a model with these limits answers to the open question without being asked; None if it may be asked."""
+        if limits is None:
+            return None
+        return limits.refusal(self.turns[-1][0], [(image.sensor.name, image.modality) for image in self.images])
 
     def answered(self, answer: str) -> None:
         """Close the last question."""
@@ -81,16 +89,6 @@ class Conversation:
         if not self.images or "<box>" not in answer:
             return None
         return boxes_on(self.images[-1], len(self.images) - 1, answer, form)
-
-
-def headed(question: str, images: Sequence[ImageFile]) -> str:
-    """A question with its tags and `<image>` in front, as the conversations of training have them."""
-    tags, rest = [], question.strip()
-    while (match := LEADING_TAGS.match(rest)) and match[1] in conversations.TAGS:
-        tags.append(match[1])
-        rest = rest[match.end() :].lstrip()
-    sensors = [tag for tag in dict.fromkeys(image.tag for image in images) if tag not in tags]
-    return f"{' '.join([*tags, *sensors, *[IMAGE] * len(images)])}\n{rest}"
 
 
 def boxes_on(image: ImageFile, number: int, answer: str, form: str) -> dict[str, Any]:

@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from models.parts.image import Image, Tiles, dated
 from tasks.core import tables
 from tasks.core.errors import TrainingError
 from tasks.core.stage import require
 from tasks.earth import geotiff
-from tasks.vlm.images import Image, Normalisation, Tiles, dated, preprocess
+from tasks.vlm.images import Normalisation, preprocess
 from tasks.vlm.samples import ImageRef, Sample, tile_share
 
 

@@ -19,13 +19,14 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.transform import Affine
 
+from models.parts.image import Image
 from models.parts.tile_grid import choose_grid
 from tasks.earth import pictures
 from tasks.earth.radiometry import Stored, check_plausible, to_physical
 from tasks.earth.raster import GDAL
 from tasks.earth.sensors import Sensor
 from tasks.vlm.bands import Modality, bands_to_load, modality_tag
-from tasks.vlm.images import Image, Normalisation, preprocess
+from tasks.vlm.images import Normalisation, preprocess
 from tasks.vlm.sensor_of_file import FileMetadata, ImageError, Recognised, acquired, read_date, recognise
 
 FORMATS = ("tiff", "png", "jpeg", "jp2")

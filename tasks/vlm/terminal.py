@@ -13,9 +13,13 @@ from tasks.vlm.answerer import Answerer
 from tasks.vlm.chat import Conversation
 from tasks.vlm.draw_boxes import draw
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
+from tasks.vlm.limits import Limits
 
 QUICKLOOK = 1024
-HELP = "Ask a question; /image FILE shows another image, /new begins again, /quit or Ctrl-D leaves."
+HELP = (
+    "Ask a question; /limits says what the model was taught, /image FILE shows another image, /new begins again, "
+    "/quit or Ctrl-D leaves."
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,9 @@ class Chat:
         declared: DeclaredMetadata,
         outputs: Outputs,
         max_new_tokens: int,
+        limits: Limits | None = None,
     ) -> None:
+        self.limits = limits
         self.answerer = answerer
         self.declared = declared
         self.outputs = outputs
@@ -51,7 +57,8 @@ class Chat:
         self.features: list[dict[str, Any]] = []
 
     def ask(self, question: str) -> str:
-        """Ask one question; the answer is shown as it comes, its boxes are written where they are wanted.
+        """Ask one question; the answer is shown as it comes, its boxes are written where they are wanted. A question
+        that the model was not taught is answered with its limits, and is no part of the conversation.
 
         Raises:
             EarthloomError: the question cannot be asked as it stands; the conversation is as it was before.
@@ -59,6 +66,10 @@ class Chat:
         before = self.conversation.copy()
         try:
             self.conversation.ask(question, self.waiting)
+            if refused := self.conversation.refusal(self.limits):
+                self.conversation = before
+                self.console.print(refused, markup=False, style="yellow")
+                return refused
             texts = []
             for text in self.answerer.stream(self.conversation.question(self.answerer), self.max_new_tokens):
                 texts.append(text)
@@ -90,6 +101,9 @@ class Chat:
                     return
                 elif command == "/new":
                     self._begin()
+                elif command == "/limits":
+                    known = self.limits.lines() if self.limits else ("What the model was taught is not on record.",)
+                    self.console.print("\n".join(known), markup=False, style="dim")
                 elif command == "/image":
                     self.show(Path(rest.strip()))
                 elif command.startswith("/"):

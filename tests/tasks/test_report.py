@@ -246,6 +246,12 @@ def test_scores_and_certificate_are_those_of_the_artifacts(reported: Path, page:
     assert "synthetic, 10 parameters" in page.text and "synthetic, 16 parameters" in page.text
 
 
+def test_what_a_model_was_taught_stands_where_that_is_on_record(page: Reader) -> None:
+    assert page.text.count("What EarthDial, demo was taught") == 1 and "What RS-MoE" not in page.text
+    assert "Trained on images of sentinel-2 (ms); one image at a time." in page.text
+    assert "presence 1 Is there any water? yes" in page.text
+
+
 def test_the_experts_are_shown_with_what_it_costs_to_swap_them_and_with_their_texts(page: Reader, html: str) -> None:
     assert "It matters who is asked: a wrong expert costs 0.450 (0.430 to 0.470) nats a token" in page.text
     assert "The router knows some of it: with its weights the mixture is 0.100" in page.text

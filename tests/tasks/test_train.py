@@ -22,8 +22,10 @@ from tasks import blind, evaluate, guesses, mixture, stats, tokenizer, train
 from tasks.core import paths, tables
 from tasks.core.errors import ParamsError, TrainingError
 from tasks.core.stage import read_json
+from tasks.evaluation.known_limits import limits_of
 from tasks.evaluation.names import RELEASED
 from tasks.vlm.answerer import Answerer
+from tasks.vlm.samples import read_samples
 from tests.fixtures.small_dataset import ROOT, write_dataset, write_params
 
 SENSORS = ["sentinel-2", "sentinel-1"]
@@ -262,6 +264,22 @@ def test_the_checkpoint_is_whole_by_itself(trained: Path) -> None:
     assert {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"} <= names
     assert {"tokenizer_config.json", "normalisation.json", "log.csv", "rejected.parquet"} <= names
     assert not list((trained / ".earthloom/work/train@3").glob("step-*"))
+
+
+def test_the_checkpoint_says_what_all_its_stages_taught_and_by_which_recipe(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    limits = limits_of(paths.train("3"))
+    assert limits is not None and not limits.open and limits.scores is not None
+    stages = json.loads((paths.train("3") / "recipe.json").read_text())["stages"]
+    assert [stage["name"] for stage in stages] == ["train@1", "train@2", "train@3"]
+    taught = [sample for stage in "123" for sample in read_samples(paths.mixture(stage) / "train.parquet")]
+    assert sum(kind.count for kind in limits.kinds.values()) == sum(len(sample.turns) for sample in taught)
+    assert set(limits.sensors) == {image.sensor for sample in taught for image in sample.images}
+    for sample in taught:
+        images = [(image.sensor, image.modality) for image in sample.images]
+        assert [one for one, _ in sample.turns if limits.refusal(one, images)] == []
 
 
 def test_every_held_out_question_is_answered_beside_its_controls(trained: Path) -> None:

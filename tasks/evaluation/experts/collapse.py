@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.parts.image import batch_images
 from models.parts.prompt import SYSTEM
 from models.rsmoe.experts import expert_layers
 from models.rsmoe.generate import Prompt, answer
@@ -21,7 +22,6 @@ from models.rsmoe.model import RsMoeForConditionalGeneration
 from models.rsmoe.prompt import instruction_of, join_texts
 from tasks.evaluation.experts.losses import Unit, units_of
 from tasks.training.moe_dataloader import MoeData
-from tasks.vlm.images import batch_images
 from tasks.vlm.network import Ask
 from tasks.vlm.rsmoe_network import RsMoeNetwork, ready
 from tasks.vlm.samples import Sample

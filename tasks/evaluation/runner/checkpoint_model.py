@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from models.earthdial.continuous_batching import Usage
+from models.parts.image import Image, Tiles, batch_images, dated
 from models.parts.prompt import IMAGE, SYSTEM, PromptError
 from models.parts.tile_grid import count_tiles
 from tasks.core.errors import MissingInputError, UnaskableError
@@ -21,7 +22,7 @@ from tasks.published.normalisation import published_statistics
 from tasks.vlm.answerer import Answerer
 from tasks.vlm.bands import planes
 from tasks.vlm.controls import CONTROLS, Mix
-from tasks.vlm.images import NORMALISATION_FILE, Image, Normalisation, Tiles, batch_images, dated, preprocess
+from tasks.vlm.images import NORMALISATION_FILE, Normalisation, preprocess
 from tasks.vlm.network import Ask, Prompt
 from tasks.vlm.samples import tile_share
 

@@ -1,7 +1,8 @@
-"""An export to a hub of data sets, through `huggingface_hub`: the endpoint and the token of the environment alone."""
+"""A folder to a hub, through `huggingface_hub`: the endpoint and the token of the environment alone."""
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from tasks.core.errors import ExchangeError
 from tasks.exchange.exports.folder import check_own
@@ -25,27 +26,71 @@ def push(folder: Path, repo: str, private: bool = False) -> str:
     Raises:
         ExchangeError: the folder is no finished export, there is no token, or the hub says no.
     """
+    record = check_own(folder)
+    return send(folder, repo, "dataset", f"Earthloom export as {record['format']}", private)
+
+
+def send(
+    folder: Path,
+    repo: str,
+    kind: Literal["dataset", "model"],
+    message: str,
+    private: bool = False,
+    *,
+    branch: str | None = None,
+    tag: str | None = None,
+    replace: bool = False,
+) -> str:
+    """Send a folder to a repository that is made if it is not there.
+
+    Args:
+        folder: whose files are sent.
+        repo: OWNER/NAME.
+        kind: of the repository.
+        message: of the commit.
+        private: whether a new repository is for its owner only.
+        branch: to commit to, made if it is not there; the main one if None.
+        tag: set on the commit once it is whole.
+        replace: whether files of the repository that the folder has not are deleted in the same commit.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        ExchangeError: there is no token, or the hub says no.
+    """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    record = check_own(folder)
+    what = {"dataset": "a data set", "model": "a model"}[kind]
     token = os.environ.get(TOKEN)
     if not token:
-        raise ExchangeError(f"{TOKEN} is not set: a hub takes a data set only from whom it knows; set it to a token")
+        raise ExchangeError(f"{TOKEN} is not set: a hub takes {what} only from whom it knows; set it to a token")
     api = HfApi(endpoint=os.environ.get(ENDPOINT), token=token)
     try:
-        api.create_repo(repo, repo_type="dataset", private=private or None, exist_ok=True)
+        api.create_repo(repo, repo_type=kind, private=private or None, exist_ok=True)
+        if branch is not None:
+            api.create_branch(repo, branch=branch, repo_type=kind, exist_ok=True)
         done = api.upload_folder(
             repo_id=repo,
             folder_path=folder,
-            repo_type="dataset",
-            commit_message=f"Earthloom export as {record['format']}",
+            repo_type=kind,
+            commit_message=message,
+            revision=branch,
+            delete_patterns="*" if replace else None,
         )
+        # Last, and on what was committed: over Xet a large folder goes in several commits, and only the last is whole.
+        if tag is not None:
+            api.create_tag(repo, tag=tag, revision=done.oid, repo_type=kind)
     except HFValidationError as error:
         raise ExchangeError(f"{repo!r} is no name of a repository (OWNER/NAME): {error}") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        hint = {401: f"; is {TOKEN} right?", 403: f"; may the owner of {TOKEN} write to {repo}?"}.get(status, "")
+        hint = {
+            401: f"; is {TOKEN} right?",
+            403: f"; may the owner of {TOKEN} write to {repo}?",
+            409: f"; is the tag {tag} there already?" if tag else "",
+        }.get(status, "")
         raise ExchangeError(
             f"the hub refused {repo} ({status}{hint}). Nothing is published in part: send it again"
         ) from error

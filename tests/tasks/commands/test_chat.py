@@ -20,7 +20,7 @@ from tasks.core import paths, tables
 from tasks.core.errors import EarthloomError
 from tasks.earth.sensors import SENSORS
 from tasks.vlm.answerer import Answerer, Question, load_tokenizer
-from tasks.vlm.chat import Conversation, headed
+from tasks.vlm.chat import Conversation
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
 from tasks.vlm.samples import read_samples, tile_share
 from tests.fixtures.image_files import L2A, decibel, reflectance, write
@@ -92,6 +92,12 @@ def test_the_tokens_at_serving_are_those_of_training_for_every_sample(tmp_path: 
 def test_task_tags_stand_before_the_sensor_s_as_in_training(scene: Path, tmp_path: Path) -> None:
     image = opened(scene)
     radar = opened(write(tmp_path / "s1.tif", decibel(), ["VV", "VH"]))
+
+    def headed(question: str, images: list[ImageFile]) -> str:
+        conversation = Conversation()
+        conversation.ask(question, images)
+        return conversation.turns[0][0]
+
     assert headed("What is it?", [image]) == "[s2_ms_10] <image>\nWhat is it?"
     assert headed("[classify] What is it?", [image]) == "[classify] [s2_ms_10] <image>\nWhat is it?"
     assert headed("What changed?", [image, image]) == "[s2_ms_10] <image> <image>\nWhat changed?"

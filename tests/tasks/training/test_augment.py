@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from models.parts.image import Image
 from tasks.training.augment import Augmentation, is_oriented, turned
 from tasks.training.params import AugmentParams
-from tasks.vlm.images import Image
 from tasks.vlm.samples import ImageRef, Sample
 
 CHIP = ImageRef("shard", "chip", "sentinel-2", "ms", ("B04",), 4, 4, None)

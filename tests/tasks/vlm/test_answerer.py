@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from models.parts.image import Image, batch_images, dated
 from models.parts.prompt import Encoded
 from tasks.core.errors import TrainingError
 from tasks.earth.sensors import SENSORS
 from tasks.vlm.bands import bands_to_load, modality_tag
 from tasks.vlm.chip_reader import ChipReader, read_geotiff
-from tasks.vlm.images import Image, Normalisation, batch_images, dated, preprocess
+from tasks.vlm.images import Normalisation, preprocess
 from tasks.vlm.samples import ImageRef, Sample, bare_question, encode_samples
 from tests.fixtures.small_dataset import geotiff, write_dataset
 

@@ -1,0 +1,1 @@
+"""A checkpoint that leaves: its card, what of it may be sent, and the way to a hub."""
