@@ -304,7 +304,9 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
         self.train()
         for part, modules in PARTS.items():
             for module in map(self.get_submodule, modules):
-                module.requires_grad_(part in names)
+                for parameter in module.parameters():
+                    # Whole numbers, as those of a matrix that is held in few bits, have no gradient.
+                    parameter.requires_grad_(part in names and parameter.is_floating_point())
                 module.train(part in names)
 
 

@@ -19,6 +19,7 @@ class EarthDialNetwork(Network):
 
     kind = EarthDialForConditionalGeneration
     samples = True
+    adaptable = True
 
     def encode(self, turns: Turns, tokens_per_image: Sequence[int], system: str) -> Prompt:
         """The conversation in tokens."""
