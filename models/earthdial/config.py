@@ -9,7 +9,8 @@ from transformers import InternVLConfig
 @strict
 class EarthDialConfig(InternVLConfig):  # type: ignore[no-untyped-call]
     """InternVL's configuration with `fusion` (of `models.parts.fusion.KINDS`) and the heads it attends with, the most
-    tiles of a sample's images, and the form in which it writes boxes ("internvl" or "earthdial").
+    tiles of a sample's images, the form in which it writes boxes ("internvl" or "earthdial"), and the layout of its
+    chats (of `models.parts.prompt.LAYOUTS`).
     """
 
     model_type = "earthdial"
@@ -18,6 +19,7 @@ class EarthDialConfig(InternVLConfig):  # type: ignore[no-untyped-call]
     fusion_heads: int = 16
     max_tiles: int = 6
     box_form: str = "internvl"
+    chat_layout: str = "phi3"
     tie_word_embeddings: bool = False
 
     @property

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from tasks.core.errors import TrainingError
 from tasks.core.stage import checkpoint_hash, read_json
 from tasks.training.finetune_params import FinetuneLoraParams, FinetuneParams
 from tasks.vlm.answerer import check_checkpoint, load_tokenizer
 from tasks.vlm.earthdial_network import EarthDialNetwork
 from tasks.vlm.images import NORMALISATION_FILE, Normalisation
-from tasks.vlm.loading import ADAPTER_CONFIG, FINETUNE_RECORD, Dtype, Loading, options_of, read_adapter
+from tasks.vlm.loading import ADAPTER_CONFIG, FINETUNE_RECORD, Dtype, LoadIn, Loading, options_of, read_adapter
 from tasks.vlm.network import load_weights
 
 if TYPE_CHECKING:
@@ -36,14 +38,17 @@ class Base:
         own = self.adapter is not None and (self.adapter / NORMALISATION_FILE).is_file()
         return Normalisation.load(self.adapter if self.adapter is not None and own else self.folder)
 
-    def model(self, dtype: Dtype, params: FinetuneParams, device: str) -> "EarthDialForConditionalGeneration":
-        """The network without adapters, its frozen weights in `dtype` or in few bits.
+    def model(
+        self, dtype: Dtype, load_in: LoadIn | None, device: str, seed: int
+    ) -> "EarthDialForConditionalGeneration":
+        """The network without adapters, its frozen weights in `dtype` or in few bits; `seed` is of fresh adapters.
 
         Raises:
             TrainingError: its weights do not fit, are not finite, or cannot be loaded so.
         """
-        options = options_of(Loading(dtype, params.load_in), device)
+        options = options_of(Loading(dtype, load_in), device)
         network: EarthDialForConditionalGeneration = load_weights(EarthDialNetwork.kind, self.folder, options)
+        torch.manual_seed(seed)
         return network
 
     def tokens(self, tokenizer: Any, tags: Sequence[str]) -> tuple[int, ...]:
@@ -93,10 +98,12 @@ def tokenizer_of(base: Base) -> Any:
     Raises:
         TrainingError: it lacks a token that the chat layout is made of.
     """
-    from models.parts.prompt import CONTROL_TOKENS
+    from models.earthdial.config import EarthDialConfig
+    from models.parts.prompt import layout_of
 
     tokenizer = load_tokenizer(base.folder)
-    lacking = [token for token in CONTROL_TOKENS if len(tokenizer.encode(token, add_special_tokens=False)) != 1]
+    control = layout_of(EarthDialConfig.from_pretrained(base.folder)).control
+    lacking = [token for token in control if len(tokenizer.encode(token, add_special_tokens=False)) != 1]
     if lacking:
         raise TrainingError(
             f"the tokenizer of {base.folder} has no token {', '.join(lacking)}, which a prompt is made of"

@@ -101,7 +101,7 @@ def finetune(asked: Finetuning) -> Outcome:
         statistics=lambda sensor: asked.work / "stats" / f"{sensor}.json",
         out=asked.out,
         tokenizer=lambda: (tokenizer, tokenizer.save_pretrained),
-        begin=lambda _: base.model(common.precision, params, str(choose_device(common))),
+        begin=lambda _: base.model(common.precision, params.load_in, str(choose_device(common)), common.seed),
         data=_data,
         module=__name__,
         chips=asked.work,  # where none are: the shards of the pairs are among the settings

@@ -17,8 +17,9 @@ from tasks.core.errors import WeightsError
 from tasks.core.stage import atomic, read_json, storage_errors, write_json
 from tasks.earth.display_sensors import known_sensor
 from tasks.earth.sensors import DISPLAY
-from tasks.published.instructblip import ADAPTER, BESIDE, IMAGE, MIXTURE, OWN_WEIGHTS, WHITE, fingerprint
+from tasks.published.instructblip import ADAPTER, BESIDE, IMAGE, MIXTURE, OWN_WEIGHTS, fingerprint
 from tasks.published.model_card import model_card
+from tasks.published.normalisation import WHITE
 from tasks.published.our_folder import RECORD, copy_text, save_config
 from tasks.published.tensor_stream import convert
 from tasks.published.vocabulary import rename_token, token_ids

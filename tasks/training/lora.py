@@ -99,7 +99,7 @@ def add_adapters(model: Network, adapters: Adapters, trained: list[str]) -> None
     Raises:
         TrainingError: the stage does not train an adapted part.
     """
-    from peft import get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
+    from peft import inject_adapter_in_model, set_peft_model_state_dict
 
     idle = [part for part in adapters.parts if part not in trained]
     if idle:
@@ -110,7 +110,7 @@ def add_adapters(model: Network, adapters: Adapters, trained: list[str]) -> None
     if adapters.start is not None:
         held = load_file(adapters.start / ADAPTER_WEIGHTS)
         put: Any = set_peft_model_state_dict(network, {name.removeprefix(WRAPPED): held[name] for name in held})
-        if put.unexpected_keys or len(held) != len(get_peft_model_state_dict(network)):
+        if put.unexpected_keys or len(held) != len(_adapters_of(network)):
             raise TrainingError(f"{adapters.start} does not fit: its weights are not those that its places would have")
     frozen = tuple(prefix for part in adapters.parts for prefix in PREFIXES[part])
     # peft has frozen all of the network but its adapters.
@@ -138,17 +138,22 @@ def peft_config(adapters: Adapters, base: str | None = None) -> Any:
 
 def write_adapter(model: Any, folder: Path, base: Path) -> None:
     """The adapters of a model as peft keeps them: adapter_config.json and adapter_model.safetensors."""
-    from peft import get_peft_model_state_dict
-
     (config,) = model.peft_config.values()
     # As relative as it was given: an adapter that is passed on names no folder of this machine.
     config.base_model_name_or_path = base.as_posix()
     config.inference_mode = True
-    # Said outright: by itself peft compares vocabularies, and would save whole embeddings where they differ.
-    state = get_peft_model_state_dict(model, save_embedding_layers=False)
+    state = _adapters_of(model)
     tensors = {f"{WRAPPED}{name}": tensor.detach().cpu().contiguous() for name, tensor in sorted(state.items())}
     save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     config.save_pretrained(folder)
+
+
+def _adapters_of(model: Any) -> dict[str, Tensor]:
+    from peft import get_peft_model_state_dict
+
+    # Said outright: by itself peft would ask a hub for the base, to see whether its vocabulary grew.
+    state: dict[str, Tensor] = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return state
 
 
 def merged(weights: dict[str, Tensor], params: LoraParams) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ Of a network in few bits only the matrices of its language model are: where imag
 than it saves, and the head gives its weight away to the loss.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def options_of(loading: Loading, device: str) -> dict[str, Any]:
     if loading.load_in is None:
         return options
     from transformers import BitsAndBytesConfig
-    from transformers.utils import is_bitsandbytes_available
+    from transformers.utils.import_utils import is_bitsandbytes_available
 
     if not is_bitsandbytes_available():
         raise TrainingError(
@@ -144,10 +145,14 @@ def put_adapter(model: Any, base: Path, folder: Path, merge: bool) -> Any:
     config: Any = LoraConfig.from_pretrained(str(folder))
     config.inference_mode = True
     try:
-        adapted: Any = PeftModel.from_pretrained(model, folder, config=config)
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5.23 by a name that it calls deprecated.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            adapted: Any = PeftModel.from_pretrained(model, folder, config=config)
     except (RuntimeError, ValueError, IndexError) as error:
         raise TrainingError(f"the adapter in {folder} does not fit {base}: {error}") from error
-    expected = set(get_peft_model_state_dict(adapted))
+    # Said outright: by itself peft would ask a hub for the base, to see whether its vocabulary grew.
+    expected = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
     held = {name for name, _ in tensors_of([folder / ADAPTER_WEIGHTS])}
     if expected != held:
         raise TrainingError(
