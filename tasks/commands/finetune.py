@@ -80,17 +80,18 @@ def finetune(
 
 def _table(outcome: Any) -> Table:
     """Short answers beside their controls, and the loss of all answers, before and after."""
+    from tasks.finetuning.scores import BLANK
+
     table = Table(title="held-out pairs")
     table.add_column("")
-    columns = ("before", "after")
-    for name in columns:
+    for name in ("before", "after"):
         table.add_column(name, justify="right")
     scores = [outcome.before, outcome.after]
     if outcome.after is not None:
         low, high = outcome.after["ci95"]
         named = {
             "accuracy": f"short answers right, of {outcome.after['n']:,}",
-            "no_image": "the same without the image",
+            **{control.key: control.title for control in BLANK},
             "majority": "the commonest answer to the same question",
         }
         for key, title in named.items():

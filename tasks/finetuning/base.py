@@ -48,6 +48,12 @@ class Base:
         """
         options = options_of(Loading(dtype, load_in), device)
         network: EarthDialForConditionalGeneration = load_weights(EarthDialNetwork.kind, self.folder, options)
+        module: Any
+        for module in network.modules():
+            # bitsandbytes 0.50 packs a 4-bit matrix for inference in the first forward pass in eval mode on some CPUs,
+            # and from then on no gradient goes through it: the validation loss before the first step would do that.
+            if hasattr(module, "support_avx512bf16_for_cpu"):
+                module.support_avx512bf16_for_cpu = False
         torch.manual_seed(seed)
         return network
 

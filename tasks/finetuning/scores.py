@@ -12,14 +12,14 @@ from tasks.evaluation.runner.held_out import HeldOut
 from tasks.evaluation.runner.predictions import rows_of
 from tasks.evaluation.runner.questions import EvaluationJob
 from tasks.evaluation.runner.run import answers_of, check, write
-from tasks.vlm.controls import ControlName
+from tasks.vlm.controls import CONTROLS, ControlName
 from tasks.vlm.samples import Samples, bare_question, read_samples
 from tasks.vlm.world import World
 
-CONTROLS: tuple[ControlName, ...] = ("no-image",)
+BLANK = [control for control in CONTROLS.values() if control.images == "none"]
+"""The controls that say what the question alone gives away."""
+ASKED: tuple[ControlName, ...] = tuple(control.name for control in BLANK)
 BOOTSTRAP, SEED = 1000, 0
-SHOWN = ("accuracy", "no_image", "majority")
-"""Scores of one model, the first its own."""
 
 
 class Short:
@@ -73,12 +73,12 @@ def score(
     """
     if not count_short(read_samples(sides["val"]), short):
         return None
-    job = EvaluationJob(Checkpoint(checkpoint, settings, device), name, HeldOut(sides["val"], short), CONTROLS)
+    job = EvaluationJob(Checkpoint(checkpoint, settings, device), name, HeldOut(sides["val"], short), ASKED)
     check(job)
     answers = answers_of(job, work, World())
     assert answers is not None  # of one process alone
     majority = majority_of(read_samples(sides["train"]), short)
-    marked = MarkedAnswers(rows_of(job, answers), majority, CONTROLS, BOOTSTRAP, SEED)
+    marked = MarkedAnswers(rows_of(job, answers), majority, ASKED, BOOTSTRAP, SEED)
     write(job, out, answers, marked.rows())
     scores = marked.scores()
     write_json(out / "scores.json", scores)

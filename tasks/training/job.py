@@ -61,7 +61,7 @@ class TrainingJob:
     def fresh_work(self) -> Path:
         """The same, emptied if an input, a parameter or the code is another than the checkpoints had."""
         shards = [(path.as_posix(), footer(path)) for path in sorted(self.chips.rglob("shard-*.parquet"))]
-        values = [self.common.model_dump(), self.params.model_dump(), dict(self.settings)]
+        values = [self.common.model_dump(exclude={"trackers"}), self.params.model_dump(), dict(self.settings)]
         return fresh_work(
             address(self.name, self.stage), self.module or f"tasks.{self.name}", *self.inputs, shards, values
         )

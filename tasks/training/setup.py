@@ -128,11 +128,13 @@ def read_data(
     Raises:
         EmptyStageError: no training sample is left.
     """
+    from tasks.training.trackers import check_trackers
     from tasks.vlm.chip_reader import ChipReader
     from tasks.vlm.images import Normalisation
     from tasks.vlm.samples import read_samples
 
     work, mixtures, common = job.work, job.mixtures, job.common
+    check_trackers(common.trackers)
     if not world.is_first:
         world.wait()  # for the Arrow files that the first process makes
     samples = {name: read_samples(path, work / f"{name}.arrow") for name, path in mixtures.items()}

@@ -4,6 +4,7 @@ Of a network in few bits only the matrices of its language model are: where imag
 than it saves, and the head gives its weight away to the loss.
 """
 
+import logging
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ def options_of(loading: Loading, device: str) -> dict[str, Any]:
             f"{loading.load_in} needs bitsandbytes, which is not installed: `pip install bitsandbytes`, or leave it "
             "out and load in bfloat16"
         )
+    # In every matrix of every pass it says that inputs are rounded to half precision, which is what 8 bits are.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     # transformers' own default computes with float32, however the network is loaded: far slower on a GPU.
     compute = getattr(torch, loading.dtype or "float32")
     made: Any = BitsAndBytesConfig

@@ -114,12 +114,12 @@ class Network(ABC):
             )
         self.tokenizer = tokenizer
         self.model: Any = self.load(folder, options_of(loading, device))
+        rows, expected = self.model.get_input_embeddings().num_embeddings, self.model.config.image_token_id
         if loading.adapter is not None:
             self.model = put_adapter(self.model, folder, loading.adapter, merge=loading.load_in is None)
         if loading.load_in is None:
             self.model.to(torch.device(device))
         self.model.eval()
-        rows, expected = self.model.get_input_embeddings().num_embeddings, self.model.config.image_token_id
         image = tokenizer.convert_tokens_to_ids(IMAGE_CONTEXT)
         if len(tokenizer) > rows or image != expected:
             raise TrainingError(

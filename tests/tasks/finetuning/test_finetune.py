@@ -19,9 +19,12 @@ from safetensors.torch import load_file, save_file
 from models.earthdial.model import EarthDialForConditionalGeneration
 from tasks.core.errors import EarthloomError, LeakageError, ParamsError, TrainingError
 from tasks.core.stage import read_json
+from tasks.finetuning.base import find_base
 from tasks.finetuning.pairs import read_pairs
 from tasks.finetuning.run import Finetuning, Outcome, finetune
-from tasks.training.finetune_params import load_params
+from tasks.finetuning.scores import BLANK
+from tasks.training.finetune_params import FinetuneLoraParams, FinetuneStage, load_params
+from tasks.training.lora import add_adapters, chosen_adapters
 from tasks.vlm.answerer import Answerer, Question
 from tasks.vlm.chip_reader import ChipReader
 from tasks.vlm.loading import Loading
@@ -90,7 +93,7 @@ def test_an_adapter_is_left_in_pefts_format_with_scores_before_and_after(tuned: 
     assert all(bool(tensor.abs().sum() > 0) for tensor in names.values()), "something did not learn"
     # Half of the held-out answers are short; the loss is taken of all.
     assert outcome.before is not None and outcome.after is not None
-    assert outcome.before["n"] == outcome.after["n"] == 3 and {"majority", "no_image"} <= set(outcome.after)
+    assert outcome.before["n"] == outcome.after["n"] == 3 and {"majority", BLANK[0].key} <= set(outcome.after)
     assert outcome.summary["val_loss"]["last"] < 0.5 * outcome.summary["val_loss"]["first"]
     record = read_json(folder / "adapter/finetune.json")
     assert record["scores"]["after"] == outcome.after and str(folder) not in json.dumps(record)
@@ -256,3 +259,53 @@ def test_weights_of_which_one_is_not_a_number_are_refused_with_its_name(
         loading = Loading(adapter=tmp_path / "adapter") if name == "adapter" else Loading()
         with pytest.raises(TrainingError, match=f"not finite, in {tensor}"):
             Answerer(folder / "base" if name == "adapter" else broken, loading=loading)
+
+
+@pytest.mark.parametrize("load_in", ["int8", "int4"])
+def test_matrices_in_few_bits_pass_gradients_on_after_they_were_asked(load_in: str, tiny_checkpoint: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    base = find_base(tiny_checkpoint)
+    model = base.model("float32", load_in, "cpu", 0)  # type: ignore[arg-type]
+    whole = {type(model.get_submodule(name)).__name__ for name in ("lm_head", "model.multi_modal_projector.linear_1")}
+    kinds = {type(module).__name__ for module in model.model.language_model.layers[0].modules()}
+    assert whole == {"LanguageHead", "Linear"} and {"int8": "Linear8bitLt", "int4": "Linear4bit"}[load_in] in kinds
+    train_parts = FinetuneLoraParams(rank=2, alpha=4, dropout=0.0, targets=["language"], tag_embeddings=False)
+    stage = FinetuneStage(
+        trains=["language"], lr=1e-3, vision_lr=1.0, epochs=1, lora=train_parts, tokens=(7,), start=None
+    )
+    model.train_parts(["language"])
+    adapters = chosen_adapters(load_params({}).run_params(), stage)
+    assert adapters is not None
+    add_adapters(model, adapters, ["language"])
+    ids = torch.tensor([[7, 8, 9, 10]])
+    with torch.no_grad():
+        model.eval()(input_ids=ids)  # as the validation loss before the first step
+    model.train()(input_ids=ids, labels=ids).loss.backward()
+    # The embedding lies below every matrix: its gradient went through all of them.
+    rows = [parameter for name, parameter in model.named_parameters() if "trainable_tokens_delta" in name]
+    assert rows[0].grad is not None and float(rows[0].grad.abs().sum()) > 0
+
+
+@pytest.mark.parametrize("load_in", ["int8", "int4"])
+def test_in_few_bits_a_checkpoint_answers_with_and_without_its_adapter(
+    load_in: Any, tuned: tuple[Path, Outcome]
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    folder, _ = tuned
+    adapted = Answerer(folder / "base", loading=Loading(load_in=load_in, adapter=folder / "adapter"))
+    asks = question(folder, adapted)
+    assert "".join(adapted.stream(asks, 8)) in WORDS
+    plain = Answerer(folder / "base", loading=Loading(load_in=load_in))
+    assert torch.allclose(logits(plain, asks), logits(Answerer(folder / "base"), asks), atol=3.0)
+
+
+def test_numbers_that_a_network_computes_with_are_the_users_to_choose(tuned: tuple[Path, Outcome]) -> None:
+    folder, _ = tuned
+    half = Answerer(folder / "base", loading=Loading(dtype="bfloat16", adapter=folder / "adapter"))
+    assert half.model.dtype == torch.bfloat16
+    assert "".join(half.stream(question(folder, half), 8)) in WORDS
+
+
+def test_what_only_networks_of_earthdial_have_is_refused_of_experts(tiny_moe_checkpoint: Path) -> None:
+    with pytest.raises(TrainingError, match=r"kind rsmoe are loaded whole; --load-in and --adapter"):
+        Answerer(tiny_moe_checkpoint, loading=Loading(adapter=Path("adapter")))
