@@ -190,9 +190,9 @@ def test_killed_in_the_middle_the_same_command_goes_on_to_the_very_same_adapter(
         shutil.copytree(folder / name, tmp_path / name)
     shutil.copy(folder / "params.yaml", tmp_path)
     script = (
-        "from pathlib import Path\nfrom tests.tasks.finetuning.test_finetune import asked\n"
+        "from pathlib import Path\nfrom tasks.core import log\nfrom tests.tasks.finetuning.test_finetune import asked\n"
         "from tasks.finetuning.run import finetune\n"
-        "finetune(asked(Path('out/mine'), Path('base'), Path('adapter')))"
+        "log.setup()\nfinetune(asked(Path('out/mine'), Path('base'), Path('adapter')))"
     )
     command = [sys.executable, "-c", script]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -202,7 +202,7 @@ def test_killed_in_the_middle_the_same_command_goes_on_to_the_very_same_adapter(
     begun.send_signal(signal.SIGKILL)
     assert begun.wait() == -signal.SIGKILL and not (tmp_path / "adapter").exists()
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    assert "going on after step" in done.stderr or (tmp_path / "adapter").exists()
+    assert "going on after step" in done.stderr
     for name in ("adapter_model.safetensors", "adapter_config.json", "log.csv", "finetune.json"):
         assert (tmp_path / "adapter" / name).read_bytes() == (folder / "adapter" / name).read_bytes(), name
 
@@ -271,13 +271,13 @@ def test_matrices_in_few_bits_pass_gradients_on_after_they_were_asked(load_in: s
     assert whole == {"LanguageHead", "Linear"} and {"int8": "Linear8bitLt", "int4": "Linear4bit"}[load_in] in kinds
     train_parts = FinetuneLoraParams(rank=2, alpha=4, dropout=0.0, targets=["language"], tag_embeddings=False)
     stage = FinetuneStage(
-        trains=["language"], lr=1e-3, vision_lr=1.0, epochs=1, lora=train_parts, tokens=(7,), start=None
+        trains=["language"], lr=1e-3, vision_lr=1.0, epochs=1, lora=train_parts, tokens=(100,), start=None
     )
     model.train_parts(["language"])
     adapters = chosen_adapters(load_params({}).run_params(), stage)
     assert adapters is not None
     add_adapters(model, adapters, ["language"])
-    ids = torch.tensor([[7, 8, 9, 10]])
+    ids = torch.tensor([[100, 101, 102, 103]])
     with torch.no_grad():
         model.eval()(input_ids=ids)  # as the validation loss before the first step
     model.train()(input_ids=ids, labels=ids).loss.backward()
