@@ -1,6 +1,7 @@
 """Fine-tuning on pairs of one's own: what is held out, what is left, and that a kill loses nothing."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from models.earthdial.model import EarthDialForConditionalGeneration
+from tasks.commands.weights import import_weights, merge_adapter
 from tasks.core.errors import EarthloomError, LeakageError, ParamsError, TrainingError
 from tasks.core.stage import read_json
 from tasks.finetuning.base import find_base
@@ -30,6 +32,7 @@ from tasks.vlm.chip_reader import ChipReader
 from tasks.vlm.loading import Loading
 from tasks.vlm.samples import read_samples
 from tests.conftest import ROOT
+from tests.fixtures.internvl_hf import write_hf
 from tests.fixtures.own_conversations import llava, picture, take, write
 
 torch.set_num_threads(1)
@@ -90,6 +93,7 @@ def test_an_adapter_is_left_in_pefts_format_with_scores_before_and_after(tuned: 
     names = tensors(folder / "adapter")
     for part in ("language_model.layers.0.self_attn.qkv_proj", "multi_modal_projector.linear_1"):
         assert f"base_model.model.model.{part}.lora_A.weight" in names
+    assert not [name for name in names if "vision_tower" in name]
     assert all(bool(tensor.abs().sum() > 0) for tensor in names.values()), "something did not learn"
     # Half of the held-out answers are short; the loss is taken of all.
     assert outcome.before is not None and outcome.after is not None
@@ -141,8 +145,6 @@ def test_chat_and_plain_peft_see_the_same_adapted_network(tuned: tuple[Path, Out
 
 
 def test_merged_weights_answer_like_the_adapter_and_need_no_peft(tuned: tuple[Path, Outcome], tmp_path: Path) -> None:
-    from tasks.commands.weights import merge_adapter
-
     folder, _ = tuned
     with contextlib.chdir(folder):
         merge_adapter(Path("adapter"), tmp_path / "merged")
@@ -205,6 +207,32 @@ def test_killed_in_the_middle_the_same_command_goes_on_to_the_very_same_adapter(
     assert "going on after step" in done.stderr
     for name in ("adapter_model.safetensors", "adapter_config.json", "log.csv", "finetune.json"):
         assert (tmp_path / "adapter" / name).read_bytes() == (folder / "adapter" / name).read_bytes(), name
+
+
+def test_a_tied_base_of_another_family_learns_in_its_own_chat_and_survives_being_merged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As reported of others: merged where head and embeddings are tied, a model collapses when it is loaded again; and
+    # adapters placed by the names of matrices alone also land in the vision tower.
+    write_hf(tmp_path / "hf", "qwen2", tied=True)
+    import_weights(str(tmp_path / "hf"), tmp_path / "base")
+    pairs_of(tmp_path, 4)
+    with at(tmp_path):
+        run = asked(Path("out/mine"), Path("base"), Path("adapter"), epochs=2, lr=1e-3)
+        done = finetune(dataclasses.replace(run, run={**run.run, "max_length": 512}))
+        merge_adapter(Path("adapter"), Path("merged"))
+    assert done.summary["val_loss"]["last"] < done.summary["val_loss"]["first"]
+    assert "[hr_rgb" in caplog.text and "read as text" in caplog.text
+    names = tensors(tmp_path / "adapter")
+    assert any("layers.0.self_attn.k_proj.lora_A" in name for name in names)
+    assert not [name for name in names if "vision_tower" in name or "lm_head" in name or "embed" in name]
+    ours, merged = (
+        Answerer(tmp_path / "base", loading=Loading(adapter=tmp_path / "adapter")),
+        Answerer(tmp_path / "merged"),
+    )
+    asks = question(tmp_path, ours)
+    assert "<|im_start|>user\n[hr_rgb" in ours.encode(asks).text
+    assert torch.allclose(logits(ours, asks), logits(merged, asks), atol=1e-4)
 
 
 def test_images_that_pairs_share_stay_on_one_side(tmp_path: Path) -> None:

@@ -7,78 +7,21 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import AddedToken, Tokenizer
-from tokenizers.decoders import ByteLevel as Bytes
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
-from transformers import (
-    AutoConfig,
-    InternVLConfig,
-    InternVLForConditionalGeneration,
-    InternVLVisionConfig,
-    PreTrainedTokenizerFast,
-)
+from transformers import InternVLForConditionalGeneration
 
 from models.earthdial.model import EarthDialForConditionalGeneration
 from models.parts.packing import attend_within_samples, positions, sample_ends
-from models.parts.prompt import CHATML, IMAGE_CONTEXT, IMAGE_END, IMAGE_START, encode
+from models.parts.prompt import CHATML, IMAGE_CONTEXT, encode
 from tasks.commands.weights import export_weights, import_weights
 from tasks.core.errors import WeightsError
 from tasks.vlm.answerer import Answerer
+from tests.fixtures.internvl_hf import write_hf
 
 torch.set_num_threads(1)
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", IMAGE_START, IMAGE_END, IMAGE_CONTEXT, "<s>", "</s>")
-TEXT: dict[str, Any] = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 512,
-}
 
 
 def all_tensors(folder: Path) -> dict[str, torch.Tensor]:
     return {name: tensor for path in folder.glob("*.safetensors") for name, tensor in load_file(path).items()}
-
-
-def write_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """Bytes and the special tokens of InternVL's."""
-    alphabet = sorted(ByteLevel.alphabet())
-    tokenizer = Tokenizer(BPE({letter: number for number, letter in enumerate(alphabet)}, []))
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = Bytes()
-    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
-    wrapped.save_pretrained(folder)
-    return wrapped
-
-
-def write_hf(folder: Path, kind: str, tied: bool = False, vision: dict[str, Any] | None = None, **text: Any) -> Any:
-    """A tiny InternVL, written by transformers' own classes."""
-    folder.mkdir()
-    tokenizer = write_tokenizer(folder)
-    tower = {
-        "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,
-        "image_size": (56, 56), "attention_bias": True, **(vision or {}),
-    }  # fmt: skip
-    words: Any = {**TEXT, "vocab_size": len(tokenizer) + 3, "tie_word_embeddings": tied, **text}
-    config = InternVLConfig(
-        vision_config=InternVLVisionConfig(**tower),
-        text_config=AutoConfig.for_model(kind, **words),
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_CONTEXT),
-        image_seq_length=4,
-        tie_word_embeddings=tied,
-    )
-    torch.manual_seed(0)
-    model = InternVLForConditionalGeneration(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.2)
-    model.save_pretrained(folder)
-    settings = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
-    return model
 
 
 @pytest.mark.parametrize(
