@@ -18,6 +18,7 @@ from tasks.commands.check import check
 from tasks.commands.doctor import doctor
 from tasks.commands.evaluate import evaluate
 from tasks.commands.export import app as export
+from tasks.commands.finetune import finetune
 from tasks.commands.gate import gate
 from tasks.commands.import_ import app as import_
 from tasks.commands.leakage import leakage
@@ -38,7 +39,7 @@ app = cyclopts.App(
 )
 for command in (
     demo, run, flow, status, report, check, doctor, catalog,
-    import_, export, verify, review, weights, publish, chat, serve,
+    import_, export, verify, review, weights, publish, finetune, chat, serve,
     bench, evaluate, score, leakage, board, gate, models, promote, rollback, up, down, deploy,
 ):  # fmt: skip
     app.command(command)

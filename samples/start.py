@@ -66,6 +66,13 @@ def first_edition(mixture: Path) -> pl.DataFrame:
     ).select(mixture.columns)
 
 
+def data_version() -> dict[str, str]:
+    """What dvc.lock knew of the data: output -> its hash."""
+    stages = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
+    outs = [out for stage in stages.values() for out in stage.get("outs", ())]
+    return {out["path"]: out["md5"] for out in outs if out["path"].split("/")[1] in CARRIED}
+
+
 def run(module: str, folder: Path) -> None:
     """Stage 1 of one of the pipeline's stages, in a folder of its own."""
     command = [sys.executable, "-m", module, "--stage", "1"]
@@ -97,7 +104,8 @@ def main() -> None:
         run("tasks.train", folder)
         shutil.rmtree(OUT, ignore_errors=True)
         shutil.copytree(folder / "data/train/1", OUT, ignore=shutil.ignore_patterns("rejected.parquet"))
-    (OUT / "recipe.json").write_text(json.dumps(changed, indent=1) + "\n")
+    record = {"steps": options.steps, "parameters": changed, "data": data_version()}
+    (OUT / "start.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from tasks.split import SplitParams
 from tasks.stats import StatsParams
 from tasks.subtasks import SubtasksParams
 from tasks.tokenizer import TokenizerParams
+from tasks.training.finetune_params import FinetuneParams
 from tasks.training.moe_params import MoeParams
 from tasks.training.params import ModelParams, TrainParams
 
@@ -81,6 +82,7 @@ class Params(Section):
     mixture: MixtureParams
     subtasks: SubtasksParams
     train: TrainParams
+    finetune: FinetuneParams
     moe: MoeParams
     routing: RoutingParams
     evaluate: EvaluateParams

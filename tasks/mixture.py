@@ -13,15 +13,13 @@ from dataclasses import asdict
 from itertools import chain
 from typing import Annotated, Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, MissingInputError
 from tasks.core.section import Section, load, read_params
-from tasks.core.stage import Summary, main, read_json, write_json
+from tasks.core.stage import Summary, main, write_json
 from tasks.dialogue import conversations
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.kinds import TASK_TAGS
@@ -29,7 +27,7 @@ from tasks.earth.grid import stable_hash
 from tasks.earth.label_masks import SIDE
 from tasks.earth.sensors import SENSORS, Sensor
 from tasks.generators.crop_pairs import CropParams, Cropped, pairs_of_crops
-from tasks.published.samples import samples_of, statistics_of
+from tasks.published.samples import imported_statistics, samples_of
 from tasks.vlm.bands import Modality, bands_to_load, modality_tag
 from tasks.vlm.samples import SCHEMA
 
@@ -193,34 +191,13 @@ def imported_rows(sets: Mapping[str, float]) -> Iterator[dict[str, Any]]:
                 yield {**row, "repeats": times}
 
 
-def imported_statistics(sets: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Statistics of every sensor of imported data sets together, in the layout of stage `stats`, by sensor."""
-    statistics: dict[str, dict[str, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
-    for name in sets:
-        stats = read_json(statistics_of(paths.imported(name)))
-        for band in stats["bands"]:
-            statistics[stats["sensor"]][band["name"]].append((band["count"], band["mean"], band["std"]))
-    return {
-        sensor: {"sensor": sensor, "bands": [_together(name, np.array(parts)) for name, parts in bands.items()]}
-        for sensor, bands in statistics.items()
-    }
-
-
-def _together(name: str, parts: NDArray[np.float64]) -> dict[str, Any]:
-    """One band of several data sets, from the (count, mean, std) of each."""
-    count, mean, std = parts.T
-    total = float(np.average(mean, weights=count))
-    deviation = float(np.sqrt(np.average(std**2 + (mean - total) ** 2, weights=count)))
-    return {"name": name, "count": int(count.sum()), "mean": total, "std": deviation}
-
-
 def write_imported_statistics(stage: str, enabled: Iterable[str]) -> None:
     """Statistics of the sensors that only imported data sets have, over those of all three stages: a checkpoint's
     pixels are scaled alike in each of them. A sensor of our own chips keeps what stage `stats` measured.
     """
     recipes = load(MixtureParams, "mixture")
     sets = {name for recipe in (recipes.stage1, recipes.stage2, recipes.stage3) for name in recipe.imported}
-    for sensor, stats in imported_statistics(sorted(sets)).items():
+    for sensor, stats in imported_statistics(map(paths.imported, sorted(sets))).items():
         if sensor not in enabled:
             write_json(paths.imported_stats(stage, sensor), stats)
 

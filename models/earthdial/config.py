@@ -10,8 +10,8 @@ from transformers import InternVLConfig
 class EarthDialConfig(InternVLConfig):  # type: ignore[no-untyped-call]
     """InternVL's configuration with `fusion` (of `models.parts.fusion.KINDS`) and the heads it attends with, the layer
     of the vision encoder after which groups are fused (None: the last, as in the paper), the most tiles of a sample's
-    images, the classes whose cover is read from each visual token (none in the paper), and the form in which it writes
-    boxes ("internvl" or "earthdial").
+    images, the classes whose cover is read from each visual token (none in the paper), the form in which it writes
+    boxes ("internvl" or "earthdial"), and the layout of its chats (of `models.parts.prompt.LAYOUTS`).
     """
 
     model_type = "earthdial"
@@ -22,6 +22,7 @@ class EarthDialConfig(InternVLConfig):  # type: ignore[no-untyped-call]
     cover_classes: list[str] | None = None
     max_tiles: int = 6
     box_form: str = "internvl"
+    chat_layout: str = "phi3"
     tie_word_embeddings: bool = False
 
     @property

@@ -128,13 +128,18 @@ def _language(config: EarthDialConfig, lengths: Sequence[int], causal: bool) -> 
 
 def _attention_width(config: EarthDialConfig) -> int:
     text: Any = config.text_config
-    return int(text.hidden_size // text.num_attention_heads * text.num_attention_heads)
+    return _head(text) * int(text.num_attention_heads)
+
+
+def _head(text: Any) -> int:
+    """Channels of a head; of some language models more than the width has for each."""
+    return int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
 
 
 def _matrices(config: EarthDialConfig) -> list[tuple[int, int]]:
     """(outputs, inputs) of qkv, o, gate and up, down of one layer."""
     text: Any = config.text_config
-    head = text.hidden_size // text.num_attention_heads
+    head = _head(text)
     queries = text.num_attention_heads * head
     return [
         (queries + 2 * text.num_key_value_heads * head, text.hidden_size),

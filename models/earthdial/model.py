@@ -370,7 +370,9 @@ class EarthDialForConditionalGeneration(InternVLForConditionalGeneration):  # ty
         self.train()
         for part, modules in PARTS.items():
             for module in map(self.get_submodule, modules):
-                module.requires_grad_(part in names)
+                for parameter in module.parameters():
+                    # Whole numbers, as those of a matrix that is held in few bits, have no gradient.
+                    parameter.requires_grad_(part in names and parameter.is_floating_point())
                 module.train(part in names)
         if self.config.cover_classes:
             # It reads what the projector writes, and is trained with it.

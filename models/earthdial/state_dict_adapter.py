@@ -205,7 +205,10 @@ def _check(published: Mapping[str, Any]) -> None:
         for part, fields in (("vision_config", tuple(VISION_FIELDS)[:6]), ("llm_config", TEXT_FIELDS[:5])):
             wrong += [f"{part}.{name} is missing" for name in fields if name not in published[part]]
     if wrong:
-        raise PublishedError(f"config.json is not that of an InternVL2-4B or EarthDial_4B: {'; '.join(wrong)}")
+        raise PublishedError(
+            f"config.json is not that of an InternVL2-4B or EarthDial_4B: {'; '.join(wrong)}. Of InternVL2.5, 3 and "
+            "3.5 take the repositories in transformers' own layout, whose names end with -hf"
+        )
 
 
 def to_published(config: EarthDialConfig, base: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The text the model sees, token by token: the same function for training, evaluation and chat.
 
-Phi-3's chat layout (spec of EarthDial, section 1.3), with our own system prompt. Every span between two
+Phi-3's chat layout (spec of EarthDial, section 1.3) or, for networks with another language model, ChatML, with our own
+system prompt. Every span between two
 special tokens is tokenised by itself, so which tokens are the assistant's is known exactly and not guessed
 from offsets.
 """
@@ -8,8 +9,8 @@ from offsets.
 import itertools
 import re
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 SYSTEM = "You are Earthloom, an assistant for Earth observation."
 IMAGE = "<image>"
@@ -34,6 +35,40 @@ CHAT_TEMPLATE = (
 """The same layout for transformers' `apply_chat_template`."""
 
 Turns = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class ChatLayout:
+    """What stands around the turns of a conversation."""
+
+    system: str
+    user: str
+    assistant: str
+    end: str
+    between: str = ""
+    """After the end of a turn, before the next."""
+    control: tuple[str, ...] = CONTROL_TOKENS
+    """Tokens that steer the model in it."""
+
+
+_IMAGES = (IMAGE_START, IMAGE_END, IMAGE_CONTEXT)
+_CHATML = ("<|im_start|>", "<|im_end|>")
+PHI3 = ChatLayout("<|system|>\n", "<|user|>\n", "<|assistant|>\n", END)
+CHATML = ChatLayout(
+    "<|im_start|>system\n", "<|im_start|>user\n", "<|im_start|>assistant\n", "<|im_end|>", "\n", (*_CHATML, *_IMAGES)
+)
+LAYOUTS = {
+    "phi3": PHI3,
+    "chatml": CHATML,
+    # InternLM2, which is a Llama, was trained with the token of a beginning before all.
+    "chatml-bos": replace(CHATML, system=f"<s>{CHATML.system}", control=(*CHATML.control, "<s>")),
+}
+"""By the name that `chat_layout` of a configuration has."""
+
+
+def layout_of(config: Any) -> ChatLayout:
+    """The layout that a network's configuration names; Phi-3's where it names none."""
+    return LAYOUTS[getattr(config, "chat_layout", "phi3")]
 
 
 class PromptError(ValueError):
@@ -63,23 +98,26 @@ class Encoded:
         return sum(label != IGNORED for label in self.labels)
 
 
-def spans(turns: Turns, system: str = SYSTEM, learned: Sequence[bool] | None = None) -> list[tuple[str, bool]]:
+def spans(
+    turns: Turns, system: str = SYSTEM, learned: Sequence[bool] | None = None, layout: ChatLayout = PHI3
+) -> list[tuple[str, bool]]:
     """(text, whether a loss is taken on it) of a conversation. An empty last answer leaves it open, to be
     generated; of the answers those are learned that `learned` names, or all.
     """
-    out = [(f"<|system|>\n{system}<|end|>", False)]
+    out = [(f"{layout.system}{system}{layout.end}", False)]
     for number, (question, answer) in enumerate(turns):
-        out.append((f"<|user|>\n{question}<|end|><|assistant|>\n", False))
+        asked = f"{layout.between}{layout.user}{question}{layout.end}{layout.between}{layout.assistant}"
+        out.append((asked, False))
         if answer:
-            out.append((f"{answer}<|end|>", learned is None or learned[number]))
+            out.append((f"{answer}{layout.end}", learned is None or learned[number]))
         elif number + 1 < len(turns):
             raise PromptError(f"answer {number + 1} of {len(turns)} is empty; only the last may be left open")
     return out
 
 
-def render(turns: Turns, system: str = SYSTEM) -> str:
+def render(turns: Turns, system: str = SYSTEM, layout: ChatLayout = PHI3) -> str:
     """The conversation as one text, images as `<image>`; open for an answer if the last one is empty."""
-    return "".join(text for text, _ in spans(turns, system))
+    return "".join(text for text, _ in spans(turns, system, layout=layout))
 
 
 def headed(question: str, tags: Sequence[str], images: int, known: Container[str]) -> str:
@@ -99,16 +137,18 @@ def headed(question: str, tags: Sequence[str], images: int, known: Container[str
     return f"{' '.join([*own, *sensors, *[IMAGE] * images])}\n{rest}"
 
 
-def show_images(turns: Turns, tokens_per_image: Sequence[int]) -> list[tuple[str, str]]:
+def show_images(
+    turns: Turns, tokens_per_image: Sequence[int], control: Sequence[str] = CONTROL_TOKENS
+) -> list[tuple[str, str]]:
     """Turns with each `<image>` written out as `<img>`, its `<IMG_CONTEXT>` tokens, `</img>`.
 
     One image that no turn mentions is put before the first question, as EarthDial does.
 
     Raises:
-        PromptError: placeholders and images differ in number, or a text holds one of `CONTROL_TOKENS`: it would end its
-            own turn, speak for the assistant, or ask for an image that is not there.
+        PromptError: placeholders and images differ in number, or a text holds one of the `control` tokens: it would end
+            its own turn, speak for the assistant, or ask for an image that is not there.
     """
-    for token, text in itertools.product(CONTROL_TOKENS, itertools.chain.from_iterable(turns)):
+    for token, text in itertools.product(control, itertools.chain.from_iterable(turns)):
         if token in text:
             raise PromptError(f"a text holds {token}, which steers the model and is no text: {text[:60]!r}")
     placeholders = sum(question.count(IMAGE) for question, _ in turns)
@@ -134,15 +174,17 @@ def encode(
     tokens_per_image: Sequence[int],
     system: str = SYSTEM,
     learned: Sequence[bool] | None = None,
+    layout: ChatLayout = PHI3,
 ) -> Encoded:
     """Tokens and labels of a conversation; with an empty last answer, the prompt to generate it from.
 
     Args:
-        tokenizer: knows `CONTROL_TOKENS`, each as one token.
+        tokenizer: knows the control tokens of the layout, each as one token.
         turns: (question, answer), images as `<image>`.
         tokens_per_image: visual tokens of each image, in order.
         system: the system prompt.
         learned: whether a loss is taken on each turn's answer; on all of them if None.
+        layout: of the chat that the language model was trained on.
 
     Raises:
         PromptError: images and placeholders differ in number, a text holds a control token, or a complete conversation
@@ -150,7 +192,7 @@ def encode(
     """
     ids: list[int] = []
     labels: list[int] = []
-    for text, taught in spans(show_images(turns, tokens_per_image), system, learned):
+    for text, taught in spans(show_images(turns, tokens_per_image, layout.control), system, learned, layout):
         new = tokenizer.encode(text, add_special_tokens=False)
         ids += new
         labels += new if taught else [IGNORED] * len(new)

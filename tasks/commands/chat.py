@@ -8,6 +8,9 @@ from typing import Literal
 def chat(
     *images: Path,
     model: Path = Path("data/train/3"),
+    adapter: Path | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+    load_in: Literal["int8", "int4"] | None = None,
     question: list[str] | None = None,
     sensor: str | None = None,
     date: str | None = None,
@@ -30,6 +33,12 @@ def chat(
         GeoTIFF, JPEG 2000, PNG or JPEG; several for several dates or sensors.
     model
         Folder of a checkpoint: weights, tokenizer and statistics.
+    adapter
+        Folder of an adapter of peft that was trained on the model, as `earthloom finetune` leaves it.
+    dtype
+        Numbers the model computes with; as its weights are stored if not given.
+    load_in
+        Hold the matrices of the language model in 8 or 4 bits, with bitsandbytes.
     question
         Asked and answered at once, one after the other; without it, questions are read as they are typed.
     sensor
@@ -63,11 +72,12 @@ def chat(
     from tasks.evaluation.known_limits import limits_of
     from tasks.vlm.answerer import Answerer
     from tasks.vlm.image_file import DeclaredMetadata
+    from tasks.vlm.loading import Loading
     from tasks.vlm.terminal import HELP, Chat, Outputs, described, open_all, typed
 
     if threads:
         torch.set_num_threads(threads)
-    answerer = Answerer(model, device, max_tiles)
+    answerer = Answerer(model, device, max_tiles, Loading(dtype, load_in, adapter))
     declared = DeclaredMetadata(sensor=sensor, date=date, scale=scale, offset=offset, unit=unit)
     given = open_all(images, answerer, declared)
     known = limits_of(model)

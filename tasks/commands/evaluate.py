@@ -44,7 +44,9 @@ def evaluate(
     slots: Positive = 8,
     max_new_tokens: Positive = 256,
     max_tiles: int | None = None,
+    adapter: Path | None = None,
     dtype: Literal["float32", "bfloat16"] = "float32",
+    load_in: Literal["int8", "int4"] | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     threads: int = 0,
     normalise_from: str | None = None,
@@ -87,8 +89,12 @@ def evaluate(
         Longest answer.
     max_tiles
         Most tiles of a question's images together; as in training if not given.
+    adapter
+        Folder of an adapter of peft that was trained on the checkpoint, as `earthloom finetune` leaves it.
     dtype
         Numbers the model computes with; in bfloat16 answers may depend on how many are computed together.
+    load_in
+        Hold the matrices of the checkpoint's language model in 8 or 4 bits, with bitsandbytes.
     device
         Where a checkpoint runs.
     threads
@@ -110,7 +116,9 @@ def evaluate(
             "say what to run, and one thing only: the folder of a checkpoint, --transformers FOLDER, or --endpoint URL "
             "with --model NAME"
         )
-    called = name or model or _name_of(Path(given[0]))
+    if checkpoint is None and (adapter or load_in):
+        raise EvaluateError("--adapter and --load-in are for the folder of a checkpoint of ours")
+    called = name or model or _name_of(adapter or Path(given[0]))
     if "/" in called or called.startswith("."):
         raise EvaluateError(f"{called!r} cannot name a folder of runs; give another with --name")
 
@@ -127,7 +135,7 @@ def evaluate(
         from tasks.evaluation.runner.checkpoint_model import Checkpoint, CheckpointSettings
 
         assert checkpoint is not None
-        settings = CheckpointSettings(slots, max_new_tokens, max_tiles, dtype, normalise_from)
+        settings = CheckpointSettings(slots, max_new_tokens, max_tiles, dtype, normalise_from, load_in, adapter)
         return Checkpoint(checkpoint, settings, place)
 
     if threads:
@@ -142,7 +150,7 @@ def evaluate(
             list(dict.fromkeys(controls or [])),
             root,
             out,
-            trained_on or (_training_of(checkpoint) if checkpoint else None),
+            trained_on or (_training_of(checkpoint) if checkpoint and not adapter else None),
             world,
         )
         if world.rank == 0:

@@ -15,6 +15,9 @@ class ListenError(EarthloomError):
 def serve(
     *,
     model: Path = Path("data/train/3"),
+    adapter: Path | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None,
+    load_in: Literal["int8", "int4"] | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
     name: str | None = None,
@@ -32,6 +35,12 @@ def serve(
     ----------
     model
         Folder of a checkpoint: weights, tokenizer and statistics.
+    adapter
+        Folder of an adapter of peft that was trained on the model, as `earthloom finetune` leaves it.
+    dtype
+        Numbers the model computes with; as its weights are stored if not given.
+    load_in
+        Hold the matrices of the language model in 8 or 4 bits, with bitsandbytes.
     host
         Address to listen on. There is no authentication: put a proxy before it that has some, if it is not loopback.
     port
@@ -60,10 +69,11 @@ def serve(
     from tasks.serving.app import Server, make_app
     from tasks.serving.generation import Generator
     from tasks.vlm.answerer import Answerer
+    from tasks.vlm.loading import Loading
 
     if threads:
         torch.set_num_threads(threads)
-    answerer = Answerer(model, device, max_tiles)
+    answerer = Answerer(model, device, max_tiles, Loading(dtype, load_in, adapter))
     name = name or str(answerer.model.config.model_type)
     server = Server(Generator(answerer, waiting), name, max_new_tokens, limits_of(model), refuses=limits)
     app = make_app(server, most_mb * 2**20)

@@ -26,7 +26,7 @@ LAYOUTS = Literal["remote-code", "internvl-chat", "internvl-hf"]
 def import_weights(
     source: str, out: Path, *, revision: str | None = None, fusion: KINDS | None = None, seed: int = 0
 ) -> None:
-    """Published weights of InternVL and EarthDial, or of InstructBLIP -> a checkpoint of ours.
+    """Published weights of InternVL, EarthDial or InstructBLIP -> a checkpoint of ours.
 
     Parameters
     ----------
@@ -38,17 +38,21 @@ def import_weights(
         Of a hub id: the full commit.
     fusion
         mosaic is what EarthDial's weights were trained with, and taken for them; attention adds fresh fusion weights
-        that change nothing until they are trained, and is taken for InstructBLIP.
+        that change nothing until they are trained, and is taken for InstructBLIP and InternVL's `-hf` weights.
     seed
         Of the fresh weights.
     """
+    from tasks.published import internvl_hf
     from tasks.published.instructblip import MODEL_TYPE, import_instructblip
     from tasks.published.weight_files import locate, read_config
 
     _refuse_existing(out)
     folder = locate(source, revision)
-    if read_config(folder).get("model_type") == MODEL_TYPE:
+    kind = read_config(folder).get("model_type")
+    if kind == MODEL_TYPE:
         import_instructblip(folder, source, revision, out, fusion or "attention", seed)
+    elif kind == internvl_hf.MODEL_TYPE:
+        internvl_hf.import_internvl_hf(folder, source, revision, out, fusion or "attention", seed)
     else:
         _import_internvl(folder, source, revision, out, fusion or "mosaic", seed)
 
@@ -92,6 +96,33 @@ def _import_internvl(folder: Path, source: str, revision: str | None, out: Path,
     logger.info("%d tensors, %s parameters, in %d files under %s", done["tensors"], done["parameters"], files, out)
     if not set(copied) - {NORMALISATION_FILE}:
         logger.warning("%s has no tokenizer; put that of the weights into %s", source, out)
+
+
+@app.command(name="merge")
+def merge_adapter(adapter: Path, out: Path, *, base: Path | None = None) -> None:
+    """An adapter of peft added to the weights it was trained on -> a checkpoint of its own.
+
+    Parameters
+    ----------
+    adapter
+        Folder of the adapter.
+    out
+        Folder to make.
+    base
+        Folder of its base; where the adapter says it is, if not given.
+    """
+    from tasks.vlm.answerer import Answerer, check_checkpoint
+    from tasks.vlm.loading import Loading, read_adapter
+
+    _refuse_existing(out)
+    named = base or Path(read_adapter(adapter).get("base_model_name_or_path") or "")
+    check_checkpoint(named)
+    merged = Answerer(named, loading=Loading(adapter=adapter))
+    with storage_errors(), atomic(out) as partial:
+        merged.model.save_pretrained(partial)
+        merged.tokenizer.save_pretrained(partial)
+        merged.normalise.save(partial)
+    logger.info("%s and %s are one checkpoint in %s", named, adapter, out)
 
 
 @app.command(name="export")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from models.earthdial.config import EarthDialConfig
 from models.earthdial.image_processor import EarthDialImageProcessor
+from models.earthdial.model import COVER_HEAD
 from models.earthdial.processor import EarthDialProcessor
 from models.earthdial.state_dict_adapter import FUSION_PREFIX, shapes, steps_to_ours, to_published
 from models.parts.layout import PublishedError
@@ -70,6 +71,14 @@ def export_earthdial(
             raise WeightsError("--drop-fusion is for InternVL's layouts; `remote-code` keeps every weight")
         _with_code(folder, out, config, held, texts or {})
         return
+    text: Any = config.text_config
+    if layout == "internvl-chat" and text.model_type != "phi3":
+        raise WeightsError(
+            f"{folder} has {text.model_type} for a language model: InternVL's older layout is written for Phi-3 alone. "
+            "Its names are those of transformers' InternVL classes already"
+        )
+    # What read the cover of the ground while it trained has no part in an answer.
+    held = {name: there for name, there in held.items() if not name.startswith(COVER_HEAD)}
     fusion = [name for name in held if name.startswith(FUSION_PREFIX)]
     if fusion and not drop_fusion:
         raise WeightsError(

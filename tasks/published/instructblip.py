@@ -23,13 +23,10 @@ from models.rsmoe.prompt import QFORMER_TOKENIZER
 from models.rsmoe.state_dict_adapter import DERIVED, from_published, is_beside, shapes, stack_experts, steps
 from tasks.core.errors import WeightsError
 from tasks.core.stage import atomic, read_json, storage_errors, write_json
-from tasks.earth.display_sensors import ALL
-from tasks.earth.sensors import DISPLAY
-from tasks.published.our_folder import RECORD, copy_text, fresh_fusion, record, save_config
+from tasks.published.our_folder import RECORD, copy_text, display_statistics, fresh_fusion, record, save_config
 from tasks.published.tensor_stream import convert
 from tasks.published.vocabulary import rename_token, token_ids
 from tasks.published.weight_files import (
-    IMAGE_SETTINGS,
     Held,
     compare,
     read_config,
@@ -44,8 +41,6 @@ BESIDE = "rsmoe"
 MIXTURE, OWN_WEIGHTS, ADAPTER = "mixture.json", "weights.safetensors", "adapter_model.safetensors"
 IMAGE = "<image>"
 """The token of InstructBLIP's processor for a visual token."""
-WHITE = 255.0
-"""Largest display value."""
 
 
 def import_instructblip(folder: Path, source: str, revision: str | None, out: Path, fusion: str, seed: int) -> None:
@@ -85,7 +80,7 @@ def import_instructblip(folder: Path, source: str, revision: str | None, out: Pa
             rename_token(partial, IMAGE, own["image_token"])
             shutil.copyfile(folder / BESIDE / NORMALISATION_FILE, partial / NORMALISATION_FILE)
         else:
-            write_json(partial / NORMALISATION_FILE, _statistics(folder, source))
+            write_json(partial / NORMALISATION_FILE, display_statistics(folder, source))
         fresh: dict[str, Tensor] = {} if own else more
         done = record(source, revision, config, held, max(tokens.values(), default=-1) + 1, fresh)
         write_json(partial / RECORD, done)
@@ -126,30 +121,3 @@ def fingerprint(folder: Path) -> str:
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     return whole.hexdigest()
-
-
-def _statistics(folder: Path, source: str) -> dict[str, dict[str, list[float]]]:
-    """Statistics of pictures in true colour, in display values, from the settings of the processor.
-
-    Raises:
-        WeightsError: there are none, and by what images were normalised is unknown.
-    """
-    settings: dict[str, Any] = {}
-    for name in IMAGE_SETTINGS:
-        if (folder / name).is_file():
-            content = read_json(folder / name)
-            settings = content.get("image_processor", content) | settings
-    if "image_mean" not in settings or "image_std" not in settings:
-        raise WeightsError(
-            f"{source} has neither {' nor '.join(IMAGE_SETTINGS)} with image_mean and image_std: by what images were "
-            "normalised is unknown; put that file of the weights beside them"
-        )
-    pairs = list(zip(settings["image_mean"], settings["image_std"], strict=True))
-    return {
-        sensor.name: {
-            band: [round(mean * WHITE, 6), round(std * WHITE, 6)]
-            for band, (mean, std) in zip(sensor.rgb or (), pairs, strict=True)
-        }
-        for sensor in ALL.values()
-        if sensor.unit == DISPLAY and sensor.rgb and len(sensor.bands) == len(sensor.rgb)
-    }

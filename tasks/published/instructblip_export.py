@@ -16,8 +16,9 @@ from models.rsmoe.state_dict_adapter import adapter_config, is_beside, shapes, s
 from tasks.core.errors import WeightsError
 from tasks.core.stage import atomic, read_json, storage_errors, write_json
 from tasks.earth.sensors import DISPLAY
-from tasks.published.instructblip import ADAPTER, BESIDE, IMAGE, MIXTURE, OWN_WEIGHTS, WHITE, fingerprint
+from tasks.published.instructblip import ADAPTER, BESIDE, IMAGE, MIXTURE, OWN_WEIGHTS, fingerprint
 from tasks.published.model_card import model_card
+from tasks.published.normalisation import WHITE
 from tasks.published.our_folder import RECORD, copy_text, save_config, true_colour
 from tasks.published.tensor_stream import convert
 from tasks.published.vocabulary import rename_token, token_ids

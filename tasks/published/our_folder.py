@@ -14,9 +14,10 @@ from transformers import GenerationConfig, PreTrainedConfig
 from models.parts.fusion import BandGroupFusion
 from tasks.core.errors import WeightsError
 from tasks.core.stage import read_json, write_json
-from tasks.earth.display_sensors import known_sensor
-from tasks.earth.sensors import Sensor
-from tasks.published.weight_files import DTYPES, TEXT_FILES, Held
+from tasks.earth.display_sensors import ALL, known_sensor
+from tasks.earth.sensors import DISPLAY, Sensor
+from tasks.published.normalisation import WHITE
+from tasks.published.weight_files import DTYPES, IMAGE_SETTINGS, TEXT_FILES, Held
 from tasks.vlm.images import NORMALISATION_FILE
 
 logger = logging.getLogger(__name__)
@@ -26,14 +27,46 @@ CLASS_TOKEN = "vision_model.embeddings.class_embedding"
 """A tensor of the vision encoder that InternVL and InstructBLIP both have."""
 
 
-def fresh_fusion(config: Any, prefix: str, held: Mapping[str, Held], seed: int) -> dict[str, Tensor]:
-    """Weights of a fusion that nobody trained, in the type of the encoder's; none if it has no weights."""
-    with safe_open(held[CLASS_TOKEN].file, framework="pt") as file:
-        dtype = file.get_tensor(CLASS_TOKEN).dtype
+def fresh_fusion(
+    config: Any, prefix: str, held: Mapping[str, Held], seed: int, like: str = CLASS_TOKEN
+) -> dict[str, Tensor]:
+    """Weights of a fusion that nobody trained, if it has any, in the type of the encoder's tensor `like`."""
+    with safe_open(held[like].file, framework="pt") as file:
+        dtype = file.get_tensor(like).dtype
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fusion = BandGroupFusion(config.vision_config.hidden_size, config.fusion_heads, config.fusion)
     return {f"{prefix}{key}": tensor.to(dtype) for key, tensor in fusion.state_dict().items()}
+
+
+def display_statistics(folder: Path, source: str, required: bool = True) -> dict[str, dict[str, list[float]]]:
+    """Statistics of pictures in true colour, in display values, from the settings of the processor; none where there
+    are no settings and they are not `required`.
+
+    Raises:
+        WeightsError: there are none, and by what images were normalised is unknown.
+    """
+    settings: dict[str, Any] = {}
+    for name in IMAGE_SETTINGS:
+        if (folder / name).is_file():
+            content = read_json(folder / name)
+            settings = content.get("image_processor", content) | settings
+    if not {"image_mean", "image_std"} <= settings.keys():
+        if not required:
+            return {}
+        raise WeightsError(
+            f"{source} has neither {' nor '.join(IMAGE_SETTINGS)} with image_mean and image_std: by what images were "
+            "normalised is unknown; put that file of the weights beside them"
+        )
+    pairs = list(zip(settings["image_mean"], settings["image_std"], strict=True))
+    return {
+        sensor.name: {
+            band: [round(mean * WHITE, 6), round(std * WHITE, 6)]
+            for band, (mean, std) in zip(sensor.rgb or (), pairs, strict=True)
+        }
+        for sensor in ALL.values()
+        if sensor.unit == DISPLAY and sensor.rgb and len(sensor.bands) == len(sensor.rgb)
+    }
 
 
 def save_config(config: PreTrainedConfig, content: Mapping[str, Any], held: Mapping[str, Held], out: Path) -> None:

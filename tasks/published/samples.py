@@ -1,8 +1,12 @@
 """Imported data sets as rows for a mixture: conversations with the chips they show and where these lie."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tasks.core import tables
 from tasks.core.errors import MissingInputError
@@ -54,6 +58,27 @@ def statistics_of(folder: Path) -> Path:
     """
     _modality(folder)
     return folder / STATS
+
+
+def imported_statistics(folders: Iterable[Path]) -> dict[str, dict[str, Any]]:
+    """Statistics of every sensor of imported data sets together, in the layout of stage `stats`, by sensor."""
+    statistics: dict[str, dict[str, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
+    for folder in folders:
+        stats = read_json(statistics_of(folder))
+        for band in stats["bands"]:
+            statistics[stats["sensor"]][band["name"]].append((band["count"], band["mean"], band["std"]))
+    return {
+        sensor: {"sensor": sensor, "bands": [_together(name, np.array(parts)) for name, parts in bands.items()]}
+        for sensor, bands in statistics.items()
+    }
+
+
+def _together(name: str, parts: NDArray[np.float64]) -> dict[str, Any]:
+    """One band of several data sets, from the (count, mean, std) of each."""
+    count, mean, std = parts.T
+    total = float(np.average(mean, weights=count))
+    deviation = float(np.sqrt(np.average(std**2 + (mean - total) ** 2, weights=count)))
+    return {"name": name, "count": int(count.sum()), "mean": total, "std": deviation}
 
 
 def _modality(folder: Path) -> Modality:

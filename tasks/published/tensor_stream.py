@@ -14,6 +14,7 @@ from tasks.core import log
 from tasks.core.errors import WeightsError
 from tasks.core.stage import write_json
 from tasks.published.weight_files import INDEX, SINGLE, Held
+from tasks.vlm.loading import is_not_finite
 
 MAX_FILE_BYTES = 2**30
 """Bytes of a file that is written, unless the largest one that is read is smaller still. A tensor may exceed it."""
@@ -25,7 +26,7 @@ def convert(
     """Write the targets of `steps` into `out`, and `fresh` as it is; returns the number of files.
 
     Raises:
-        WeightsError: tensors that are put together are not of one type.
+        WeightsError: tensors that are put together are not of one type, or one holds what is no number.
     """
     groups = _groups(steps, held)
     where: dict[str, str] = {}
@@ -51,7 +52,14 @@ def _read(step: Step, held: Mapping[str, Held], files: Mapping[Path, Any]) -> li
     types = {held[source].dtype for source in step.sources}
     if len(types) > 1:
         raise WeightsError(f"{', '.join(step.sources)} belong together but are {', '.join(sorted(types))}")
-    return [files[held[source].file].get_tensor(source) for source in step.sources]
+    tensors = [files[held[source].file].get_tensor(source) for source in step.sources]
+    for source, tensor in zip(step.sources, tensors, strict=True):
+        if is_not_finite(tensor):
+            raise WeightsError(
+                f"{source} in {held[source].file} holds numbers that are not finite (NaN or infinite): the network "
+                "would answer nonsense. Fetch the file again, or ask its owner"
+            )
+    return tensors
 
 
 def _groups(steps: Sequence[Step], held: Mapping[str, Held]) -> list[list[Step]]:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from models.parts.image import batch_images
 from models.parts.packing import positions, sample_ends
-from models.parts.prompt import IMAGE, encode
+from models.parts.prompt import IMAGE, encode, layout_of
 from tasks.training.dataloader import Data
 from tasks.training.distributed import Engine
 from tasks.vlm.samples import Sample
@@ -77,7 +77,8 @@ def _choose(data: Data, count: int) -> Iterator[Asked]:
         if question.count(IMAGE) != len(sample.images) and (question.count(IMAGE), len(sample.images)) != (0, 1):
             continue  # of some images only a later turn speaks
         tiles = sample.tile_counts(data.config.image_size, data.config.max_tiles)
-        ids = encode(data.tokenizer, [(question, "")], [n * data.config.tokens_per_tile for n in tiles]).ids
+        visual = [n * data.config.tokens_per_tile for n in tiles]
+        ids = encode(data.tokenizer, [(question, "")], visual, layout=layout_of(data.config)).ids
         if len(ids) + MAX_NEW_TOKENS <= left_tokens and groups <= left_groups:
             left_tokens, left_groups = left_tokens - len(ids) - MAX_NEW_TOKENS, left_groups - groups
             yield Asked(sample, tuple(ids))

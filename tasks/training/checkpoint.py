@@ -1,9 +1,10 @@
-"""Checkpoints to resume from: weights, optimizer and the log so far, whole or not there at all.
+"""Checkpoints to resume from: what learns, its optimizer and the log so far, whole or not there at all.
 
 Safetensors and JSON only: nothing is unpickled when a run goes on. Tensors are whole and go by the names of the
 parameters, however many processes hold them, so that a run goes on with another number of them. A checkpoint is
 written beside its place and renamed into it, so that a kill at any moment leaves the one before. There is no
-random state in it: what is random in a step is seeded by the step.
+random state in it: what is random in a step is seeded by the step. Frozen weights are not in it either: a run begins
+with the same ones, whatever their precision.
 """
 
 import json
@@ -24,6 +25,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.tensor import DTensor
 
 from tasks.core.errors import TrainingError
 from tasks.vlm.world import World
@@ -50,10 +52,39 @@ def whole_weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in weights.items()}
 
 
+def trained_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Every tensor that learns by name, on the CPU; empty on all processes but the first."""
+    learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if not any(isinstance(parameter, DTensor) for parameter in learning.values()):
+        return {name: parameter.detach().cpu().contiguous() for name, parameter in learning.items()}
+    return {name: tensor for name, tensor in whole_weights(model).items() if name in learning}
+
+
+def _put(weights: dict[str, Tensor], model: nn.Module) -> None:
+    """Give a model the weights that `trained_weights` took from it.
+
+    Raises:
+        KeyError: other weights learn here.
+        ValueError: a weight has another shape here.
+    """
+    learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if weights.keys() != learning.keys():
+        raise KeyError(f"other weights learn: {', '.join(sorted(weights.keys() ^ learning.keys()))}")
+    wrong = [name for name, parameter in learning.items() if parameter.shape != weights[name].shape]
+    if wrong:
+        raise ValueError(f"of another shape: {', '.join(wrong)}")
+    if any(isinstance(parameter, DTensor) for parameter in learning.values()):
+        set_model_state_dict(model, dict(weights), options=StateDictOptions(full_state_dict=True, strict=False))
+        return
+    with torch.no_grad():
+        for name, parameter in learning.items():
+            parameter.copy_(weights[name])
+
+
 def save(folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, world: World) -> Path:
     """Write the checkpoint of `progress.step` under `folder`; all but the last two are removed."""
     place = folder / f"step-{progress.step:08d}"
-    weights = whole_weights(model)
+    weights = trained_weights(model)
     optimizer_state: dict[str, Any] = get_optimizer_state_dict(model, optimizer, options=WHOLE)
     if world.is_first:
         partial = folder / f".{place.name}.{os.getpid()}"
@@ -94,8 +125,7 @@ def resume(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, wor
     if not found:
         return Progress()
     try:
-        weights: dict[str, Any] = dict(load_file(found[-1] / "model.safetensors"))
-        set_model_state_dict(model, weights, options=WHOLE)
+        _put(load_file(found[-1] / "model.safetensors"), model)
         state: dict[str, dict[str, Tensor]] = {}
         for name, tensor in load_file(found[-1] / "optimizer.safetensors").items():
             parameter, key = name.rsplit(":", 1)

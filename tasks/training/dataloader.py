@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from models.parts.band_groups import CHANNELS
 from models.parts.image import batch_images
 from models.parts.packing import positions, sample_ends
-from models.parts.prompt import IGNORED, Tokenizer
+from models.parts.prompt import IGNORED, Tokenizer, layout_of
 from tasks.core.lifeline import die_with
 from tasks.earth.display_sensors import known_sensor
 from tasks.training.augment import Augmentation, turned
@@ -121,7 +121,13 @@ class Data:
     def _encode(self, samples: Sequence[Sample]) -> Any:
         config = self.config
         return encode_samples(
-            samples, self.tokenizer, config.tokens_per_tile, self.max_length, config.image_size, config.max_tiles
+            samples,
+            self.tokenizer,
+            config.tokens_per_tile,
+            self.max_length,
+            config.image_size,
+            config.max_tiles,
+            layout_of(config),
         )
 
     def pack(

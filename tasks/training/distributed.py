@@ -140,7 +140,8 @@ def share(
         shard(model, world, dtype)
         # fsdp casts weights and activations itself; autocast on top would cast twice.
         return Engine(model, model, world, torch.float32)
-    model.to(world.device)  # type: ignore[arg-type]
+    if not getattr(model, "is_quantized", False):  # else it was loaded to where it is
+        model.to(world.device)  # type: ignore[arg-type]
     call: nn.Module = model
     if world.size > 1:
         # Gradients are views of what is exchanged: no second copy of them.

@@ -46,6 +46,12 @@ class TrainingJob:
     """The network as it begins, for a tokenizer."""
     data: Callable[..., "Data"]
     """Samples as packs, of `tasks.training.dataloader`."""
+    module: str = ""
+    """Whose code makes the checkpoint; `tasks.<name>` if it is not said."""
+    chips: Path = paths.DATA / "chips"
+    """Folder under which the shards of chips lie."""
+    keep: Callable[["Network", Path], None] | None = None
+    """Writes what was trained into a folder, in place of the weights; None for a whole checkpoint."""
 
     @property
     def before(self) -> Path | None:
@@ -68,9 +74,11 @@ class TrainingJob:
 
     def fresh_work(self) -> Path:
         """The same, emptied if an input, a parameter or the code is another than the checkpoints had."""
-        shards = [(path.as_posix(), footer(path)) for path in sorted((paths.DATA / "chips").rglob("shard-*.parquet"))]
-        values = [self.common.model_dump(), self.params.model_dump(), dict(self.settings)]
-        return fresh_work(address(self.name, self.stage), f"tasks.{self.name}", *self.inputs, shards, values)
+        shards = [(path.as_posix(), footer(path)) for path in sorted(self.chips.rglob("shard-*.parquet"))]
+        values = [self.common.model_dump(exclude={"trackers"}), self.params.model_dump(), dict(self.settings)]
+        return fresh_work(
+            address(self.name, self.stage), self.module or f"tasks.{self.name}", *self.inputs, shards, values
+        )
 
 
 def footer(shard: Path) -> str:
@@ -117,7 +125,7 @@ def train(job: TrainingJob, stop: Stop) -> Summary:
     from tasks.training.distributed import joined
     from tasks.training.lora import chosen_adapters, merged
     from tasks.training.schedule import Plan
-    from tasks.training.setup import COVER, read_data, write_checkpoint
+    from tasks.training.setup import COVER, read_data, write_beside, write_weights
     from tasks.vlm.samples import read_samples
 
     common, params = job.common, job.params
@@ -135,20 +143,25 @@ def train(job: TrainingJob, stop: Stop) -> Summary:
             common.max_groups,
             common.batch,
             params.epochs,
-            common.seed + int(job.stage),
+            common.seed + (int(job.stage) if job.stage.isdigit() else 0),
             params.max_steps,
             common.window,
         )
         setup = trainer.Setup(model, data["train"], data["val"], plan, common, params, job.work, world, stop)
         progress = trainer.train(setup)
-        weights = whole_weights(model)
+        weights = whole_weights(model) if job.keep is None else {}
         if world.is_first:
             adapters = chosen_adapters(common, params)
-            if adapters is not None:
+            if adapters is not None and job.keep is None:
                 weights = merged(weights, adapters.params)
             shutil.rmtree(job.out, ignore_errors=True)
             with atomic(job.out) as partial:
-                write_checkpoint(partial, model, weights, write_tokenizer, normalise, progress, rejected)
+                partial.mkdir(parents=True)
+                if job.keep is None:
+                    write_weights(partial, model, weights)
+                else:
+                    job.keep(model, partial)
+                write_beside(partial, write_tokenizer, normalise, progress, rejected)
                 describe(partial, read_samples(job.mixtures["train"]), job.described, job.before)
             for old in job.work.glob("step-*"):
                 shutil.rmtree(old)

@@ -10,6 +10,7 @@ from tasks.core.section import Section, load, parse
 Part = Literal["vision", "fusion", "projector", "language"]
 Preset = Literal["tiny", "small", "4b"]
 Fusion = Literal["attention", "mosaic", "mean", "max"]
+TrackerName = Literal["tensorboard", "dvclive", "wandb", "mlflow"]
 Checkpointing = Literal["none", "pointwise", "layers"]
 
 
@@ -90,6 +91,9 @@ class RunParams(Section):
     )
     checkpoint_every: int = Field(ge=1, description="steps between two checkpoints to resume from")
     cache_mb: int = Field(ge=16, description="megabytes of decoded chips kept in memory by each reading process")
+    trackers: list[TrackerName] = Field(
+        description="where the figures of each step are shown besides progress.jsonl; what is not installed is refused"
+    )
 
     @model_validator(mode="after")
     def _pointwise_is_the_compilers(self) -> Self:

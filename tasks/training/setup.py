@@ -154,11 +154,13 @@ def read_data(
         EmptyStageError: no training sample is left.
     """
     from tasks.training.cover import CoverBook
+    from tasks.training.trackers import check_trackers
     from tasks.vlm.chip_reader import ChipReader
     from tasks.vlm.images import Normalisation
     from tasks.vlm.samples import read_samples
 
     work, mixtures, common = job.work, job.mixtures, job.common
+    check_trackers(common.trackers)
     if not world.is_first:
         world.wait()  # for the Arrow files that the first process makes
     samples = {name: read_samples(path, work / f"{name}.arrow") for name, path in mixtures.items()}
@@ -203,27 +205,26 @@ def sensors_of(mixture: Path) -> set[str]:
     return set(images.collect(engine="streaming")["sensor"])
 
 
-def write_checkpoint(
+def write_weights(folder: Path, model: "Network", weights: "dict[str, Tensor]") -> None:
+    """Weights and configuration."""
+    import torch
+
+    network: Any = type(model)
+    with torch.device("meta"):
+        skeleton = network(model.config)
+    skeleton.save_pretrained(folder, state_dict=weights)
+
+
+def write_beside(
     folder: Path,
-    model: "Network",
-    weights: "dict[str, Tensor]",
     write_tokenizer: Callable[[Path], Any],
     normalise: "Normalisation",
     progress: "Progress",
     rejected: Sequence[dict[str, str]],
 ) -> None:
-    """Everything needed to ask the model: weights, configuration, tokenizer and normalisation, and its
-    log.
-    """
-    import torch
-
+    """What else is needed to ask the model, tokenizer and normalisation, and its log."""
     from tasks.vlm.samples import REJECTED
 
-    folder.mkdir(parents=True)
-    network: Any = type(model)
-    with torch.device("meta"):
-        skeleton = network(model.config)
-    skeleton.save_pretrained(folder, state_dict=weights)
     write_tokenizer(folder)
     normalise.save(folder)
     tables.write_rows(rejected, REJECTED, folder / "rejected.parquet")

@@ -10,9 +10,9 @@ import logging
 import resource
 import time
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
 
@@ -106,8 +106,15 @@ class Cost:
 class StepLog:
     """Writes a line a step. Only the first process has a file; all take part in the sums."""
 
-    def __init__(self, live: TextIO | None, common: "RunParams", world: World, steps: int) -> None:
-        self.live, self.common, self.world, self.steps = live, common, world, steps
+    def __init__(
+        self,
+        live: TextIO | None,
+        common: "RunParams",
+        world: World,
+        steps: int,
+        show: Callable[[int, Mapping[str, Any]], None] = lambda *_: None,
+    ) -> None:
+        self.live, self.common, self.world, self.steps, self.show = live, common, world, steps, show
         self.peak = peak_flops(world.device, common.precision, common.peak_tflops) * world.size
 
     def write(
@@ -147,6 +154,7 @@ class StepLog:
         }
         self.live.write(json.dumps(line) + "\n")
         self.live.flush()
+        self.show(step, line)
         if step % (10 * self.common.log_every) == 0 or step == self.steps:
             logger.info("step %d of %d, loss %.3f", step, self.steps, loss, extra=line)
 

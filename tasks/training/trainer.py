@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from tasks.training.params import RunParams, StageParams
 from tasks.training.schedule import Plan, learning_rate
 from tasks.training.stopping import Stop, StoppedError
 from tasks.training.throughput import Cost, StepLog, synchronise
+from tasks.training.trackers import Trackers, open_trackers
 from tasks.vlm.world import World
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Trainer:
     def __init__(self, setup: Setup) -> None:
         """Freeze parts, add adapters, wrap for several processes and resume from a checkpoint if there is one."""
         self.setup, self.world = setup, setup.world
+        self.shown = Trackers()
         setup.model.train_parts(list(setup.stage.trains))
         for text_model in setup.model.text_models:
             attend_within_samples(text_model)
@@ -94,8 +96,8 @@ class Trainer:
         writes = self.world.is_first
         live: Any = (setup.work / "progress.jsonl").open("a") if writes else nullcontext()
         setup.stop.stepping = True
-        with live as file:
-            step_log = StepLog(file, setup.common, setup.world, steps)
+        with live as file, closing(open_trackers(setup, progress.step)) as self.shown:
+            step_log = StepLog(file, setup.common, setup.world, steps, self.shown.log)
             left: Iterable[int] = range(progress.step, steps)
             for step in log.progress(left, "training") if writes else left:
                 stop = self.step(batches, packs.turns(step), step_log)
@@ -207,6 +209,7 @@ class Trainer:
         if step == 1 or due or step % common.log_every == 0:
             val_loss = self.validation_loss() if due else None
             epoch = self.setup.plan.epoch_at(step)
+            self.shown.log(step, {"val_loss": val_loss})
             self.progress.rows.append(row(step, epoch, self.progress, loss, rate, val_loss, cover_loss))
 
 

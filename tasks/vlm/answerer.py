@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from models.parts.image import Image, Tiles, batch_images
 from models.parts.prompt import CONTROL_TOKENS, SYSTEM, PromptError, render
 from tasks.core.errors import MissingInputError, TrainingError
 from tasks.core.stage import read_json
 from tasks.vlm.earthdial_network import EarthDialNetwork
 from tasks.vlm.images import NORMALISATION_FILE, Normalisation
+from tasks.vlm.loading import Loading
 from tasks.vlm.network import Ask, Network, Prompt
 from tasks.vlm.rsmoe_network import RsMoeNetwork
 from tasks.vlm.samples import tile_share
@@ -47,13 +46,16 @@ class Question:
 class Answerer:
     """A model with its tokenizer and its normalisation, all from one checkpoint's folder."""
 
-    def __init__(self, checkpoint: Path, device: str = "cpu", max_tiles: int | None = None) -> None:
+    def __init__(
+        self, checkpoint: Path, device: str = "cpu", max_tiles: int | None = None, loading: Loading | None = None
+    ) -> None:
         """Load a checkpoint.
 
         Args:
             checkpoint: folder of weights, tokenizer and statistics.
             device: cpu or cuda.
             max_tiles: most tiles of a question's images; None for what the model was trained with.
+            loading: in which numbers, and with which adapter; as it is stored if None.
 
         Raises:
             EarthloomError: the folder is not a checkpoint, or lacks a part of one.
@@ -65,10 +67,12 @@ class Answerer:
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         kind = check_checkpoint(checkpoint)
         self.tokenizer = load_tokenizer(checkpoint)
-        self.normalise = Normalisation.load(checkpoint)
-        self.network = kind(checkpoint, self.tokenizer)
+        adapter = loading.adapter if loading else None
+        # An adapter that was fine-tuned here brings the statistics of its pairs along, beside those of its base.
+        own = adapter is not None and (adapter / NORMALISATION_FILE).is_file()
+        self.normalise = Normalisation.load(adapter if adapter is not None and own else checkpoint)
+        self.network = kind(checkpoint, self.tokenizer, loading, device)
         self.model = self.network.model
-        self.model.to(torch.device(device))
         self.image_size = self.model.config.image_size
         self.max_tiles = max_tiles or self.model.config.max_tiles
         self.box_form: str = self.model.config.box_form

@@ -10,7 +10,7 @@ from models.earthdial import continuous_batching
 from models.earthdial.continuous_batching import Usage, answer_all
 from models.earthdial.generate import stream
 from models.earthdial.model import EarthDialForConditionalGeneration
-from models.parts.prompt import Turns, encode, render
+from models.parts.prompt import Turns, encode, layout_of, render
 from tasks.vlm.network import Ask, Finished, Network, Prompt, Running, ServingThread
 
 
@@ -19,11 +19,13 @@ class EarthDialNetwork(Network):
 
     kind = EarthDialForConditionalGeneration
     samples = True
+    adaptable = True
 
     def encode(self, turns: Turns, tokens_per_image: Sequence[int], system: str) -> Prompt:
         """The conversation in tokens."""
-        ids = encode(self.tokenizer, turns, tokens_per_image, system).ids
-        return Prompt(render(turns, system), (tuple(ids),))
+        layout = layout_of(self.model.config)
+        ids = encode(self.tokenizer, turns, tokens_per_image, system, layout=layout).ids
+        return Prompt(render(turns, system, layout), (tuple(ids),))
 
     def answer_all(self, questions: Iterable[Ask], batch: int, usage: Usage) -> Iterator[Finished]:
         """Greedy answers, from `models.earthdial.continuous_batching`."""

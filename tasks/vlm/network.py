@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from models.earthdial.continuous_batching import Usage
 from models.parts.prompt import IMAGE_CONTEXT, Turns
 from tasks.core.errors import TrainingError
+from tasks.vlm.loading import Loading, options_of, put_adapter, refuse_not_finite, tensors_of
 
 
 @dataclass(frozen=True)
@@ -94,17 +96,30 @@ class Network(ABC):
     """Class of the model, with the `from_pretrained` of transformers."""
     samples: ClassVar[bool]
     """Whether a token can be drawn at random; otherwise the likeliest is always taken."""
+    adaptable: ClassVar[bool] = False
+    """Whether it can be loaded in few bits, and with an adapter."""
 
-    def __init__(self, folder: Path, tokenizer: Any) -> None:
+    def __init__(self, folder: Path, tokenizer: Any, loading: Loading | None = None, device: str = "cpu") -> None:
         """Load it.
 
         Raises:
-            TrainingError: a weight is missing, unknown or of another shape, or the tokenizer is of another vocabulary.
+            TrainingError: a weight is missing, unknown, of another shape or not finite, the tokenizer is of another
+                vocabulary, or the network cannot be loaded so.
         """
+        loading = loading or Loading()
+        if (loading.load_in or loading.adapter) and not self.adaptable:
+            raise TrainingError(
+                f"{folder}: networks of kind {self.kind.config_class.model_type} are loaded whole; --load-in and "
+                "--adapter are for EarthDial's and InternVL's"
+            )
         self.tokenizer = tokenizer
-        self.model: Any = self.load(folder)
-        self.model.eval()
+        self.model: Any = self.load(folder, options_of(loading, device))
         rows, expected = self.model.get_input_embeddings().num_embeddings, self.model.config.image_token_id
+        if loading.adapter is not None:
+            self.model = put_adapter(self.model, folder, loading.adapter, merge=loading.load_in is None)
+        if loading.load_in is None:
+            self.model.to(torch.device(device))
+        self.model.eval()
         image = tokenizer.convert_tokens_to_ids(IMAGE_CONTEXT)
         if len(tokenizer) > rows or image != expected:
             raise TrainingError(
@@ -113,9 +128,9 @@ class Network(ABC):
                 "training stage"
             )
 
-    def load(self, folder: Path) -> Any:
+    def load(self, folder: Path, options: Mapping[str, Any]) -> Any:
         """The model, every one of its weights."""
-        return load_weights(self.kind, folder)
+        return load_weights(self.kind, folder, options)
 
     @abstractmethod
     def encode(self, turns: Turns, tokens_per_image: Sequence[int], system: str) -> Prompt:
@@ -160,18 +175,22 @@ class Network(ABC):
         return text.strip()
 
 
-def load_weights(kind: Any, folder: Path, known: Callable[[Mapping[str, Any]], str] = lambda _: "") -> Any:
+def load_weights(
+    kind: Any, folder: Path, options: Mapping[str, Any], known: Callable[[Mapping[str, Any]], str] = lambda _: ""
+) -> Any:
     """A model of transformers, every one of its weights.
 
     Args:
         kind: its class.
         folder: of the checkpoint.
+        options: of `from_pretrained`.
         known: what a report of transformers comes to in the network's own words; empty where it has none.
 
     Raises:
-        TrainingError: a weight is missing, unknown or of another shape; each is named.
+        TrainingError: a weight is missing, unknown, of another shape or not finite; each is named.
     """
-    model, report = kind.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True)
+    refuse_not_finite(tensors_of(sorted(folder.glob("*.safetensors"))), str(folder))
+    model, report = kind.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True, **options)
     if said := known(report):
         raise TrainingError(f"{folder}: {said}")
     wrong = {

@@ -28,6 +28,7 @@ from models.rsmoe.prompt import (
 )
 from tasks.core.errors import TrainingError
 from tasks.core.stage import read_json
+from tasks.vlm.loading import Loading
 from tasks.vlm.network import Ask, Finished, Network, Prompt, Running, ServingThread, Step, load_weights
 
 APART = re.compile(r"expert_models\.(\d+)\.")
@@ -40,14 +41,14 @@ class RsMoeNetwork(Network):
     kind = RsMoeForConditionalGeneration
     samples = False
 
-    def __init__(self, folder: Path, tokenizer: Any) -> None:
+    def __init__(self, folder: Path, tokenizer: Any, loading: Loading | None = None, device: str = "cpu") -> None:
         """Load it.
 
         Raises:
             TrainingError: weights and configuration do not fit each other, an expert is missing, or the prompt of one
                 is too short for the router; says which.
         """
-        super().__init__(folder, tokenizer)
+        super().__init__(folder, tokenizer, loading, device)
         config = self.model.config
         self.experts: list[str] = config.experts
         self.instructions: Any = load_reader(folder)
@@ -58,14 +59,15 @@ class RsMoeNetwork(Network):
                 ids = encode(tokenizer, [("?", "")], [], template).ids
                 template_places(ids, config.prompt_tokens, config.end_token_id, expert)
 
-    def load(self, folder: Path) -> Any:
+    def load(self, folder: Path, options: Mapping[str, Any]) -> Any:
         """The model, every one of its weights.
 
         Raises:
             TrainingError: some are missing or do not fit, or config.json names experts that cannot be.
         """
         with _named(folder / "config.json"):
-            return load_weights(self.kind, folder, partial(_experts_lacking, read_json(folder / "config.json")))
+            lacking = partial(_experts_lacking, read_json(folder / "config.json"))
+            return load_weights(self.kind, folder, options, lacking)
 
     def encode(self, turns: Turns, tokens_per_image: Sequence[int], system: str) -> Prompt:
         """The conversation in tokens, once for each expert, and its last question for the Q-Former.

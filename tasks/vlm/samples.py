@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.parts.prompt import IMAGE, Encoded, PromptError, Tokenizer, encode
+from models.parts.prompt import IMAGE, PHI3, ChatLayout, Encoded, PromptError, Tokenizer, encode
 from models.parts.tile_grid import count_tiles
 from tasks.core import tables
 from tasks.core.errors import TrainingError
@@ -165,7 +165,13 @@ def bare_question(question: str) -> str:
 
 
 def encode_samples(
-    samples: Sequence[Sample], tokenizer: Tokenizer, tokens_per_tile: int, max_length: int, size: int, max_tiles: int
+    samples: Sequence[Sample],
+    tokenizer: Tokenizer,
+    tokens_per_tile: int,
+    max_length: int,
+    size: int,
+    max_tiles: int,
+    layout: ChatLayout = PHI3,
 ) -> tuple[list[tuple[Sample, Encoded]], list[dict[str, str]]]:
     """Encode every sample; those longer than `max_length` tokens come back as rejected rows.
 
@@ -176,6 +182,7 @@ def encode_samples(
         max_length: most tokens of a sample, visual ones included.
         size: side of a tile in pixels.
         max_tiles: most tiles of a sample's images together, thumbnails apart.
+        layout: of the chat that the language model was trained on.
 
     Raises:
         TrainingError: the images of a sample do not match the `<image>` in its text, or nothing can be
@@ -186,7 +193,7 @@ def encode_samples(
     for sample in samples:
         visual = [tiles * tokens_per_tile for tiles in sample.tile_counts(size, max_tiles)]
         try:
-            encoded = encode(tokenizer, sample.turns, visual)
+            encoded = encode(tokenizer, sample.turns, visual, layout=layout)
         except PromptError as error:
             raise TrainingError(f"sample {sample.sample_id}: {error}; rebuild stages `qa` and `mixture`") from error
         if len(encoded.ids) > max_length:

@@ -12,6 +12,7 @@ from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, MissingInputError, ParamsError
 from tasks.core.section import load, parse
 from tasks.core.stage import write_json
+from tasks.published.samples import imported_statistics
 from tasks.vlm.samples import read_samples
 from tests.fixtures.small_dataset import write_dataset, write_params
 
@@ -127,7 +128,7 @@ def test_statistics_of_several_imported_sets_are_those_of_all_their_pixels(tmp_p
             band = {"name": "R", "count": len(values), "mean": values.mean(), "std": values.std()}
             write_json(paths.imported(name) / "stats.json", {"sensor": "hr-rgb8", "bands": [band]})
             write_json(paths.imported(name) / "summary.json", {"entry": "naip"})
-        (band,) = mixture.imported_statistics(parts)["hr-rgb8"]["bands"]
+        (band,) = imported_statistics(map(paths.imported, parts))["hr-rgb8"]["bands"]
     together = np.concatenate(list(parts.values()))
     assert band["count"] == 590 and band["mean"] == pytest.approx(together.mean())
     assert band["std"] == pytest.approx(together.std())

@@ -47,20 +47,27 @@ class MarkedAnswers:
             bootstrap: resamplings of the test chips behind each confidence interval.
             seed: of the resampling.
         """
-        columns = [*(guess.column for guess in GUESSES.values()), "scene", "asked_in_training"]
+        # One's own pairs have no chips, no scenes and no probe: what is not known of them is no column.
+        held = set().union(*(guesses[row["id"]] for row in rows))
+        known = [guess for guess in GUESSES.values() if guess.column in held]
+        columns = [
+            *(guess.column for guess in known),
+            *(name for name in ("scene", "asked_in_training") if name in held),
+        ]
         self._rows = [{**row, **{name: guesses[row["id"]][name] for name in columns}} for row in rows]
         texts = [{name: value for name, value in row.items() if not isinstance(value, list)} for row in self._rows]
         frame = pl.DataFrame(texts, infer_schema_length=None)
         self.bootstrap, self.seed = bootstrap, seed
         self.predictions = Predictions(Path("predictions.parquet"), "vqa", frame, "annotation")
-        asked = {guess.key for guess in GUESSES.values()} | {CONTROLS[name].key for name in controls}
+        asked = {guess.key for guess in known} | {CONTROLS[name].key for name in controls}
         self.columns = {OWN: ("answer", "correct")} | {
             key: (one.column, one.mark_column) for key, one in BESIDE.items() if key in asked
         }
         """Name of each score, and the columns of its answers and of their marks."""
         self._answered = {name: self._with(frame[answer]) for name, (answer, _) in self.columns.items()}
         self._sums = {name: classification.exact(answered) for name, answered in self._answered.items()}
-        said = [guesses[row["id"]]["probe_answer"] for row in rows]
+        self._has_probe = "probe_answer" in held
+        said = [guesses[row["id"]].get("probe_answer") for row in rows]
         self._probed = np.array([text is not None for text in said], dtype=bool)
         self._probe = classification.exact(self._with(pl.Series(said, dtype=pl.String)))
 
@@ -85,8 +92,11 @@ class MarkedAnswers:
         """Scores of all questions together, and by question type, modality, sensor and kind of scene."""
         scores: dict[str, Any] = {"overall": self.score(np.arange(len(self.predictions)))}
         for name, column in GROUPS.items():
+            if column not in self.predictions.frame:
+                continue
             scores[name] = {key: self.score(at) for key, at in self.predictions.rows_of(column).items()}
-        scores[PROBE] = self._beside_the_probe(np.arange(len(self.predictions)))
+        if self._has_probe:
+            scores[PROBE] = self._beside_the_probe(np.arange(len(self.predictions)))
         return scores
 
     def score(self, where: NDArray[np.int64]) -> dict[str, Any]:

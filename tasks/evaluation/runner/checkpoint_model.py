@@ -15,7 +15,7 @@ from models.parts.image import Image, Tiles, batch_images, dated
 from models.parts.prompt import IMAGE, SYSTEM, PromptError
 from models.parts.tile_grid import count_tiles
 from tasks.core.errors import MissingInputError, UnaskableError
-from tasks.core.stage import checkpoint_hash, read_json
+from tasks.core.stage import checkpoint_hash, fingerprint, read_json
 from tasks.evaluation.runner.predictions import in_form
 from tasks.evaluation.runner.questions import Answer, BenchmarkQuestion, QuestionImage, RunError
 from tasks.published.normalisation import published_statistics
@@ -23,6 +23,7 @@ from tasks.vlm.answerer import Answerer
 from tasks.vlm.bands import planes
 from tasks.vlm.controls import CONTROLS, Mix
 from tasks.vlm.images import NORMALISATION_FILE, Normalisation, preprocess
+from tasks.vlm.loading import ADAPTER_FILES, Dtype, LoadIn, Loading
 from tasks.vlm.network import Ask, Prompt
 from tasks.vlm.samples import tile_share
 
@@ -40,9 +41,13 @@ class CheckpointSettings:
     max_new_tokens: int = 256
     max_tiles: int | None = None
     """Of a question's images together; as in training if None."""
-    dtype: str = "float32"
+    dtype: Dtype = "float32"
     normalise_from: str | None = None
     """Where statistics come from that the checkpoint lacks: another checkpoint's folder, a file, or `published`."""
+    load_in: LoadIn | None = None
+    """Bits that matrices of the language model are held in; all of them if None."""
+    adapter: Path | None = None
+    """Folder of an adapter of peft."""
 
 
 @dataclass
@@ -69,12 +74,14 @@ class Checkpoint:
         Raises:
             EarthloomError: the folder is no checkpoint, or the statistics to add are not there.
         """
-        self.answerer = Answerer(folder, device, settings.max_tiles)
-        self.answerer.model.to(getattr(torch, settings.dtype))
+        loading = Loading(settings.dtype, settings.load_in, settings.adapter)
+        self.answerer = Answerer(folder, device, settings.max_tiles, loading)
         self.answerer.normalise = _completed(self.answerer.normalise, settings.normalise_from)
         self.settings = settings
         self.usage = Usage(settings.slots)
         self.hash = checkpoint_hash(folder)
+        adapter = settings.adapter
+        self._adapted = {} if adapter is None else {"adapter": fingerprint(*(adapter / one for one in ADAPTER_FILES))}
         self._images: OrderedDict[str, Image] = OrderedDict()
 
     @property
@@ -93,6 +100,8 @@ class Checkpoint:
             "dtype": self.settings.dtype,
             "boxes": self.box_form,
             "normalisation": self.settings.normalise_from or "the checkpoint's",
+            **({"load_in": self.settings.load_in} if self.settings.load_in else {}),
+            **self._adapted,
         }
 
     def check(self, images: Iterable[QuestionImage], benchmark: str) -> None:

@@ -8,7 +8,7 @@ Chips are calibrated when they are made; nothing of a picture is guessed here.
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -81,12 +81,18 @@ class HeldOut:
     box_form = boxes.DEFAULT
     """That of all conversations of this project's own."""
 
-    def __init__(self, path: Path | None = None, modality_alone: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None = None,
+        modality_alone: str | None = None,
+        scored: Callable[[str, str], bool] = scored_exactly,
+    ) -> None:
         """Open it.
 
         Args:
             path: the table of a mixture, None for that of the last training stage.
             modality_alone: the samples that are shown so, None for all.
+            scored: whether an answer of a question type is asked for and scored word for word.
 
         Raises:
             MissingInputError: there is no such table.
@@ -107,7 +113,7 @@ class HeldOut:
         left_out: Counter[str] = Counter()
         for number, sample in enumerate(self._samples):
             for turn, (kind, (_, answer)) in enumerate(zip(sample.question_types, sample.turns, strict=True)):
-                if scored_exactly(kind, answer):
+                if scored(kind, answer):
                     self._places.append((number, turn))
                 else:
                     left_out[kind if kind in OPEN else "in a sentence"] += 1
