@@ -69,7 +69,7 @@ def step_flops(
     text: Any = config.text_config
     head = 2.0 * head_tokens * text.hidden_size * text.vocab_size
     return Flops(
-        vision=_vision(config, groups, tiles, before_fusion),
+        vision=_vision(config, groups, tiles, before_fusion, before_projector),
         fusion=_passes("fusion" in trained, before_projector) * _fusion(config, groups_of_tiles),
         projector=_passes("projector" in trained, before_language) * _projector(config, tiles),
         language=language,
@@ -82,7 +82,7 @@ def _passes(weights_trained: bool, inputs_need_gradient: bool) -> int:
     return 1 + weights_trained + inputs_need_gradient
 
 
-def _vision(config: EarthDialConfig, groups: int, tiles: int, trained: bool) -> float:
+def _vision(config: EarthDialConfig, groups: int, tiles: int, trained: bool, learns_below: bool) -> float:
     vision: Any = config.vision_config
     width, tokens = vision.hidden_size, config.patches_per_tile + 1
     # The class token is no patch, but goes through every layer: hence one token more below.
@@ -92,8 +92,11 @@ def _vision(config: EarthDialConfig, groups: int, tiles: int, trained: bool) -> 
     # Two products of tokens x tokens x width: the scores, and the values they weigh.
     attention = 4 * tokens**2 * width
     before = config.layers_before_fusion
-    through = groups * before + tiles * (vision.num_hidden_layers - before)
-    return float(groups * _passes(trained, False) * embed + through * _passes(trained, trained) * (linear + attention))
+    apart = groups * before * _passes(trained, trained) * (linear + attention)
+    # Frozen layers above a fusion that learns pass its gradient on.
+    fused = tiles * (vision.num_hidden_layers - before)
+    above = fused * (_passes(trained, learns_below) * linear + _passes(learns_below, learns_below) * attention)
+    return float(groups * _passes(trained, False) * embed + apart + above)
 
 
 def _fusion(config: EarthDialConfig, groups_of_tiles: Sequence[int]) -> float:
