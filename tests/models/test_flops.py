@@ -53,7 +53,9 @@ def count(
 def fuse(model: EarthDialForConditionalGeneration, encoded: torch.Tensor, groups: Sequence[int]) -> torch.Tensor:
     """Tiles of equal numbers of groups through the layers of the fusion; sizes on the meta device must be known."""
     if groups[0] == 1:
-        return encoded
+        # Times zero, but with a gradient, which layers above it pass on: see `BandGroupFusion`.
+        early = model.config.fusion_layer is not None
+        return encoded + 0 * model.model.band_fusion.out.bias if early else encoded
     fusion, tiles, each = model.model.band_fusion, len(groups), groups[0]
     described = fusion.norm(encoded)
     description = torch.zeros(len(encoded), fusion.embedding.up.in_features)
