@@ -43,6 +43,7 @@ def trained_and_asked(
         (folder / "data/train").mkdir(parents=True)
         for name in CARRIED:
             (folder / "data" / name).symlink_to((data / name).resolve())
+        (folder / "samples").symlink_to(ROOT / "samples")  # what stage 1 starts from
         prepare(folder / "data")
         params = yaml.safe_load((data.parent / "params.yaml").read_text())
         change(params)

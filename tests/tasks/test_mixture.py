@@ -1,10 +1,14 @@
 """tasks/mixture.py: the right samples in the right modality, as often as the recipe says."""
 
 import contextlib
+import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from tasks import mixture
@@ -12,6 +16,9 @@ from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError, MissingInputError, ParamsError
 from tasks.core.section import load, parse
 from tasks.core.stage import write_json
+from tasks.dialogue import conversations
+from tasks.dialogue.facts import ChipFacts, Label, SourceInfo
+from tasks.earth.label_masks import SIDE, pack
 from tasks.published.samples import imported_statistics
 from tasks.vlm.samples import read_samples
 from tests.fixtures.small_dataset import write_dataset, write_params
@@ -26,6 +33,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for stage in ("1", "2", "3"):
             mixture.run(stage)
     return path
+
+
+def half_water() -> ChipFacts:
+    """A chip whose northern half is water."""
+    plane = np.zeros((SIDE, SIDE), bool)
+    plane[: SIDE // 2] = True
+    water = Label("water", "map", "area", 0.5, None, "north", mask=pack(plane))
+    return ChipFacts("chip", "sentinel-2", (water,), {"map": SourceInfo("map", "raster", True, ("water", "ice"))})
 
 
 def test_stages_1_and_2_are_true_colour_and_stage_3_adds_all_bands_and_radar(folder: Path) -> None:
@@ -151,3 +166,29 @@ def test_a_mixture_on_disk_gives_the_samples_that_one_in_memory_gives(tmp_path: 
     some = mapped.keep([5, 2, 7])
     assert list(some) == [held[5], held[2], held[7]] and list(some.keep([1])) == [held[2]]
     assert not list(held.keep([]))
+
+
+def test_crops_of_training_chips_are_asked_about_beside_the_chips_themselves(folder: Path, tmp_path: Path) -> None:
+    known = tmp_path / "known"
+    shutil.copytree(folder, known)
+    for path in known.glob("data/qa/sentinel-2/*/conversations.parquet"):
+        talks = pl.read_parquet(path)
+        facts = [replace(half_water(), chip_id=chip).to_json() for chip in talks["chip_id"]]
+        pq.write_table(talks.with_columns(facts=pl.Series(facts)).to_arrow().cast(conversations.SCHEMA), path)
+    crops = {"per_chip": 2, "least": 16, "pairs": 4, "kinds": ["presence", "share"], "short_answers": 1.0, "seed": 0}
+    with contextlib.chdir(known):
+        recipe = parse(mixture.MixtureRecipe, {"weights": {"ms": {"sentinel-2": 1}}, "crops": crops}, "mixture.stage1")
+        training = {x.chip_id for x in read_samples(paths.mixture("3") / "train.parquet")}
+        rows = list(mixture.crop_rows(recipe, ["sentinel-2"], ["a", "b"]))
+        again = list(mixture.crop_rows(recipe, ["sentinel-2"], ["a", "b"]))
+    assert rows and rows == again
+    assert {row["chip_id"] for row in rows} <= training
+    for row in rows:
+        (image,) = row["images"]
+        assert image["width"] == image["crop"]["side"] * 2 and row["question_types"][0] in ("presence", "share")
+
+
+def test_kinds_that_cannot_be_asked_of_a_crop_are_refused_by_name() -> None:
+    crops = {"per_chip": 1, "least": 16, "pairs": 4, "kinds": ["date"], "short_answers": 1.0, "seed": 0}
+    with pytest.raises(ParamsError, match="date cannot be asked of a crop"):
+        parse(mixture.MixtureRecipe, {"weights": {}, "crops": crops}, "mixture.stage1")
