@@ -37,10 +37,10 @@ def test_a_picture_is_answered_as_by_our_own_network(tiny_checkpoint: Path, expo
         AutoTokenizer.from_pretrained(exported),
         AutoImageProcessor.from_pretrained(exported, backend="pil"),
     )
-    levels = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    levels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     pixels = images(Picture.fromarray(levels), crop_to_patches=True, return_tensors="pt")["pixel_values"]
     planes = dict(zip(("B04", "B03", "B02"), (levels / WHITE * WHITE_REFLECTANCE).transpose(2, 0, 1), strict=True))
-    ours = batch_images([preprocess(planes, "sentinel-2", list(planes), Normalisation(UNIT)).tiled(112, 6)])
+    ours = batch_images([preprocess(planes, "sentinel-2", list(planes), Normalisation(UNIT)).tiled(64, 6)])
     assert torch.allclose(pixels, ours["pixel_values"], atol=1e-4)
 
     content = [{"type": "image"}, {"type": "text", "text": QUESTION}]
@@ -73,7 +73,7 @@ def test_it_holds_what_vllm_s_loader_reads(exported: Path) -> None:
         "gelu",
         "phi3",
     )
-    assert config.vision_config.image_size[0] == 112 and config.vision_config.patch_size[0] == 14
+    assert config.vision_config.image_size[0] == 64 and config.vision_config.patch_size[0] == 8
     with safe_open(exported / "model.safetensors", "pt") as file:
         prefixes = {".".join(name.split(".")[:2]) for name in file.keys()}  # noqa: SIM118  (not a mapping)
     assert prefixes == {"model.vision_tower", "model.multi_modal_projector", "model.language_model", "lm_head.weight"}

@@ -57,7 +57,7 @@ def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory, im
     """The tiny checkpoint in the layout that leaves, beside an image as an array."""
     place = tmp_path_factory.mktemp("left")
     export_weights(tiny_checkpoint, place / "model", layout="remote-code")
-    opened = open_image(image_file, "scene.tif", 112, 6, DeclaredMetadata(date="2017-02-16"))
+    opened = open_image(image_file, "scene.tif", 64, 6, DeclaredMetadata(date="2017-02-16"))
     pixels = np.stack(list(opened.planes.values()))
     np.savez(place / "asked.npz", pixels=pixels, bands=list(opened.planes))
     return place / "model"
@@ -69,7 +69,7 @@ def here(checkpoint: Path, image_file: Path, *questions: tuple[str, int]) -> lis
     out = []
     for text, count in questions:
         conversation = Conversation()
-        image = open_image(image_file, "scene.tif", 112, 6, DeclaredMetadata(date="2017-02-16"))
+        image = open_image(image_file, "scene.tif", 64, 6, DeclaredMetadata(date="2017-02-16"))
         conversation.ask(text, [image] * count)
         ask = answerer.ask(conversation.question(answerer), 40)
         with torch.no_grad():
