@@ -62,11 +62,15 @@ def _lease(host: Host, root: Path, instance: Instance) -> Iterator[Devices]:
         yield Devices(lease.environment, lease.descriptors)
 
 
+ASKS = {"frozen": "evaluate", "forgetting": "evaluate"}
+"""Stages that ask a model with the parameters of another one."""
+
+
 def threads_of(stage: str, params: Mapping[str, Any]) -> int:
     """CPU threads that params.yaml gives a stage; 0 for all, as for one that it says nothing of."""
     training = {"train": "model", "moe": "moe.model"}
     if stage not in training:
-        return int((params.get(stage) or {}).get("threads", 0))
+        return int((params.get(ASKS.get(stage, stage)) or {}).get("threads", 0))
     values = dict(params["train"]["common"])
     model: Any = params
     for name in training[stage].split("."):

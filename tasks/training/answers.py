@@ -123,5 +123,7 @@ def _next(
             logits_to_keep=last.to(device),
             **images,
         )
+    # A network that has learned little may name the place of an image, which the next pass would look for pixels for.
+    out.logits[0, :, data.config.image_token_id] = -torch.inf
     found: list[int] = out.logits[0].argmax(-1).tolist()
     return found

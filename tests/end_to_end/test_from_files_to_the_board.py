@@ -32,8 +32,9 @@ def owners_files(folder: Path) -> None:
     for number, label in enumerate(("Airport", "Port", "Viaduct") * 2):
         picture(folder / f"aid/AID/{label}/{label}_{number}.jpg", number, size=(32, 32))
     rsvqa(folder / "rsvqa")
-    picture(folder / "nwpu/positive image set/001.jpg", 7, size=(100, 100))
-    text(folder / "nwpu/ground truth/001.txt", "(20,10),(40,30),1\r\n(60,10),(80,30),1\r\n(0,0),(100,100),10\r\n")
+    # Of one tile, as what the checkpoint learned by heart.
+    picture(folder / "nwpu/positive image set/001.jpg", 7, size=(60, 60))
+    text(folder / "nwpu/ground truth/001.txt", "(12,6),(24,18),1\r\n(36,6),(48,18),1\r\n(0,0),(60,60),10\r\n")
     for number in range(4):
         picture(folder / f"geobench/Single/images/{number}.png", 20 + number, size=(64, 64))
     record = {"prompts": ["What is it?"], "options": "A. Dam B. Port", "options_list": ["Dam", "Port"], "task": "Scene"}
@@ -60,7 +61,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, folder in FILES.items():
         assert "questions about" in earthloom(root, "bench", "import", name, f"files/{folder}")
         samples += read_samples(root / f"data/benchmarks/imported/{name}")
-    write_checkpoint(root / "data/train/3", list(dict.fromkeys(map(taught, samples))), steps=120)
+    write_checkpoint(root / "data/train/3", list(dict.fromkeys(map(taught, samples))), steps=240)
     seen = next(sample for sample in samples if sample.benchmark == "geobench-vlm-single")
     pixels = decode(seen.images[0], root / "data/benchmarks/imported/geobench-vlm-single")
     mixture(root / "data/mixture/3", [pixels])

@@ -20,7 +20,7 @@ PARAMS = """\
 data: {seed: 0}
 model: {skill: 60}
 evaluate:
-  {device: cpu, threads: 1, batch: 4, max_new_tokens: 8, controls: [no-image], bootstrap: 200, seed: 0}
+  {device: cpu, threads: 1, batch: 4, max_new_tokens: 8, controls: [no-image], frozen: null, bootstrap: 200, seed: 0}
 promote:
   modalities: {ms: {margin: 0.1, above_controls: 0.0}}
   min_questions: 20

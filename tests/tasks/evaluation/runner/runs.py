@@ -29,7 +29,7 @@ TAUGHT_PICTURES = (
 
 def pictures_checkpoint(folder: Path) -> Path:
     """The tiny checkpoint, with statistics of 8-bit pictures besides."""
-    write_checkpoint(folder, TAUGHT_PICTURES, steps=30)
+    write_checkpoint(folder, TAUGHT_PICTURES, steps=60)
     path = folder / "normalisation.json"
     values = json.loads(path.read_text())
     values["hr-rgb8"] = {band: [128.0, 70.0] for band in "RGB"}
