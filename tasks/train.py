@@ -30,7 +30,7 @@ def make_job(stage: str, model: ModelParams, recipe: TrainParams) -> TrainingJob
     """
     params, mixture = recipe.stage(stage), paths.mixture(stage)
     sensors = read_params()["sensors"]["enabled"] if recipe.common.cover else []
-    start = published(model.preset, model.start)
+    start = published(model.preset, model.start.get(model.preset))
     inputs = [require(mixture), require(paths.tokenizer()), require(paths.stats("any").parent)]
     if stage != "1":
         inputs.append(require(paths.train(str(int(stage) - 1))))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tasks.dialogue.facts import ChipFacts, Label
 from tasks.earth.grid import stable_hash
-from tasks.earth.label_fractions import position
+from tasks.earth.label_fractions import places
 from tasks.earth.label_masks import SIDE, pack, resized
 
 TURNS = 8
@@ -99,10 +99,5 @@ def facts_of(facts: ChipFacts, crop: Crop, name: str, min_fraction: float) -> Ch
 
 
 def _label(label: Label, square: NDArray[np.bool_], fraction: float) -> Label:
-    rows, columns = np.nonzero(square)
-    side = len(square)
-    where = position(np.array([(columns + 0.5).mean() / side]), np.array([(rows + 0.5).mean() / side]))
-    mask = pack(resized(square[None])[0])
-    return replace(
-        label, fraction=round(fraction, 6), position=str(where[0]), mask=mask, count=None, length=None, boxes=()
-    )
+    where, mask = str(places(square[None])[0]), pack(resized(square[None])[0])
+    return replace(label, fraction=round(fraction, 6), position=where, mask=mask, count=None, length=None, boxes=())

@@ -22,6 +22,17 @@ def position(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.str_]
     return np.asarray(COMPASS[row, column])
 
 
+def places(planes: NDArray[Any]) -> NDArray[np.str_]:
+    """Where the centre of mass of each plane lies, (N, side, side) -> (N,); of one that is empty, anywhere.
+
+    From the sums along either axis, weighted by pixel centres: no grid of coordinates a window.
+    """
+    tiles = np.asarray(planes, np.float64)
+    side = (np.arange(tiles.shape[-1]) + 0.5) / tiles.shape[-1]
+    weight = np.maximum(tiles.sum(axis=(1, 2)), 1)
+    return position(tiles.sum(axis=1) @ side / weight, tiles.sum(axis=2) @ side / weight)
+
+
 def boxes(block: Block) -> NDArray[Any]:
     """The block's windows as polygons in the metres of its zone."""
     size = float(block.grid.size)
@@ -57,11 +68,8 @@ def planes(
         pixels = tiles.sum(axis=(1, 2))
         whole = measured if of_valid else np.full_like(measured, tiles[0].size)
         shares = np.divide(pixels, whole, out=np.zeros_like(pixels), where=whole > 0)
-        side = (np.arange(tiles.shape[-1]) + 0.5) / tiles.shape[-1]
-        # Centre of mass from the sums along either axis, weighted by pixel centres: no grid of coordinates a window. A
-        # label without a pixel has some position and, below, no row.
-        weight = np.maximum(pixels, 1)
-        places = position(tiles.sum(axis=1) @ side / weight, tiles.sum(axis=2) @ side / weight)
+        # A label without a pixel has some position and, below, no row.
+        where = places(tiles)
         kind, date = columns["kind"], columns.get("date")
         given = np.flatnonzero(shares >= min_fraction)
         masks = label_masks.resized(tiles[given] > 0)
@@ -71,7 +79,7 @@ def planes(
                     "chip_id": chip_ids[index],
                     "label": label,
                     "fraction": round(float(shares[index]), 6),
-                    "position": str(places[index]),
+                    "position": str(where[index]),
                     "mask": label_masks.pack(mask),
                     **columns,
                     "kind": kind.get(label, "area") if isinstance(kind, Mapping) else kind,

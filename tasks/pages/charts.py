@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tasks.evaluation.metrics.best_control import standing
+from tasks.evaluation.metrics.best_control import significance
 from tasks.evaluation.metrics.guesses import BESIDE
 from tasks.pages.maps import REASONS
 from tasks.pages.report_data import SensorData
@@ -158,7 +158,7 @@ def scores(rows: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Markup:
         y = plot.top + 4 + row * index
         middle = y + 10
         beside = bars(score)
-        wins = standing(score["over_best"]) == "better"
+        wins = significance(score["over_best"]) == "better"
         plot.text(start - 10, middle + 4, name, "name strong" if name == "all" else "name", "end")
         plot.rect(
             start,

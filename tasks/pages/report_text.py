@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pystac
 
-from tasks.evaluation.metrics.best_control import Standing, standing
+from tasks.evaluation.metrics.best_control import Significance, significance
 from tasks.evaluation.metrics.held_out import below_best_control
 from tasks.pages.charts import CONTROL_TITLES, percent
 from tasks.pages.report_data import ReportData
@@ -20,7 +20,7 @@ LABEL_CREDITS = {
     "by the ESA WorldCover consortium.",
 }
 """What must stand beside anything made from labels of a collection, by a word of its name."""
-SURELY: Mapping[Standing, str] = {"better": "surely below", "level": "not surely below", "worse": "surely above"}
+SURELY: Mapping[Significance, str] = {"better": "surely below", "level": "not surely below", "worse": "surely above"}
 """Where the best control lies."""
 
 
@@ -123,9 +123,9 @@ def points(over: Mapping[str, Any]) -> str:
     return f"{difference} points (95 % interval of the difference {low} to {high})"
 
 
-def against_controls(score: Mapping[str, Any]) -> Standing:
+def against_controls(score: Mapping[str, Any]) -> Significance:
     """`better`, `level` or `worse` than the best control, by the interval of the paired difference."""
-    return standing(score["over_best"])
+    return significance(score["over_best"])
 
 
 def _rival(score: Mapping[str, Any]) -> tuple[str, float]:

@@ -14,7 +14,7 @@ from tasks.core.code import code
 from tasks.core.errors import PredictionsError
 from tasks.core.stage import atomic, fingerprint
 from tasks.evaluation.datasets.registry import Figure, published
-from tasks.evaluation.metrics.best_control import CONSTANTS, rivals, standing
+from tasks.evaluation.metrics.best_control import CONSTANTS, rivals, significance
 from tasks.evaluation.metrics.guesses import SCORED
 from tasks.evaluation.metrics.predictions import Predictions, read
 from tasks.evaluation.metrics.score import ScoringSettings, metric_sums, score
@@ -140,7 +140,7 @@ class Scored:
     @property
     def against_controls(self) -> str:
         """better, level or worse than the best control, by the paired difference; alone where there is no control."""
-        return "alone" if self.over_best is None else standing(self.over_best)
+        return "alone" if self.over_best is None else significance(self.over_best)
 
 
 def scored(run: ModelRun, cache: Path = CACHE) -> Scored:

@@ -6,20 +6,19 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
-from tasks.evaluation.metrics.guesses import Guess
-from tasks.vlm.controls import Control
+from tasks.vlm.controls import Beside
 
 Points = Sequence[tuple[float, float]]
 
 
-def mark_style(control: Guess | Control) -> str:
+def mark_style(control: Beside) -> str:
     """How the shape of a control is drawn: inline, for the table of controls and not a style sheet knows it."""
     if control.filled:
         return f"fill:var(--{control.colour});stroke:var(--card);stroke-width:1.2"
     return f"fill:none;stroke:var(--{control.colour});stroke-width:2"
 
 
-def key_mark(control: Guess | Control) -> Markup:
+def key_mark(control: Beside) -> Markup:
     """The shape of a control, to stand beside its title in a key."""
     path = f'<path style="{mark_style(control)}" d="M0 0{control.mark}"/>'
     return Markup(f'<svg class="key-mark control" viewBox="-8 -8 16 16" aria-hidden="true">{path}</svg>')

@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 
 from models.parts.image import Image
+from tasks.dialogue.crops import TURNS
 from tasks.training.params import AugmentParams
 from tasks.vlm.samples import Sample
 
-TURNS = 8
-"""Four quarters of a turn, each also mirrored."""
 ORIENTED = re.compile(
     r"\b(north|south|east|west|(north|south)(east|west)|left|right|top|bottom|upper|lower|above|below)(ern|most)?\b"
     r"|<box>|<quad>|<rbox>|\[\s*-?\d|\{\s*<",

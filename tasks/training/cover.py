@@ -5,6 +5,7 @@ is a label of one source; where its source says nothing of a chip, its share is 
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ from tasks.earth.label_masks import SIDE
 from tasks.training.cover_classes import class_name
 from tasks.vlm.samples import ImageRef
 
+KEPT = 512
+"""Images whose planes are kept."""
+
 
 class CoverBook:
     """Shares of classes under the visual tokens of images, looked up on disk."""
@@ -26,13 +30,15 @@ class CoverBook:
         """Open the labels of some sensors; `work` is a folder of this process for files that they are read from."""
         self.places = {name: place for place, name in enumerate(classes)}
         self._books: dict[str, LabelBook] = {}
+        # A training image is shown many times; of a large mixture the last ones are kept, some tens of megabytes.
+        self.planes = lru_cache(KEPT)(self._planes)
         for sensor in sensors:
             if (paths.labels(sensor) / "labels.parquet").is_file():
                 folder = work / f"labels-{sensor}"
                 folder.mkdir(parents=True, exist_ok=True)
                 self._books[sensor] = open_labels(sensor, folder)
 
-    def planes(self, image: ImageRef) -> Tensor:
+    def _planes(self, image: ImageRef) -> Tensor:
         """(classes, cells, cells) of what is shown of a chip: 1 where a class lies, NaN where it is not known."""
         out = np.full((len(self.places), SIDE, SIDE), np.nan, np.float32)
         if image.sensor in self._books:

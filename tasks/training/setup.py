@@ -3,7 +3,7 @@
 import csv
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,20 +28,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 COVER = "cover"
 """Folder of a run that labels are read from."""
-NO_START: Mapping[Any, str] = {}
 
 
-def published(preset: str, start: Mapping[Any, str] = NO_START) -> Path | None:
-    """Folder of weights that stage 1 of a preset starts from: imported ones, or those that `model.start` names; None
-    for fresh ones.
+def published(preset: str, start: str | None = None) -> Path | None:
+    """Folder of weights that stage 1 of a preset starts from: imported ones, or those at `start`; None for fresh ones.
 
     Raises:
-        MissingInputError: `model.start` names a folder that is not there.
+        MissingInputError: there is nothing at `start`.
     """
     folder = paths.DATA / "weights" / preset
     if folder.is_dir():
         return folder
-    return require(Path(start[preset])) if preset in start else None
+    return None if start is None else require(Path(start))
 
 
 def load_tokenizer(folder: Path | None, before: Path | None) -> tuple[Any, Callable[[Path], Any]]:
@@ -113,7 +111,11 @@ def begin(
     )
     config.max_tiles = params.max_tiles
     torch.manual_seed(seed)
-    before = published(params.preset, params.start) if stage == "1" else require(paths.train(str(int(stage) - 1)))
+    before = (
+        published(params.preset, params.start.get(params.preset))
+        if stage == "1"
+        else require(paths.train(str(int(stage) - 1)))
+    )
     if before is None:
         logger.info("stage 1 starts from fresh weights: %s is not there", paths.DATA / "weights" / params.preset)
         return EarthDialForConditionalGeneration(config)

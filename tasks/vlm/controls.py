@@ -18,28 +18,20 @@ Mix = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Control:
-    """One control: its names, how it is made, and how a page draws it."""
+class Beside:
+    """What stands beside a model's score: its names, and how a page draws it."""
 
-    name: ControlName
+    name: str
     title: str
     """Beside a score: what it is the score of."""
     short: str
     """Beside an answer: how it came about."""
-    images: Literal["own", "none", "another"] = "own"
-    """Which images the model is shown. none: the training mean in place of every pixel, and to a model that sees RGB
-    pictures no picture at all; another: those of another sample, by `partners`."""
-    mix: Mix | None = None
-    """What becomes of the planes of each image, the normalised bands of a checkpoint's or the colours of a picture;
-    None where they stay. An image of one plane has nothing to mix, and no such control."""
     mark: str
     """Its shape in a chart, an SVG path from its middle: distinct without colour."""
     colour: str
     """A colour of tasks/pages/style.css."""
     filled: bool = False
     """Whether the shape is filled, or drawn as an outline."""
-    spellings: tuple[str, ...] = ()
-    """Columns of its answers in files of predictions written elsewhere, besides `key` and `column`."""
 
     @property
     def key(self) -> str:
@@ -55,6 +47,21 @@ class Control:
     def mark_column(self) -> str:
         """Column that says whether each of its answers is right."""
         return f"{self.key}_correct"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control(Beside):
+    """One control: the model asked again, and what it is shown then."""
+
+    name: ControlName
+    images: Literal["own", "none", "another"] = "own"
+    """Which images the model is shown. none: the training mean in place of every pixel, and to a model that sees RGB
+    pictures no picture at all; another: those of another sample, by `partners`."""
+    mix: Mix | None = None
+    """What becomes of the planes of each image, the normalised bands of a checkpoint's or the colours of a picture;
+    None where they stay. An image of one plane has nothing to mix, and no such control."""
+    spellings: tuple[str, ...] = ()
+    """Columns of its answers in files of predictions written elsewhere, besides `key` and `column`."""
 
     @property
     def columns(self) -> tuple[str, ...]:

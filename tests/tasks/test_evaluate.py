@@ -19,7 +19,7 @@ from tasks.core.errors import BenchmarkError, MissingInputError, ParamsError, Un
 from tasks.core.section import load
 from tasks.core.stage import read_json
 from tasks.evaluation.evaluate_params import EvaluateParams
-from tasks.evaluation.metrics.best_control import standing
+from tasks.evaluation.metrics.best_control import significance
 from tasks.evaluation.metrics.guesses import BESIDE, GUESSES, SCORED
 from tasks.evaluation.metrics.held_out import MarkedAnswers, Row, above_controls, beside_blind, write_csv
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
@@ -276,11 +276,11 @@ def test_a_score_is_held_against_its_best_control_by_the_paired_difference() -> 
     over = scores["over_best"]
     assert scores["ci95"][0] < scores["no_image"] == 0.5  # by its own interval it could not be told apart
     assert over["control"] == "no_image" and over["score"] == 0.5 and over["difference"] == pytest.approx(0.125)
-    assert 0 < over["ci95"][0] < 0.125 < over["ci95"][1] < 0.3 and standing(over) == "better"
+    assert 0 < over["ci95"][0] < 0.125 < over["ci95"][1] < 0.3 and significance(over) == "better"
     # As many are right, but on other chips: now the difference may be chance.
     crossed = [row(n, "yes", "yes" if n < 25 else "no", "yes" if n >= 20 else "no") for n in range(40)]
     other = marked(crossed).scores()["overall"]["over_best"]
-    assert other["difference"] == pytest.approx(0.125) and other["ci95"][0] < 0 and standing(other) == "level"
+    assert other["difference"] == pytest.approx(0.125) and other["ci95"][0] < 0 and significance(other) == "level"
 
 
 def test_what_the_probe_cannot_answer_is_left_out_of_its_comparison_and_named() -> None:

@@ -20,7 +20,7 @@ from tasks.dialogue.facts import ChipFacts, Label, SourceInfo
 from tasks.dialogue.kinds import CLOSED
 from tasks.dialogue.pairs import SUPPORTED, Pair
 from tasks.dialogue.verifier import judge
-from tasks.earth.label_fractions import position
+from tasks.earth.label_fractions import places
 from tasks.earth.label_masks import SIDE, pack
 from tasks.evaluation.guessing.asked import Asked
 from tasks.evaluation.metrics.text_normalisation import normalise_text
@@ -144,12 +144,10 @@ class Probe:
 def facts_of(asked: Asked, said: Labelled, min_fraction: float) -> ChipFacts:
     """What is seen in a chip as its facts: every class of the source was looked for, and no other source is known."""
     labels = []
-    centre = (np.arange(SIDE) + 0.5) / SIDE
     for name, mask in said.masks.items():
         share = float(mask.mean())
         if share >= min_fraction:
-            x, y = (mask.sum(axis) @ centre / mask.sum() for axis in (0, 1))
-            place = str(position(np.array([x]), np.array([y]))[0])
+            place = str(places(mask[None])[0])
             kind = said.kinds.get(name, "area")
             labels.append(Label(name, said.source.name, kind, round(share, 6), None, place, mask=pack(mask)))
     source = replace(said.source, complete=True, looked_for=None)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tasks.evaluation.metrics.bootstrap import MetricSums, paired
 from tasks.evaluation.metrics.guesses import GUESSES
 
-Standing = Literal["better", "level", "worse"]
+Significance = Literal["better", "level", "worse"]
 CONSTANTS: Mapping[str, str] = {
     "majority": "always the commonest answer",
     "majority_by_type": "the commonest answer of each type of question",
@@ -86,7 +86,7 @@ def rivals(names: Iterable[str]) -> list[str]:
     return [name for name in found if not (learnt and name in CONSTANTS)]
 
 
-def standing(over: Mapping[str, Any]) -> Standing:
+def significance(over: Mapping[str, Any]) -> Significance:
     """Better, level or worse than the best control, by what `OverBest.as_json` wrote."""
     low, high = over["ci95"]
     return "better" if low > 0 else "worse" if high < 0 else "level"

@@ -11,12 +11,12 @@ from tasks.training.setup import begin, load_tokenizer, published
 from tasks.vlm.limits import Limits
 
 ROOT = Path(__file__).resolve().parents[3]
-START = {"tiny": "somewhere/tiny"}
+START = "somewhere/tiny"
 
 
 def test_imported_weights_come_before_the_start_and_a_start_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with contextlib.chdir(tmp_path):
-        assert published("tiny") is None and published("small", START) is None
+        assert published("tiny") is None and published("small") is None
         with pytest.raises(MissingInputError, match="somewhere/tiny is not there"):
             published("tiny", START)
         Path("somewhere/tiny").mkdir(parents=True)
@@ -28,7 +28,7 @@ def test_imported_weights_come_before_the_start_and_a_start_that_is_not_there_is
 def test_the_demo_begins_with_the_start_and_keeps_what_it_knows_of_cover_and_of_its_limits() -> None:
     with contextlib.chdir(ROOT):
         params, recipe = load_recipe("tiny")
-        start = published("tiny", params.start)
+        start = published("tiny", params.start.get("tiny"))
         assert start is not None
         tokenizer, _ = load_tokenizer(start, None)
         model = begin("1", params, recipe.common.seed, ["map/glacier"], tokenizer)
