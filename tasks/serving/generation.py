@@ -1,9 +1,9 @@
 """One answer at a time, token by token, on transformers' serving layer; and a bound on how many may wait."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from transformers import GenerationConfig
@@ -19,11 +19,29 @@ POLL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen; temperature 0 takes the likeliest."""
+    """How the next token is chosen and where the answer ends; temperature 0 takes the likeliest."""
 
     max_new_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
+    seed: int | None = None
+    """Of drawn tokens; the same seed draws the same ones, whatever else is being answered."""
+    stop: tuple[str, ...] = ()
+    """Texts that end the answer, and are no part of it."""
+    top_logprobs: int | None = None
+    """Likeliest tokens whose logarithms of probability are wanted beside each chosen token's; None for none at all."""
+    json_schema: Mapping[str, Any] | None = None
+    """Schema that the answer is to be JSON of; an empty one for any object."""
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """A token of an answer and how likely it was, as OpenAI's `logprobs.content` has them."""
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+    """(text, logarithm of probability) of the likeliest tokens at its place, the likeliest first."""
 
 
 @dataclass
@@ -33,6 +51,10 @@ class Generated:
     prompt_tokens: int
     answer_tokens: int = 0
     finish: Literal["stop", "length"] = "stop"
+    cached_tokens: int = 0
+    """Tokens of the prompt whose keys and values were at hand from a question before."""
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    """A row for each token, where they are wanted."""
 
 
 class Generator:
