@@ -86,16 +86,23 @@ class Generator:
         finally:
             self._inside -= 1
 
-    def sampling(self, max_new_tokens: int, temperature: float, top_p: float) -> Sampling:
+    def sampling(self, asked: Sampling) -> Sampling:
         """How the tokens of an answer are to be chosen.
 
         Raises:
-            RequestError: they were to be drawn, and the network always takes the likeliest.
+            RequestError: they were to be chosen as this network does not.
         """
-        if temperature > 0 and not self.answerer.network.samples:
-            message = f"temperature is {temperature}, but this model always takes the likeliest token; set it to 0"
+        if asked.temperature > 0 and not self.answerer.network.samples:
+            message = (
+                f"temperature is {asked.temperature}, but this model always takes the likeliest token; set it to 0"
+            )
             raise RequestError(message, code="unsupported_value", param="temperature")
-        return Sampling(max_new_tokens, temperature, top_p)
+        return asked
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still answer."""
+        return True
 
     async def answer(
         self, ask: Ask, sampling: Sampling, done: Generated, gone: Callable[[], Awaitable[bool]]

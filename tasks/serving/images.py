@@ -6,7 +6,8 @@ from tasks.core.data_url import png_url
 from tasks.core.errors import TrainingError
 from tasks.earth.radiometry import RadiometryError
 from tasks.serving.errors import RequestError
-from tasks.serving.request import ParsedChat, QuicklookRequest, SentImage
+from tasks.serving.messages import ParsedChat, SentImage
+from tasks.serving.request import QuicklookRequest
 from tasks.vlm.answerer import Answerer, TooLongError
 from tasks.vlm.chat import Conversation
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
@@ -37,6 +38,10 @@ def converse(answerer: Answerer, asked: ParsedChat, limits: Limits | None = None
     for turn in asked.turns:
         images = [*waiting, *(opened(answerer, image) for image in turn.images)]
         before = conversation.copy()
+        if turn.answer is not None and not (images or conversation.images):
+            # Small talk before the first image: read with the rest, but nothing that could have been asked here.
+            conversation.turns.append((turn.question, turn.answer))
+            continue
         try:
             conversation.ask(turn.question, images)
         except ImageError as error:
