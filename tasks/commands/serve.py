@@ -71,7 +71,7 @@ def serve(
     held_mb
         MiB of requests that are held at a time; further ones are refused with 429 as they come.
     body_seconds
-        Seconds until a request's body must have begun to come at 32 KiB a second; a slower one is refused with 408.
+        Seconds that a request's body may pause, or be behind a rate of 32 KiB a second; then it is refused with 408.
     header_seconds
         Seconds that a connection may stay open without a whole header.
     connections

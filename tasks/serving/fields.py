@@ -4,7 +4,7 @@ What would change the answer is honoured, or refused by the field's name. What s
 clients spell out every default of OpenAI's API, and of vLLM's: null everywhere, `n: 1`, penalties of zero, `tools: []`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -55,13 +55,24 @@ def validated(model: type[T], body: Any) -> T:
         return model.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        param = ".".join(str(part) for part in first["loc"])
+        param = _place(first["loc"], body)
         if first["type"] == "extra_forbidden":
             message = f"'{param}' is not supported here{_else(model, str(first['loc'][-1]))}"
             raise RequestError(message, code="unsupported_parameter", param=param) from error
         if first["type"] == "missing":
             raise RequestError(f"{param} is missing", code="missing_required_parameter", param=param) from error
         raise RequestError(f"{param}: {first['msg']}", code="invalid_value", param=param) from error
+
+
+def _place(parts: Sequence[str | int], body: Any) -> str:
+    """The field as its sender knows it: pydantic puts the names of the kinds it chose among between the real ones."""
+    real: list[str] = []
+    for number, part in enumerate(parts):
+        there = part in body if isinstance(body, Mapping) else isinstance(body, list) and isinstance(part, int)
+        if there or number == len(parts) - 1:
+            real.append(str(part))
+            body = body[part] if there else None
+    return ".".join(real)
 
 
 def _else(model: type[BaseModel], name: str) -> str:

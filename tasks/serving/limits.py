@@ -21,7 +21,7 @@ class BodyLimits:
     held_bytes: int
     """Of all that have not been answered, together."""
     seconds: float
-    """Until a body must have begun to come at the slowest rate."""
+    """A body may pause, and be behind the slowest rate."""
     held: int = 0
     """Bytes that are in memory now."""
 
@@ -38,19 +38,21 @@ class LimitBodies:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         limits = self.limits
-        begun = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         read, whole, answering = 0, False, False
 
         async def counted() -> Message:
             nonlocal read, whole
             if whole:
                 return await receive()
+            now = clock()
             try:
-                async with asyncio.timeout_at(begun + limits.seconds + read / SLOWEST):
+                async with asyncio.timeout_at(min(now, begun + read / SLOWEST) + limits.seconds):
                     message = await receive()
             except TimeoutError:
                 raise RequestError(
-                    f"the body came too slowly: {read:,} bytes in {limits.seconds + read / SLOWEST:.0f} seconds",
+                    f"the body came too slowly: {read:,} bytes in {clock() - begun:.0f} seconds",
                     code="request_timeout",
                     status=408,
                 ) from None
