@@ -13,10 +13,11 @@ import time
 
 import torch
 
-from models.earthdial.continuous_batching import Prompt, Usage, answer_all
+from models.earthdial.continuous_batching import Usage, answer_all
 from models.earthdial.generate import generate
 from models.earthdial.model import EarthDialForConditionalGeneration
 from models.earthdial.presets import make_config
+from models.earthdial.rows import Prompt
 
 IMAGE, END, FILL = 5, 1, 0
 FIRST_WORD = 10

@@ -27,7 +27,9 @@ def serve(
     device: Literal["cpu", "cuda"] = "cpu",
     max_tiles: int | None = None,
     max_new_tokens: int = 256,
+    batch: int = 8,
     waiting: int = 64,
+    kept_mb: int = 512,
     most_mb: int = 64,
     held_mb: int = 256,
     body_seconds: float = 20,
@@ -64,8 +66,12 @@ def serve(
         Most tiles of a question's images together; as in training if not given.
     max_new_tokens
         Longest answer.
+    batch
+        Answers that are decoded together.
     waiting
-        Questions that may wait while one is answered; further ones are refused with 429.
+        Questions that may wait while those are answered; further ones are refused with 429.
+    kept_mb
+        MiB of earlier questions and images that are kept, so that a conversation that goes on is not read anew.
     most_mb
         Largest request in MiB.
     held_mb
@@ -127,7 +133,9 @@ def serve(
         hosts=tuple(allow_host or ()),
         origins=tuple(allow_origin or ()),
     )
-    server = Server(Generator(answerer, waiting), options, limits_of(model), lambda: running.should_exit)
+    server = Server(
+        Generator(answerer, waiting, batch, kept_mb), options, limits_of(model), lambda: running.should_exit
+    )
     config = uvicorn.Config(
         make_app(server),
         http=bounded(connections, header_seconds),

@@ -132,7 +132,8 @@ class Server:
         """A place in the queue, and the answer that comes."""
         async with self.generator.place():
             answerer = self.generator.answerer
-            sampling = self.generator.sampling(asked.sampling)
+            sampling = asked.sampling
+            await run_sync(self.generator.check, sampling)
             conversation = await self._opened(converse, answerer, asked.chat, self.refused_by)
             if refused := conversation.refusal(self.refused_by):
                 yield Talk(conversation, _once(refused), Generated(prompt_tokens=0), asked.notes, outside=True)
@@ -221,13 +222,22 @@ class Server:
 
     def metrics(self) -> Response:
         """`GET /metrics`, as Prometheus reads them."""
-        return Response(self.requests.text(self.generator), media_type=CONTENT_TYPE)
+        return Response(self.requests.text(self.generator.numbers), media_type=CONTENT_TYPE)
 
 
 def make_app(server: Server) -> FastAPI:
     """The application."""
     options = server.options
-    app = FastAPI(title="Earthloom", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        # uvicorn has waited for the answers that were being written, as long as it may.
+        await run_sync(server.generator.drain, 0)
+
+    app = FastAPI(
+        title="Earthloom", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     app.add_api_route("/v1/chat/completions", server.chat, methods=["POST"], response_model=None)
     app.add_api_route("/v1/responses", server.respond, methods=["POST"], response_model=None)
     app.add_api_route("/v1/models", server.models, methods=["GET"])

@@ -1,47 +1,22 @@
-"""One answer at a time, token by token, on transformers' serving layer; and a bound on how many may wait."""
+"""Answers for requests: a place in the queue, what may be asked of the tokens, the text as it comes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from transformers import GenerationConfig
-
+from tasks.serving.engine import Engine, StoppedError
 from tasks.serving.errors import BusyError, RequestError
-from tasks.serving.thread import GenerationThread
+from tasks.serving.numbers import Numbers
 from tasks.vlm.answerer import Answerer
-from tasks.vlm.network import Ask
+from tasks.vlm.network import Ask, Part
+from tasks.vlm.sampling import NotHonouredError, Sampling, TokenLogprob
+
+__all__ = ["Generated", "Generator", "Sampling", "TokenLogprob"]
 
 POLL_SECONDS = 0.25
 """Seconds between two checks whether the client is still connected."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen and where the answer ends; temperature 0 takes the likeliest."""
-
-    max_new_tokens: int
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int | None = None
-    """Of drawn tokens; the same seed draws the same ones, whatever else is being answered."""
-    stop: tuple[str, ...] = ()
-    """Texts that end the answer, and are no part of it."""
-    top_logprobs: int | None = None
-    """Likeliest tokens whose logarithms of probability are wanted beside each chosen token's; None for none at all."""
-    json_schema: Mapping[str, Any] | None = None
-    """Schema that the answer is to be JSON of; an empty one for any object."""
-
-
-@dataclass(frozen=True)
-class TokenLogprob:
-    """A token of an answer and how likely it was, as OpenAI's `logprobs.content` has them."""
-
-    text: str
-    logprob: float
-    top: tuple[tuple[str, float], ...] = ()
-    """(text, logarithm of probability) of the likeliest tokens at its place, the likeliest first."""
 
 
 @dataclass
@@ -50,26 +25,45 @@ class Generated:
 
     prompt_tokens: int
     answer_tokens: int = 0
+    """Without what ends it."""
     finish: Literal["stop", "length"] = "stop"
     cached_tokens: int = 0
     """Tokens of the prompt whose keys and values were at hand from a question before."""
     logprobs: list[TokenLogprob] = field(default_factory=list)
-    """A row for each token, where they are wanted."""
+    """A row for each token, where they are wanted; those of a text are there when the text comes."""
 
 
 class Generator:
-    """A model that answers one question after another; those that come meanwhile wait, up to `waiting` of them."""
+    """A model that answers questions side by side; those beyond wait, up to `waiting` of them."""
 
-    def __init__(self, answerer: Answerer, waiting: int) -> None:
+    def __init__(self, answerer: Answerer, waiting: int = 64, batch: int = 8, kept_mb: int = 512) -> None:
+        """Start the thread that decodes.
+
+        Args:
+            answerer: the model.
+            waiting: questions that may wait for a row.
+            batch: answers that are decoded together.
+            kept_mb: most MiB that are kept of questions and images for those that follow; 0 for none.
+        """
         self.answerer = answerer
         self.waiting = waiting
+        self.numbers = Numbers()
+        self.engine = Engine(answerer.network.side_by_side(batch, kept_mb * 2**20), self.numbers)
         self._inside = 0
-        self._thread = GenerationThread()
 
     @property
     def inside(self) -> int:
         """Questions that are being answered or waiting."""
         return self._inside
+
+    @property
+    def alive(self) -> bool:
+        """Whether questions are taken and answered."""
+        return self.engine.alive
+
+    def drain(self, seconds: float) -> None:
+        """Take no more questions, give those that were taken so long to be answered, cut the rest."""
+        self.engine.drain(seconds)
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -77,37 +71,36 @@ class Generator:
 
         Raises:
             BusyError: the queue is full.
+            StoppedError: nobody would answer.
         """
-        if self._inside > self.waiting:
-            raise BusyError(self._inside)
+        try:
+            self.engine.check()
+            if self._inside >= self.engine.answers.rows + self.waiting:
+                raise BusyError(self._inside)
+        except RequestError:
+            self.numbers.ended("refused")
+            raise
         self._inside += 1
         try:
             yield
         finally:
             self._inside -= 1
 
-    def sampling(self, asked: Sampling) -> Sampling:
-        """How the tokens of an answer are to be chosen.
+    def check(self, sampling: Sampling) -> None:
+        """Whether the tokens of an answer can be chosen so. A schema may take a second to read: not on the event loop.
 
         Raises:
-            RequestError: they were to be chosen as this network does not.
+            RequestError: the network cannot keep to it; names the field.
         """
-        if asked.temperature > 0 and not self.answerer.network.samples:
-            message = (
-                f"temperature is {asked.temperature}, but this model always takes the likeliest token; set it to 0"
-            )
-            raise RequestError(message, code="unsupported_value", param="temperature")
-        return asked
-
-    @property
-    def alive(self) -> bool:
-        """Whether it can still answer."""
-        return True
+        try:
+            self.answerer.network.check(sampling)
+        except NotHonouredError as error:
+            raise _refused(error) from error
 
     async def answer(
         self, ask: Ask, sampling: Sampling, done: Generated, gone: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[str]:
-        """The text of an answer as it is generated; `done` is filled in with the last of it.
+        """The text of an answer as it is generated; `done` is filled in as it comes.
 
         Args:
             ask: of `Answerer.ask`.
@@ -116,35 +109,52 @@ class Generator:
             gone: whether the client has disconnected; generation is then cancelled.
 
         Raises:
-            RequestError: the model failed.
+            RequestError: the model failed, or cannot keep to what is asked of its tokens.
+            StoppedError: the server stopped before the answer was complete.
         """
-        running = self.answerer.network.start(self._thread, ask, self._config(sampling))
+        loop = asyncio.get_running_loop()
+        queue: asyncio.Queue[Part] = asyncio.Queue()
+
+        def put(part: Part) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody listens
+                loop.call_soon_threadsafe(queue.put_nowait, part)
+
         try:
-            while (delta := await self._next(running.queue, gone)) is not None:
-                if not isinstance(delta, str):
-                    raise RequestError(f"the model failed: {delta.msg}", code="generation_failed", status=500)
-                yield delta
+            prepared = await asyncio.to_thread(self.engine.answers.prepare, ask, sampling)
+        except NotHonouredError as error:
+            raise _refused(error) from error
+        ticket = self.engine.submit(prepared, ask.prompt.tokens, put)
+        try:
+            async for part in self._parts(queue, gone):
+                if part.stopped:
+                    raise StoppedError(part.failed)
+                if part.failed:
+                    raise RequestError(f"the model failed: {part.failed}", code="generation_failed", status=500)
+                done.answer_tokens, done.cached_tokens = part.tokens, part.cached
+                done.logprobs += part.logprobs
+                done.finish = part.finish or done.finish
+                if part.text:
+                    yield part.text
         finally:
-            running.cancel()
-        done.answer_tokens = running.tokens()
-        done.finish = "length" if running.cut() else "stop"
+            self.engine.cancel(ticket)
 
-    async def _next(self, queue: "asyncio.Queue[Any]", gone: Callable[[], Awaitable[bool]]) -> Any:
+    async def _parts(self, queue: "asyncio.Queue[Part]", gone: Callable[[], Awaitable[bool]]) -> AsyncIterator[Part]:
+        """What comes until the last of it, or until the client has left."""
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
         while True:
-            try:
-                return await asyncio.wait_for(queue.get(), POLL_SECONDS)
-            except TimeoutError:
+            part = None
+            with suppress(TimeoutError):
+                part = await asyncio.wait_for(queue.get(), POLL_SECONDS)
+            if part is not None:
+                yield part
+                if part.last:
+                    return
+            if loop.time() - asked >= POLL_SECONDS:
+                asked = loop.time()
                 if await gone():
-                    return None
+                    return
 
-    def _config(self, sampling: Sampling) -> GenerationConfig:
-        given: GenerationConfig = self.answerer.model.generation_config
-        chosen: dict[str, Any] = {"do_sample": False}
-        if sampling.temperature > 0:
-            chosen = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-        return GenerationConfig(  # type: ignore[no-untyped-call]
-            max_new_tokens=sampling.max_new_tokens,
-            eos_token_id=given.eos_token_id,
-            pad_token_id=given.pad_token_id,
-            **chosen,
-        )
+
+def _refused(error: NotHonouredError) -> RequestError:
+    return RequestError(str(error), code="unsupported_value", param=error.param)

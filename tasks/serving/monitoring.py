@@ -1,11 +1,11 @@
-"""What Prometheus asks of a server: requests by route and status, and the state of the queue."""
+"""What Prometheus asks of a server: requests by route and status, beside what `tasks.serving.numbers` counts."""
 
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tasks.serving.generation import Generator
+from tasks.serving.numbers import Numbers
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 ELSEWHERE = "other"
@@ -18,16 +18,15 @@ class Requests:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.answered = Counter(
-            "earthloom_requests", "Requests answered, by route and status", ["route", "status"], registry=self.registry
-        )
-        self.inside = Gauge(
-            "earthloom_questions_inside", "Questions that are being answered or waiting", registry=self.registry
+            "earthloom_http_requests",
+            "Requests answered, by route and status",
+            ["route", "status"],
+            registry=self.registry,
         )
 
-    def text(self, generator: Generator) -> bytes:
+    def text(self, numbers: Numbers) -> bytes:
         """Everything, in the format of `CONTENT_TYPE`."""
-        self.inside.set(generator.inside)
-        return generate_latest(self.registry)
+        return generate_latest(self.registry) + generate_latest(numbers.registry)
 
 
 class CountRequests:

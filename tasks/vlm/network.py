@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from models.earthdial.continuous_batching import Usage
 from models.parts.prompt import IMAGE_CONTEXT, Turns
 from tasks.core.errors import TrainingError
 from tasks.vlm.loading import Loading, options_of, put_adapter, refuse_not_finite, tensors_of
+from tasks.vlm.sampling import Sampling, TokenLogprob
 
 
 @dataclass(frozen=True)
@@ -59,34 +60,72 @@ class Finished:
 
 @dataclass(frozen=True)
 class Step:
-    """An answer as far as it has come."""
+    """An answer as far as it has come, where it comes as text."""
 
     text: str
+    """Begins with that of the step before."""
     tokens: int
     ended: bool
+    last: bool = False
 
 
 @dataclass(frozen=True)
-class Running:
-    """An answer that is being generated for a server."""
+class Part:
+    """What one step has added to an answer of a server."""
 
-    queue: Any
-    """An asyncio.Queue of its text, then None; or what transformers puts there where it failed."""
-    cancel: Callable[[], None]
-    tokens: Callable[[], int]
-    """That have been generated so far."""
-    cut: Callable[[], bool]
-    """Whether it has come to the longest without an end."""
+    number: int
+    """Of the question."""
+    text: str = ""
+    tokens: int = 0
+    """Of the answer so far."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the tokens of `text`, where they are wanted."""
+    finish: Literal["stop", "length"] | None = None
+    """Why nothing more comes: the network or a stop text ended the answer, or it is cut at the longest."""
+    cached: int = 0
+    """Tokens of the question whose keys and values were at hand."""
+    failed: str = ""
+    """Why there is no answer; nothing more comes then either."""
+    stopped: bool = False
+    """Whether it failed because nothing is decoded any more."""
+
+    @property
+    def last(self) -> bool:
+        """Whether nothing more comes."""
+        return self.finish is not None or bool(self.failed)
 
 
-class ServingThread(Protocol):
-    """The one thread that a server generates on; see `tasks.serving.generation`."""
+class SideBySide(Protocol):
+    """Answers of a server that are decoded together; all but `prepare` on one thread."""
 
-    def generate_streaming(self, model: Any, processor: Any, inputs: Any, gen_config: Any, request_id: str) -> Any:
-        """transformers' own: (queue, streamer) of a model's `generate`."""
+    rows: int
+    """Answers there is room for."""
 
-    def generate_steps(self, steps: Iterator[Step]) -> Running:
-        """The texts of an answer that comes step by step."""
+    @property
+    def running(self) -> int:
+        """Answers being decoded."""
+
+    def prepare(self, ask: Ask, sampling: Sampling) -> Any:
+        """A question as `begin` takes it; what can be worked out without the model, on any thread.
+
+        Raises:
+            NotHonouredError: the network cannot keep to what is asked of the tokens.
+        """
+
+    def admits(self, prepared: Any, beside: Sequence[Any]) -> bool:
+        """Whether it can begin now, beside others that are about to."""
+
+    def begin(self, asked: Sequence[tuple[int, Any]]) -> Iterator[Part]:
+        """Read questions, by their numbers; what they have of an answer so far. One that fails leaves the others."""
+
+    def step(self) -> Iterator[Part]:
+        """One more token of every answer."""
+
+    def leave(self, number: int) -> None:
+        """Nobody wants this answer any more."""
+
+    def reset(self) -> None:
+        """Leave every answer, after a step that failed."""
 
 
 class Network(ABC):
@@ -94,8 +133,6 @@ class Network(ABC):
 
     kind: ClassVar[Any]
     """Class of the model, with the `from_pretrained` of transformers."""
-    samples: ClassVar[bool]
-    """Whether a token can be drawn at random; otherwise the likeliest is always taken."""
     adaptable: ClassVar[bool] = False
     """Whether it can be loaded in few bits, and with an adapter."""
 
@@ -160,19 +197,30 @@ class Network(ABC):
         """The greedy answer to one question as it comes. Closing the iterator stops generation."""
 
     @abstractmethod
-    def start(self, thread: ServingThread, ask: Ask, sampling: Any) -> Running:
-        """Begin to answer one question for a server.
+    def check(self, sampling: Sampling) -> None:
+        """Refuse what the network cannot keep to.
+
+        Raises:
+            NotHonouredError: names the field.
+        """
+
+    @abstractmethod
+    def side_by_side(self, rows: int, kept_bytes: int) -> SideBySide:
+        """The answers of a server.
 
         Args:
-            thread: of the server.
-            ask: the question.
-            sampling: GenerationConfig of transformers, how tokens are chosen.
+            rows: decoded together, where the network can.
+            kept_bytes: most that is kept of questions and images for those that follow.
         """
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of some tokens."""
+        return self.text(ids).strip()
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The same with the spaces around it."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
-        return text.strip()
+        return text
 
 
 def load_weights(

@@ -29,7 +29,9 @@ from models.rsmoe.prompt import (
 from tasks.core.errors import TrainingError
 from tasks.core.stage import read_json
 from tasks.vlm.loading import Loading
-from tasks.vlm.network import Ask, Finished, Network, Prompt, Running, ServingThread, Step, load_weights
+from tasks.vlm.network import Ask, Finished, Network, Prompt, Step, load_weights
+from tasks.vlm.rsmoe_side_by_side import RsMoeSideBySide, check
+from tasks.vlm.sampling import Sampling
 
 APART = re.compile(r"expert_models\.(\d+)\.")
 """Beginning of the name of a weight of an expert with a language model of its own."""
@@ -39,7 +41,6 @@ class RsMoeNetwork(Network):
     """One of `tasks.vlm.network.Network`."""
 
     kind = RsMoeForConditionalGeneration
-    samples = False
 
     def __init__(self, folder: Path, tokenizer: Any, loading: Loading | None = None, device: str = "cpu") -> None:
         """Load it.
@@ -113,9 +114,13 @@ class RsMoeNetwork(Network):
                 yield added
             shown = step.text
 
-    def start(self, thread: ServingThread, ask: Ask, sampling: Any) -> Running:
-        """Step by step on the thread of the server."""
-        return thread.generate_steps(self._steps(ask))
+    def check(self, sampling: Sampling) -> None:
+        """Refuse what experts cannot keep to."""
+        check(sampling)
+
+    def side_by_side(self, rows: int, kept_bytes: int) -> RsMoeSideBySide:
+        """The answers of a server, one after the other whatever `rows` is; nothing is kept."""
+        return RsMoeSideBySide(self._steps)
 
     def _steps(self, ask: Ask) -> Iterator[Step]:
         last: Answered | None = None
@@ -124,7 +129,7 @@ class RsMoeNetwork(Network):
                 open_ = [len(ids) == number for ids in last.ids]
                 yield Step(self._settled(last, open_), sum(map(len, last.ids)), last.ended)
         if last is not None:
-            yield Step(self._text(last), sum(map(len, last.ids)), last.ended)
+            yield Step(self._text(last), sum(map(len, last.ids)), last.ended, last=True)
 
     def _text(self, answered: Answered) -> str:
         texts = [self.decode(ids) for ids in answered.ids]

@@ -3,10 +3,11 @@ import random
 import pytest
 import torch
 
-from models.earthdial.continuous_batching import Prompt, Usage, answer_all
+from models.earthdial.continuous_batching import Usage, answer_all
 from models.earthdial.generate import generate
 from models.earthdial.model import EarthDialForConditionalGeneration
 from models.earthdial.presets import make_config
+from models.earthdial.rows import Prompt
 
 torch.set_num_threads(1)
 SLOT, END, FILL = 7, 1, 0

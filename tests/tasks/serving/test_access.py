@@ -178,5 +178,6 @@ def test_beyond_those_it_takes_a_connection_is_turned_away_at_once(guarded: str)
 def test_what_was_answered_is_counted_for_prometheus(guarded: str) -> None:
     asked(guarded, "/nowhere/at/all")
     text = asked(guarded, "/metrics").text
-    assert 'earthloom_requests_total{route="other",status="404"}' in text
-    assert 'earthloom_requests_total{route="/v1/models",status="200"}' in text and "/nowhere" not in text
+    assert 'earthloom_http_requests_total{route="other",status="404"}' in text
+    assert 'earthloom_http_requests_total{route="/v1/models",status="200"}' in text and "/nowhere" not in text
+    assert "earthloom_rows_in_use 0.0" in text

@@ -79,7 +79,7 @@ def test_a_streamed_answer_is_the_same_in_pieces(client: openai.OpenAI, scene: d
     text = [piece.choices[0].delta.content or "" for piece in pieces if piece.choices]
     assert "".join(text) == BOX_ANSWER and len(text) > 5
     assert pieces[-2].choices[0].finish_reason == "stop" and pieces[-2].model_extra["boxes"]  # type: ignore[index]
-    assert pieces[-1].usage is not None and pieces[-1].usage.completion_tokens == len(text) - 1
+    assert pieces[-1].usage is not None and pieces[-1].usage.completion_tokens == len(text) - 2
 
 
 def test_turns_go_on_and_a_second_date_may_come_later(client: openai.OpenAI, scene: dict[str, Any]) -> None:
