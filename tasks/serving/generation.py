@@ -1,10 +1,10 @@
 """Answers for requests: a place in the queue, what may be asked of the tokens, the text as it comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from tasks.serving.engine import Engine, StoppedError
 from tasks.serving.errors import BusyError, RequestError
