@@ -46,10 +46,11 @@ class StopText:
     def add(self, text: str) -> str:
         """What of a text is sure to belong to the answer."""
         self._held += text
-        found = [place for stop in self.stops if (place := self._held.find(stop)) >= 0]
+        found = [(place + len(stop), place) for stop in self.stops if (place := self._held.find(stop)) >= 0]
         if found:
             self.stopped = True
-            return self._give(min(found))
+            # The first that is complete, as if the text had come letter by letter.
+            return self._give(min(found)[1])
         return self._give(len(self._held) - max((self._begun(stop) for stop in self.stops), default=0))
 
     def rest(self) -> str:

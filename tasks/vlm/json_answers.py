@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from torch import Tensor
 
@@ -44,8 +44,8 @@ class JsonConstraint:
         fill_next_token_bitmask(self.matcher, mask)
         bits = np.unpackbits(mask.view(np.uint8), bitorder="little")[: self.rows].astype(bool)
         if self.matcher.is_error() or not bits.any():
-            why = self.matcher.get_error()
-            raise ConstraintError("no text keeps to it" if why in DEAD_ENDS else _why(why))
+            why = _why(self.matcher.get_error())
+            raise ConstraintError("no text keeps to it" if why in DEAD_ENDS else why)
         return torch.from_numpy(bits)
 
     def take(self, token: int) -> bool:
@@ -98,7 +98,7 @@ class JsonSchemas:
             grammar = LLMatcher.grammar_from_json_schema(schema, overrides=OPTIONS)
         except ValueError as error:
             raise NotHonouredError(f"the schema of the answer cannot be kept to: {_why(str(error))}", PARAM) from error
-        matcher = LLMatcher(self._read, grammar, log_level=0)
+        matcher = LLMatcher(self._read, grammar, log_level=0, limits=LLParserLimits(verbose_errors=False))
         if matcher.is_error():
             why = _why(matcher.get_error())
             raise NotHonouredError(f"the schema of the answer cannot be kept to: {why}", PARAM)
@@ -122,4 +122,4 @@ class JsonSchemas:
 
 def _why(said: str) -> str:
     """What llguidance says, in one line."""
-    return textwrap.shorten(said, 300, placeholder=" ...")
+    return textwrap.shorten(said.replace("<non-verbose/>", ""), 300, placeholder=" ...")
