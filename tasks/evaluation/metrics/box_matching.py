@@ -140,6 +140,18 @@ def _half_extents(boxes: Array) -> Array:
     return np.column_stack([width * cosine + height * sine, width * sine + height * cosine]) / 2
 
 
+def by_row(pairs: Overlaps, predicted: BoxTable, true: BoxTable) -> list[Array]:
+    """The overlaps of each row, (brackets written, true boxes): a bracket that is no box overlaps nothing."""
+    counts = np.bincount(true.row, minlength=len(true.written))
+    first = np.concatenate([[0], np.cumsum(counts)])
+    tables = [np.zeros((written, count)) for written, count in zip(predicted.written, counts, strict=True)]
+    rows = predicted.row[pairs.predicted]
+    places = predicted.place[pairs.predicted]
+    for row, place, truth, iou in zip(rows, places, pairs.true - first[rows], pairs.iou, strict=True):
+        tables[row][place, truth] = iou
+    return tables
+
+
 def matched(pairs: Overlaps, predicted: BoxTable, true: BoxTable, threshold: float) -> Rows:
     """Most pairs with at least this IoU in which no box stands twice: how many in each row, (rows,).
 
@@ -152,37 +164,3 @@ def matched(pairs: Overlaps, predicted: BoxTable, true: BoxTable, threshold: flo
     graph = csr_array((np.ones(keep.sum()), (pairs.predicted[keep], pairs.true[keep])), shape=shape)
     partner = maximum_bipartite_matching(graph, perm_type="column")[: len(predicted.boxes)]
     return np.bincount(predicted.row[partner >= 0], minlength=len(predicted.written))
-
-
-def average_precision(
-    pairs: Overlaps, predicted: BoxTable, true: BoxTable, confidence: Array, wrong: Array, threshold: float
-) -> float:
-    """Area under the precision-recall curve, 0 to 100: boxes by falling confidence, each takes its best free truth.
-
-    Precision is made monotonous, as COCO does, over all points.
-
-    Args:
-        pairs: of `overlaps`.
-        predicted, true: the boxes.
-        confidence: of each predicted box, (boxes,).
-        wrong: confidences of the brackets that are no box: they are false positives.
-        threshold: least IoU.
-    """
-    if not len(true.boxes):
-        return 0.0 if len(predicted.boxes) + len(wrong) else 100.0
-    keep = pairs.iou >= threshold - 1e-9
-    first, second = pairs.predicted[keep], pairs.true[keep]
-    # The most confident box chooses first, and of its candidates the one with the highest IoU, as in COCO.
-    ranking = np.lexsort((-pairs.iou[keep], first, -confidence[first]))
-    hit = np.zeros(len(predicted.boxes), dtype=bool)
-    taken = np.zeros(len(true.boxes), dtype=bool)
-    for box, truth in zip(first[ranking].tolist(), second[ranking].tolist(), strict=True):
-        if not hit[box] and not taken[truth]:
-            hit[box] = taken[truth] = True
-    # Brackets that are no box count as false positives, or malformed answers would raise the precision.
-    hit = np.concatenate([hit, np.zeros(len(wrong), dtype=bool)])
-    ranked = np.argsort(-np.concatenate([confidence, wrong]), kind="stable")
-    correct = np.cumsum(hit[ranked])
-    precision = correct / np.arange(1, len(ranked) + 1)
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(100 * (best * hit[ranked]).sum() / len(true.boxes))

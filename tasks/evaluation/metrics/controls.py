@@ -67,7 +67,7 @@ def constants(predictions: Predictions, form: str) -> dict[str, str]:
         return {}
     found = {"majority": min(truths, key=lambda text: (-truths[text], text))}
     if predictions.task in ("classification", "vqa"):
-        mark = classification.separator(list(truths))
+        mark = predictions.mark or classification.separator(list(truths))
         names = {class_name(part): part.strip() for text in sorted(truths) for part in text.split(mark)}
         if len(names) <= classification.MAX_CLASSES:
             found["every_class"] = f"{mark} ".join(names[name] for name in sorted(names) if name)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from tasks.core.errors import PredictionsError
+from tasks.evaluation.metrics.average_precision import curve, plain
 from tasks.evaluation.metrics.bootstrap import Array, MetricSums, detected
-from tasks.evaluation.metrics.box_matching import BoxTable, average_precision, find, matched, overlaps
+from tasks.evaluation.metrics.box_matching import BoxTable, by_row, find, matched, overlaps
 from tasks.evaluation.metrics.prediction_files import CONFIDENCES
 from tasks.evaluation.metrics.predictions import Predictions, numbers
 
@@ -95,20 +96,12 @@ def ranked(predictions: Predictions, form: str) -> dict[str, float]:
                 f"{predictions.path}, row {row + 1}: {predicted.written[row]} boxes, but {column} has {len(values)} "
                 "numbers; give one for each box"
             )
-    places = set(zip(predicted.row.tolist(), predicted.place.tolist(), strict=True))
-    confidence = np.array([confidences[row][place] for row, place in sorted(places)])
-    wrong = np.array(
-        [
-            value
-            for row, values in enumerate(confidences)
-            for place, value in enumerate(values)
-            if (row, place) not in places
-        ]
-    )
-    pairs = overlaps(predicted, true)
-    curve = {t: average_precision(pairs, predicted, true, confidence, wrong, t) for t in THRESHOLDS}
-    strict = float(np.mean([curve[threshold] for threshold in STRICT]))
-    return {"ap@0.25": curve[0.25], "ap@0.5": curve[0.5], f"ap@{SPAN}": strict}
+    tables = by_row(overlaps(predicted, true), predicted, true)
+    images = [plain(np.array(values), iou) for values, iou in zip(confidences, tables, strict=True)]
+    found = {threshold: curve(images, threshold) for threshold in THRESHOLDS}
+    reached = {threshold: 100 * one.precision if one else 0.0 for threshold, one in found.items()}
+    strict = float(np.mean([reached[threshold] for threshold in STRICT]))
+    return {"ap@0.25": reached[0.25], "ap@0.5": reached[0.5], f"ap@{SPAN}": strict}
 
 
 def oddities(texts: Sequence[str], form: str, kind: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def file_level_scores(predictions: Predictions, form: str) -> dict[str, Any]:
     task = predictions.task
     if task == "classification" or (task == "change" and change.kind(predictions) == "classes"):
         truths = predictions.frame[predictions.truth].fill_null("").unique().to_list()
-        mark = classification.separator(truths)
+        mark = predictions.mark or classification.separator(truths)
         if not any(len(label_set(truth, mark)) > 1 for truth in truths):
             return {"confusion": classification.confusion(predictions)}
     if task == "detection" and (ranked := detection.ranked(predictions, form)):
