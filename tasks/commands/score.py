@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -23,6 +24,7 @@ def score(
     against: Path | None = None,
     json_: Annotated[bool, cyclopts.Parameter(name="--json", negative=())] = False,
     boxes: BoxForm | None = None,
+    truth_boxes: BoxForm | None = None,
     bootstrap: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=0, lte=100_000))] = 1000,
     seed: int = 0,
     spice: Annotated[Path | None, cyclopts.Parameter(env_var="EARTHLOOM_SPICE")] = None,
@@ -46,8 +48,11 @@ def score(
     json_
         One JSON object on stdout instead of a table.
     boxes
-        How boxes are written: earthdial 0 to 100 with an angle, internvl 0 to 1000. If not given, what run.json beside
-        FILE says; earthdial if there is none.
+        How boxes in brackets are written: earthdial 0 to 100 with an angle, internvl 0 to 1000, unit 0 to 1, pixels,
+        coco x, y, width, height in pixels. If not given, what run.json beside FILE says; earthdial if there is none.
+        Spellings that show their scale (GeoChat, Qwen-VL, Florence-2, PaliGemma, Gemini) are read as such.
+    truth_boxes
+        The same of the truths; as --boxes if not given.
     bootstrap
         Resamplings behind each interval; 0 for none.
     seed
@@ -80,7 +85,7 @@ def score(
         raise PredictionsError(f"{file}: the run.json beside it has boxes as {form!r}; give --boxes")
     settings = ScoringSettings(protocol, form, bootstrap, seed, spice)
     fields = FieldFlags(answer_field, truth_field)
-    predictions = read(file, asked, fields, truth)
+    predictions = replace(read(file, asked, fields, truth), truth_form=truth_boxes)
     scores = scored(predictions, settings)
     if against is not None:
         scores["against"] = compare(predictions, read(against, asked, fields, truth), settings)

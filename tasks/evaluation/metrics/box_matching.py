@@ -5,6 +5,7 @@ an error; here a wrong box is a wrong prediction, counted, and the others of its
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,9 +17,12 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from tasks.dialogue import boxes as core
+from tasks.dialogue.box_spellings import rewritten
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+Size = tuple[float, float]
+"""Width and height of an image in pixels."""
 MIN_IOU = 0.25
 """The lowest IoU that any metric asks for."""
 
@@ -41,6 +45,12 @@ class BoxTable:
     """Texts whose brackets do not match, mostly an answer that ended within its last box: that box is no prediction."""
     beyond: int
     """Boxes with a number below 0 or above the grid; scored as they stand."""
+    spelt: dict[str, int]
+    """Boxes in the spelling of another model, by its name."""
+    unread: dict[str, int]
+    """What stands for a place and could not be read, by what is missing; each is written, and no box."""
+    typical: float
+    """The middle one of the boxes' largest numbers, as they are written in brackets; 0 without a box."""
 
     @property
     def wrong(self) -> Rows:
@@ -48,36 +58,56 @@ class BoxTable:
         return self.written - np.bincount(self.row, minlength=len(self.written))
 
 
-def find(texts: Sequence[str], form: str = "earthdial") -> BoxTable:
-    """Every box of every text. A bracket without four or five finite numbers is written, but is no box."""
-    return _find(tuple(texts), form)
+def find(texts: Sequence[str], form: str = "earthdial", sizes: Sequence[Size | None] | None = None) -> BoxTable:
+    """Every box of every text. A bracket without four or five finite numbers is written, but is no box.
+
+    Args:
+        texts: of models, or truths.
+        form: of their brackets.
+        sizes: width and height of each row's image in pixels; for spellings in pixels.
+    """
+    return _find(tuple(texts), form, None if sizes is None else tuple(sizes))
 
 
-@lru_cache(maxsize=4)
-def _find(texts: tuple[str, ...], form: str) -> BoxTable:
+@lru_cache(maxsize=8)
+def _find(texts: tuple[str, ...], form: str, sizes: tuple[Size | None, ...] | None) -> BoxTable:
+    chosen = core.form(form)
     numbers: list[list[float]] = []
     where: list[tuple[int, int]] = []
+    units: list[Size] = []
     written = np.zeros(len(texts), dtype=np.int64)
     four = cut_short = 0
+    spelt: Counter[str] = Counter()
+    unread: Counter[str] = Counter()
     for row, text in enumerate(texts):
-        inners = [inner for inner in core.INNERMOST.findall(text) if inner.strip()]
-        written[row] = len(inners)
-        cut_short += text.count("[") != text.count("]")
+        size = sizes[row] if sizes is not None else None
+        of_row = size if chosen.pixels else (float(chosen.grid), float(chosen.grid))
+        read = rewritten(text, of_row, size)
+        spelt.update(read.spelt)
+        unread.update(read.unread)
+        inners = [inner for inner in core.INNERMOST.findall(read.text) if inner.strip()]
+        written[row] = len(inners) + len(read.unread)
+        cut_short += read.text.count("[") != read.text.count("]")
         for place, inner in enumerate(inners):
             values = _numbers(inner)
             if values is not None:
                 four += len(values) == 4
                 numbers.append([*values, 0.0][:5])
                 where.append((row, place))
+                units.append(of_row or (1.0, 1.0))
     # Fractions of the image, whatever grid the form writes in: IoU of both forms is then one computation.
-    grid = core.form(form).grid
     table = np.array(numbers, dtype=np.float64).reshape(-1, 5)
-    corners = table[:, :4] / grid
+    if chosen.sides:
+        table[:, 2:4] += table[:, :2]
+    corners = table[:, :4] / np.tile(np.array(units, dtype=np.float64).reshape(-1, 2), 2)
     low, high = np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])
     places = np.array(where, dtype=np.int64).reshape(-1, 2)
-    beyond = int(((corners < 0) | (corners > 1)).any(axis=1).sum())
+    known = not chosen.pixels or sizes is not None
+    beyond = int(((corners < 0) | (corners > 1)).any(axis=1).sum()) if known else 0
     boxes = core.canonical(np.column_stack([(low + high) / 2, high - low, table[:, 4]]))
-    return BoxTable(boxes, places[:, 0], places[:, 1], written, four, cut_short, beyond)
+    typical = float(np.median(table[:, :4].max(axis=1))) if len(table) else 0.0
+    counts = dict(spelt), dict(unread)
+    return BoxTable(boxes, places[:, 0], places[:, 1], written, four, cut_short, beyond, *counts, typical)
 
 
 def _numbers(inner: str) -> list[float] | None:

@@ -54,6 +54,7 @@ KNOWN = frozenset(
         *["answer", "question", "annotation", "groundtruth", "gt_bbox", "references", "task_type", "size_group"],
         *["obj_ids", "obj_location", "obj_name", "sensor", "modality", "prompt", "raw_answer", "parsed_answer"],
         *["correct", "checkpoint", "benchmark", "split", "prompt_tokens", "stop", "model", "control", "arm"],
+        *["width", "height", "image_width", "image_height", "img_width", "img_height"],
         *[ALTERNATIVES, "scene", "asked_in_training", "extracted", "parsed", "rejected", "answer_type", "options"],
     ]
 )
@@ -74,6 +75,8 @@ class Predictions:
     """What was odd about the file: the `input` of the result."""
     mark: str | None = None
     """What separates the classes of a list, where the file has lists; None where its texts tell."""
+    truth_form: str | None = None
+    """How the boxes of the truth are written, if otherwise than those of the answers."""
     coco: CocoBoxes | None = None
     """Boxes of COCO's files as they stand, for COCO's own figures."""
 
@@ -160,7 +163,7 @@ def read(path: Path, task: str, flags: FieldFlags = RECOGNISED, truth_path: Path
     frame, mark, how = settled_.frame, settled_.mark, settled_.counts
     longest = MAX_TEXT_CHARACTERS if task in TEXTS else MAX_CHARACTERS
     cleaned, counts = _cleaned(frame, truth, longest)
-    predictions = Predictions(path, task, cleaned, truth, {**counts, **told, **how}, mark, coco)
+    predictions = Predictions(path, task, cleaned, truth, {**counts, **told, **how}, mark, coco=coco)
     _refuse_doubled(predictions)
     _refuse_truths(predictions, longest)
     return predictions

@@ -158,7 +158,7 @@ def _column(frame: pl.DataFrame, path: Path, name: str, counts: dict[str, Any] |
 
 
 def _value(text: str, where: str, numbers: bool) -> Any:
-    """A text, or the list of texts that it spells; None for an empty list. Without `numbers` a list of these is a box."""
+    """A text, or the list of texts that it spells; None for none. Without `numbers` a list of these is a box."""
     bare = text.strip()
     if bare[:1] not in "[{" and not bare.startswith("set("):
         return text
