@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tasks.core.data_url import DataURLError, content_of
 from tasks.serving.errors import RequestError
 
-MIMES = ("image/png", "image/jpeg", "image/tiff")
+MIMES = ("image/png", "image/jpeg", "image/tiff", "image/webp", "image/gif", "image/bmp", "image/jp2")
 T = TypeVar("T", bound=BaseModel)
 
 
