@@ -9,6 +9,7 @@ import cyclopts
 
 from tasks.core import log
 from tasks.core.errors import EarthloomError
+from tasks.earth.picture_files import MOST_PIXELS
 
 
 class ListenError(EarthloomError):
@@ -31,6 +32,7 @@ def serve(
     waiting: int = 64,
     kept_mb: int = 512,
     most_mb: int = 64,
+    most_pixels: int = MOST_PIXELS,
     held_mb: int = 256,
     body_seconds: float = 20,
     header_seconds: float = 10,
@@ -74,6 +76,8 @@ def serve(
         MiB of earlier questions and images that are kept, so that a conversation that goes on is not read anew.
     most_mb
         Largest request in MiB.
+    most_pixels
+        Largest image in pixels, by its header.
     held_mb
         MiB of requests that are held at a time; further ones are refused with 429 as they come.
     body_seconds
@@ -129,6 +133,7 @@ def serve(
         most_bytes=most_mb * 2**20,
         held_bytes=held_mb * 2**20,
         body_seconds=body_seconds,
+        most_pixels=most_pixels,
         keys=tuple(api_key or ()),
         hosts=tuple(allow_host or ()),
         origins=tuple(allow_origin or ()),

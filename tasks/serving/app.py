@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from tasks.core.errors import EarthloomError
+from tasks.earth.picture_files import MOST_PIXELS
 from tasks.serving import errors, page
 from tasks.serving.access import CheckAccess
 from tasks.serving.bodies import Gone, json_of, watched
@@ -23,7 +24,7 @@ from tasks.serving.errors import HEADERS, RequestError
 from tasks.serving.events import event, joined, line
 from tasks.serving.fields import validated
 from tasks.serving.generation import Generated, Generator
-from tasks.serving.images import converse, describe, prepare
+from tasks.serving.images import converse, describe, prepare, taken_as
 from tasks.serving.limits import BodyLimits, LimitBodies
 from tasks.serving.monitoring import CONTENT_TYPE, CountRequests, Requests
 from tasks.serving.refusals import response
@@ -50,6 +51,8 @@ class ServerOptions:
     most_bytes: int = 64 * 2**20
     held_bytes: int = 256 * 2**20
     body_seconds: float = 20
+    most_pixels: int = MOST_PIXELS
+    """Of one image, by its header."""
     keys: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
@@ -68,7 +71,10 @@ class Talk:
 
     def own(self, answer: str, box_form: str) -> OwnFields:
         """What goes with the whole answer beyond OpenAI's fields."""
-        return OwnFields(self.conversation.boxes(answer, box_form), self.outside, [], self.notes)
+        images = taken_as(self.conversation)
+        assumed = any(image["note"] for image in images)
+        boxes = self.conversation.boxes(answer, box_form)
+        return OwnFields(boxes, self.outside, images if assumed else [], self.notes)
 
 
 class Server:
@@ -134,7 +140,8 @@ class Server:
             answerer = self.generator.answerer
             sampling = asked.sampling
             await run_sync(self.generator.check, sampling)
-            conversation = await self._opened(converse, answerer, asked.chat, self.refused_by)
+            most = self.options.most_pixels
+            conversation = await self._opened(converse, answerer, asked.chat, self.refused_by, most, gone.is_set)
             if refused := conversation.refusal(self.refused_by):
                 yield Talk(conversation, _once(refused), Generated(prompt_tokens=0), asked.notes, outside=True)
                 return
@@ -193,8 +200,9 @@ class Server:
     async def quicklook(self, request: Request) -> dict[str, Any]:
         """`POST /quicklook`: a picture of an image for people, and what is recognised of it."""
         asked = validated(QuicklookRequest, await json_of(request))
-        async with self.generator.place():
-            shown: dict[str, Any] = await self._opened(describe, self.generator.answerer, asked)
+        async with watched(request) as gone, self.generator.place():
+            most = self.options.most_pixels
+            shown: dict[str, Any] = await self._opened(describe, self.generator.answerer, asked, most, gone.is_set)
             return shown
 
     def models(self) -> dict[str, Any]:

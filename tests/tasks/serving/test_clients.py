@@ -150,7 +150,7 @@ def with_detail(image: dict[str, Any], detail: str) -> dict[str, Any]:
 
 
 def test_low_detail_shows_fewer_tiles(client: openai.OpenAI, tmp_path: Path) -> None:
-    large = part(write(tmp_path / "large.tif", reflectance(12, side=256), L2A))
+    large = part(write(tmp_path / "large.tif", reflectance(12, 64, 160), L2A))
     spent = {}
     for detail in ("low", "high"):
         answer = client.chat.completions.create(model=MODEL, messages=[user(COVER, with_detail(large, detail))])
