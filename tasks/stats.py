@@ -3,7 +3,8 @@
 Exact and streaming: one shard is in memory at a time, and percentiles are found by counting the bits of the
 values, not by sampling. Only chips of the training side are read, so that nothing of the test places leaks
 into the model. The ratio of a radar's polarisations is counted as a band of its own, since it is shown to the model
-as one.
+as one. Of a sensor with true colour, the 8-bit rendering that people are shown of its chips is measured too: a picture
+that somebody asks about is normalised by it.
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from tasks.core.errors import EmptyStageError
 from tasks.core.section import Section, load, read_params
 from tasks.core.stage import Summary, main, write_json
 from tasks.earth import geotiff
+from tasks.earth.display_sensors import PICTURE
+from tasks.earth.pictures import stretched
 from tasks.earth.sensors import SENSORS, Sensor
 from tasks.vlm.bands import with_ratio
 
@@ -138,11 +141,14 @@ def band_statistics(sensor: str, bins: int) -> dict[str, Any]:
         EmptyStageError: no chip of the sensor is on the training side, or a band has no valid pixel there.
     """
     statistics: dict[str, RunningStatistics] = {}
+    rendering = {colour: RunningStatistics() for colour in PICTURE.rgb or ()}
     chips = 0
     for planes in training_chips(sensor):
         chips += 1
         for name, values in planes.items():
             statistics.setdefault(name, RunningStatistics()).add(values)
+        for colour, levels in rendered(planes, SENSORS[sensor]).items():
+            rendering[colour].add(levels)
     if SENSORS[sensor].cube:
         # Bands of light that the air absorbs hold nothing in any scene.
         statistics = {name: band for name, band in statistics.items() if band.count}
@@ -160,16 +166,31 @@ def band_statistics(sensor: str, bins: int) -> dict[str, Any]:
     known = SENSORS[sensor].plane_names or sorted(statistics)
     names = [name for name in known if name in statistics]
     bands = [describe(name, statistics[name], distributions[name]) for name in names]
-    return {"sensor": sensor, "unit": SENSORS[sensor].unit, "split": "train", "chips": chips, "bands": bands}
+    found = {"sensor": sensor, "unit": SENSORS[sensor].unit, "split": "train", "chips": chips, "bands": bands}
+    if all(colour.count for colour in rendering.values()):
+        colours = [{"name": name, **moments(one)} for name, one in rendering.items()]
+        found["rendering"] = {"sensor": PICTURE.name, "unit": PICTURE.unit, "bands": colours}
+    return found
+
+
+def rendered(planes: dict[str, Plane], sensor: Sensor) -> dict[str, Plane]:
+    """Red, green and blue of 0 to 255 as a viewer shows a chip, by the names of a picture's; empty without them."""
+    shown = [planes[band] for band in sensor.rgb or () if band in planes and planes[band].size]
+    levels = [(stretched(values) * 255).round() for values in shown]
+    return dict(zip(PICTURE.rgb or (), levels, strict=True)) if len(levels) == 3 else {}
+
+
+def moments(statistics: RunningStatistics) -> dict[str, Any]:
+    """Count, mean and deviation, as they stand in the JSON."""
+    deviation = float(np.sqrt(statistics.squares / statistics.count))
+    return {"count": statistics.count, "mean": statistics.mean, "std": deviation}
 
 
 def describe(name: str, statistics: RunningStatistics, distribution: Distribution) -> dict[str, Any]:
     """One band as it stands in the JSON; values in the unit of the sensor."""
     return {
         "name": name,
-        "count": statistics.count,
-        "mean": statistics.mean,
-        "std": float(np.sqrt(statistics.squares / statistics.count)),
+        **moments(statistics),
         "min": statistics.low,
         "max": statistics.high,
         **{f"p{percent:02d}": distribution.percentile(percent) for percent in PERCENTILES},

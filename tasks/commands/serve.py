@@ -1,11 +1,15 @@
 """`earthloom serve`: load a checkpoint, listen, say where."""
 
+import math
 import socket
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import cyclopts
 
 from tasks.core import log
 from tasks.core.errors import EarthloomError
+from tasks.earth.picture_files import MOST_PIXELS
 
 
 class ListenError(EarthloomError):
@@ -24,8 +28,19 @@ def serve(
     device: Literal["cpu", "cuda"] = "cpu",
     max_tiles: int | None = None,
     max_new_tokens: int = 256,
-    waiting: int = 8,
+    batch: int = 8,
+    waiting: int = 64,
+    kept_mb: int = 512,
     most_mb: int = 64,
+    most_pixels: int = MOST_PIXELS,
+    held_mb: int = 256,
+    body_seconds: float = 20,
+    header_seconds: float = 10,
+    connections: int = 256,
+    api_key: Annotated[list[str] | None, cyclopts.Parameter(env_var="EARTHLOOM_API_KEY")] = None,
+    allow_host: list[str] | None = None,
+    allow_origin: list[str] | None = None,
+    grace: float = 20,
     threads: int = 0,
     limits: bool = True,
 ) -> None:
@@ -42,7 +57,7 @@ def serve(
     load_in
         Hold the matrices of the language model in 8 or 4 bits, with bitsandbytes.
     host
-        Address to listen on. There is no authentication: put a proxy before it that has some, if it is not loopback.
+        Address to listen on. One that others can reach needs --api-key.
     port
         Port to listen on; 0 for a free one.
     name
@@ -53,10 +68,33 @@ def serve(
         Most tiles of a question's images together; as in training if not given.
     max_new_tokens
         Longest answer.
+    batch
+        Answers that are decoded together.
     waiting
-        Questions that may wait while one is answered; further ones are refused with 429.
+        Questions that may wait while those are answered; further ones are refused with 429.
+    kept_mb
+        MiB of earlier questions and images that are kept, so that a conversation that goes on is not read anew.
     most_mb
         Largest request in MiB.
+    most_pixels
+        Largest image in pixels, by its header.
+    held_mb
+        MiB of requests that are held at a time; further ones are refused with 429 as they come.
+    body_seconds
+        Seconds that a request's body may pause, or be behind a rate of 32 KiB a second; then it is refused with 408.
+    header_seconds
+        Seconds that a connection may stay open without a whole header.
+    connections
+        Connections at a time; further ones are refused with 503.
+    api_key
+        Key that must come as a bearer token. Several may be given. Others on this machine can read it from the list of
+        processes: the environment is the better place.
+    allow_host
+        Name that the server goes by, as a proxy before it passes it on; localhost and numbers are always allowed.
+    allow_origin
+        Origin of a page elsewhere that may ask, such as https://maps.example.org.
+    grace
+        Seconds that answers have to end in, once the server is asked to stop.
     threads
         CPU threads, 0 for all.
     limits
@@ -66,23 +104,55 @@ def serve(
     import uvicorn
 
     from tasks.evaluation.known_limits import limits_of
-    from tasks.serving.app import Server, make_app
+    from tasks.serving.access import is_loopback
+    from tasks.serving.app import Server, ServerOptions, make_app
+    from tasks.serving.connections import bounded
     from tasks.serving.generation import Generator
     from tasks.vlm.answerer import Answerer
     from tasks.vlm.loading import Loading
 
+    if not is_loopback(host) and not api_key:
+        raise ListenError(
+            f"{host} can be reached from other machines, and there is no key: set EARTHLOOM_API_KEY, or --api-key, or "
+            "listen on 127.0.0.1"
+        )
+    if any(not key.strip() for key in api_key or ()):
+        raise ListenError("--api-key (EARTHLOOM_API_KEY) is empty; leave it out where no key is wanted")
+    # Before the model, which takes its time to load: an address in use is to be known at once.
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ListenError(f"cannot listen on {host}, port {port}: {error}; choose another with --port") from error
     if threads:
         torch.set_num_threads(threads)
     answerer = Answerer(model, device, max_tiles, Loading(dtype, load_in, adapter))
-    name = name or str(answerer.model.config.model_type)
-    server = Server(Generator(answerer, waiting), name, max_new_tokens, limits_of(model), refuses=limits)
-    app = make_app(server, most_mb * 2**20)
-    try:
-        listener = socket.create_server((host, port))
-    except OSError as error:
-        raise ListenError(f"cannot listen on {host}, port {port}: {error}; choose another with --port") from error
+    options = ServerOptions(
+        name=name or str(answerer.model.config.model_type),
+        max_new_tokens=max_new_tokens,
+        refuses=limits,
+        most_bytes=most_mb * 2**20,
+        held_bytes=held_mb * 2**20,
+        body_seconds=body_seconds,
+        most_pixels=most_pixels,
+        keys=tuple(api_key or ()),
+        hosts=tuple(allow_host or ()),
+        origins=tuple(allow_origin or ()),
+    )
+    server = Server(
+        Generator(answerer, waiting, batch, kept_mb), options, limits_of(model), lambda: running.should_exit
+    )
+    config = uvicorn.Config(
+        make_app(server),
+        http=bounded(connections, header_seconds),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(grace),
+    )
+    running = uvicorn.Server(config)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
-    log.console.print(f"Page:   {url}/\nOpenAI: {url}/v1\nModel:  {name} ({model})\nCtrl-C stops.", soft_wrap=True)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
-    uvicorn.Server(config).run(sockets=[listener])
+    log.console.print(
+        f"Page:   {url}/\nOpenAI: {url}/v1\nModel:  {options.name} ({model})\nCtrl-C stops.", soft_wrap=True
+    )
+    running.run(sockets=[listener])

@@ -61,7 +61,7 @@ def _import_internvl(folder: Path, source: str, revision: str | None, out: Path,
     from models.earthdial.state_dict_adapter import FUSION_PREFIX, from_published, published_shapes, steps_to_ours
     from models.parts.layout import PublishedError
     from models.parts.prompt import END, IMAGE_CONTEXT, PAD
-    from tasks.published.normalisation import published_statistics
+    from tasks.earth.published_statistics import published_statistics
     from tasks.published.our_folder import PUBLISHED_CONFIG, RECORD, copy_text, fresh_fusion, record, save_config
     from tasks.published.tensor_stream import convert
     from tasks.published.vocabulary import token_ids

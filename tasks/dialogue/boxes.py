@@ -6,9 +6,10 @@ screen. Every rectangle has exactly one such form, and one whose sides follow th
 written: EarthDial's data has 90 on a third of such boxes (spec, section 1.5). The rectangle turns about its centre in
 the frame of the fractions, as in EarthDial's scorer: on an image that is not square its corners are not right angles.
 
-In text there are two forms. `FORMS["internvl"]`, the default: whole numbers 0 to 1000, `[[x1, y1, x2, y2], [...]]`, a
+In text two forms are written. `FORMS["internvl"]`, the default: whole numbers 0 to 1000, `[[x1, y1, x2, y2], [...]]`, a
 fifth number where a box is turned. `FORMS["earthdial"]`: 0 to 100, always with the angle, 0 to 179, each box in
-brackets of its own, `[[x1, y1, x2, y2, a]][[...]]`.
+brackets of its own, `[[x1, y1, x2, y2, a]][[...]]`. Three more are read: 0 to 1, pixels, COCO's pixels with width and
+height; and whatever `box_spellings` knows by its signs.
 """
 
 import re
@@ -24,6 +25,7 @@ from shapely.geometry import Polygon, mapping
 from shapely.geometry.base import BaseGeometry
 
 from tasks.core.errors import EarthloomError
+from tasks.dialogue.box_spellings import rewritten
 
 Boxes = NDArray[np.float64]
 INNERMOST = re.compile(r"\[([^\[\]]*)\]")
@@ -58,12 +60,23 @@ class Form:
     always_angle: bool
     own_brackets: bool
     """Each box in double brackets of its own."""
+    pixels: bool = False
+    """Numbers are pixels: fractions need the size of the image, overlaps of boxes of one image do not."""
+    sides: bool = False
+    """The third and fourth number are width and height, not a corner."""
 
 
 FORMS = {
     "internvl": Form("internvl", 1000, always_angle=False, own_brackets=False),
     "earthdial": Form("earthdial", 100, always_angle=True, own_brackets=True),
 }
+READ = {
+    **FORMS,
+    "unit": Form("unit", 1, always_angle=False, own_brackets=False),
+    "pixels": Form("pixels", 1, always_angle=False, own_brackets=False, pixels=True),
+    "coco": Form("coco", 1, always_angle=False, own_brackets=False, pixels=True, sides=True),
+}
+"""Also those that no model here writes."""
 DEFAULT = "internvl"
 
 
@@ -73,9 +86,9 @@ def form(name: str) -> Form:
     Raises:
         BoxError: no form has that name.
     """
-    if name not in FORMS:
-        raise BoxError(f"boxes have no form '{name}'; allowed: {', '.join(FORMS)}")
-    return FORMS[name]
+    if name not in READ:
+        raise BoxError(f"boxes have no form '{name}'; allowed: {', '.join(READ)}")
+    return READ[name]
 
 
 def parse(text: str, form_name: str = DEFAULT) -> Boxes:
@@ -101,11 +114,15 @@ def find(text: str, form_name: str = DEFAULT) -> ParsedBoxes:
     Raises:
         BoxError: there is no form of that name.
     """
-    grid = form(form_name).grid
+    chosen = form(form_name)
+    grid = chosen.grid
+    read = rewritten(text, None if chosen.pixels else (grid, grid))
+    text = read.text
     brackets = INNERMOST.findall(text)
     if len(brackets) > MAX_BOXES:
         return ParsedBoxes(np.empty((0, 5)), (f"{len(brackets)} boxes in one text, {MAX_BOXES} at most",))
-    rows, refused = [], []
+    rows: list[list[float]] = []
+    refused = [*read.unread]
     for bracket in brackets:
         try:
             rows.append(_numbers(bracket))
@@ -116,6 +133,8 @@ def find(text: str, form_name: str = DEFAULT) -> ParsedBoxes:
     elif not brackets:
         refused.append(f"no box in {_short(text)}; a box is [[x1, y1, x2, y2]]")
     table = np.array(rows).reshape(-1, 5)
+    if chosen.sides:
+        table[:, 2:4] += table[:, :2]
     edges, angle = table[:, :4] / grid, table[:, 4]
     low, high = np.minimum(edges[:, :2], edges[:, 2:]), np.maximum(edges[:, :2], edges[:, 2:])
     return ParsedBoxes(canonical(np.column_stack([(low + high) / 2, high - low, angle])), tuple(refused))
@@ -160,8 +179,14 @@ def outside(boxes: Boxes, tolerance: float = 1e-9) -> NDArray[np.bool_]:
 
 
 def write(boxes: Boxes, form_name: str = DEFAULT) -> str:
-    """Boxes as text; `parse` gives them back to half a unit of the grid and half a degree."""
+    """Boxes as text; `parse` gives them back to half a unit of the grid and half a degree.
+
+    Raises:
+        BoxError: the form is only read.
+    """
     chosen = form(form_name)
+    if form_name not in FORMS:
+        raise BoxError(f"boxes are read as '{form_name}', and not written so")
     out = canonical(boxes)
     corners_ = np.concatenate([out[:, :2] - out[:, 2:4] / 2, out[:, :2] + out[:, 2:4] / 2], axis=1)
     units = np.rint(corners_ * chosen.grid).astype(int).tolist()

@@ -64,6 +64,8 @@ IMPORTED = {
     )
 }  # fmt: skip
 """By name."""
+PICTURES = {name: sensor for name, sensor in IMPORTED.items() if sensor.unit == DISPLAY and len(sensor.bands) == 3}
+"""The renderings that are ordinary pictures, red, green and blue of 8 bits, by name."""
 ALL = {**SENSORS, **IMPORTED}
 """Measured sensors and renderings, by name."""
 _OF_SENSORS = [tag for sensor in ALL.values() for tag in (sensor.tag, sensor.rgb_tag, sensor.dates_tag) if tag]
@@ -81,6 +83,11 @@ TRUE_COLOURS = tuple(dict.fromkeys([*(sensor.rgb for sensor in ALL.values() if s
 """Red, green and blue by every name they have in chips and data sets."""
 POLARISATIONS = tuple(dict.fromkeys(pair for sensor in ALL.values() for pair in sensor.polarisations))
 """Pairs of radar bands that are shown together."""
+
+
+def picture_of(sensor: Sensor) -> Sensor | None:
+    """The 8-bit rendering of a measured sensor in true colour; None where there is none."""
+    return next((one for one in PICTURES.values() if one.rgb == sensor.rgb), None)
 
 
 def known_sensor(name: str) -> Sensor:

@@ -74,12 +74,12 @@ def encode(
         return bytes(memory.read())
 
 
-def decode(content: bytes, driver: str | None = None, what: str = "an image") -> Raster:
+def decode(content: bytes, driver: str = "GTiff", what: str = "an image") -> Raster:
     """The bands of an image.
 
     Args:
         content: of a file.
-        driver: GDAL's, where no other will do; any that knows the bytes if not given.
+        driver: GDAL's, the only one that is tried: some would follow the bytes to files of this machine.
         what: it is, for errors: chip and shard.
 
     Raises:
@@ -98,7 +98,7 @@ def decode(content: bytes, driver: str | None = None, what: str = "an image") ->
 
 
 @contextmanager
-def opened(content: bytes, driver: str | None = None) -> Iterator[DatasetReader]:
+def opened(content: bytes, driver: str = "GTiff") -> Iterator[DatasetReader]:
     """The same as a dataset of rasterio.
 
     Raises:

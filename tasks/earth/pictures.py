@@ -1,25 +1,39 @@
 """Pictures from outside: known by their first bytes, read by one library for each format, whole or not at all.
 
-JPEG is decoded by Pillow (WebP, too), as EarthDial's loader did: GDAL gives other pixels for the same file, so that a
-picture would not be the same in training, in a benchmark and in a chat, and could not be recognised as the same by its
-digest. The lossless formats are read by GDAL, which keeps 16 bits, held to one driver: some others follow a file to
-other files.
+PNG, JPEG, WebP, GIF and BMP are decoded by Pillow, as EarthDial's loader did: GDAL gives other pixels for the same
+JPEG, so that a picture would not be the same in training, in a benchmark and in a chat, and could not be recognised as
+the same by its digest. TIFF, JPEG 2000 and colours of 16 bits are read by GDAL, which keeps the 16 bits. A picture that
+EXIF has turned is upright.
 """
 
-import io
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetReader, MemoryFile
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+
+from tasks.earth.foreign_files import opened_raster
+from tasks.earth.picture_files import (
+    MOST_PIXELS as MOST_PIXELS,
+)
+from tasks.earth.picture_files import PictureError as PictureError
+from tasks.earth.picture_files import TooManyPixelsError as TooManyPixelsError
+from tasks.earth.picture_files import (
+    check_pixels as check_pixels,
+)
+from tasks.earth.picture_files import (
+    has_alpha,
+    levels,
+    opened_picture,
+    orientation,
+    planes,
+    upright,
+)
 
 SIGNATURES: Mapping[bytes, str] = {
     b"\xff\xd8\xff": "jpeg",
@@ -43,21 +57,15 @@ DRIVERS = {
     "webp": "WEBP",
 }
 """Format -> the one driver of GDAL it may be read with."""
-STRICT = {"GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE"}
-"""Otherwise the missing part of a damaged JPEG is filled with grey, and only a warning is logged."""
-_FAULTS = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError)
-"""What Pillow raises over a file."""
-MAX_PIXELS = 180_000_000
-"""Of a picture other than a TIFF, as Pillow limits it: a few compressed bytes can expand to any number of pixels."""
+BY_PILLOW = ("png", "jpeg", "webp", "gif", "bmp")
+"""Formats that Pillow decodes."""
+COLOURS_OF_A_PNG = (2, 4, 6)
+"""Types of a PNG with more than one channel: of their 16 bits Pillow keeps eight."""
 
 JPEG_NOISE = 8
 """Grey levels that JPEG's colour transform may put between three copies of one band."""
 QUANTILES = (0.02, 0.98)
 """Of a plane that is shown to people: what becomes black and white."""
-
-
-class PictureError(ValueError):
-    """A file that is no picture, or not a whole one; says why."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +81,9 @@ class DecodedImage:
 def beginning(source: Path | bytes) -> bytes:
     """Enough of a file, or of its bytes, to know its format by."""
     if isinstance(source, bytes):
-        return source[:16]
+        return source[:32]
     with source.open("rb") as file:
-        return file.read(16)
+        return file.read(32)
 
 
 def format_of(head: bytes) -> str | None:
@@ -85,82 +93,65 @@ def format_of(head: bytes) -> str | None:
     return next((name for signature, name in SIGNATURES.items() if head.startswith(signature)), None)
 
 
-def decode(source: Path | bytes, thorough: bool = False) -> DecodedImage:
+def decode(source: Path | bytes, thorough: bool = False, most_pixels: int = MOST_PIXELS) -> DecodedImage:
     """A whole picture; the first page or frame of several.
 
     Args:
         source: a file, or the bytes of one.
         thorough: whether to refuse a JPEG, too, whose middle is damaged, which costs a second reading of it.
+        most_pixels: it may have by its header.
 
     Raises:
-        PictureError: it is not a picture, or cannot be read to its end.
+        PictureError: it is not a picture, is too large, or cannot be read to its end.
     """
     head = beginning(source)
     name = format_of(head)
     if name is None:
         raise PictureError(f"not an image: it begins with {head[:8]!r}")
-    if name == "png":
-        check_png(source)
-    if name not in ("jpeg", "webp"):
-        return _by_gdal(source, name)
     if thorough and name == "jpeg":
-        _by_gdal(source, name)
-    return _by_pillow(source, name)
+        _by_gdal(source, name, most_pixels)
+    if name not in BY_PILLOW or is_deep(head):
+        return _by_gdal(source, name, most_pixels)
+    with opened_picture(source, name, most_pixels) as picture:
+        turned = orientation(picture)
+        picture.load()
+        if picture.mode.startswith("I") or picture.mode in ("L", "LA", "RGB", "RGBA"):
+            stored, converted = picture, False
+        else:
+            # Numbers of a palette are no levels of grey, nor are inks or single bits.
+            stored, converted = levels(picture), True
+            stored = stored if stored.mode == "L" or has_alpha(picture) else stored.convert("RGB")
+        pixels = planes(upright(stored, turned))
+    return DecodedImage(pixels.astype(np.uint16) if pixels.dtype.itemsize > 1 else pixels, converted)
 
 
-def check_png(source: Path | bytes) -> None:
-    """Refuse a PNG that is not whole, by the checksums of its chunks: GDAL reads one that is cut short as black.
+def is_deep(head: bytes) -> bool:
+    """Whether a PNG has colours of 16 bits."""
+    return head.startswith(b"\x89PNG") and head[24:25] == b"\x10" and head[25] in COLOURS_OF_A_PNG
 
-    Raises:
-        PictureError: it is cut short or damaged.
-    """
+
+def _by_gdal(source: Path | bytes, name: str, most_pixels: int) -> DecodedImage:
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=["PNG"]) as picture:
-            picture.verify()
-    except _FAULTS as error:
-        raise PictureError(str(error).partition(" <_io")[0]) from error
-
-
-def _by_pillow(source: Path | bytes, name: str) -> DecodedImage:
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=[name.upper()]) as picture:
-            converted = picture.mode not in ("L", "RGB", "RGBA")  # CMYK
-            array = np.asarray(picture.convert("RGB") if converted else picture)
-    except _FAULTS as error:
-        raise PictureError(str(error).partition(" <_io")[0]) from error
-    return DecodedImage(array[None] if array.ndim == 2 else np.ascontiguousarray(np.moveaxis(array, 2, 0)), converted)
-
-
-def _by_gdal(source: Path | bytes, name: str) -> DecodedImage:
-    try:
-        with warnings.catch_warnings(), rasterio.Env(**STRICT):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            if isinstance(source, bytes):
-                with MemoryFile(source) as memory, memory.open(driver=DRIVERS[name]) as dataset:
-                    return _read(dataset)
-            with rasterio.open(source, driver=DRIVERS[name]) as dataset:
-                return _read(dataset)
+        with opened_raster(source, DRIVERS[name]) as dataset:
+            check_pixels(dataset.width, dataset.height, most_pixels)
+            return _read(dataset)
     except RasterioError as error:
         raise PictureError(str(error.__cause__ or error)) from error
 
 
 def _read(dataset: DatasetReader) -> DecodedImage:
-    if dataset.driver != DRIVERS["tiff"] and dataset.width * dataset.height > MAX_PIXELS:
-        raise PictureError(f"{dataset.width} x {dataset.height} pixels, {MAX_PIXELS:,} at most")
     pixels = dataset.read()
-    if dataset.count > 1:
-        return DecodedImage(pixels)
-    if dataset.colorinterp[0] == ColorInterp.palette:
-        # Numbers of colours are no grey levels.
-        colours = np.zeros((256, 3), dtype=np.uint8)
-        for number, colour in dataset.colormap(1).items():
-            colours[number] = colour[:3]
-        return DecodedImage(np.moveaxis(colours[pixels[0]], 2, 0), converted=True)
-    bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
-    if dataset.driver == DRIVERS["png"] and bits < 8:
-        # Two to sixteen levels of grey are shown from black to white.
-        return DecodedImage(pixels * np.uint8(255 // (2**bits - 1)), converted=True)
+    if dataset.colorinterp[0] == ColorInterp.palette and dataset.count == 1:
+        return DecodedImage(palette_of(dataset)[:3, pixels[0]], converted=True)
     return DecodedImage(pixels)
+
+
+def palette_of(dataset: DatasetReader) -> NDArray[np.uint8]:
+    """(4, 65536 or 256) of the red, green, blue and alpha that the numbers of a file mean."""
+    colours = np.zeros((4, 65536 if dataset.dtypes[0] == "uint16" else 256), dtype=np.uint8)
+    for number, colour in dataset.colormap(1).items():
+        colours[:, number] = colour
+    return colours
 
 
 def is_grey(pixels: NDArray[Any]) -> bool:
@@ -180,3 +171,8 @@ def stretched(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     low, high = stretch_limits(plane)
     scaled: NDArray[np.float32] = (np.nan_to_num(plane, nan=low) - low) / max(high - low, 1e-6)
     return np.clip(scaled, 0, 1)
+
+
+def as_displayed(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Display values, (H, W), of 0 to 255 as 0 to 1; no data is black."""
+    return np.nan_to_num(plane, nan=0) / np.float32(255)

@@ -49,6 +49,8 @@ class Stored:
     offset: float = 0.0
     unit: str | None = None
     """One of `RADAR_UNITS` for radar; None where nothing is declared."""
+    how: str = HOW
+    """Where it can be declared, for errors."""
 
 
 def canonical_unit(unit: Any) -> str | None:
@@ -95,18 +97,19 @@ def to_physical(
         _refuse_radar_units(stored, what)
         if (dtype or values.dtype).kind != "f" and unscaled:
             raise RadiometryError(
-                f"{what}: {_found(values, valid)} without a scale; declare what a step is as reflectance {HOW}: 0.0001 "
-                "for most products of Sentinel-2"
+                f"{what}: {_found(values, valid)} without a scale; declare what a step is as reflectance {stored.how}: "
+                "0.0001 for most products of Sentinel-2"
             )
     elif unit == "kelvin" and (dtype or values.dtype).kind != "f" and unscaled:
-        raise RadiometryError(f"{what}: {_found(values, valid)} without a scale; declare kelvin a step {HOW}")
+        raise RadiometryError(f"{what}: {_found(values, valid)} without a scale; declare kelvin a step {stored.how}")
     elif unit == "dB":
         if stored.unit is None and (dtype or values.dtype).kind != "f":
             raise RadiometryError(
                 f"{what}: {_found(values, valid)} are not known to be dB, power or amplitude; declare unit, scale and "
-                f"offset {HOW}: 8-bit numbers that show -25 to 0 dB have unit dB, scale {25 / 255:.5f}, offset -25"
+                f"offset {stored.how}: 8-bit numbers that show -25 to 0 dB have unit dB, scale {25 / 255:.5f}, offset "
+                "-25"
             )
-        physical, valid = _decibel(physical, valid, stored.unit, what)
+        physical, valid = _decibel(physical, valid, stored, what)
     return np.where(valid, physical, np.float32(np.nan)).astype(np.float32)
 
 
@@ -116,13 +119,12 @@ def _refuse_radar_units(stored: Stored, what: str) -> None:
 
 
 def _decibel(
-    numbers: NDArray[np.float32], valid: NDArray[np.bool_], unit: str | None, what: str
+    numbers: NDArray[np.float32], valid: NDArray[np.bool_], stored: Stored, what: str
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """dB of scaled numbers, and which of them have any."""
-    if unit is None:
-        unit = _recognised(numbers[valid], what)
+    unit = stored.unit or _recognised(numbers[valid], stored.how, what)
     if unit not in RADAR_UNITS:
-        raise RadiometryError(f"{what}: its unit is '{unit}'; radar is needed as {', '.join(RADAR_UNITS)} {HOW}")
+        raise RadiometryError(f"{what}: its unit is '{unit}'; radar is needed as {', '.join(RADAR_UNITS)} {stored.how}")
     if unit == "dB":
         return numbers, valid
     positive = valid & (numbers > 0)
@@ -132,7 +134,7 @@ def _decibel(
     return np.maximum(decibel * 2 if unit == AMPLITUDE else decibel, np.float32(DARKEST)), positive
 
 
-def _recognised(numbers: NDArray[np.float32], what: str) -> str:
+def _recognised(numbers: NDArray[np.float32], how: str, what: str) -> str:
     """power or dB, from the range of the numbers."""
     # dB of real ground is negative nearly everywhere, power nowhere before noise is subtracted from it.
     if not numbers.size or numbers.min() >= 0:
@@ -142,7 +144,7 @@ def _recognised(numbers: NDArray[np.float32], what: str) -> str:
         return "dB"
     raise RadiometryError(
         f"{what}: numbers of {numbers.min():.4g} to {numbers.max():.4g} (median {median:.4g}) could be dB or power "
-        f"with its noise subtracted; declare the unit {HOW}"
+        f"with its noise subtracted; declare the unit {how}"
     )
 
 
@@ -164,7 +166,8 @@ def check_plausible(physical: NDArray[np.float32], stored: Stored, unit: str, wh
         raise RadiometryError(
             f"{what}: median {unit} is {median:.3f} with scale {stored.scale} and offset {stored.offset}"
             + (f" and unit {stored.unit or 'not declared'}" if unit == "dB" else "")
-            + f"; real ground lies in {bounds[0]} to {bounds[1]}, so its metadata cannot be right. Declare them {HOW}"
+            + f"; real ground lies in {bounds[0]} to {bounds[1]}, so its metadata cannot be right. Declare them "
+            f"{stored.how}"
         )
 
 

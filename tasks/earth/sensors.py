@@ -25,7 +25,7 @@ from tasks.earth.sensor_parts import Product as Product
 Mask = Literal["scl", "qa_pixel", "udm2", "luminance"]
 """Layouts of quality masks; `luminance` is computed from the scene's own red, green and blue."""
 PublishedNorm = Literal["imagenet", "s2_l2a", "l8_norm", "s1", "rgbm_norm"]
-"""How EarthDial's loader normalises pixels, by its own names; `tasks.published.normalisation` has the numbers."""
+"""How EarthDial's loader normalises pixels, by its own names; `tasks.earth.published_statistics` has the numbers."""
 
 PUBLISHED_TAGS = (
     "[s2_rgb_10]", "[l8_rgb_30]", "[s2_ms_10]", "[hr_rgb_0.5]", "[hr_rgb_temp_0.5]", "[hr_rgbi_0.5]",

@@ -21,7 +21,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from tasks.core.data_url import PNG, content_of
+from tasks.core.data_url import content_of
 from tasks.core.errors import GenerationError
 from tasks.generators.asks import Answer, Ask
 from tasks.generators.params import ModelParams
@@ -146,8 +146,7 @@ class LocalModel:
         conversations = []
         for ask in asks:
             content: list[dict[str, Any]] = [
-                {"type": "image", "image": Image.open(io.BytesIO(content_of(picture.url, (PNG,))))}
-                for picture in ask.pictures
+                {"type": "image", "image": Image.open(io.BytesIO(content_of(picture.url)))} for picture in ask.pictures
             ]
             content.append({"type": "text", "text": ask.user})
             system = {"role": "system", "content": [{"type": "text", "text": ask.system}]}
@@ -168,7 +167,7 @@ def _side(size: Any) -> int:
 
 def _tile(url: str, side: int) -> torch.Tensor:
     """A picture as one tile, (3, side, side), normalised."""
-    picture = Image.open(io.BytesIO(content_of(url, (PNG,)))).convert("RGB")
+    picture = Image.open(io.BytesIO(content_of(url))).convert("RGB")
     levels = np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC), np.float32) / 255
     normal = (levels - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
     return torch.from_numpy(np.ascontiguousarray(normal.transpose(2, 0, 1)))

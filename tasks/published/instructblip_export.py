@@ -15,10 +15,10 @@ from models.rsmoe.prompt import QFORMER_TOKENIZER
 from models.rsmoe.state_dict_adapter import adapter_config, is_beside, shapes, split_experts, steps, to_published
 from tasks.core.errors import WeightsError
 from tasks.core.stage import atomic, read_json, storage_errors, write_json
+from tasks.earth.published_statistics import WHITE
 from tasks.earth.sensors import DISPLAY
 from tasks.published.instructblip import ADAPTER, BESIDE, IMAGE, MIXTURE, OWN_WEIGHTS, fingerprint
 from tasks.published.model_card import model_card
-from tasks.published.normalisation import WHITE
 from tasks.published.our_folder import RECORD, copy_text, save_config, true_colour
 from tasks.published.tensor_stream import convert
 from tasks.published.vocabulary import rename_token, token_ids

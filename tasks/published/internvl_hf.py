@@ -12,7 +12,7 @@ from models.parts.layout import PublishedError
 from models.parts.prompt import IMAGE_CONTEXT
 from tasks.core.errors import WeightsError
 from tasks.core.stage import atomic, storage_errors, write_json
-from tasks.published.normalisation import published_statistics
+from tasks.earth.published_statistics import published_statistics
 from tasks.published.our_folder import RECORD, copy_text, display_statistics, fresh_fusion, record, save_config
 from tasks.published.tensor_stream import convert
 from tasks.published.vocabulary import token_ids

@@ -15,8 +15,8 @@ from models.parts.fusion import BandGroupFusion
 from tasks.core.errors import WeightsError
 from tasks.core.stage import read_json, write_json
 from tasks.earth.display_sensors import ALL, known_sensor
+from tasks.earth.published_statistics import WHITE
 from tasks.earth.sensors import DISPLAY, Sensor
-from tasks.published.normalisation import WHITE
 from tasks.published.weight_files import DTYPES, IMAGE_SETTINGS, TEXT_FILES, Held
 from tasks.vlm.images import NORMALISATION_FILE
 

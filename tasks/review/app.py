@@ -5,7 +5,6 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -13,7 +12,8 @@ from starlette.routing import Route
 from tasks.core.errors import EarthloomError
 from tasks.dialogue.decisions import Decided, Decision
 from tasks.review.session import Session
-from tasks.serving.limits import LimitBody
+from tasks.serving.access import CheckAccess
+from tasks.serving.limits import BodyLimits, LimitBodies
 from tasks.serving.page import content_security_policy, document
 
 FOLDER = Path(__file__).parent
@@ -72,8 +72,5 @@ def make_app(session: Session) -> Starlette:
         Route("/pictures/{number:int}.png", picture),
         Route("/decisions", decide, methods=["POST"]),
     ]
-    hosts = ["127.0.0.1", "localhost", "[::1]"]
-    return Starlette(
-        routes=routes,
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(LimitBody, max_bytes=LARGEST)],
-    )
+    limits = BodyLimits(most_bytes=LARGEST, held_bytes=16 * LARGEST, seconds=10)
+    return Starlette(routes=routes, middleware=[Middleware(CheckAccess), Middleware(LimitBodies, limits=limits)])

@@ -1,30 +1,61 @@
-"""The routes: OpenAI's two, a quicklook of an image, the state of the server, and the page."""
+"""The routes: OpenAI's, a quicklook of an image, the state of the server, and the page."""
 
-import json
 import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from tasks.core.errors import EarthloomError
+from tasks.earth.picture_files import MOST_PIXELS
 from tasks.serving import errors, page
-from tasks.serving.completion import chunk, completion, usage_chunk
-from tasks.serving.errors import RequestError
+from tasks.serving.access import CheckAccess
+from tasks.serving.bodies import Gone, json_of, watched
+from tasks.serving.completion import OwnFields, chunk, completion, usage_chunk
+from tasks.serving.errors import HEADERS, RequestError
+from tasks.serving.events import event, joined, line
+from tasks.serving.fields import validated
 from tasks.serving.generation import Generated, Generator
-from tasks.serving.images import converse, describe, prepare
-from tasks.serving.limits import LimitBody
-from tasks.serving.request import ChatRequest, parse, parse_quicklook, read_turns
+from tasks.serving.images import converse, describe, prepare, taken_as
+from tasks.serving.limits import BodyLimits, LimitBodies
+from tasks.serving.monitoring import CONTENT_TYPE, CountRequests, Requests
+from tasks.serving.refusals import response
+from tasks.serving.request import Asked, ChatRequest, QuicklookRequest
+from tasks.serving.response import Answer
+from tasks.serving.response_request import ResponseRequest
 from tasks.vlm.chat import Conversation
 from tasks.vlm.limits import Limits
 
 logger = logging.getLogger(__name__)
+OPENERS = 2
+"""Requests whose images are opened at a time; the pixels of further ones would only fill the memory."""
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """What a server is started with."""
+
+    name: str
+    """What requests call the model."""
+    max_new_tokens: int = 256
+    refuses: bool = True
+    """Whether what the model was not taught is answered with its limits."""
+    most_bytes: int = 64 * 2**20
+    held_bytes: int = 256 * 2**20
+    body_seconds: float = 20
+    most_pixels: int = MOST_PIXELS
+    """Of one image, by its header."""
+    keys: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
 
 @dataclass
@@ -34,8 +65,16 @@ class Talk:
     conversation: Conversation
     deltas: AsyncIterator[str]
     done: Generated
+    notes: tuple[str, ...] = ()
     outside: bool = False
     """Whether it is the model's limits, in the place of an answer to what it was not taught."""
+
+    def own(self, answer: str, box_form: str) -> OwnFields:
+        """What goes with the whole answer beyond OpenAI's fields."""
+        images = taken_as(self.conversation)
+        assumed = any(image["note"] for image in images)
+        boxes = self.conversation.boxes(answer, box_form)
+        return OwnFields(boxes, self.outside, images if assumed else [], self.notes)
 
 
 class Server:
@@ -44,101 +83,191 @@ class Server:
     def __init__(
         self,
         generator: Generator,
-        name: str,
-        max_new_tokens: int,
+        options: ServerOptions,
         limits: Limits | None = None,
-        *,
-        refuses: bool = True,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
+        """A server.
+
+        Args:
+            generator: answers.
+            options: of `earthloom serve`.
+            limits: of the model, where they are on record.
+            stopping: whether it has been asked to end.
+        """
         self.generator = generator
+        self.options = options
+        self.name = options.name
         self.limits = limits
-        self.refused_by = limits if refuses else None
-        self.name = name
-        self.max_new_tokens = max_new_tokens
+        self.refused_by = limits if options.refuses else None
+        self.stopping = stopping
+        self.requests = Requests()
+        self._opening = CapacityLimiter(OPENERS)
 
     async def chat(self, request: Request) -> Response:
         """`POST /v1/chat/completions`."""
-        asked = parse(await _json(request))
-        if asked.model != self.name:
-            message = f"there is no model '{asked.model}' here, only '{self.name}'"
-            raise RequestError(message, code="model_not_found", param="model", status=404)
-        if asked.stream:
-            lines = self._lines(asked, request)
-            first = await anext(lines)  # what is wrong with the request shows here, while a status can still be sent
-            return StreamingResponse(_joined(first, lines), media_type="text/event-stream")
-        async with self._begun(asked, request) as talk:
+        body = validated(ChatRequest, await json_of(request))
+        asked = self._known(body.asked(self.options.max_new_tokens))
+        name = f"chatcmpl-{uuid.uuid4().hex}"
+        if body.stream:
+            return await _streamed(self._chunks(name, asked, body.stream_options.include_usage, request))
+        async with watched(request) as gone, self._begun(asked, gone) as talk:
             answer = "".join([delta async for delta in talk.deltas]).strip()
-        boxes = talk.conversation.boxes(answer, self.generator.answerer.box_form)
-        return JSONResponse(completion(_name(), self.name, answer, talk.done, boxes, talk.outside))
+            own = talk.own(answer, self.generator.answerer.box_form)
+        return JSONResponse(completion(name, self.name, answer, talk.done, own, logprobs=body.logprobs))
+
+    async def respond(self, request: Request) -> Response:
+        """`POST /v1/responses`."""
+        body = validated(ResponseRequest, await json_of(request))
+        asked = self._known(body.asked(self.options.max_new_tokens))
+        made = Answer(f"resp_{uuid.uuid4().hex}", self.name, body)
+        if body.stream:
+            return await _streamed(self._events(made, asked, request))
+        async with watched(request) as gone, self._begun(asked, gone) as talk:
+            answer = "".join([delta async for delta in talk.deltas]).strip()
+            own = talk.own(answer, self.generator.answerer.box_form)
+        return JSONResponse(made.body(answer, talk.done, own))
+
+    def _known(self, asked: Asked) -> Asked:
+        if asked.model != self.name:
+            raise _no_model(asked.model, self.name)
+        return asked
 
     @asynccontextmanager
-    async def _begun(self, asked: ChatRequest, request: Request) -> AsyncIterator[Talk]:
+    async def _begun(self, asked: Asked, gone: Gone) -> AsyncIterator[Talk]:
         """A place in the queue, and the answer that comes."""
         async with self.generator.place():
             answerer = self.generator.answerer
-            conversation = await run_in_threadpool(converse, answerer, read_turns(asked), self.refused_by)
+            sampling = asked.sampling
+            await run_sync(self.generator.check, sampling)
+            most = self.options.most_pixels
+            conversation = await self._opened(converse, answerer, asked.chat, self.refused_by, most, gone.is_set)
             if refused := conversation.refusal(self.refused_by):
-                yield Talk(conversation, _once(refused), Generated(prompt_tokens=0), outside=True)
+                yield Talk(conversation, _once(refused), Generated(prompt_tokens=0), asked.notes, outside=True)
                 return
-            max_new_tokens = min(asked.max_answer_tokens or self.max_new_tokens, self.max_new_tokens)
-            sampling = self.generator.sampling(max_new_tokens, asked.temperature, asked.top_p)
-            ask = await run_in_threadpool(prepare, answerer, conversation, max_new_tokens)
+            ask = await self._opened(prepare, answerer, conversation, sampling.max_new_tokens)
             done = Generated(prompt_tokens=ask.prompt.tokens)
-            yield Talk(conversation, self.generator.answer(ask, sampling, done, request.is_disconnected), done)
+            yield Talk(conversation, self.generator.answer(ask, sampling, done, gone), done, asked.notes)
 
-    async def _lines(self, asked: ChatRequest, request: Request) -> AsyncIterator[str]:
-        """Server-sent events of a streamed answer."""
-        name, answer = _name(), ""
-        async with self._begun(asked, request) as talk:
-            yield _line(chunk(name, self.name, role="assistant", content=""))
+    async def _opened(self, work: Callable[..., Any], *given: Any) -> Any:
+        return await run_sync(work, *given, limiter=self._opening)
+
+    async def _chunks(self, name: str, asked: Asked, with_usage: bool, request: Request) -> AsyncIterator[str]:
+        """Server-sent events of a streamed completion."""
+        answer, sent = "", 0
+        wanted = asked.sampling.top_logprobs is not None
+        async with watched(request) as gone, self._begun(asked, gone) as talk:
             try:
                 async for delta in talk.deltas:
+                    if not answer:
+                        yield line(chunk(name, self.name, role="assistant", content=""))
                     answer += delta
-                    yield _line(chunk(name, self.name, content=delta))
+                    new, sent = talk.done.logprobs[sent:], len(talk.done.logprobs)
+                    yield line(chunk(name, self.name, content=delta, logprobs=new if wanted else None))
             except RequestError as error:
-                yield _line(errors.body(str(error), code=error.code, status=error.status))
+                if not answer:
+                    raise
+                yield line(errors.body(str(error), code=error.code, status=error.status))
                 return
-        boxes = talk.conversation.boxes(answer, self.generator.answerer.box_form)
-        yield _line(chunk(name, self.name, done=talk.done, boxes=boxes, outside=talk.outside))
-        if asked.stream_options and asked.stream_options.include_usage:
-            yield _line(usage_chunk(name, self.name, talk.done))
+            own = talk.own(answer, self.generator.answerer.box_form)
+        if not answer:
+            yield line(chunk(name, self.name, role="assistant", content=""))
+        rest = talk.done.logprobs[sent:]
+        yield line(chunk(name, self.name, done=talk.done, own=own, logprobs=rest if wanted else None))
+        if with_usage:
+            yield line(usage_chunk(name, self.name, talk.done))
         yield "data: [DONE]\n\n"
+
+    async def _events(self, made: Answer, asked: Asked, request: Request) -> AsyncIterator[str]:
+        """Server-sent events of a streamed response."""
+        answer = ""
+        async with watched(request) as gone, self._begun(asked, gone) as talk:
+            try:
+                async for delta in talk.deltas:
+                    if not answer:
+                        yield "".join(map(event, made.begun()))
+                    answer += delta
+                    yield event(made.delta(delta))
+            except RequestError as error:
+                if not answer:
+                    raise
+                yield "".join(map(event, made.failed(str(error), error.code)))
+                return
+            own = talk.own(answer, self.generator.answerer.box_form)
+        begun: Iterable[dict[str, Any]] = made.begun() if not answer else ()
+        yield "".join(map(event, [*begun, *made.ended(answer.strip(), talk.done, own)]))
 
     async def quicklook(self, request: Request) -> dict[str, Any]:
         """`POST /quicklook`: a picture of an image for people, and what is recognised of it."""
-        asked = parse_quicklook(await _json(request))
-        return await run_in_threadpool(describe, self.generator.answerer, asked)
+        asked = validated(QuicklookRequest, await json_of(request))
+        async with watched(request) as gone, self.generator.place():
+            most = self.options.most_pixels
+            shown: dict[str, Any] = await self._opened(describe, self.generator.answerer, asked, most, gone.is_set)
+            return shown
 
     def models(self) -> dict[str, Any]:
         """`GET /v1/models`."""
+        return {"object": "list", "data": [self.model(self.name)]}
+
+    def model(self, name: str) -> dict[str, Any]:
+        """`GET /v1/models/{name}`."""
+        if name != self.name:
+            raise _no_model(name, self.name)
         one = {"id": self.name, "object": "model", "created": 0, "owned_by": "earthloom"}
         own = {"sensors": list(self.generator.answerer.normalise.values)}
-        known = {"limits": self.limits.for_people()} if self.limits else {}
-        return {"object": "list", "data": [one | own | known]}
+        return one | own | ({"limits": self.limits.for_people()} if self.limits else {})
 
-    def health(self) -> dict[str, Any]:
-        """`GET /health`."""
-        return {"status": "ok", "model": self.name, "inside": self.generator.inside, "waiting": self.generator.waiting}
+    def health(self) -> JSONResponse:
+        """`GET /health`: whether the process can answer at all; a supervisor starts it anew where not."""
+        state = {"status": "ok" if self.generator.alive else "failed", "model": self.name}
+        queue = {"inside": self.generator.inside, "waiting": self.generator.waiting}
+        return JSONResponse(state | queue, 200 if self.generator.alive else 503)
+
+    def ready(self) -> JSONResponse:
+        """`GET /ready`: whether questions may be sent here now."""
+        state = "failed" if not self.generator.alive else "stopping" if self.stopping() else "ready"
+        return JSONResponse({"status": state}, 200 if state == "ready" else 503, HEADERS.get(503))
+
+    def metrics(self) -> Response:
+        """`GET /metrics`, as Prometheus reads them."""
+        return Response(self.requests.text(self.generator.numbers), media_type=CONTENT_TYPE)
 
 
-def make_app(server: Server, max_bytes: int) -> FastAPI:
-    """The application.
+def make_app(server: Server) -> FastAPI:
+    """The application."""
+    options = server.options
 
-    Args:
-        server: what answers.
-        max_bytes: largest body of a request.
-    """
-    app = FastAPI(title="Earthloom", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(LimitBody, max_bytes=max_bytes)
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        # uvicorn has waited for the answers that were being written, as long as it may.
+        await run_sync(server.generator.drain, 0)
+
+    app = FastAPI(
+        title="Earthloom", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     app.add_api_route("/v1/chat/completions", server.chat, methods=["POST"], response_model=None)
+    app.add_api_route("/v1/responses", server.respond, methods=["POST"], response_model=None)
     app.add_api_route("/v1/models", server.models, methods=["GET"])
+    app.add_api_route("/v1/models/{name:path}", server.model, methods=["GET"])
     app.add_api_route("/quicklook", server.quicklook, methods=["POST"])
-    app.add_api_route("/health", server.health, methods=["GET"])
+    app.add_api_route("/health", server.health, methods=["GET"], response_model=None)
+    app.add_api_route("/ready", server.ready, methods=["GET"], response_model=None)
+    app.add_api_route("/metrics", server.metrics, methods=["GET"], response_model=None)
     app.add_api_route("/", _page, methods=["GET"], response_class=HTMLResponse)
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(EarthloomError, _earthloom_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
+    # The last one added stands first: a stranger's body is not read, and every answer is counted.
+    limits = BodyLimits(options.most_bytes, options.held_bytes, options.body_seconds)
+    app.add_middleware(LimitBodies, limits=limits)
+    app.add_middleware(CheckAccess, keys=options.keys, hosts=options.hosts, origins=options.origins)
+    if options.origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=options.origins, allow_methods=["GET", "POST"], allow_headers=["*"]
+        )
+    app.add_middleware(CountRequests, requests=server.requests)
     return app
 
 
@@ -151,50 +280,40 @@ def _page() -> HTMLResponse:
     return HTMLResponse(page.document(), headers=headers)
 
 
-async def _json(request: Request) -> Any:
-    try:
-        return json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"the body is not JSON ({error})", code="invalid_json") from error
-
-
 async def _once(text: str) -> AsyncIterator[str]:
     yield text
 
 
-async def _joined(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
-    yield first
-    async for line in rest:
-        yield line
+async def _streamed(lines: AsyncIterator[str]) -> StreamingResponse:
+    """What is wrong with a request shows before the first line, while a status can still be sent."""
+    first = await anext(lines)
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # a proxy is not to collect the parts
+    return StreamingResponse(joined(first, lines), media_type="text/event-stream", headers=headers)
 
 
-def _line(event: dict[str, Any]) -> str:
-    return f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
-
-
-def _name() -> str:
-    return f"chatcmpl-{uuid.uuid4().hex}"
-
-
-def _answer(message: str, code: str, status: int, param: str | None = None) -> JSONResponse:
-    headers = {"Retry-After": "2"} if status == 429 else None
-    return JSONResponse(errors.body(message, code=code, param=param, status=status), status, headers)
+def _no_model(name: str, known: str) -> RequestError:
+    message = f"there is no model '{name[:100]}' here, only '{known}'"
+    return RequestError(message, code="model_not_found", param="model", status=404)
 
 
 async def _request_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    return _answer(str(error), error.code, error.status, error.param)
+    return response(error)
 
 
 async def _earthloom_error(_: Request, error: Exception) -> Response:
-    return _answer(str(error), "invalid_request", 400)
+    return response(RequestError(str(error), code="invalid_request"))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _answer(f"{request.method} {request.url.path}: {error.detail}", "not_found", error.status_code)
+    code = "method_not_allowed" if error.status_code == 405 else "not_found"
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    return response(RequestError(message, code=code, status=error.status_code))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _answer("the server failed on this request; its log says where", "internal_error", 500)
+    return response(
+        RequestError("the server failed on this request; its log says where", code="internal_error", status=500)
+    )

@@ -1,44 +1,74 @@
-"""Answers as OpenAI's own types, so that their form is right by construction; boxes as one field more."""
+"""Answers as OpenAI's own types, so that their form is right by construction; what is ours, as fields beside them."""
 
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from tasks.serving.generation import Generated
+from tasks.serving.generation import Generated, TokenLogprob
 
 Boxes = dict[str, Any]
 """A GeoJSON FeatureCollection."""
 
 
-def usage(done: Generated) -> dict[str, int]:
+@dataclass(frozen=True)
+class OwnFields:
+    """What an answer carries that OpenAI's do not; a field is left out where there is nothing to say."""
+
+    boxes: Boxes | None = None
+    outside_limits: bool = False
+    """Whether it is the model's limits, in the place of an answer to what it was not taught."""
+    images: list[dict[str, Any]] = field(default_factory=list)
+    """What each image was taken for, where something was assumed of one."""
+    notes: tuple[str, ...] = ()
+    """What was done otherwise than asked for."""
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON."""
+        everything = {
+            "boxes": self.boxes,
+            "outside_limits": self.outside_limits,
+            "images": self.images,
+            "notes": list(self.notes),
+        }
+        return {name: value for name, value in everything.items() if value}
+
+
+NOTHING = OwnFields()
+
+
+def usage(done: Generated) -> dict[str, Any]:
     """OpenAI's count of tokens."""
-    both = done.prompt_tokens + done.answer_tokens
-    return {"prompt_tokens": done.prompt_tokens, "completion_tokens": done.answer_tokens, "total_tokens": both}
+    return {
+        "prompt_tokens": done.prompt_tokens,
+        "completion_tokens": done.answer_tokens,
+        "total_tokens": done.prompt_tokens + done.answer_tokens,
+        "prompt_tokens_details": {"cached_tokens": done.cached_tokens},
+    }
 
 
 def completion(
-    name: str, model: str, answer: str, done: Generated, boxes: Boxes | None, outside: bool = False
+    name: str, model: str, answer: str, done: Generated, own: OwnFields = NOTHING, logprobs: bool = False
 ) -> dict[str, Any]:
-    """A whole answer, as `chat.completion`; `outside_limits` where it is the model's limits instead of one."""
+    """A whole answer, as `chat.completion`."""
+    choice: dict[str, Any] = {
+        "index": 0,
+        "message": {"role": "assistant", "content": answer, "refusal": None},
+        "finish_reason": done.finish,
+        "logprobs": {"content": _rows(done.logprobs), "refusal": None} if logprobs else None,
+    }
     body = ChatCompletion.model_validate(
         {
             "id": name,
             "object": "chat.completion",
             "created": int(time.time()),
             "model": model,
-            "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": done.finish}
-            ],
+            "choices": [choice],
             "usage": usage(done),
         }
     ).model_dump(mode="json", exclude_unset=True)
-    return body | _own(boxes, outside)
-
-
-def _own(boxes: Boxes | None, outside: bool) -> dict[str, Any]:
-    """Fields that are not OpenAI's."""
-    return ({"boxes": boxes} if boxes else {}) | ({"outside_limits": True} if outside else {})
+    return body | own.fields()
 
 
 def chunk(
@@ -47,22 +77,25 @@ def chunk(
     *,
     role: str | None = None,
     content: str | None = None,
+    logprobs: list[TokenLogprob] | None = None,
     done: Generated | None = None,
-    boxes: Boxes | None = None,
-    outside: bool = False,
+    own: OwnFields = NOTHING,
 ) -> dict[str, Any]:
-    """A part of an answer, as `chat.completion.chunk`; the one with `done` ends it and carries the boxes."""
+    """A part of an answer, as `chat.completion.chunk`; the one with `done` ends it and carries what is ours."""
     delta = {key: value for key, value in (("role", role), ("content", content)) if value is not None}
+    choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": done.finish if done else None}
+    if logprobs is not None:
+        choice["logprobs"] = {"content": _rows(logprobs), "refusal": None}
     body = ChatCompletionChunk.model_validate(
         {
             "id": name,
             "object": "chat.completion.chunk",
             "created": int(time.time()),
             "model": model,
-            "choices": [{"index": 0, "delta": delta, "finish_reason": done.finish if done else None}],
+            "choices": [choice],
         }
     ).model_dump(mode="json", exclude_unset=True)
-    return body | _own(boxes, outside)
+    return body | own.fields()
 
 
 def usage_chunk(name: str, model: str, done: Generated) -> dict[str, Any]:
@@ -77,3 +110,17 @@ def usage_chunk(name: str, model: str, done: Generated) -> dict[str, Any]:
             "usage": usage(done),
         }
     ).model_dump(mode="json", exclude_unset=True)
+
+
+def _rows(tokens: list[TokenLogprob]) -> list[dict[str, Any]]:
+    return [
+        {
+            **_row(one.text, one.logprob),
+            "top_logprobs": [_row(text, logprob) for text, logprob in one.top],
+        }
+        for one in tokens
+    ]
+
+
+def _row(text: str, logprob: float) -> dict[str, Any]:
+    return {"token": text, "logprob": logprob, "bytes": list(text.encode())}

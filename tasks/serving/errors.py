@@ -4,8 +4,6 @@ from typing import Any
 
 from tasks.core.errors import EarthloomError
 
-TYPES = {400: "invalid_request_error", 404: "invalid_request_error", 413: "invalid_request_error"}
-
 
 class RequestError(EarthloomError):
     """A request that cannot be answered as it stands: what is wrong, where in it, and what is allowed."""
@@ -28,5 +26,14 @@ class BusyError(RequestError):
 
 def body(message: str, *, code: str, param: str | None = None, status: int = 400) -> dict[str, Any]:
     """`{"error": {...}}` of OpenAI's API."""
-    kind = "rate_limit_error" if status == 429 else TYPES.get(status, "server_error")
+    kind = "rate_limit_error" if status == 429 else "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    408: {"Connection": "close"},  # the rest of a slow body is not waited for
+    429: {"Retry-After": "2"},
+    503: {"Retry-After": "2"},
+}
+"""Headers that belong to a status."""

@@ -1,10 +1,10 @@
 """Answers for requests: a place in the queue, what may be asked of the tokens, the text as it comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from tasks.serving.engine import Engine, StoppedError
 from tasks.serving.errors import BusyError, RequestError
@@ -86,28 +86,16 @@ class Generator:
         finally:
             self._inside -= 1
 
-    def sampling(
-        self,
-        max_new_tokens: int,
-        temperature: float,
-        top_p: float,
-        *,
-        seed: int | None = None,
-        stop: tuple[str, ...] = (),
-        top_logprobs: int | None = None,
-        json_schema: Mapping[str, Any] | None = None,
-    ) -> Sampling:
-        """How the tokens of an answer are to be chosen. A schema may take a second to read: not on the event loop.
+    def check(self, sampling: Sampling) -> None:
+        """Whether the tokens of an answer can be chosen so. A schema may take a second to read: not on the event loop.
 
         Raises:
             RequestError: the network cannot keep to it; names the field.
         """
-        sampling = Sampling(max_new_tokens, temperature, top_p, seed, stop, top_logprobs, json_schema)
         try:
             self.answerer.network.check(sampling)
         except NotHonouredError as error:
             raise _refused(error) from error
-        return sampling
 
     async def answer(
         self, ask: Ask, sampling: Sampling, done: Generated, gone: Callable[[], Awaitable[bool]]

@@ -1,14 +1,19 @@
 """Images of requests: opened for the model, or as quicklooks for people."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tasks.core.data_url import png_url
 from tasks.core.errors import TrainingError
+from tasks.earth.picture_files import MOST_PIXELS, never
 from tasks.earth.radiometry import RadiometryError
 from tasks.serving.errors import RequestError
-from tasks.serving.request import ParsedChat, QuicklookRequest, SentImage
+from tasks.serving.messages import ParsedChat, SentImage
+from tasks.serving.request import QuicklookRequest
 from tasks.vlm.answerer import Answerer, TooLongError
 from tasks.vlm.chat import Conversation
+from tasks.vlm.doors import PAGE, REQUEST, Door
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
 from tasks.vlm.limits import Limits
 from tasks.vlm.network import Ask
@@ -19,7 +24,13 @@ QUICKLOOK = 1024
 """Longest side of a quicklook in pixels."""
 
 
-def converse(answerer: Answerer, asked: ParsedChat, limits: Limits | None = None) -> Conversation:
+def converse(
+    answerer: Answerer,
+    asked: ParsedChat,
+    limits: Limits | None = None,
+    most_pixels: int = MOST_PIXELS,
+    cancelled: Callable[[], bool] = never,
+) -> Conversation:
     """The conversation of a request, its last question open.
 
     A turn before it that was answered with the model's limits is left out, and its images go with the next one: the
@@ -35,8 +46,12 @@ def converse(answerer: Answerer, asked: ParsedChat, limits: Limits | None = None
     conversation = Conversation() if asked.system is None else Conversation(system=asked.system)
     waiting: list[ImageFile] = []
     for turn in asked.turns:
-        images = [*waiting, *(opened(answerer, image) for image in turn.images)]
+        images = [*waiting, *(opened(answerer, image, REQUEST, most_pixels, cancelled) for image in turn.images)]
         before = conversation.copy()
+        if turn.answer is not None and not (images or conversation.images):
+            # Small talk before the first image: read with the rest, but nothing that could have been asked here.
+            conversation.turns.append((turn.question, turn.answer))
+            continue
         try:
             conversation.ask(turn.question, images)
         except ImageError as error:
@@ -65,33 +80,78 @@ def prepare(answerer: Answerer, conversation: Conversation, max_new_tokens: int)
         raise RequestError(str(error), code="invalid_image", param="messages") from error
 
 
-def opened(answerer: Answerer, sent: SentImage) -> ImageFile:
+def opened(
+    answerer: Answerer,
+    sent: SentImage,
+    door: Door = REQUEST,
+    most_pixels: int = MOST_PIXELS,
+    cancelled: Callable[[], bool] = never,
+) -> ImageFile:
     """An image of a request, calibrated.
+
+    Args:
+        answerer: of the model that is asked.
+        sent: the image.
+        door: where it was sent from, for errors.
+        most_pixels: that may be decoded for it, by its header.
+        cancelled: whether the client has left.
 
     Raises:
         RequestError: it cannot be opened, or its sensor is not known.
+        ReadingStoppedError: `cancelled` said so.
     """
     url = sent.image_url
-    declared = DeclaredMetadata(url.sensor, url.date, url.scale, url.offset, url.unit)
+    declared = DeclaredMetadata(url.sensor, url.date, url.scale, url.offset, url.unit, door)
+    most_tiles = 1 if url.detail == "low" else answerer.max_tiles
     try:
-        return open_image(sent.content, sent.name, answerer.image_size, answerer.max_tiles, declared)
+        image = open_image(
+            sent.content,
+            sent.name,
+            answerer.image_size,
+            most_tiles,
+            declared,
+            true_colour=answerer.true_colour,
+            most_pixels=most_pixels,
+            cancelled=cancelled,
+        )
+        return replace(image, most_tiles=most_tiles)
     except UnknownSensorError as error:
         raise RequestError(str(error), code="unknown_sensor", param=sent.where) from error
     except (ImageError, RadiometryError) as error:
         raise RequestError(str(error), code="invalid_image", param=sent.where) from error
 
 
-def describe(answerer: Answerer, asked: QuicklookRequest) -> dict[str, Any]:
+def taken_as(conversation: Conversation) -> list[dict[str, Any]]:
+    """What each image of a conversation was taken for, in order: name, sensor, how it was recognised, and what was
+    taken for granted (`note`, null where nothing was)."""
+    return [
+        {
+            "name": image.name,
+            "sensor": image.sensor.name,
+            "recognised": image.recognised.by,
+            "note": image.note or None,
+        }
+        for image in conversation.images
+    ]
+
+
+def describe(
+    answerer: Answerer,
+    asked: QuicklookRequest,
+    most_pixels: int = MOST_PIXELS,
+    cancelled: Callable[[], bool] = never,
+) -> dict[str, Any]:
     """A picture of an image for people, as a data URL, and what is recognised of it.
 
     Raises:
         RequestError: it cannot be opened, or its sensor is not known.
     """
-    image = opened(answerer, asked.sent)
+    image = opened(answerer, asked.sent, PAGE, most_pixels, cancelled)
     return {
         "picture": png_url(image.quicklook(QUICKLOOK)),
         "sensor": image.sensor.name,
         "recognised": image.recognised.by,
+        "note": image.note or None,
         "modality": image.modality,
         "bands": image.bands,
         "width": image.width,

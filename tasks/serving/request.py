@@ -1,220 +1,231 @@
-"""What a chat completion may ask for: OpenAI's request, checked field by field, into turns and images.
-
-Images come as data URLs in the messages and in no other way: the server opens no file and no address that a
-request names.
-"""
+"""What a request asks for: OpenAI's chat completion, checked field by field, and the quicklook of our page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from tasks.core.data_url import DataURLError, content_of
 from tasks.serving.errors import RequestError
+from tasks.serving.fields import Fields, Idle
+from tasks.serving.generation import Sampling
+from tasks.serving.messages import ImageUrl, Message, ParsedChat, SentImage, decode_data_url, read_turns
 
-MIMES = ("image/png", "image/jpeg", "image/tiff")
-T = TypeVar("T", bound=BaseModel)
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ImageUrl(_Strict):
-    """OpenAI's `image_url`, with fields of our own for what an image's bytes may not tell."""
-
-    url: str
-    detail: Literal["auto", "low", "high"] = "auto"
-    sensor: str | None = None
-    date: str | None = None
-    scale: float | None = None
-    offset: float | None = None
-    unit: str | None = None
-    name: str | None = Field(default=None, max_length=200)
+MOST_STOPS = 4
+"""As OpenAI has it."""
 
 
-class QuicklookRequest(_Strict):
+@dataclass(frozen=True)
+class Asked:
+    """A question of either API, understood."""
+
+    model: str
+    chat: ParsedChat
+    sampling: Sampling
+    """Its `max_new_tokens` is what is asked for, or the server's most; never above that."""
+    notes: tuple[str, ...] = ()
+    """What is done otherwise than asked for, and does not make the answer another."""
+
+
+def sampling(
+    asked_tokens: int | None,
+    most_tokens: int,
+    field: str,
+    temperature: float,
+    top_p: float,
+    **more: Any,
+) -> tuple[Sampling, tuple[str, ...]]:
+    """How an answer is decoded, and a note where it may be no longer than the server's most.
+
+    Args:
+        asked_tokens: longest answer of the request; None where it says nothing.
+        most_tokens: longest answer of the server.
+        field: the request's name for it.
+        temperature: 0 takes the likeliest token, and so does a `top_p` of 0.
+        top_p: share of probability that tokens are drawn from.
+        more: other fields of `Sampling`.
+    """
+    greedy = temperature == 0 or top_p == 0
+    given = min(asked_tokens or most_tokens, most_tokens)
+    made = Sampling(given, 0.0 if greedy else temperature, 1.0 if greedy else top_p, **more)
+    if asked_tokens is None or asked_tokens <= most_tokens:
+        return made, ()
+    return made, (f"{field} is {asked_tokens}, and an answer of this server has {most_tokens} tokens at most",)
+
+
+class QuicklookRequest(Fields):
     """What the page asks of an image it was given."""
 
     name: str = Field(max_length=200)
     image: ImageUrl
 
     @property
-    def sent(self) -> "SentImage":
+    def sent(self) -> SentImage:
         """The image."""
         return SentImage(decode_data_url(self.image.url, "image"), self.image, self.name, "image")
 
 
-class ImagePart(_Strict):
-    """An image within a message."""
-
-    type: Literal["image_url"]
-    image_url: ImageUrl
-
-
-class TextPart(_Strict):
-    """Text within a message."""
-
-    type: Literal["text"]
-    text: str
-
-
-class Message(_Strict):
-    """One turn of the conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
-    name: str | None = None
-
-
-class StreamOptions(_Strict):
+class StreamOptions(Fields):
     """OpenAI's `stream_options`."""
+
+    without_effect = frozenset({"include_obfuscation"})  # of the bytes on the wire, not of the answer
 
     include_usage: bool = False
 
 
-class ChatRequest(_Strict):
-    """The fields of OpenAI's chat completion that are honoured. Any other is refused, not ignored."""
+class TextFormat(Fields):
+    """An answer in words."""
+
+    type: Literal["text"]
+
+
+class ObjectFormat(Fields):
+    """An answer that is any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class SchemaOfFormat(Fields):
+    """OpenAI's `json_schema`. That the answer follows it is certain, so `strict` changes nothing."""
+
+    without_effect = frozenset({"name", "description", "strict"})
+
+    # Within a schema null is a value of its own.
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class SchemaFormat(Fields):
+    """An answer that is JSON of a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: SchemaOfFormat
+
+
+def _type(value: Any) -> Any:
+    return value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
+
+
+ResponseFormat = Annotated[
+    Annotated[TextFormat, Tag("text")]
+    | Annotated[ObjectFormat, Tag("json_object")]
+    | Annotated[SchemaFormat, Tag("json_schema")],
+    Discriminator(_type, custom_error_type="format", custom_error_message="type is text, json_object or json_schema"),
+]
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+WITHOUT_EFFECT = frozenset(
+    {
+        "user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
+        "prompt_cache_options", "parallel_tool_calls", "prediction", "request_id", "priority",
+    }
+)  # fmt: skip
+"""Who asks, what for and at which price; hints at what to keep or to guess. The answer is the same."""
+
+
+class WithoutTools(Fields):
+    """A request that may name tools, as long as none is to be called."""
+
+    as_it_is: ClassVar[Idle] = {"tools": ([],), "tool_choice": ("none", "auto")}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_tool_is_to_be_called(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("tool_choice") == "none":
+            return {name: value for name, value in given.items() if name != "tools"}
+        return given
+
+
+class ChatRequest(WithoutTools):
+    """A chat completion of OpenAI's API."""
+
+    as_it_is: ClassVar[Idle] = {
+        **WithoutTools.as_it_is,
+        "functions": ([],),
+        "function_call": ("none", "auto"),
+        "frequency_penalty": (0,),
+        "presence_penalty": (0,),
+        "n": (1,),
+        "logit_bias": ({},),
+        "modalities": (["text"],),
+        "reasoning_effort": ("none",),
+        "verbosity": ("medium",),
+        "store": (False,),
+        "audio": (),
+        "web_search_options": (),
+        "moderation": (),
+        # What vLLM, SGLang and TGI add to it.
+        "best_of": (1,),
+        "use_beam_search": (False,),
+        "num_beams": (1,),
+        "echo": (False,),
+        "suffix": ("",),
+        "top_k": (-1, 0),
+        "min_p": (0,),
+        "typical_p": (1,),
+        "repetition_penalty": (1,),
+        "length_penalty": (1,),
+        "no_repeat_ngram_size": (0,),
+        "min_tokens": (0,),
+        "ignore_eos": (False,),
+        "stop_token_ids": ([],),
+        "bad_words": ([],),
+        "include_stop_str_in_output": (False,),
+        "skip_special_tokens": (True,),
+        "add_generation_prompt": (True,),
+        "continue_final_message": (False,),
+        "chat_template_kwargs": ({},),
+        "documents": ([],),
+        "mm_processor_kwargs": ({},),
+    }
+    without_effect = WITHOUT_EFFECT
 
     model: str
     messages: list[Message] = Field(min_length=1)
     stream: bool = False
-    stream_options: StreamOptions | None = None
+    stream_options: StreamOptions = StreamOptions()
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     temperature: float = Field(default=0.0, ge=0, le=2)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    n: Literal[1] = 1
-    user: str | None = None
+    top_p: float = Field(default=1.0, ge=0, le=1)
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    stop: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_listed)] = Field(
+        default=[], max_length=MOST_STOPS
+    )
+    logprobs: bool = False
+    top_logprobs: int = Field(default=0, ge=0, le=20)
+    response_format: ResponseFormat = TextFormat(type="text")
 
-    @property
-    def max_answer_tokens(self) -> int | None:
-        """Most tokens the answer may have, if the request says so."""
-        return self.max_completion_tokens or self.max_tokens
+    def asked(self, most_tokens: int) -> Asked:
+        """What it comes to, on a server whose answers have at most `most_tokens` tokens.
 
-
-@dataclass(frozen=True)
-class SentImage:
-    """An image of a request: its bytes, and what the request says of it."""
-
-    content: bytes
-    image_url: ImageUrl
-    name: str
-    """What to call it in errors; a name may tell the sensor too."""
-    where: str
-    """Its place in the request."""
-
-
-@dataclass(frozen=True)
-class ChatTurn:
-    """A user's message with its images, and the answer that was given to it; None for the one to answer."""
-
-    question: str
-    images: tuple[SentImage, ...]
-    answer: str | None
-
-
-@dataclass(frozen=True)
-class ParsedChat:
-    """A request, understood."""
-
-    turns: tuple[ChatTurn, ...]
-    system: str | None
-
-
-def parse(body: Any) -> ChatRequest:
-    """The chat completion that a JSON body asks for.
-
-    Raises:
-        RequestError: a field is unknown, missing or wrong; the first is named.
-    """
-    return _validate(ChatRequest, body)
-
-
-def parse_quicklook(body: Any) -> QuicklookRequest:
-    """The quicklook that a JSON body asks for.
-
-    Raises:
-        RequestError: a field is unknown, missing or wrong; the first is named.
-    """
-    return _validate(QuicklookRequest, body)
-
-
-def _validate(model: type[T], body: Any) -> T:
-    if not isinstance(body, Mapping):
-        raise RequestError("the body must be a JSON object", code="invalid_json")
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        param = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise RequestError(f"'{param}' is not supported here", code="unsupported_parameter", param=param) from error
-        raise RequestError(f"{param}: {first['msg']}", code="invalid_value", param=param) from error
-
-
-def read_turns(request: ChatRequest) -> ParsedChat:
-    """The conversation of a request, the last question open.
-
-    Raises:
-        RequestError: the speakers do not alternate, a text is empty, or an image is not a data URL that can be read.
-    """
-    messages = list(enumerate(request.messages))
-    system = None
-    if messages[0][1].role == "system":
-        system = _text(messages.pop(0)[1], "messages.0")
-    if [message.role for _, message in messages] != (["user", "assistant"] * len(messages))[: len(messages)] or (
-        len(messages) % 2 == 0
-    ):
-        roles = ", ".join(message.role for message in request.messages)
-        raise RequestError(
-            "messages must be an optional system message, then user and assistant in turn, the last one from the user; "
-            f"got {roles}",
-            code="invalid_messages",
-            param="messages",
+        Raises:
+            RequestError: two of its fields do not go together, or a message cannot be read.
+        """
+        if self.top_logprobs and not self.logprobs:
+            message = f"top_logprobs is {self.top_logprobs}, and logprobs is not true"
+            raise RequestError(message, code="invalid_value", param="top_logprobs")
+        field = "max_completion_tokens" if self.max_completion_tokens else "max_tokens"
+        lengths = [length for length in (self.max_tokens, self.max_completion_tokens) if length is not None]
+        made, notes = sampling(
+            min(lengths, default=None),
+            most_tokens,
+            field,
+            self.temperature,
+            self.top_p,
+            seed=self.seed,
+            stop=tuple(self.stop),
+            top_logprobs=self.top_logprobs if self.logprobs else None,
+            json_schema=schema_of(self.response_format),
         )
-    turns = []
-    for place in range(0, len(messages), 2):
-        number, asked = messages[place]
-        answer = None
-        if place + 1 < len(messages):
-            answered, message = messages[place + 1]
-            answer = _text(message, f"messages.{answered}")
-        turns.append(ChatTurn(_text(asked, f"messages.{number}"), _images(asked, f"messages.{number}"), answer))
-    return ParsedChat(tuple(turns), system)
+        return Asked(self.model, read_turns(self.messages), made, notes)
 
 
-def _text(message: Message, where: str) -> str:
-    parts = [message.content] if isinstance(message.content, str) else message.content
-    texts = [part if isinstance(part, str) else part.text for part in parts if not isinstance(part, ImagePart)]
-    text = "\n".join(texts).strip()
-    if not text:
-        raise RequestError(f"{where}: the text is empty; ask something", code="empty_message", param=where)
-    return text
-
-
-def _images(message: Message, where: str) -> tuple[SentImage, ...]:
-    if isinstance(message.content, str):
-        return ()
-    images = []
-    for number, part in enumerate(message.content):
-        if isinstance(part, ImagePart):
-            place = f"{where}.content.{number}"
-            image_url = part.image_url
-            content = decode_data_url(image_url.url, place)
-            images.append(SentImage(content, image_url, image_url.name or place, place))
-    return tuple(images)
-
-
-def decode_data_url(url: str, where: str) -> bytes:
-    """The bytes of a data URL.
-
-    Raises:
-        RequestError: it is an address or a path, another kind of file, or not base64.
-    """
-    try:
-        return content_of(url, MIMES)
-    except DataURLError as error:
-        code = "invalid_image_url" if error.is_address else "invalid_image"
-        raise RequestError(f"{where}: {error}", code=code, param=where) from error
+def schema_of(wanted: "TextFormat | ObjectFormat | SchemaFormat") -> Mapping[str, Any] | None:
+    """The schema that an answer is to be JSON of; None where it is words."""
+    if isinstance(wanted, SchemaFormat):
+        return wanted.json_schema.schema_
+    return {"type": "object"} if isinstance(wanted, ObjectFormat) else None

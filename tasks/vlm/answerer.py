@@ -12,10 +12,12 @@ from tasks.core.errors import MissingInputError, TrainingError
 from tasks.core.stage import read_json
 from tasks.vlm.earthdial_network import EarthDialNetwork
 from tasks.vlm.images import NORMALISATION_FILE, Normalisation
+from tasks.vlm.limits import Limits
 from tasks.vlm.loading import Loading
 from tasks.vlm.network import Ask, Network, Prompt
 from tasks.vlm.rsmoe_network import RsMoeNetwork
 from tasks.vlm.samples import tile_share
+from tasks.vlm.true_colour import TrueColour
 
 NETWORKS: Mapping[str, type[Network]] = {"earthdial": EarthDialNetwork, "rsmoe": RsMoeNetwork}
 """The kinds of network that can be asked, by `model_type` of their config.json."""
@@ -71,16 +73,23 @@ class Answerer:
         # An adapter that was fine-tuned here brings the statistics of its pairs along, beside those of its base.
         own = adapter is not None and (adapter / NORMALISATION_FILE).is_file()
         self.normalise = Normalisation.load(adapter if adapter is not None and own else checkpoint)
+        self.true_colour = TrueColour.of(self.normalise, Limits.load(checkpoint))
         self.network = kind(checkpoint, self.tokenizer, loading, device)
         self.model = self.network.model
         self.image_size = self.model.config.image_size
         self.max_tiles = max_tiles or self.model.config.max_tiles
         self.box_form: str = self.model.config.box_form
 
-    def tiles(self, images: Sequence[Image]) -> list[Tiles]:
-        """The images of one question, cut into tiles as in training: several images share the room of one."""
+    def tiles(self, images: Sequence[Image], most: Sequence[int | None] = ()) -> list[Tiles]:
+        """The images of one question, cut into tiles as in training: several images share the room of one.
+
+        Args:
+            images: of the question.
+            most: tiles of each, where it is to have fewer.
+        """
         share = tile_share(self.max_tiles, len(images))
-        return [image.tiled(self.image_size, share) for image in images]
+        shares = [min(share, own or share) for own in most] or [share] * len(images)
+        return [image.tiled(self.image_size, own) for image, own in zip(images, shares, strict=True)]
 
     @property
     def context(self) -> int:

@@ -72,7 +72,8 @@ class Conversation:
     def question(self, answerer: Answerer) -> Question:
         """What the model is asked: all images, tiled as in training, and all turns."""
         tiles = answerer.tiles(
-            dated([image.image(answerer.normalise) for image in self.images], [image.date for image in self.images])
+            dated([image.image(answerer.normalise) for image in self.images], [image.date for image in self.images]),
+            [image.most_tiles for image in self.images],
         )
         return Question(tuple(tiles), tuple(self.turns), self.system)
 

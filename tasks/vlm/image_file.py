@@ -1,11 +1,11 @@
-"""Image files as people have them, opened for the model: GeoTIFF, JPEG 2000, PNG, JPEG; or the bytes of one.
+"""Image files as people have them, opened for the model: GeoTIFF, JPEG 2000, PNG, JPEG, WebP, GIF, BMP; or the bytes.
 
-A scene larger than the model can be shown is read through its overviews, so that memory is bounded by what is shown
-and not by the file.
+What measures something is calibrated; what only has colours is a display picture. Size and cost are judged from the
+header. A scene larger than the model can be shown is read through its overviews, so that memory is bounded by what is
+shown and not by the file.
 """
 
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,38 +14,28 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetReader, MemoryFile
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 
 from models.parts.image import Image
 from models.parts.tile_grid import choose_grid
 from tasks.earth import pictures
-from tasks.earth.radiometry import Stored, check_plausible, to_physical
+from tasks.earth.foreign_files import opened_raster
+from tasks.earth.picture_files import MOST_PIXELS, never
 from tasks.earth.raster import GDAL
-from tasks.earth.sensors import Sensor
+from tasks.earth.sensors import DISPLAY, Sensor
+from tasks.earth.shown_pictures import ShownPicture
+from tasks.vlm import display_file, measured_file
 from tasks.vlm.bands import Modality, bands_to_load, modality_tag
 from tasks.vlm.images import Normalisation, preprocess
+from tasks.vlm.measured_file import DeclaredMetadata as DeclaredMetadata
+from tasks.vlm.measured_file import is_georeferenced
 from tasks.vlm.sensor_of_file import FileMetadata, ImageError, Recognised, acquired, read_date, recognise
+from tasks.vlm.true_colour import TrueColour
 
-FORMATS = ("tiff", "png", "jpeg", "jp2")
+FORMATS = ("tiff", "jp2", *pictures.BY_PILLOW)
 MAX_BANDS = 64
-METRES_PER_DEGREE = 111_320.0
-
-
-@dataclass(frozen=True)
-class DeclaredMetadata:
-    """What the user says of an image that its file may not say."""
-
-    sensor: str | None = None
-    date: str | None = None
-    scale: float | None = None
-    """Physical value of one step of the stored numbers."""
-    offset: float | None = None
-    """Physical value of a stored zero."""
-    unit: str | None = None
-    """What the scaled numbers of a radar are: dB, power or amplitude."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +45,21 @@ class ImageFile:
     name: str
     recognised: Recognised
     planes: Mapping[str, NDArray[np.float32]]
-    """(H, W) by band, reflectance or dB, NaN where there is no data; decimated if the file is large."""
+    """(H, W) by band, reflectance, dB or display values, NaN where there is no data; decimated if the file is large."""
     width: int
-    """Columns of the file."""
+    """Columns of the file, upright."""
     height: int
-    """Rows of the file."""
+    """Rows of the file, upright."""
     transform: Affine | None
     """From (column, row) of the file to its coordinates; None where it is not georeferenced."""
     crs: str | None
     date: datetime | None
+    note: str = ""
+    """What was taken for granted of it, to be shown with any answer; empty where the file says all."""
+    true_colour: TrueColour | None = None
+    """How the model is shown it, of a display picture."""
+    most_tiles: int | None = None
+    """It is shown in no more tiles than these; None for as many as the model has for it."""
 
     @property
     def sensor(self) -> Sensor:
@@ -89,25 +85,37 @@ class ImageFile:
     @property
     def tag(self) -> str:
         """EarthDial's tag of the sensor as it is shown."""
+        if self.true_colour is not None:
+            return self.true_colour.tag(self.sensor)
         return modality_tag(self.sensor, self.modality)
 
     def image(self, normalise: Normalisation) -> Image:
         """The groups of three that the model takes, preprocessed as in training."""
-        return preprocess(self.planes, self.sensor.name, self.bands, normalise)
+        known = self.true_colour.normalise if self.true_colour else normalise
+        return preprocess(self.planes, self.sensor.name, self.bands, known)
 
     def quicklook(self, side: int) -> NDArray[np.uint8]:
         """A picture for people, (rows, columns, 3), no longer than `side`: true colour, or radar with its mean."""
         shown = self.sensor.composite_of(list(self.planes))
         planes = [self.planes[name] for name in shown if name in self.planes] or list(self.planes.values())[:3]
         step = max(1, -(-max(planes[0].shape) // side))
-        planes = [pictures.stretched(plane[::step, ::step]) for plane in planes]
+        scaled = pictures.as_displayed if self.sensor.unit == DISPLAY else pictures.stretched
+        planes = [scaled(plane[::step, ::step]) for plane in planes]
         while len(planes) < 3:
             planes.append(np.mean(planes, axis=0, dtype=np.float32))
         return (np.stack(planes[:3], axis=-1) * 255).round().astype(np.uint8)
 
 
 def open_image(
-    source: Path | bytes, name: str, size: int, max_tiles: int, declared: DeclaredMetadata | None = None
+    source: Path | bytes,
+    name: str,
+    size: int,
+    max_tiles: int,
+    declared: DeclaredMetadata | None = None,
+    *,
+    true_colour: TrueColour | None = None,
+    most_pixels: int = MOST_PIXELS,
+    cancelled: Callable[[], bool] = never,
 ) -> ImageFile:
     """Open an image, say which sensor took it, and calibrate its pixels.
 
@@ -117,50 +125,79 @@ def open_image(
         size: side of the model's tile in pixels.
         max_tiles: most tiles it will be shown in; an image of more than twice their pixels a side is averaged down.
         declared: what its metadata may not say.
+        true_colour: how the model is shown a display picture.
+        most_pixels: that may be decoded for it, by its header.
+        cancelled: asked between blocks of rows; whether nobody waits for the image any longer.
 
     Raises:
-        ImageError: it cannot be read, or its sensor is not known.
+        ImageError: it cannot be read, is too large, or its sensor is not known.
         RadiometryError: its numbers cannot be reflectance or dB.
+        ReadingStoppedError: `cancelled` said so.
     """
     declared = declared or DeclaredMetadata()
-    with _opened(source, name) as dataset:
-        if dataset.count > MAX_BANDS:
-            raise ImageError(f"{name}: {dataset.count} bands, {MAX_BANDS} at most; write the ones to show to a file")
-        if dataset.colorinterp[0] == ColorInterp.palette:
-            raise ImageError(f"{name}: its numbers are those of a palette; `gdal_translate -expand rgb` writes colours")
-        file = _metadata(dataset, name)
-        recognised = recognise(file, declared.sensor)
-        shape = _shape(dataset, size, max_tiles)
-        levels = _jpeg(source, name) if dataset.driver == "JPEG" and shape == dataset.shape else None
-        planes = _read(dataset, levels, name, recognised, shape, declared)
-        georeferenced = dataset.crs is not None and not dataset.transform.is_identity
-        return ImageFile(
-            name=name,
-            recognised=recognised,
-            planes=planes,
-            width=dataset.width,
-            height=dataset.height,
-            transform=dataset.transform if georeferenced else None,
-            crs=dataset.crs.to_string() if georeferenced else None,
-            date=_date(declared.date, name) if declared.date else acquired(file),
-        )
+
+    def shape(width: int, height: int) -> tuple[int, int]:
+        return _shape(width, height, size, max_tiles)
+
+    with _faults(name):
+        kind = pictures.format_of(pictures.beginning(source))
+        if kind not in FORMATS:
+            raise ImageError(f"{name}: neither GeoTIFF, JPEG 2000, PNG, JPEG, WebP, GIF nor BMP; convert it with "
+                             "`gdal_translate`")  # fmt: skip
+        if kind in pictures.BY_PILLOW:
+            file = FileMetadata(Path(name).name, (), {}, None)
+            if recognised := display_file.picture_sensor(file, declared):
+                picture = display_file.show(source, None, kind, shape, most_pixels, cancelled)
+                return _pictured(picture, name, recognised, file, None, declared, true_colour)
+            recognised, planes, (width, height) = measured_file.read_picture(
+                source, name, lambda one: recognise(one, declared.sensor, declared.door), shape, declared, most_pixels
+            )
+            return ImageFile(name, recognised, planes, width, height, None, None, _date(declared, file, name))
+        with rasterio.Env(**GDAL), opened_raster(source, pictures.DRIVERS[kind]) as dataset:
+            file = measured_file.metadata(dataset, name)
+            if recognised := display_file.raster_sensor(dataset, name, declared):
+                picture = display_file.show(source, dataset, kind, shape, most_pixels, cancelled)
+                return _pictured(picture, name, recognised, file, dataset, declared, true_colour)
+            if dataset.count > MAX_BANDS:
+                bands = f"{dataset.count} bands, {MAX_BANDS} at most"
+                raise ImageError(f"{name}: {bands}; write the ones to show to a file")
+            recognised = recognise(file, declared.sensor, declared.door)
+            wanted = shape(dataset.width, dataset.height)
+            planes = measured_file.read_raster(dataset, name, recognised, wanted, declared, most_pixels, cancelled)
+            date = _date(declared, file, name)
+            return ImageFile(name, recognised, planes, dataset.width, dataset.height, *_place(dataset), date)
+
+
+def _pictured(
+    picture: ShownPicture,
+    name: str,
+    recognised: Recognised,
+    file: FileMetadata,
+    dataset: DatasetReader | None,
+    declared: DeclaredMetadata,
+    true_colour: TrueColour | None,
+) -> ImageFile:
+    """A display picture."""
+    return ImageFile(
+        name,
+        recognised,
+        display_file.planes_of(picture, recognised.sensor, name),
+        picture.width,
+        picture.height,
+        *_place(dataset),
+        _date(declared, file, name),
+        display_file.note(name, recognised, picture, true_colour),
+        true_colour,
+    )
 
 
 @contextmanager
-def _opened(source: Path | bytes, name: str) -> Iterator[DatasetReader]:
-    """The image as a dataset; what GDAL says of it becomes an `ImageError`."""
+def _faults(name: str) -> Iterator[None]:
+    """What is said of a file that cannot be read becomes an `ImageError`."""
     try:
-        with warnings.catch_warnings(), rasterio.Env(**GDAL):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            driver = _driver(pictures.beginning(source), name)
-            if driver == "PNG":
-                pictures.check_png(source)
-            if isinstance(source, bytes):
-                with MemoryFile(source) as memory, memory.open(driver=driver) as dataset:
-                    yield dataset
-            else:
-                with rasterio.open(source, driver=driver) as dataset:
-                    yield dataset
+        yield
+    except pictures.TooManyPixelsError as error:
+        raise ImageError(f"{name}: {error}") from error
     except pictures.PictureError as error:
         raise ImageError(f"{name}: it cannot be read, it may be cut short ({error})") from error
     except RasterioError as error:
@@ -169,75 +206,27 @@ def _opened(source: Path | bytes, name: str) -> Iterator[DatasetReader]:
         raise ImageError(f"{name}: {error.strerror or error}") from error
 
 
-def _driver(head: bytes, name: str) -> str:
-    known = pictures.format_of(head)
-    if known not in FORMATS:
-        raise ImageError(f"{name}: neither GeoTIFF, JPEG 2000, PNG nor JPEG; convert it with `gdal_translate`")
-    return pictures.DRIVERS[known]
-
-
-def _metadata(dataset: DatasetReader, name: str) -> FileMetadata:
-    step = None if dataset.transform.is_identity or dataset.crs is None else abs(dataset.transform.a)
-    if step is not None and dataset.crs.is_geographic:
-        step *= METRES_PER_DEGREE
-    shown = dataset.count - (dataset.count > 1 and dataset.colorinterp[-1] == ColorInterp.alpha)
-    bands = tuple(str(text or "") for text in dataset.descriptions[:shown])
-    return FileMetadata(Path(name).name, bands, {**dataset.tags(1), **dataset.tags()}, step)
-
-
-def _shape(dataset: DatasetReader, size: int, max_tiles: int) -> tuple[int, int]:
+def _shape(width: int, height: int, size: int, max_tiles: int) -> tuple[int, int]:
     """(rows, columns) to read: those of the file, or as many as its tiles can make use of."""
-    columns, rows = choose_grid(dataset.width, dataset.height, size, max_tiles)
-    shrink = max(1.0, min(dataset.width / (2 * columns * size), dataset.height / (2 * rows * size)))
-    return max(1, round(dataset.height / shrink)), max(1, round(dataset.width / shrink))
+    columns, rows = choose_grid(width, height, size, max_tiles)
+    shrink = max(1.0, min(width / (2 * columns * size), height / (2 * rows * size)))
+    return max(1, round(height / shrink)), max(1, round(width / shrink))
 
 
-def _jpeg(source: Path | bytes, name: str) -> NDArray[np.generic]:
-    """(bands, H, W) of a JPEG as training sees them; one that is averaged down is read by GDAL, a line at a time."""
-    try:
-        return pictures.decode(source).pixels
-    except pictures.PictureError as error:
-        raise ImageError(f"{name}: it cannot be read, it may be cut short ({error})") from error
+def _place(dataset: DatasetReader | None) -> tuple[Affine | None, str | None]:
+    """Where a file's pixels lie; None where it does not say."""
+    if dataset is None or not is_georeferenced(dataset):
+        return None, None
+    return dataset.transform, dataset.crs.to_string()
 
 
-def _read(
-    dataset: DatasetReader,
-    levels: NDArray[np.generic] | None,
-    name: str,
-    recognised: Recognised,
-    shape: tuple[int, int],
-    declared: DeclaredMetadata,
-) -> dict[str, NDArray[np.float32]]:
-    """Calibrated planes by band; of `levels` where the file has been decoded already.
-
-    Raises:
-        RadiometryError: the numbers cannot be reflectance or dB.
-        ImageError: there is no pixel with data.
-    """
-    planes = {}
-    unit = recognised.sensor.unit
-    for number, band in enumerate(recognised.bands, start=1):
-        if band:
-            what = f"{name}, band {band}"
-            if levels is None:
-                read = dataset.read(number, out_shape=shape, resampling=Resampling.average, masked=True)
-                values, valid = read.data, ~np.ma.getmaskarray(read)
-            else:
-                values, valid = levels[number - 1], np.ones(shape, dtype=np.bool_)
-            stored = Stored(
-                scale=float(dataset.scales[number - 1]) if declared.scale is None else declared.scale,
-                offset=float(dataset.offsets[number - 1]) if declared.offset is None else declared.offset,
-                unit=declared.unit or dataset.units[number - 1] or None,
-            )
-            planes[band] = to_physical(values, valid, stored, unit, what)
-            check_plausible(planes[band], stored, unit, what)
-    if not any(np.isfinite(plane).any() for plane in planes.values()):
-        raise ImageError(f"{name}: no pixel has data")
-    return planes
-
-
-def _date(text: str, name: str) -> datetime:
-    found = read_date(text)
+def _date(declared: DeclaredMetadata, file: FileMetadata, name: str) -> datetime | None:
+    if not declared.date:
+        return acquired(file)
+    found = read_date(declared.date)
     if found is None:
-        raise ImageError(f"{name}: '{text}' is not a date; write it as 2017-02-16 or 2017-02-16T10:21:01")
+        raise ImageError(
+            f"{name}: '{declared.date}' is not a date ({declared.door.date}); write it as 2017-02-16 or "
+            "2017-02-16T10:21:01"
+        )
     return found

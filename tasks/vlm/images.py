@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.parts.image import Image, grouped, standardised
 from tasks.core.errors import TrainingError
 from tasks.core.stage import read_json, write_json
-from tasks.earth.display_sensors import known_sensor
+from tasks.earth.display_sensors import PICTURE, known_sensor
 from tasks.vlm.bands import planes, with_ratio
 
 NORMALISATION_FILE = "normalisation.json"
@@ -27,9 +27,18 @@ class Normalisation:
 
     @classmethod
     def from_stats(cls, stats: Mapping[str, Path]) -> "Normalisation":
-        """From what stage `stats` wrote, by sensor."""
-        bands_of = {sensor: read_json(path)["bands"] for sensor, path in stats.items()}
-        return cls({s: {band["name"]: (band["mean"], band["std"]) for band in bands} for s, bands in bands_of.items()})
+        """From what stage `stats` wrote, by sensor.
+
+        Pictures that the model may be asked about have the statistics of the chips' 8-bit renderings, those of all
+        sensors together, unless pictures were trained on.
+        """
+        found = {sensor: read_json(path) for sensor, path in stats.items()}
+        values = {s: {band["name"]: (band["mean"], band["std"]) for band in one["bands"]} for s, one in found.items()}
+        renderings = [one["rendering"]["bands"] for one in found.values() if "rendering" in one]
+        if renderings:
+            pooled = {bands[0]["name"]: _pooled(bands) for bands in zip(*renderings, strict=True)}
+            values.setdefault(PICTURE.name, pooled)
+        return cls(values)
 
     @classmethod
     def load(cls, checkpoint: Path) -> "Normalisation":
@@ -53,6 +62,14 @@ class Normalisation:
             )
         mean, std = self.values[sensor][name]
         return standardised(plane, mean, std)
+
+
+def _pooled(parts: Sequence[Mapping[str, float]]) -> tuple[float, float]:
+    """Mean and deviation of values from those of their parts."""
+    total = sum(part["count"] for part in parts)
+    mean = sum(part["count"] * part["mean"] for part in parts) / total
+    squares = sum(part["count"] * (part["std"] ** 2 + (part["mean"] - mean) ** 2) for part in parts)
+    return mean, float(np.sqrt(squares / total))
 
 
 def preprocess(

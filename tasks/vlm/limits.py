@@ -14,6 +14,7 @@ from typing import Any
 
 from tasks.core.stage import read_json, write_json
 from tasks.dialogue.kinds import is_sentence
+from tasks.earth.display_sensors import PICTURES
 from tasks.vlm.samples import Sample, bare_question
 from tasks.vlm.taught import MOST_ANSWERS, Kind, Shown, choices, example
 from tasks.vlm.wording import ASKING, COVERED, Wording, listed
@@ -144,8 +145,11 @@ class Limits:
         return f"{reason} {self.closing}" if reason else None
 
     def _unseen(self, images: Sequence[tuple[str, str]]) -> str | None:
+        seen = {modality for shown in self.sensors.values() for modality in shown}
         for sensor, modality in images:
-            if modality not in self.sensors.get(sensor, {}):
+            # A display picture has no sensor that a model could know: who was taught true colour may be shown it.
+            taught = seen if sensor in PICTURES else self.sensors.get(sensor, {})
+            if modality not in taught:
                 return f"This model was not trained on images of {sensor} shown as {modality}."
         if len(images) > self.images:
             return f"This model was shown {_times(self.images)} at a time, and {len(images)} images are given."

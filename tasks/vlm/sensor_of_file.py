@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tasks.core.errors import EarthloomError
-from tasks.earth.display_sensors import ALL
+from tasks.earth.display_sensors import ALL, PICTURE
 from tasks.earth.sensors import SENSORS, Sensor
+from tasks.vlm.doors import FLAGS, Door
 
 
 class ImageError(EarthloomError):
@@ -55,12 +56,13 @@ DATE_TAGS = ("acquisition", "sensing", "date_acquired", "start_datetime", "datet
 DATES = re.compile(r"(?<!\d)((?:19|20)\d\d)[-:/]?([01]\d)[-:/]?([0-3]\d)(?:[T _]?([0-2]\d):?([0-5]\d):?([0-5]\d))?")
 
 
-def recognise(file: FileMetadata, sensor: str | None = None) -> Recognised:
+def recognise(file: FileMetadata, sensor: str | None = None, door: Door = FLAGS) -> Recognised:
     """The sensor of a file, from its band names, its tags, its name and at last the number of its bands.
 
     Args:
         file: what the file says.
         sensor: its name where the user gives it; the bands are then only looked for in that one.
+        door: where the user stands, for errors.
 
     Raises:
         UnknownSensorError: there is no such sensor, or none or several fit.
@@ -70,7 +72,7 @@ def recognise(file: FileMetadata, sensor: str | None = None) -> Recognised:
         if sensor not in ALL:
             raise UnknownSensorError(f"there is no sensor '{sensor}'; known: {', '.join(ALL)}")
         return Recognised(ALL[sensor], _bands(file, ALL[sensor]), "as given")
-    named = sorted({name for text in _texts(file) for name, pattern in PLATFORMS.items() if pattern.search(text)})
+    named = platforms(file)
     if len(named) == 1:
         return Recognised(SENSORS[named[0]], _bands(file, SENSORS[named[0]]), "by its metadata")
     fitting = [one for one in SENSORS.values() if one.known_by_names and all(_by_names(file.bands, one))]
@@ -86,8 +88,13 @@ def recognise(file: FileMetadata, sensor: str | None = None) -> Recognised:
     either = f"it could be of {' or '.join(candidates)}" if candidates else "nothing says so"
     raise UnknownSensorError(
         f"{file.name}: its sensor is not known, {either} ({len(file.bands)} bands: {described}). Say which it is "
-        f"(`--sensor`, or `sensor` beside the image's `url`): {', '.join(SENSORS)}"
+        f"({door.sensor}): {', '.join(SENSORS)}; or {PICTURE.name} for a picture of which only the colours matter"
     )
+
+
+def platforms(file: FileMetadata) -> list[str]:
+    """The sensors that the name and the tags of a file speak of."""
+    return sorted({name for text in _texts(file) for name, pattern in PLATFORMS.items() if pattern.search(text)})
 
 
 def _texts(file: FileMetadata) -> list[str]:

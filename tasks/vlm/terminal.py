@@ -137,14 +137,17 @@ def open_all(paths: Sequence[Path], answerer: Answerer, declared: DeclaredMetada
     Raises:
         ImageError: one cannot be.
     """
-    return [open_image(path, path.name, answerer.image_size, answerer.max_tiles, declared) for path in paths]
+    shown = answerer.image_size, answerer.max_tiles, declared
+    return [open_image(path, path.name, *shown, true_colour=answerer.true_colour) for path in paths]
 
 
 def described(image: ImageFile) -> str:
-    """One line about an image: its sensor and how it was recognised, size and date."""
+    """One line about an image: its sensor and how it was recognised, size and date; and its note, where it has one."""
     date = f", {image.date:%Y-%m-%d}" if image.date else ""
     size = f"{image.width} x {image.height}"
-    return f"{image.name}: {image.sensor.name} ({image.recognised.by}), {len(image.bands)} bands, {size}{date}"
+    return f"{image.name}: {image.sensor.name} ({image.recognised.by}), {len(image.bands)} bands, {size}{date}" + (
+        f"\n{image.note}" if image.note else ""
+    )
 
 
 def typed(console: Console) -> Iterator[str]:

@@ -9,7 +9,9 @@ import pytest
 from tasks import stats
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError
-from tasks.core.stage import read_json
+from tasks.core.stage import read_json, write_json
+from tasks.earth.pictures import stretched
+from tasks.vlm.images import Normalisation
 from tests.fixtures.small_dataset import write_dataset
 
 
@@ -63,3 +65,25 @@ def test_bits_rise_with_values_and_lead_back_to_them() -> None:
     bits = stats.ordered_bits(values)
     assert (np.diff(bits.astype(np.int64)) > 0).all()
     assert [stats.from_ordered_bits(int(bit)) for bit in bits] == values.tolist()
+
+
+def test_the_rendering_that_people_are_shown_is_measured_for_pictures_and_pooled_over_sensors(tmp_path: Path) -> None:
+    write_dataset(tmp_path, 8)
+    with contextlib.chdir(tmp_path):
+        found = {sensor: stats.band_statistics(sensor, 8) for sensor in ("sentinel-2", "landsat", "sentinel-1")}
+        chips = list(stats.training_chips("sentinel-2"))
+    rendering = found["sentinel-2"]["rendering"]
+    assert rendering["sensor"] == "hr-rgb8" and "rendering" not in found["sentinel-1"]
+    red = np.concatenate([(stretched(chip["B04"]) * 255).round() for chip in chips]).astype(np.float64)
+    first = rendering["bands"][0]
+    assert (first["name"], first["count"]) == ("R", red.size)
+    assert (first["mean"], first["std"]) == pytest.approx((red.mean(), red.std()), rel=1e-6)
+    files = {}
+    for sensor, one in found.items():
+        files[sensor] = tmp_path / f"{sensor}.json"
+        write_json(files[sensor], one)
+    parts = [found[sensor]["rendering"]["bands"][0] for sensor in ("sentinel-2", "landsat")]
+    mean, std = Normalisation.from_stats(files).values["hr-rgb8"]["R"]
+    total = sum(part["count"] for part in parts)
+    assert mean == pytest.approx(sum(part["count"] * part["mean"] for part in parts) / total)
+    assert min(part["std"] for part in parts) < std < 255

@@ -4,17 +4,18 @@ Pictures are decoded by `tasks.earth.pictures`; arrays that only HDF5 or Arrow h
 """
 
 import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 
+from tasks.core import arrays
 from tasks.earth import pictures
+from tasks.earth.foreign_files import opened_raster
+from tasks.earth.shrunk_rasters import check_cost
 from tasks.evaluation.datasets.samples import BenchmarkImageRef
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif"})
@@ -31,7 +32,7 @@ def format_of(head: bytes) -> str:
     """The format that the first bytes of a file tell, whatever its name says.
 
     Raises:
-        ImageError: none that is known.
+        ImageDecodeError: none that is known.
     """
     if head.startswith(NPY):
         return "npy"
@@ -50,7 +51,7 @@ def decode(image: BenchmarkImageRef, folder: Path = Path(), thorough: bool = Fal
         thorough: see `tasks.earth.pictures.decode`.
 
     Raises:
-        ImageError: missing, cut short, or no image.
+        ImageDecodeError: missing, cut short, or no image.
     """
     source = folder / image.path if image.data is None else image.data
     if isinstance(source, Path) and not source.is_file():
@@ -65,39 +66,40 @@ def decode(image: BenchmarkImageRef, folder: Path = Path(), thorough: bool = Fal
 
 def _array(data: bytes) -> NDArray[np.generic]:
     try:
-        array: NDArray[np.generic] = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        return arrays.read(data, pictures.MOST_PIXELS * 4)
+    except arrays.ArrayError as error:
         raise ImageDecodeError(str(error)) from error
-    return array
 
 
 def stack(paths: Sequence[Path], size: int | None = None) -> NDArray[np.float32]:
-    """Single-band files as one float32 array [files, height, width], resampled to the finest grid among them.
+    """Single-band TIFFs as one float32 array [files, height, width], resampled to the finest grid among them.
 
     Args:
         paths: one file a band.
         size: side in pixels; that of the largest file if not given. Bands of another size are resampled bilinearly.
 
     Raises:
-        ImageError: one cannot be read.
+        ImageDecodeError: one cannot be read, or is too large.
     """
     bands = []
-    with warnings.catch_warnings(), rasterio.Env(**pictures.STRICT):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            if size is None:
-                size = max(_height(path) for path in paths)
-            for path in paths:
-                with rasterio.open(path) as dataset:
-                    shape = (size, round(size * dataset.width / dataset.height))
-                    bands.append(dataset.read(1, out_shape=shape, resampling=Resampling.bilinear))
-        except RasterioError as error:
-            raise ImageDecodeError(str(error.__cause__ or error)) from error
+    try:
+        if size is None:
+            size = max(_height(path) for path in paths)
+        for path in paths:
+            with opened_raster(path, pictures.DRIVERS["tiff"]) as dataset:
+                shape = (size, round(size * dataset.width / dataset.height))
+                check_cost(dataset, (dataset.height, dataset.width), pictures.MOST_PIXELS)
+                pictures.check_pixels(*shape, pictures.MOST_PIXELS)
+                bands.append(dataset.read(1, out_shape=shape, resampling=Resampling.bilinear))
+    except RasterioError as error:
+        raise ImageDecodeError(str(error.__cause__ or error)) from error
+    except pictures.PictureError as error:
+        raise ImageDecodeError(str(error)) from error
     return np.stack(bands).astype(np.float32)
 
 
 def _height(path: Path) -> int:
-    with rasterio.open(path) as dataset:
+    with opened_raster(path, pictures.DRIVERS["tiff"]) as dataset:
         return int(dataset.height)
 
 

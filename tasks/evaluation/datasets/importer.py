@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from tasks.core import tables
 from tasks.core.errors import BenchmarkError
 from tasks.core.stage import atomic, write_json
+from tasks.earth import pictures
 from tasks.evaluation.datasets.adapters import ADAPTERS
 from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.adapters.tables import is_table
@@ -192,10 +193,9 @@ class _Images:
     def _examined(self, image: BenchmarkImageRef) -> BenchmarkImageRef:
         path = Path(image.path)
         if image.data is not None:
-            kind = format_of(image.data[:8])
+            kind = format_of(pictures.beginning(image.data))
         elif path.is_file():
-            with path.open("rb") as file:
-                kind = format_of(file.read(8))
+            kind = format_of(pictures.beginning(path))
         else:
             raise ImageDecodeError("the file is not there")
         height, width = decode(image, thorough=True).shape[-2:] if self._check else (0, 0)

@@ -2,24 +2,23 @@
 
 import hashlib
 import json
-import warnings
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow.parquet as pq
-import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 
 from tasks.core import tables
 from tasks.core.errors import LeakageError, MissingInputError
 from tasks.dialogue import conversations
 from tasks.earth import geotiff
+from tasks.earth.foreign_files import opened_raster
+from tasks.earth.pictures import DRIVERS
 from tasks.evaluation.datasets.images import ImageDecodeError, decode
 from tasks.evaluation.datasets.samples import BenchmarkImageRef, read_samples
 from tasks.evaluation.leakage.footprints import Footprint, of_raster, of_wkb
@@ -123,9 +122,9 @@ class BenchmarkSide:
         if image.format != "tiff":
             return None
         if image.data is None:
-            with _quiet(), rasterio.open(self.folder / image.path) as dataset:
+            with opened_raster(self.folder / image.path, DRIVERS["tiff"]) as dataset:
                 return of_raster(dataset)
-        with geotiff.opened(image.data) as dataset:
+        with opened_raster(image.data, DRIVERS["tiff"]) as dataset:
             return of_raster(dataset)
 
     def samples(self) -> Iterator[SideSample]:
@@ -140,14 +139,6 @@ class BenchmarkSide:
             paths = file.read(columns=["images.list.element.path"])["images"].to_pylist()
         known = [image["path"] for images in paths for image in images]
         return len({path for path in known if path}) + sum(not path for path in known)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Chips of imported data sets have no place, and need no warning for it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield
 
 
 def _key(image: BenchmarkImageRef) -> str:

@@ -5,6 +5,7 @@ an error; here a wrong box is a wrong prediction, counted, and the others of its
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,9 +17,12 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from tasks.dialogue import boxes as core
+from tasks.dialogue.box_spellings import rewritten
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+Size = tuple[float, float]
+"""Width and height of an image in pixels."""
 MIN_IOU = 0.25
 """The lowest IoU that any metric asks for."""
 
@@ -41,6 +45,12 @@ class BoxTable:
     """Texts whose brackets do not match, mostly an answer that ended within its last box: that box is no prediction."""
     beyond: int
     """Boxes with a number below 0 or above the grid; scored as they stand."""
+    spelt: dict[str, int]
+    """Boxes in the spelling of another model, by its name."""
+    unread: dict[str, int]
+    """What stands for a place and could not be read, by what is missing; each is written, and no box."""
+    typical: float
+    """The middle one of the boxes' largest numbers, as they are written in brackets; 0 without a box."""
 
     @property
     def wrong(self) -> Rows:
@@ -48,36 +58,56 @@ class BoxTable:
         return self.written - np.bincount(self.row, minlength=len(self.written))
 
 
-def find(texts: Sequence[str], form: str = "earthdial") -> BoxTable:
-    """Every box of every text. A bracket without four or five finite numbers is written, but is no box."""
-    return _find(tuple(texts), form)
+def find(texts: Sequence[str], form: str = "earthdial", sizes: Sequence[Size | None] | None = None) -> BoxTable:
+    """Every box of every text. A bracket without four or five finite numbers is written, but is no box.
+
+    Args:
+        texts: of models, or truths.
+        form: of their brackets.
+        sizes: width and height of each row's image in pixels; for spellings in pixels.
+    """
+    return _find(tuple(texts), form, None if sizes is None else tuple(sizes))
 
 
-@lru_cache(maxsize=4)
-def _find(texts: tuple[str, ...], form: str) -> BoxTable:
+@lru_cache(maxsize=8)
+def _find(texts: tuple[str, ...], form: str, sizes: tuple[Size | None, ...] | None) -> BoxTable:
+    chosen = core.form(form)
     numbers: list[list[float]] = []
     where: list[tuple[int, int]] = []
+    units: list[Size] = []
     written = np.zeros(len(texts), dtype=np.int64)
     four = cut_short = 0
+    spelt: Counter[str] = Counter()
+    unread: Counter[str] = Counter()
     for row, text in enumerate(texts):
-        inners = [inner for inner in core.INNERMOST.findall(text) if inner.strip()]
-        written[row] = len(inners)
-        cut_short += text.count("[") != text.count("]")
+        size = sizes[row] if sizes is not None else None
+        of_row = size if chosen.pixels else (float(chosen.grid), float(chosen.grid))
+        read = rewritten(text, of_row, size)
+        spelt.update(read.spelt)
+        unread.update(read.unread)
+        inners = [inner for inner in core.INNERMOST.findall(read.text) if inner.strip()]
+        written[row] = len(inners) + len(read.unread)
+        cut_short += read.text.count("[") != read.text.count("]")
         for place, inner in enumerate(inners):
             values = _numbers(inner)
             if values is not None:
                 four += len(values) == 4
                 numbers.append([*values, 0.0][:5])
                 where.append((row, place))
+                units.append(of_row or (1.0, 1.0))
     # Fractions of the image, whatever grid the form writes in: IoU of both forms is then one computation.
-    grid = core.form(form).grid
     table = np.array(numbers, dtype=np.float64).reshape(-1, 5)
-    corners = table[:, :4] / grid
+    if chosen.sides:
+        table[:, 2:4] += table[:, :2]
+    corners = table[:, :4] / np.tile(np.array(units, dtype=np.float64).reshape(-1, 2), 2)
     low, high = np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])
     places = np.array(where, dtype=np.int64).reshape(-1, 2)
-    beyond = int(((corners < 0) | (corners > 1)).any(axis=1).sum())
+    known = not chosen.pixels or sizes is not None
+    beyond = int(((corners < 0) | (corners > 1)).any(axis=1).sum()) if known else 0
     boxes = core.canonical(np.column_stack([(low + high) / 2, high - low, table[:, 4]]))
-    return BoxTable(boxes, places[:, 0], places[:, 1], written, four, cut_short, beyond)
+    typical = float(np.median(table[:, :4].max(axis=1))) if len(table) else 0.0
+    counts = dict(spelt), dict(unread)
+    return BoxTable(boxes, places[:, 0], places[:, 1], written, four, cut_short, beyond, *counts, typical)
 
 
 def _numbers(inner: str) -> list[float] | None:
@@ -140,6 +170,18 @@ def _half_extents(boxes: Array) -> Array:
     return np.column_stack([width * cosine + height * sine, width * sine + height * cosine]) / 2
 
 
+def by_row(pairs: Overlaps, predicted: BoxTable, true: BoxTable) -> list[Array]:
+    """The overlaps of each row, (brackets written, true boxes): a bracket that is no box overlaps nothing."""
+    counts = np.bincount(true.row, minlength=len(true.written))
+    first = np.concatenate([[0], np.cumsum(counts)])
+    tables = [np.zeros((written, count)) for written, count in zip(predicted.written, counts, strict=True)]
+    rows = predicted.row[pairs.predicted]
+    places = predicted.place[pairs.predicted]
+    for row, place, truth, iou in zip(rows, places, pairs.true - first[rows], pairs.iou, strict=True):
+        tables[row][place, truth] = iou
+    return tables
+
+
 def matched(pairs: Overlaps, predicted: BoxTable, true: BoxTable, threshold: float) -> Rows:
     """Most pairs with at least this IoU in which no box stands twice: how many in each row, (rows,).
 
@@ -152,37 +194,3 @@ def matched(pairs: Overlaps, predicted: BoxTable, true: BoxTable, threshold: flo
     graph = csr_array((np.ones(keep.sum()), (pairs.predicted[keep], pairs.true[keep])), shape=shape)
     partner = maximum_bipartite_matching(graph, perm_type="column")[: len(predicted.boxes)]
     return np.bincount(predicted.row[partner >= 0], minlength=len(predicted.written))
-
-
-def average_precision(
-    pairs: Overlaps, predicted: BoxTable, true: BoxTable, confidence: Array, wrong: Array, threshold: float
-) -> float:
-    """Area under the precision-recall curve, 0 to 100: boxes by falling confidence, each takes its best free truth.
-
-    Precision is made monotonous, as COCO does, over all points.
-
-    Args:
-        pairs: of `overlaps`.
-        predicted, true: the boxes.
-        confidence: of each predicted box, (boxes,).
-        wrong: confidences of the brackets that are no box: they are false positives.
-        threshold: least IoU.
-    """
-    if not len(true.boxes):
-        return 0.0 if len(predicted.boxes) + len(wrong) else 100.0
-    keep = pairs.iou >= threshold - 1e-9
-    first, second = pairs.predicted[keep], pairs.true[keep]
-    # The most confident box chooses first, and of its candidates the one with the highest IoU, as in COCO.
-    ranking = np.lexsort((-pairs.iou[keep], first, -confidence[first]))
-    hit = np.zeros(len(predicted.boxes), dtype=bool)
-    taken = np.zeros(len(true.boxes), dtype=bool)
-    for box, truth in zip(first[ranking].tolist(), second[ranking].tolist(), strict=True):
-        if not hit[box] and not taken[truth]:
-            hit[box] = taken[truth] = True
-    # Brackets that are no box count as false positives, or malformed answers would raise the precision.
-    hit = np.concatenate([hit, np.zeros(len(wrong), dtype=bool)])
-    ranked = np.argsort(-np.concatenate([confidence, wrong]), kind="stable")
-    correct = np.cumsum(hit[ranked])
-    precision = correct / np.arange(1, len(ranked) + 1)
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(100 * (best * hit[ranked]).sum() / len(true.boxes))

@@ -11,6 +11,7 @@ from tasks.evaluation.metrics.bootstrap import Array, MetricSums, codes, detecte
 from tasks.evaluation.metrics.choices import letters
 from tasks.evaluation.metrics.predictions import Predictions, listed
 from tasks.evaluation.metrics.text_normalisation import class_name, label_set, normalise_text, number, same
+from tasks.evaluation.metrics.values import ALTERNATIVES
 
 MAX_CLASSES = 1000
 """Beyond this the answers are free text: no macro-F1, no confusion."""
@@ -37,7 +38,7 @@ def separator(truths: Sequence[str]) -> str:
 def classification(predictions: Predictions) -> dict[str, MetricSums]:
     """Classes, or sets of them if any truth is a list."""
     truths = predictions.frame[predictions.truth].fill_null("").unique().to_list()
-    mark = separator(truths)
+    mark = predictions.mark or separator(truths)
     if any(len(label_set(truth, mark)) > 1 for truth in truths):
         return {"": multi_label(predictions, mark)}
     single = single_label(predictions)
@@ -117,7 +118,8 @@ def vqa(predictions: Predictions) -> dict[str, MetricSums]:
 def exact(predictions: Predictions) -> MetricSums:
     """Exact accuracy: as texts, as numbers, as sets where the truth is a list."""
     index, pairs = _pairs(predictions)
-    correct = [bool(truth.strip()) and same(answer, truth) for answer, truth in pairs]
+    mark = predictions.mark or ","
+    correct = [bool(truth.strip()) and same(answer, truth, mark) for answer, truth in pairs]
     return MetricSums.of(np.column_stack([np.array(correct, float), np.ones(len(pairs))]), index, _accuracy)
 
 
@@ -210,14 +212,25 @@ def _pairs(predictions: Predictions) -> tuple[Any, list[tuple[str, str]]]:
     """Which distinct (answer, truth) each row is, and those pairs; choices as their letters."""
     frame = predictions.frame
     lettered = {"answer_type", "options"} <= set(frame.columns) and (frame["answer_type"] == CHOICE).any()
-    frame = frame.select("answer", predictions.truth, *(["answer_type", "options"] if lettered else []))
+    several = [ALTERNATIVES] if ALTERNATIVES in frame.columns else []
+    frame = frame.select("answer", predictions.truth, *(["answer_type", "options"] if lettered else []), *several)
     index, first = codes(frame)
     rows = frame[first].fill_null("")
     pairs = list(zip(rows["answer"], rows[predictions.truth], strict=True))
+    if several:
+        pairs = [
+            (answer, _right(answer, truth, text))
+            for (answer, truth), text in zip(pairs, rows[ALTERNATIVES], strict=True)
+        ]
     if lettered:
         choices = zip(pairs, rows["answer_type"], rows["options"], strict=True)
         pairs = [_chosen(*pair, listed(options)) if kind == CHOICE else pair for pair, kind, options in choices]
     return index, pairs
+
+
+def _right(answer: str, truth: str, alternatives: str) -> str:
+    """The truth that an answer is, of several that are right; the first if it is none."""
+    return next((one for one in listed(alternatives) if same(answer, one)), truth)
 
 
 def _chosen(answer: str, truth: str, options: Sequence[str]) -> tuple[str, str]:

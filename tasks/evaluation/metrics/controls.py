@@ -18,8 +18,8 @@ from tasks.evaluation.metrics.text_normalisation import abstains, class_name
 
 BINS = 10
 """Of confidence, for the calibration error (Guo et al., ICML 2017)."""
-WHOLE = {"earthdial": "[[0, 0, 100, 100, 0]]", "internvl": "[[0, 0, 1000, 1000]]"}
-"""The box of the whole image in each form."""
+WHOLE = {"earthdial": "[[0, 0, 100, 100, 0]]", "internvl": "[[0, 0, 1000, 1000]]", "unit": "[[0, 0, 1, 1]]"}
+"""The box of the whole image in each form but pixels."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ def controls(predictions: Predictions, sums_of: Callable[[Predictions], MetricSu
 def constants(predictions: Predictions, form: str) -> dict[str, str]:
     """One answer to every question, from what the file itself tells: the commonest truth, or all classes at once."""
     if predictions.task in ("detection", "grounding") or _asks_for_boxes(predictions):
-        return {"whole_image": WHOLE[form]}
+        return {"whole_image": WHOLE[form]} if form in WHOLE else {}
     truths = Counter(text for row in predictions.references() for text in row if text.strip())
     if not truths:
         return {}
     found = {"majority": min(truths, key=lambda text: (-truths[text], text))}
     if predictions.task in ("classification", "vqa"):
-        mark = classification.separator(list(truths))
+        mark = predictions.mark or classification.separator(list(truths))
         names = {class_name(part): part.strip() for text in sorted(truths) for part in text.split(mark)}
         if len(names) <= classification.MAX_CLASSES:
             found["every_class"] = f"{mark} ".join(names[name] for name in sorted(names) if name)

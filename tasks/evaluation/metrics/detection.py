@@ -1,13 +1,14 @@
 """Honest scores of boxes: one-to-one precision, recall and F1, and average precision, rotated, by size."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tasks.core.errors import PredictionsError
+from tasks.dialogue import boxes as core
+from tasks.evaluation.metrics.average_precision import curve, plain
 from tasks.evaluation.metrics.bootstrap import Array, MetricSums, detected
-from tasks.evaluation.metrics.box_matching import BoxTable, average_precision, find, matched, overlaps
+from tasks.evaluation.metrics.box_matching import BoxTable, Size, by_row, find, matched, overlaps
 from tasks.evaluation.metrics.prediction_files import CONFIDENCES
 from tasks.evaluation.metrics.predictions import Predictions, numbers
 
@@ -15,6 +16,12 @@ STRICT = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """COCO's thresholds, 0.5 to 0.95."""
 THRESHOLDS = (0.25, *STRICT)
 SPAN = "0.5:0.95"
+FEW = 3
+"""Boxes of either side under which a scale is not told from a few small boxes."""
+APART = 8.0
+"""Times by which the typical reach of answers and truths differs where they are surely of different scales."""
+SIZE_FIELDS = (("width", "height"), ("image_width", "image_height"), ("img_width", "img_height"))
+"""Where a file tells the size of the image."""
 INNERMOST_FOUR = r"\[[^\[\],]+(,[^\[\],]+){3,4}\]"
 """A bracket of four or five parts, as a box has."""
 
@@ -42,10 +49,12 @@ def both(predictions: Predictions, column: str, form: str) -> tuple[BoxTable, Bo
     """Predicted and true boxes.
 
     Raises:
-        PredictionsError: a true box is none, or the file has no true box at all.
+        PredictionsError: a true box is none, or the file has no true box at all; no answer can be read; or answers
+            and truths are surely written in different scales.
     """
     texts = predictions.texts(column)
-    true = find(texts, form)
+    sizes = sizes_of(predictions)
+    true = find(texts, predictions.truth_form or form, sizes)
     bare = [row for row, text in enumerate(texts) if not true.written[row] and text.strip(" []")]
     if bare or not true.written.any():
         row = bare[0] if bare else 0
@@ -54,11 +63,42 @@ def both(predictions: Predictions, column: str, form: str) -> tuple[BoxTable, Bo
             f"a row without objects has an empty one, and a file has some box (is --task {predictions.task} right?)"
         )
     if (bad := np.flatnonzero(true.wrong)).size:
+        why = f" ({next(iter(true.unread))})" if true.unread else ""
         raise PredictionsError(
             f"{predictions.path}: {len(bad)} rows have a true box that is not four or five numbers, first row "
-            f"{bad[0] + 1}: {texts[bad[0]][:80]!r}"
+            f"{bad[0] + 1}: {texts[bad[0]][:80]!r}{why}"
         )
-    return find(predictions.texts("answer"), form), true
+    predicted = find(predictions.texts("answer"), form, sizes)
+    if predicted.unread and not len(predicted.boxes):
+        raise PredictionsError(
+            f"{predictions.path}: no box of the answers can be read: {next(iter(predicted.unread))}; give fields "
+            "`width` and `height` of the image in pixels, or --boxes pixels where truths are pixels too"
+        )
+    _refuse_scales(predictions, predicted, true, form)
+    return predicted, true
+
+
+def _refuse_scales(predictions: Predictions, predicted: BoxTable, true: BoxTable, form: str) -> None:
+    """Boxes from 0 to 1 never meet boxes from 0 to 100: every answer would be wrong, and none the model's fault."""
+    both = predictions.truth_form or form, form
+    if len({core.form(name).grid for name in both}) > 1 or not (predicted.typical and true.typical):
+        return
+    low, high = sorted((predicted.typical, true.typical))
+    if min(len(predicted.boxes), len(true.boxes)) >= FEW and (high > APART * low):
+        raise PredictionsError(
+            f"{predictions.path}: boxes of the answers typically reach {predicted.typical:g}, those of the truth "
+            f"{true.typical:g}: they are written in different scales; say which with --boxes and --truth-boxes"
+        )
+
+
+def sizes_of(predictions: Predictions) -> list[Size | None] | None:
+    """Width and height of each row's image in pixels, where the file tells them."""
+    for names in SIZE_FIELDS:
+        if set(names) <= set(predictions.frame.columns):
+            pairs = zip(*(predictions.texts(name) for name in names), strict=True)
+            found = [numbers(f"[{', '.join(pair)}]") for pair in pairs]
+            return [(one[0], one[1]) if len(one) == 2 and min(one) > 0 else None for one in found]
+    return None
 
 
 def scored(predicted: BoxTable, true: BoxTable) -> MetricSums:
@@ -95,29 +135,23 @@ def ranked(predictions: Predictions, form: str) -> dict[str, float]:
                 f"{predictions.path}, row {row + 1}: {predicted.written[row]} boxes, but {column} has {len(values)} "
                 "numbers; give one for each box"
             )
-    places = set(zip(predicted.row.tolist(), predicted.place.tolist(), strict=True))
-    confidence = np.array([confidences[row][place] for row, place in sorted(places)])
-    wrong = np.array(
-        [
-            value
-            for row, values in enumerate(confidences)
-            for place, value in enumerate(values)
-            if (row, place) not in places
-        ]
-    )
-    pairs = overlaps(predicted, true)
-    curve = {t: average_precision(pairs, predicted, true, confidence, wrong, t) for t in THRESHOLDS}
-    strict = float(np.mean([curve[threshold] for threshold in STRICT]))
-    return {"ap@0.25": curve[0.25], "ap@0.5": curve[0.5], f"ap@{SPAN}": strict}
+    tables = by_row(overlaps(predicted, true), predicted, true)
+    images = [plain(np.array(values), iou) for values, iou in zip(confidences, tables, strict=True)]
+    found = {threshold: curve(images, threshold) for threshold in THRESHOLDS}
+    reached = {threshold: 100 * one.precision if one else 0.0 for threshold, one in found.items()}
+    strict = float(np.mean([reached[threshold] for threshold in STRICT]))
+    return {"ap@0.25": reached[0.25], "ap@0.5": reached[0.5], f"ap@{SPAN}": strict}
 
 
-def oddities(texts: Sequence[str], form: str, kind: str) -> dict[str, Any]:
-    """Counts of what was odd about boxes."""
-    found = find(texts, form)
+def oddities(predictions: Predictions, column: str, form: str, kind: str) -> dict[str, Any]:
+    """Counts of what was odd about the boxes of a column."""
+    found = find(predictions.texts(column), form, sizes_of(predictions))
+    further = {f"{kind}_boxes_spelt_as": found.spelt, f"{kind}_boxes_unread": found.unread}
     return {
         f"{kind}_boxes": int(found.written.sum()),
         f"{kind}_boxes_malformed": int(found.wrong.sum()),
         f"{kind}_boxes_without_angle": found.four,
         f"{kind}_boxes_beyond_range": found.beyond,
         f"{kind}_boxes_cut_short": found.cut_short,
+        **{name: counts for name, counts in further.items() if counts},
     }

@@ -5,6 +5,7 @@ from typing import Any
 
 from tasks.evaluation.metrics import captioning, change, classification, detection
 from tasks.evaluation.metrics.bootstrap import MetricSums
+from tasks.evaluation.metrics.coco_files import coco
 from tasks.evaluation.metrics.predictions import Predictions
 from tasks.evaluation.metrics.text_normalisation import label_set, prose
 
@@ -36,11 +37,12 @@ def file_level_scores(predictions: Predictions, form: str) -> dict[str, Any]:
     task = predictions.task
     if task == "classification" or (task == "change" and change.kind(predictions) == "classes"):
         truths = predictions.frame[predictions.truth].fill_null("").unique().to_list()
-        mark = classification.separator(truths)
+        mark = predictions.mark or classification.separator(truths)
         if not any(len(label_set(truth, mark)) > 1 for truth in truths):
             return {"confusion": classification.confusion(predictions)}
     if task == "detection" and (ranked := detection.ranked(predictions, form)):
-        return {"by_confidence": ranked}
+        figures = {} if predictions.coco is None else {"as_published": {"coco": coco(predictions.coco)}}
+        return {"by_confidence": ranked, **figures}
     if task in ("captioning", "region_captioning") or (task == "change" and change.kind(predictions) == "captions"):
         cider = captioning.published_cider(predictions.texts("answer"), predictions.references())
         return {"as_published": {"cider_d": cider}}

@@ -1,4 +1,4 @@
-"""A file of predictions as a frame: JSON lines, a JSON array or Parquet.
+"""A file of predictions as a frame: its fields recognised, its values made comparable.
 
 Every column comes out as text, in the order of the file. What was odd about the file is counted, never dropped in
 silence: docs/reference/metrics.md, section "Input", has the rules.
@@ -16,8 +16,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.errors import PredictionsError
+from tasks.evaluation.metrics.coco_files import CocoBoxes, annotations, results
+from tasks.evaluation.metrics.field_names import TRUTHS
+from tasks.evaluation.metrics.fields import RECOGNISED, FieldFlags, listing, named
 from tasks.evaluation.metrics.guesses import GUESSES
-from tasks.evaluation.metrics.prediction_files import CONFIDENCES, FORMATS, read_frame
+from tasks.evaluation.metrics.json_shapes import ID, VALUE
+from tasks.evaluation.metrics.prediction_files import CONFIDENCES, read_frame
+from tasks.evaluation.metrics.truth_file import joined
+from tasks.evaluation.metrics.values import ALTERNATIVES, settled
 from tasks.vlm.controls import CONTROLS
 
 MAX_CHARACTERS = 100_000
@@ -48,20 +54,11 @@ KNOWN = frozenset(
         *["answer", "question", "annotation", "groundtruth", "gt_bbox", "references", "task_type", "size_group"],
         *["obj_ids", "obj_location", "obj_name", "sensor", "modality", "prompt", "raw_answer", "parsed_answer"],
         *["correct", "checkpoint", "benchmark", "split", "prompt_tokens", "stop", "model", "control", "arm"],
-        *["scene", "asked_in_training", "extracted", "parsed", "rejected", "answer_type", "options"],
+        *["width", "height", "image_width", "image_height", "img_width", "img_height"],
+        *[ALTERNATIVES, "scene", "asked_in_training", "extracted", "parsed", "rejected", "answer_type", "options"],
     ]
 )
 NUMBERED = re.compile(r"(caption|groundtruth)\d+")
-TRUTHS = {
-    "classification": ("annotation", "groundtruth", "caption0"),
-    "vqa": ("annotation", "groundtruth"),
-    "detection": ("gt_bbox", "groundtruth", "annotation"),
-    "grounding": ("groundtruth",),
-    "captioning": ("caption0", "references", "groundtruth0", "annotation", "groundtruth"),
-    "region_captioning": ("annotation", "groundtruth", "caption0"),
-    "change": ("caption0", "references", "groundtruth0", "annotation", "groundtruth"),
-}
-"""Where a task's truth stands, in order of preference."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,12 @@ class Predictions:
     """Name of the column that holds the truth, or the first of several references."""
     counts: dict[str, Any] = field(default_factory=dict)
     """What was odd about the file: the `input` of the result."""
+    mark: str | None = None
+    """What separates the classes of a list, where the file has lists; None where its texts tell."""
+    truth_form: str | None = None
+    """How the boxes of the truth are written, if otherwise than those of the answers."""
+    coco: CocoBoxes | None = None
+    """Boxes of COCO's files as they stand, for COCO's own figures."""
 
     def __len__(self) -> int:
         """Rows of the file."""
@@ -87,8 +90,8 @@ class Predictions:
 
     def references(self) -> list[list[str]]:
         """Every reference of each row, the empty ones included, as they stand in the file."""
-        if self.truth == "references":
-            return [listed(text) or [text] for text in self.texts("references")]
+        if len(self.truths()) == 1:
+            return [listed(text) or [text] for text in self.texts(self.truth)]
         return [list(row) for row in zip(*(self.texts(name) for name in self.truths()), strict=True)]
 
     def truths(self) -> list[str]:
@@ -133,35 +136,59 @@ class Predictions:
         return replace(self, frame=self.frame[picked])
 
 
-def read(path: Path, task: str) -> Predictions:
+def read(path: Path, task: str, flags: FieldFlags = RECOGNISED, truth_path: Path | None = None) -> Predictions:
     """A file of predictions for one of `TRUTHS`' tasks.
+
+    Args:
+        path: of the file.
+        task: decides which fields are the truth.
+        flags: fields that a person named; the others are recognised.
+        truth_path: file of the truths, joined by id, or COCO's annotations; None where they are in the same file.
 
     Raises:
         PredictionsError: the file cannot be read, has no row, no answers, no truth for this task, or an id twice.
     """
-    if not path.exists():
-        raise PredictionsError(f"{path} is not there")
-    if not path.is_file():
-        raise PredictionsError(f"{path} is not a file; {FORMATS}")
     frame = read_frame(path)
     if not len(frame):
         raise PredictionsError(f"{path} has no row")
-    if "answer" not in frame.columns:
-        raise PredictionsError(f"{path} has no field 'answer'; its fields are {_names(frame.columns)}")
-    truth = next((name for name in TRUTHS[task] if name in frame.columns), None)
-    if truth is None:
-        raise PredictionsError(
-            f"{path} has no truth for --task {task}: one of {_names(TRUTHS[task])} is needed, "
-            f"its fields are {_names(frame.columns)}"
-        )
+    coco = None
+    truth: str | None
+    annotated = annotations(truth_path) if truth_path is not None else None
+    if annotated is not None and truth_path is not None:
+        of_coco = results(frame, path, annotated, truth_path, task)
+        frame, truth, told, coco = of_coco.frame, of_coco.truth, of_coco.told, of_coco.boxes
+    else:
+        frame, truth, told = _with_truth(frame, path, task, flags, truth_path)
+    settled_ = settled(frame, path, task, truth)
+    frame, mark, how = settled_.frame, settled_.mark, settled_.counts
     longest = MAX_TEXT_CHARACTERS if task in TEXTS else MAX_CHARACTERS
-    predictions = Predictions(path, task, *_cleaned(frame, truth, longest))
+    cleaned, counts = _cleaned(frame, truth, longest)
+    predictions = Predictions(path, task, cleaned, truth, {**counts, **told, **how}, mark, coco=coco)
     _refuse_doubled(predictions)
     _refuse_truths(predictions, longest)
     return predictions
 
 
-def _cleaned(frame: pl.DataFrame, truth: str, longest: int) -> tuple[pl.DataFrame, str, dict[str, Any]]:
+def _with_truth(
+    frame: pl.DataFrame, path: Path, task: str, flags: FieldFlags, truth_path: Path | None
+) -> tuple[pl.DataFrame, str, dict[str, Any]]:
+    """The frame with answers and truths, the column of the truths, and how they were found."""
+    if truth_path is not None:
+        if {ID, VALUE} == set(frame.columns):
+            frame = frame.rename({VALUE: "answer"})
+        found = named(frame, path, task, FieldFlags(flags.answer))
+        both = joined(found.frame, path, truth_path, task, flags)
+        return both.frame, both.truth, {**({"fields": found.told} if found.told else {}), **both.told}
+    found = named(frame, path, task, flags)
+    if found.truth is None:
+        raise PredictionsError(
+            f"{path} has no truth for --task {task}: one of {listing(TRUTHS[task])} is needed, its fields are "
+            f"{listing(frame.columns)}; name it with --truth-field, or give the file that holds it as --truth"
+        )
+    return found.frame, found.truth, {"fields": found.told} if found.told else {}
+
+
+def _cleaned(frame: pl.DataFrame, truth: str, longest: int) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Answers without nulls, and the counts of what was odd."""
     length = pl.col("answer").str.len_chars()
     oddities = frame.select(
@@ -182,7 +209,7 @@ def _cleaned(frame: pl.DataFrame, truth: str, longest: int) -> tuple[pl.DataFram
     cleaned = frame.with_columns(
         pl.when(length > longest).then(pl.lit("")).otherwise(pl.col("answer").fill_null("")).alias("answer")
     )
-    return cleaned, truth, counts
+    return cleaned, counts
 
 
 def _refuse_doubled(predictions: Predictions) -> None:
@@ -223,10 +250,6 @@ def listed(text: str) -> list[str]:
     except (json.JSONDecodeError, RecursionError):
         return []
     return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else []
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
 
 
 def numbers(text: str) -> list[float]:

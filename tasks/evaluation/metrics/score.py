@@ -59,7 +59,7 @@ def score(predictions: Predictions, settings: ScoringSettings) -> Scores:
         scores["excluded"] = _excluded(predictions)
     if settings.protocol == "honest":
         scores |= honest.file_level_scores(predictions, settings.form)
-        if "as_published" in scores:
+        if "cider_d" in scores.get("as_published", {}):
             scores["as_published"] |= _spice(predictions, settings, groups)
         if calibrated := calibration(predictions):
             scores["calibration"] = calibrated
@@ -110,8 +110,8 @@ def _boxes(predictions: Predictions, settings: ScoringSettings) -> dict[str, Any
     if not asked and not (predictions.task == "change" and change.kind(predictions) == "boxes"):
         return {}
     truth = detection.boxes_of(predictions) if predictions.task == "grounding" else predictions.truth
-    answers = detection.oddities(predictions.texts("answer"), settings.form, "predicted")
-    return {**answers, **detection.oddities(predictions.texts(truth), settings.form, "true")}
+    answers = detection.oddities(predictions, "answer", settings.form, "predicted")
+    return {**answers, **detection.oddities(predictions, truth, predictions.truth_form or settings.form, "true")}
 
 
 def rounded(value: Any) -> Any:

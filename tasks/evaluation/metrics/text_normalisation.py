@@ -13,7 +13,7 @@ from tasks.dialogue.boxes import INNERMOST
 WORD = re.compile(r"[a-z0-9_]+")
 SPLIT_WORDS = re.compile(r"cannot|d'ye|gimme|gonna|gotta|lemme|wanna")
 """Words that the Treebank rules split, though they are letters only."""
-NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?")
+NUMBER = re.compile(r"[+-]?((\d{1,3}(,\d{3})+|\d+)(\.\d+)?|\.\d+)(e[+-]?\d{1,3})?")
 BRACKETS = re.compile(r"[\[\]]+")
 TAG = re.compile(r"</?(box|ref)>")
 ABSTENTIONS = frozenset(
@@ -85,14 +85,14 @@ def number(text: str) -> float | None:
     return value if isfinite(value) else None
 
 
-def same(answer: str, truth: str) -> bool:
-    """Whether an answer is the truth: as texts, as numbers, or as sets where the truth is a list."""
+def same(answer: str, truth: str, mark: str = ",") -> bool:
+    """Whether an answer is the truth: as texts, as numbers, or as sets where the truth is a list, parted by `mark`."""
     if normalise_text(answer) == normalise_text(truth):
         return True
     expected = number(truth)
     if expected is not None:
         return number(answer) == expected
-    return "," in truth and label_set(answer) == label_set(truth)
+    return mark in truth and label_set(answer, mark) == label_set(truth, mark)
 
 
 def prose(text: str) -> str:

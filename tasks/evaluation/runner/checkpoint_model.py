@@ -16,9 +16,9 @@ from models.parts.prompt import IMAGE, SYSTEM, PromptError
 from models.parts.tile_grid import count_tiles
 from tasks.core.errors import MissingInputError, UnaskableError
 from tasks.core.stage import checkpoint_hash, fingerprint, read_json
+from tasks.earth.published_statistics import published_statistics
 from tasks.evaluation.runner.predictions import in_form
 from tasks.evaluation.runner.questions import Answer, BenchmarkQuestion, QuestionImage, RunError
-from tasks.published.normalisation import published_statistics
 from tasks.vlm.answerer import Answerer
 from tasks.vlm.bands import planes
 from tasks.vlm.controls import CONTROLS, Mix

@@ -1,6 +1,5 @@
 """Patches of BigEarthNet by their name: a folder with a file for each band, or one file of all bands."""
 
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +7,10 @@ from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from tasks.core import arrays
 from tasks.earth import geotiff, pictures
 from tasks.earth.display_sensors import known_sensor
 from tasks.published.images import checked
@@ -106,22 +105,16 @@ class PatchFolder:
 
 def _array(content: bytes, name: str, count: int) -> NDArray[np.generic]:
     """(count, H, W) of a file that numpy saved; nothing is unpickled, and its size is asked before it is read."""
-    file = io.BytesIO(content)
     try:
-        version = npy.read_magic(file)
-        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, kind = read_header(file)
-    except ValueError as error:
-        raise RowError("undecodable", f"{name} is no file that numpy saved: {error}") from error
-    if kind.hasobject or kind.kind not in "uif":
-        raise RowError("wrong-type", f"{name} holds {kind}, not numbers")
+        shape, kind = arrays.header(content)
+    except arrays.ArrayError as error:
+        raise RowError("undecodable", f"{name}: {error}") from error
     if len(shape) != 3 or count not in (shape[0], shape[2]) or shape[0] == shape[2]:
         raise RowError("wrong-bands", f"{name} is an array of {shape}; {count} bands first or last are needed")
     if int(np.prod(shape, dtype=np.float64)) * max(kind.itemsize, 4) > MAX_DECODED:
         raise RowError("too-large", f"{name} is an array of {shape}; {MAX_DECODED:,} bytes at most")
-    file.seek(0)
     try:
-        array = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise RowError("undecodable", f"{name} is cut short: {error}") from error
+        array = arrays.read(content, MAX_DECODED)
+    except arrays.ArrayError as error:
+        raise RowError("undecodable", f"{name}: {error}") from error
     return array if shape[0] == count else np.moveaxis(array, 2, 0)

@@ -268,7 +268,7 @@ def test_import_never_holds_the_model(tmp_path: Path) -> None:
 
 def test_the_statistics_that_published_weights_were_trained_with_are_those_of_our_sensors_in_their_units() -> None:
     from tasks.earth.display_sensors import known_sensor
-    from tasks.published.normalisation import published_statistics
+    from tasks.earth.published_statistics import published_statistics
 
     statistics = published_statistics()
     for name, planes in statistics.items():

@@ -125,7 +125,7 @@ def test_a_decision_is_taken_from_the_page_alone_and_only_if_it_is_one(url: str,
     post = lambda **more: httpx.post(f"{url}/decisions", **more)  # noqa: E731
     body = {"number": 0, "decision": "accept"}
     assert post(data=body).status_code == 415  # a form of another site
-    assert post(json=body, headers={"host": "evil.example"}).status_code == 400
+    assert post(json=body, headers={"host": "evil.example"}).status_code == 421
     assert post(json={**body, "number": 99}).status_code == 404
     assert post(json={**body, "decision": "burn"}).status_code == 400
     assert post(json={**body, "decision": "correct"}).json() == {"error": "write the right answer first"}

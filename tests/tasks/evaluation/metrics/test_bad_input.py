@@ -140,11 +140,11 @@ def test_a_file_that_is_none_is_refused(content: str, said: str, tmp_path: Path)
         read(path, "vqa")
 
 
-@pytest.mark.parametrize("content", ["question,answer\n?,yes\n", '{\n "rows": []\n}', '[{"answer": '])
+@pytest.mark.parametrize("content", ["just a line\nyes\n", '{\n "rows": []\n}', '[{"answer": '])
 def test_a_file_of_another_format_is_told_which_formats_there_are(content: str, tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     path.write_text(content)
-    with pytest.raises(PredictionsError, match=r"JSON lines or one JSON array of objects, in UTF-8, or Parquet"):
+    with pytest.raises(PredictionsError, match=r"JSON lines, one JSON array of objects, in UTF-8, or Parquet"):
         read(path, "vqa")
     with pytest.raises(PredictionsError, match="is not a file"):
         read(tmp_path, "vqa")
