@@ -167,11 +167,12 @@ class _Decoding:
         embeds, mask = self._begin()
         caches = [DynamicCache() for _ in range(1 if self._shared else self.experts)]
         positions = (mask.cumsum(1) - 1).clamp(min=0)
-        for step in range(max_new_tokens):
+        # One step beyond the longest: it says whether a text was complete or is cut.
+        for _ in range(max_new_tokens + 1):
             log_p = self._next(embeds, mask, positions, caches)
-            tokens = self._choose(log_p)
+            tokens = self._choose(log_p, max_new_tokens)
             yield
-            if not any(self.open) or step + 1 == max_new_tokens:
+            if not any(self.open):
                 return
             embed: Any = self.model.get_input_embeddings()
             embeds = embed(tokens[:, None])
@@ -260,7 +261,7 @@ class _Decoding:
             last = torch.cat(rows)
         return last.float().log_softmax(-1)
 
-    def _choose(self, log_p: Tensor) -> Tensor:
+    def _choose(self, log_p: Tensor, longest: int) -> Tensor:
         """Take the next token of every row: its own where texts are joined, that of the mixture elsewhere."""
         number = len(self.prompts)
         own = log_p.argmax(-1)
@@ -271,7 +272,7 @@ class _Decoding:
         for row, token in enumerate(own.tolist()):
             if token in self.stops:
                 self.open[row] = False
-            elif self.open[row]:
+            elif self.open[row] and len(self.texts[row]) < longest:
                 self.texts[row].append(token)
         return own
 
