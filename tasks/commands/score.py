@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import cyclopts
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -94,7 +93,13 @@ def score(
     else:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show an answer's letter shows a mark
-        Console().print(table(scores, f"{file.name}: {asked}, {protocol}"))
+        shown = table(scores, f"{file.name}: {asked}, {protocol}")
+        console = Console()
+        if not console.is_terminal:  # whole, however long a line is: nobody's window ends at 80 columns there
+            console = Console(
+                width=max(80, console.measure(shown, options=console.options.update(max_width=WHOLE)).maximum)
+            )
+        console.print(shown)
 
 
 def _run_of(file: Path) -> dict[str, Any]:
