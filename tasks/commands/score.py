@@ -12,6 +12,7 @@ import cyclopts
 from rich.table import Table
 from rich.text import Text
 
+from tasks.commands.whole_tables import stdout_for
 from tasks.evaluation.names import BoxForm, Protocol, Task
 
 
@@ -94,12 +95,7 @@ def score(
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show an answer's letter shows a mark
         shown = table(scores, f"{file.name}: {asked}, {protocol}")
-        console = Console()
-        if not console.is_terminal:  # whole, however long a line is: nobody's window ends at 80 columns there
-            console = Console(
-                width=max(80, console.measure(shown, options=console.options.update(max_width=WHOLE)).maximum)
-            )
-        console.print(shown)
+        stdout_for(shown).print(shown)
 
 
 def _run_of(file: Path) -> dict[str, Any]:
