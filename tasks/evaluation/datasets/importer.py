@@ -105,6 +105,10 @@ def run(
         BenchmarkError: the files are not as published, an id stands twice, or nothing is left.
     """
     chosen = choose(benchmark, root, source)
+    if chosen.adapter not in ADAPTERS:
+        raise BenchmarkError(
+            f"{benchmark.name}: no adapter {chosen.adapter!r}; there are {', '.join(sorted(ADAPTERS))}"
+        )
     job = ImportJob(benchmark, chosen)
     digest = hashlib.blake2b(digest_size=16)
     rejected: list[Rejected] = []

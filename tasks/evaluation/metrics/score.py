@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.evaluation.metrics import captioning, change, detection, honest, legacy, spice
+from tasks.evaluation.metrics import captioning, change, detection, extracted, honest, legacy, spice
 from tasks.evaluation.metrics.best_control import over_best, rivals
 from tasks.evaluation.metrics.bootstrap import MetricSums, means
 from tasks.evaluation.metrics.controls import calibration, controls
@@ -57,6 +57,8 @@ def score(predictions: Predictions, settings: ScoringSettings) -> Scores:
         scores["images"] = len(np.unique(groups))
     if settings.protocol == "legacy" and predictions.task == "vqa":
         scores["excluded"] = _excluded(predictions)
+    if settings.protocol == "honest" and predictions.task in extracted.TASKS:
+        scores["extracted"] = _extracted(predictions, settings, groups)
     if settings.protocol == "honest":
         scores |= honest.file_level_scores(predictions, settings.form)
         if "cider_d" in scores.get("as_published", {}):
@@ -83,6 +85,14 @@ def metric_sums(predictions: Predictions, settings: ScoringSettings) -> dict[str
     if settings.protocol == "legacy":
         return legacy.SCORERS[predictions.task](predictions)
     return honest.SCORERS[predictions.task](predictions, settings.form)
+
+
+def _extracted(predictions: Predictions, settings: ScoringSettings, groups: NDArray[np.int64] | None) -> Scores:
+    """The second figure: the metrics of the whole file after extraction."""
+    found = extracted.extracted(predictions)
+    sums = metric_sums(found.predictions, settings)[""]
+    intervals = {"ci95": sums.intervals(groups, settings.draws, settings.seed)} if settings.draws else {}
+    return {"rule": extracted.RULE, "nothing_found": found.none, **sums.scores(), **intervals}
 
 
 def _spice(predictions: Predictions, settings: ScoringSettings, groups: NDArray[np.int64] | None) -> Scores:
