@@ -5,7 +5,7 @@ length and its own positions, so questions of any length, with any number of ima
 transformers' continuous batching keeps the batch as full, but takes token ids only, no images.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -18,7 +18,6 @@ from models.earthdial.kept import Kept
 from models.earthdial.model import EarthDialForConditionalGeneration
 from models.earthdial.row_cache import RowCache
 from models.earthdial.rows import Prompt, Reader, Row
-from models.earthdial.tiles import ENCODED
 
 PREFILLED = 4096
 """Tokens that are read in one step, the padding of shorter questions included; one longer question goes alone."""
@@ -81,11 +80,14 @@ class Batch:
         return self.border is not None and len(prompt.ids) + prompt.max_new_tokens > self.border
 
     @torch.inference_mode()
-    def begin(self, asked: Sequence[tuple[int, Prompt]]) -> Iterator[Taken]:
+    def begin(
+        self, asked: Sequence[tuple[int, Prompt]], gone: Callable[[int], bool] = lambda _: False
+    ) -> Iterator[Taken]:
         """Read questions and take the first token of each answer. Those of like length are read together.
 
         Args:
             asked: number and prompt; each was admitted.
+            gone: whether nobody wants the answer to a question any more; its images are then no work.
         """
         waiting = [self._sequence(number, prompt) for number, prompt in asked]
         waiting.sort(key=lambda one: len(one.new))
@@ -93,7 +95,7 @@ class Batch:
             group = [waiting.pop(0)]
             while waiting and self._alike([*group, waiting[0]]):
                 group.append(waiting.pop(0))
-            yield from self._read(group)
+            yield from self._read(group, gone)
 
     def _sequence(self, number: int, prompt: Prompt) -> Row:
         if self.kept is None or prompt.identity is None or self._beyond(prompt):
@@ -104,24 +106,24 @@ class Batch:
     def _alike(self, group: Sequence[Row]) -> bool:
         """Whether they are read in one step: padding is work for nothing."""
         lengths = [len(one.new) for one in group]
-        padded, groups = len(group) * max(lengths), sum(len(one.prompt.images.get("pixel_values", ())) for one in group)
-        return padded <= PREFILLED and padded <= 1.25 * sum(lengths) + 64 and groups <= ENCODED
+        padded = len(group) * max(lengths)
+        return padded <= PREFILLED and padded <= 1.25 * sum(lengths) + 64
 
-    def _read(self, group: Sequence[Row]) -> Iterator[Taken]:
+    def _read(self, group: Sequence[Row], gone: Callable[[int], bool]) -> Iterator[Taken]:
         capacity = self.cache.capacity
         try:
-            chosen, refused = self._first(group)
+            chosen, refused = self._first(group, gone)
         except Exception:
             # Whoever runs already must not be asked for the room that there was not.
-            self.cache.capacity = capacity
+            self.cache.trim(capacity)
             raise
         first = len(self.running)
         self.running += group
         yield from self._take(list(zip(range(first, first + len(group)), chosen, refused, strict=True)))
 
-    def _first(self, group: Sequence[Row]) -> tuple[list[Chosen], list[str]]:
+    def _first(self, group: Sequence[Row], gone: Callable[[int], bool]) -> tuple[list[Chosen], list[str]]:
         """The first token of each answer, and why there is none; rows after those that run are filled."""
-        first, tokens = len(self.running), self.reader.see(group)
+        first, tokens = len(self.running), self.reader.see(group, gone)
         longest = max(len(one.new) for one in group)
         for row, one in enumerate(group, first):
             # A shorter question's padding has places too, which its answer then takes.
@@ -199,7 +201,7 @@ class Batch:
 
     def _keep(self, row: int, failed: bool) -> None:
         one = self.running[row]
-        if self.kept is None or one.prompt.identity is None or failed or self._beyond(one.prompt):
+        if self.kept is None or one.prompt.identity is None or failed or one.gone or self._beyond(one.prompt):
             return
         if self.kept.room(one.length * self._bytes_per_token):
             identity = one.prompt.identity.longer(one.answer[: one.length - len(one.prompt.ids)])

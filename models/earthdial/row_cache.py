@@ -64,6 +64,19 @@ class RowCache(Cache):
             for tensor in layer.tensors:
                 tensor[row] = 0
 
+    def trim(self, positions: int) -> None:
+        """Give back what was reserved beyond so many positions."""
+        self.capacity = positions
+        if not positions:
+            self.release()
+        for layer in self.held:
+            if layer.is_initialized:
+                keys, values = layer.tensors
+                if keys.shape[2] > positions:
+                    layer.keys = keys[:, :, :positions].clone()
+                if values.shape[2] > positions:
+                    layer.values = values[:, :, :positions].clone()
+
     def release(self) -> None:
         """Give the memory back; no row may be in use."""
         self.capacity = 0

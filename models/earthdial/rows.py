@@ -3,7 +3,7 @@
 Shapes:  B sequences that a step works on, Q new tokens of each, T tiles, D width of the language model
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,8 @@ class Row:
     """Of the prompt, that were kept from before."""
     copied: Copied = ()
     answer: list[int] = field(default_factory=list)
+    gone: bool = False
+    """Whether it was left before its images were seen; nothing of it is worth keeping."""
 
     @property
     def new(self) -> list[int]:
@@ -102,23 +104,34 @@ class Reader:
         mask = torch.zeros(hidden.shape, dtype=self.model.dtype, device=position.device)
         return mask.masked_fill_(hidden, torch.finfo(mask.dtype).min)[:, None]
 
-    def see(self, group: Sequence[Row]) -> Tensor | None:
-        """Visual tokens (T, tokens per tile, D) of the tiles that are read now, each encoded once."""
+    def see(self, group: Sequence[Row], gone: Callable[[int], bool]) -> Tensor | None:
+        """Visual tokens (T, tokens per tile, D) of the tiles that are read now, each encoded once.
+
+        Args:
+            group: what is read.
+            gone: whether nobody wants the answer to a question, by its number: what is left of its tiles is not
+                encoded, and zeros stand for them.
+        """
         found: list[Tensor | None] = []
-        lacking: list[tuple[int, Tile, bytes | None]] = []
+        lacking: list[tuple[int, Row, Tile]] = []
         for one in group:
             images, identity = described(one.prompt.images), one.prompt.identity
             for number in range(count_tiles(images)):
                 if identity is not None and identity.starts[number] < one.cached:
                     continue
-                digest = identity.digests[number] if self.kept and identity else None
-                found.append(self.kept.tile(digest) if self.kept and digest else None)
+                found.append(self.kept.tile(identity.digests[number]) if self.kept and identity else None)
                 if found[-1] is None:
-                    lacking.append((len(found) - 1, Tile(images, number), digest))
-        for (place, _, digest), tokens in zip(
-            lacking, encode_tiles(self.model, [tile for _, tile, _ in lacking]), strict=True
-        ):
+                    lacking.append((len(found) - 1, one, Tile(images, number, one.number)))
+        encoded = encode_tiles(self.model, [tile for *_, tile in lacking], gone)
+        for (place, one, tile), tokens in zip(lacking, encoded, strict=True):
             found[place] = tokens
-            if self.kept is not None and digest is not None:
-                self.kept.keep_tile(digest, tokens)
-        return torch.stack([tokens for tokens in found if tokens is not None]) if found else None
+            if tokens is None:
+                one.gone = True
+            elif self.kept is not None and one.prompt.identity is not None:
+                self.kept.keep_tile(one.prompt.identity.digests[tile.number], tokens)
+        if not found:
+            return None
+        text: Any = self.model.config.text_config
+        shape = (self.model.config.tokens_per_tile, text.hidden_size)
+        nothing = torch.zeros(shape, dtype=self.model.dtype, device=self.model.device)
+        return torch.stack([nothing if tokens is None else tokens for tokens in found])

@@ -3,7 +3,7 @@
 Shapes:  N groups of bands, T tiles, D width of the language model
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,17 +12,24 @@ from torch import Tensor
 from models.earthdial.model import EarthDialForConditionalGeneration
 from models.parts.band_groups import CHANNELS, split_bands
 
-ENCODED = 64
-"""Groups that the encoder is given at once; one question's own may be more."""
+ENCODED = 2**21
+"""Pixels that the encoder is given at once: enough for any device to be busy, few enough to see between two calls who
+has left."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tile:
     """One tile of a question."""
 
     images: Mapping[str, Tensor]
     """Of its question, as `described` gives them."""
     number: int
+    question: int
+
+    @property
+    def pixels(self) -> int:
+        """Of all its groups."""
+        return int(self.groups.sum()) * self.images["pixel_values"][0, 0].numel()
 
     @property
     def groups(self) -> Tensor:
@@ -53,19 +60,26 @@ def count_tiles(images: Mapping[str, Tensor]) -> int:
     return int(images["tile_of_group"][-1]) + 1 if images else 0
 
 
-def encode_tiles(model: EarthDialForConditionalGeneration, tiles: Sequence[Tile]) -> Iterator[Tensor]:
-    """Visual tokens (tokens per tile, D) of each tile, in order."""
-    some: list[Tile] = []
-    groups = 0
-    for tile in tiles:
-        its = int(tile.groups.sum())
-        if some and groups + its > ENCODED:
-            yield from _encode(model, some)
-            some, groups = [], 0
-        some.append(tile)
-        groups += its
-    if some:
-        yield from _encode(model, some)
+def encode_tiles(
+    model: EarthDialForConditionalGeneration, tiles: Sequence[Tile], gone: Callable[[int], bool]
+) -> Iterator[Tensor | None]:
+    """Visual tokens (tokens per tile, D) of each tile, in order; None where nobody wants the answer any more.
+
+    Args:
+        model: in eval mode.
+        tiles: of one or several questions.
+        gone: whether nobody wants the answer to a question, by its number.
+    """
+    left = list(tiles)
+    while left:
+        some = [left.pop(0)]
+        pixels = some[0].pixels
+        while left and pixels + left[0].pixels <= ENCODED:
+            pixels += left[0].pixels
+            some.append(left.pop(0))
+        wanted = [tile for tile in some if not gone(tile.question)]
+        encoded = iter(_encode(model, wanted)) if wanted else iter(())
+        yield from (next(encoded) if tile in wanted else None for tile in some)
 
 
 def _encode(model: EarthDialForConditionalGeneration, tiles: Sequence[Tile]) -> Tensor:

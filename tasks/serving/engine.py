@@ -137,7 +137,7 @@ class Engine:
         joining = self._join()
         try:
             if joining:
-                for part in self.answers.begin(joining):
+                for part in self.answers.begin(joining, lambda number: self._running[number].cancelled):
                     self._give(part)
             if self._running:
                 for part in self.answers.step():
@@ -172,11 +172,11 @@ class Engine:
             self.numbers.first_token.observe(time.perf_counter() - ticket.handed_in)
         self.numbers.answer_tokens.inc(part.tokens - ticket.answered)
         ticket.answered = part.tokens
-        if not ticket.cancelled:
-            ticket.put(part)
-        if part.last:
+        if part.last:  # counted before it is given: who has the answer finds it in the numbers
             self.numbers.cached_tokens.inc(part.cached)
             self._ended(ticket, "failed" if part.failed else "finished")
+        if not ticket.cancelled:
+            ticket.put(part)
 
     def _ended(self, ticket: Ticket, outcome: Outcome) -> None:
         self.numbers.ended(outcome)

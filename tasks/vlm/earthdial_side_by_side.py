@@ -1,7 +1,7 @@
 """Answers of EarthDial for a server, side by side: the tokens of `models.earthdial.batch` as text."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,28 +74,28 @@ class EarthDialSideBySide:
         """Whether it can begin now, beside others that are about to."""
         return self.batch.admits(prepared.prompt, [one.prompt for one in beside])
 
-    def begin(self, asked: Sequence[tuple[int, Prepared]]) -> Iterator[Part]:
+    def begin(self, asked: Sequence[tuple[int, Prepared]], gone: Callable[[int], bool]) -> Iterator[Part]:
         """Read questions, together where they can be."""
         left = dict(asked)
         for number, one in asked:
             self._answers[number] = _Answer(AnswerText(self.network.text, one.sampling.stop))
         try:
-            yield from self._read(left)
+            yield from self._read(left, gone)
         except torch.AcceleratorError:
             raise  # the device is of no use any more
         except Exception:
             # Which of them it was shows when each is read by itself.
             for number in list(left):
-                yield from self._read_alone(number, left[number])
+                yield from self._read_alone(number, left[number], gone)
 
-    def _read(self, left: dict[int, Prepared]) -> Iterator[Part]:
-        for taken in self.batch.begin([(number, one.prompt) for number, one in left.items()]):
+    def _read(self, left: dict[int, Prepared], gone: Callable[[int], bool]) -> Iterator[Part]:
+        for taken in self.batch.begin([(number, one.prompt) for number, one in left.items()], gone):
             del left[taken.number]
             yield self._part(taken)
 
-    def _read_alone(self, number: int, prepared: Prepared) -> Iterator[Part]:
+    def _read_alone(self, number: int, prepared: Prepared, gone: Callable[[int], bool]) -> Iterator[Part]:
         try:
-            yield from self._read({number: prepared})
+            yield from self._read({number: prepared}, gone)
         except torch.AcceleratorError:
             raise
         except Exception as error:

@@ -116,8 +116,13 @@ class SideBySide(Protocol):
     def admits(self, prepared: Any, beside: Sequence[Any]) -> bool:
         """Whether it can begin now, beside others that are about to."""
 
-    def begin(self, asked: Sequence[tuple[int, Any]]) -> Iterator[Part]:
-        """Read questions, by their numbers; what they have of an answer so far. One that fails leaves the others."""
+    def begin(self, asked: Sequence[tuple[int, Any]], gone: Callable[[int], bool]) -> Iterator[Part]:
+        """Read questions, by their numbers; what they have of an answer so far. One that fails leaves the others.
+
+        Args:
+            asked: number and question; each was admitted.
+            gone: whether nobody wants the answer to a question any more.
+        """
 
     def step(self) -> Iterator[Part]:
         """One more token of every answer."""

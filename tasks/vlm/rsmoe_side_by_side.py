@@ -57,7 +57,7 @@ class RsMoeSideBySide:
         """Whether no other is being answered."""
         return not self.running and not beside
 
-    def begin(self, asked: Sequence[tuple[int, tuple[Ask, Sampling]]]) -> Iterator[Part]:
+    def begin(self, asked: Sequence[tuple[int, tuple[Ask, Sampling]]], gone: Callable[[int], bool]) -> Iterator[Part]:
         """The first step of an answer."""
         ((number, (ask, sampling)),) = asked
         self._answer = _Answer(number, self.steps(ask), StopText(sampling.stop))

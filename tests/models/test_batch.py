@@ -174,10 +174,10 @@ def test_an_image_is_encoded_once_whatever_is_asked_about_it() -> None:
     shown = next(prompt for prompt in questions(MODEL) if prompt.images)
     asked = [identified(replace(shown, ids=[word, *shown.ids])) for word in (20, 21, 22)]
     encoded: list[int] = []
-    handle = MODEL.model.vision_tower.register_forward_hook(lambda *_: encoded.append(1))
+    handle = MODEL.model.vision_tower.embeddings.register_forward_hook(lambda *_: encoded.append(1))
     answers = run(batch, asked)
     handle.remove()
-    assert len(encoded) <= 1 and set(answers.cached.values()) == {0}
+    assert len(encoded) == 1 and set(answers.cached.values()) == {0}
     assert [answers.ids[number] for number in range(3)] == [alone(MODEL, prompt) for prompt in asked]
 
 
@@ -192,3 +192,33 @@ def test_an_answer_that_is_no_number_fails_alone_and_leaves_no_trace_in_its_row(
         assert "no number" in answers.last[broken].failed and answers.ids[broken] == []
         for number in set(range(9)) - {broken}:
             assert answers.ids[number] == alone(MODEL, asked[number])
+
+
+def test_an_image_that_nobody_waits_for_is_not_encoded_and_nothing_of_it_is_kept() -> None:
+    batch = Batch(MODEL, 3, Kept(2**24))
+    first, second = [identified(prompt) for prompt in questions(MODEL) if prompt.images][:2]
+    encoded: list[int] = []
+    patches = MODEL.model.vision_tower.embeddings
+    handle = patches.register_forward_hook(lambda _, given, embedded: encoded.append(len(embedded)))
+    answers = Answers()
+    answers.add(batch.begin([(0, first), (1, second)], lambda number: number == 0))
+    handle.remove()
+    batch.leave(0)
+    while batch.running:
+        answers.add(batch.step())
+    assert sum(encoded) == len(second.images["pixel_values"]) and answers.ids[1] == alone(MODEL, second)
+    assert run(batch, [first]).ids[0] == alone(MODEL, first)
+
+
+def test_a_question_for_which_there_is_no_room_leaves_none_of_it_taken() -> None:
+    batch = Batch(MODEL, 2)
+    short, long = questions(MODEL)[:2]
+    list(batch.begin([(0, short)]))
+    before = batch.cache.capacity
+    with pytest.raises(RuntimeError):
+        list(batch.begin([(1, replace(long, max_new_tokens=10**13))]))
+    assert batch.cache.capacity == before == max(tensor.shape[2] for one in batch.cache.held for tensor in one.tensors)
+    answers = Answers()
+    while batch.running:
+        answers.add(batch.step())
+    assert len(answers.ids[0]) == len(natural(0)) - 1

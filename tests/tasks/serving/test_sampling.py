@@ -80,7 +80,7 @@ def test_an_answer_is_json_of_its_schema_and_is_cut_at_its_longest(answerer: Ans
     text = asyncio.run(answered(generator, asks[0], Sampling(5, json_schema=schema), done))
     assert done.finish == "length" and text.startswith('{"')
     with pytest.raises(RequestError, match="Invalid type: strin") as caught:
-        generator.sampling(5, 0, 1, json_schema={"type": "strin"})
+        generator.check(Sampling(5, json_schema={"type": "strin"}))
     assert (caught.value.status, caught.value.param) == (400, "response_format")
 
 
@@ -122,6 +122,6 @@ def test_experts_answer_one_after_the_other_with_stops_and_refuse_the_rest_by_na
         ("response_format", {"json_schema": {}}),
     ):
         with pytest.raises(RequestError, match="this model") as caught:
-            generator.sampling(5, more.pop("temperature", 0), 1.0, **more)  # type: ignore[arg-type]
+            generator.check(Sampling(5, **more))
         assert caught.value.param == name
     generator.drain(5)
