@@ -154,7 +154,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         small = Answerer(random_checkpoint(Path(temporary) / "small"))
         asks = questions(small, options.questions, options.longest, own_lengths=True)
-        compare("small, random weights", small, asks, options.batch, rounds=1)
+        compare("small, random weights", small, asks, options.batch, rounds=2)
 
 
 if __name__ == "__main__":
