@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from tasks.commands.bench import OwnFolder, include
+from tasks.commands.whole_tables import stdout_for
 from tasks.core import log, paths
 from tasks.core.errors import EarthloomError
 from tasks.evaluation.names import HEADLINES, side_name
@@ -159,7 +159,8 @@ def evaluate(
             world,
         )
         if world.rank == 0:
-            Console().print(_table(called, ran))
+            shown = _table(called, ran)
+            stdout_for(shown).print(shown)
             log.console.print(f"Answers: [bold]{out / called}[/bold]; `earthloom board` shows them", soft_wrap=True)
 
 

@@ -6,6 +6,7 @@ reads the files of its own folder and no others: a pattern or name that leads ou
 
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +17,27 @@ VARIABLE = "EARTHLOOM_BENCHMARKS"
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LEADING = ("needs", "options", "folder")
 """Keys of a source whose texts name files."""
+
+
+DEFAULTS: dict[str, Any] = {
+    "split": "test",
+    "modality": "rgb",
+    "sensor": "[hr_rgb_0.5]",
+    "answer_type": "text",
+    "prompt": "[hr_rgb_0.5] <image>\n {question}",
+    "prompt_from": "its owner",
+}
+"""What a benchmark of one's own need not tell: true-colour pictures with questions in words."""
+SOURCE: dict[str, Any] = {
+    "name": "own",
+    "adapter": "rows",
+    "layout": "a table of questions, and images",
+    "needs": ["**/*.jsonl | **/*.json | **/*.csv | **/*.tsv"],
+    "comparable": True,
+    "confirmed": True,
+    "evidence": "its owner",
+}
+"""What its source need not tell: a table that the adapter `rows` reads."""
 
 
 def folders() -> tuple[Path, ...]:
@@ -74,3 +96,20 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _texts(item)
+
+
+def table(path: Path) -> dict[str, Any]:
+    """A table of one's own.
+
+    Raises:
+        BenchmarkError: it is not TOML, or has no `[[benchmark]]`.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"{path} is not TOML: {error}") from error
+    unknown = sorted(set(found) - {"benchmark", "shared", "dataset"})
+    if unknown or not isinstance(found.get("benchmark"), list):
+        what = f"does not know the table [{unknown[0]}]" if unknown else "has no [[benchmark]]"
+        raise BenchmarkError(f"{path} {what}; it may have [[benchmark]], [dataset.NAME] and [shared.NAME]")
+    return found

@@ -23,27 +23,6 @@ HERE = Path(__file__).parent
 Modality = Literal["rgb", "rgb-nir", "multispectral", "sar", "thermal", "hyperspectral", "rgb-temporal", "sar-temporal"]
 
 
-OWN: dict[str, Any] = {
-    "split": "test",
-    "modality": "rgb",
-    "sensor": "[hr_rgb_0.5]",
-    "answer_type": "text",
-    "prompt": "[hr_rgb_0.5] <image>\n {question}",
-    "prompt_from": "its owner",
-}
-"""What a benchmark of one's own need not tell: true-colour pictures with questions in words."""
-OWN_SOURCE: dict[str, Any] = {
-    "name": "own",
-    "adapter": "rows",
-    "layout": "a table of questions, and images",
-    "needs": ["**/*.jsonl | **/*.json | **/*.csv | **/*.tsv"],
-    "comparable": True,
-    "confirmed": True,
-    "evidence": "its owner",
-}
-"""What its source need not tell: a table that the adapter `rows` reads."""
-
-
 class _Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -139,7 +118,7 @@ def datasets() -> dict[str, Dataset]:
     known = {name: _checked(Dataset, row, f"rows/datasets.toml, {name}") for name, row in table.items()}
     for folder in own_rows.folders():
         for path in own_rows.tables(folder):
-            content = _own_table(path)
+            content = own_rows.table(path)
             for name, row in content.get("dataset", {}).items():
                 if name in known:
                     raise BenchmarkError(f"{path}, dataset.{name}: there is a data set of that name; call it otherwise")
@@ -185,36 +164,21 @@ def include(folder: Path) -> None:
 @cache
 def _own_names() -> dict[Path, list[str]]:
     return {
-        folder: [str(entry.get("name")) for path in own_rows.tables(folder) for entry in _own_table(path)["benchmark"]]
+        folder: [
+            str(entry.get("name")) for path in own_rows.tables(folder) for entry in own_rows.table(path)["benchmark"]
+        ]
         for folder in own_rows.folders()
     }
 
 
-def _own_table(path: Path) -> dict[str, Any]:
-    """A table of one's own.
-
-    Raises:
-        BenchmarkError: it is not TOML, or has no `[[benchmark]]`.
-    """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchmarkError(f"{path} is not TOML: {error}") from error
-    unknown = sorted(set(table) - {"benchmark", "shared", "dataset"})
-    if unknown or not isinstance(table.get("benchmark"), list):
-        what = f"does not know the table [{unknown[0]}]" if unknown else "has no [[benchmark]]"
-        raise BenchmarkError(f"{path} {what}; it may have [[benchmark]], [dataset.NAME] and [shared.NAME]")
-    return table
-
-
 def _add_own(rows: dict[str, Benchmark], path: Path) -> None:
-    table = _own_table(path)
+    table = own_rows.table(path)
     for number, entry in enumerate(table["benchmark"], start=1):
         where = f"{path}, [[benchmark]] {number}, {entry.get('name')}"
-        entry = {"dataset": entry.get("name"), "title": entry.get("name"), **OWN, **entry}
+        entry = {"dataset": entry.get("name"), "title": entry.get("name"), **own_rows.DEFAULTS, **entry}
         if not own_rows.SLUG.fullmatch(str(entry["dataset"])):
             raise BenchmarkError(f"{where}, dataset: {entry['dataset']!r} is not small letters, digits and hyphens")
-        sources = [dict(one) if "like" in one else OWN_SOURCE | one for one in entry.get("sources", [{}])]
+        sources = [dict(one) if "like" in one else own_rows.SOURCE | one for one in entry.get("sources", [{}])]
         for one in sources:
             own_rows.refuse_leading_out(_source(one, table.get("shared", {})), f"{where}, [[benchmark.sources]]")
         _add(rows, entry | {"sources": sources}, table.get("shared", {}), str(path))

@@ -6,9 +6,11 @@ says how often the right thing was meant. The rule is that of `extraction`, by t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
+from tasks.evaluation.datasets.samples import AnswerType
 from tasks.evaluation.metrics.bootstrap import codes
 from tasks.evaluation.metrics.classification import CHOICE, MAX_CLASSES, separator
 from tasks.evaluation.metrics.extraction import extract
@@ -20,6 +22,8 @@ TASKS = ("classification", "vqa")
 RULE = "after extraction: thoughts removed, then the one yes or no, number, letter or class that the answer names"
 LETTER = frozenset("ABCDEFGHIJ")
 Options = tuple[str, ...]
+KINDS = frozenset(get_args(AnswerType))
+"""What `answer_type` may be; others, such as VQA's "other", say nothing here."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ def extracted(predictions: Predictions) -> Extracted:
     texts = []
     for row in rows.iter_rows(named=True):
         group = row[column] if column else ""
-        kind = row.get("answer_type") or _kind(row[predictions.truth], several, lettered[group])
+        told = str(row.get("answer_type"))
+        kind = told if told in KINDS else _kind(row[predictions.truth], several, lettered[group])
         given = listed(row.get("options") or "")
         found = extract(row["answer"], kind, given or offered[group], "earthdial")
         texts.append(_joined(found, given or offered[group], mark) if kind == "labels" else found)

@@ -13,6 +13,7 @@ from nltk.translate.meteor_score import meteor_score
 from numpy.typing import NDArray
 
 from tasks.core.errors import PredictionsError
+from tasks.dialogue.box_spellings import rewritten
 from tasks.evaluation.metrics import rouge
 from tasks.evaluation.metrics.bootstrap import Array, MetricSums, codes, joined, means, ratio
 from tasks.evaluation.metrics.detection import boxes_of
@@ -120,7 +121,13 @@ def detection(predictions: Predictions) -> dict[str, MetricSums]:
         raise PredictionsError(
             f"{predictions.path}: '{predictions.truth}' holds no box in any row; is --task detection right?"
         )
-    sums = _precision([_integers(text) for text in predictions.texts("answer")], truths)
+    answers = [_integers(text) for text in predictions.texts("answer")]
+    if not any(answers) and any(rewritten(text, (100, 100)).spelt for text in predictions.texts("answer")):
+        raise PredictionsError(
+            f"{predictions.path}: no answer has boxes in EarthDial's brackets, which alone the legacy protocol reads; "
+            "the honest one reads those of other models"
+        )
+    sums = _precision(answers, truths)
     single = np.array([len(boxes) == 1 for boxes in truths])
     groups = {"single": sums.rows(single), "multiple": sums.rows(~single)}
     if "size_group" in predictions.frame.columns:

@@ -43,6 +43,8 @@ def score_file(path: Path, task: Task, settings: ScoringSettings) -> Scores:
 
 def score(predictions: Predictions, settings: ScoringSettings) -> Scores:
     """The same for predictions already read: `n`, metrics, groups, `ci95`, `controls`, `input`."""
+    if settings.protocol == "honest" and (column := _box_column(predictions)) is not None:
+        detection.refuse_unreadable(predictions, column, settings.form)
     sums_of_group = metric_sums(predictions, settings)
     groups = predictions.groups() if settings.protocol == "honest" else None
     scores: Scores = {"n": len(sums_of_group[""])}
@@ -115,11 +117,18 @@ def _excluded(predictions: Predictions) -> dict[str, int]:
     return {name: count for name, count in counts if name not in legacy.VQA_TYPES}
 
 
+def _box_column(predictions: Predictions) -> str | None:
+    """Where the true boxes stand; None where the file does not ask for boxes."""
+    if predictions.task == "grounding":
+        return detection.boxes_of(predictions)
+    asked = predictions.task == "detection" or (predictions.task == "change" and change.kind(predictions) == "boxes")
+    return predictions.truth if asked else None
+
+
 def _boxes(predictions: Predictions, settings: ScoringSettings) -> dict[str, Any]:
-    asked = predictions.task in ("detection", "grounding")
-    if not asked and not (predictions.task == "change" and change.kind(predictions) == "boxes"):
+    truth = _box_column(predictions)
+    if truth is None:
         return {}
-    truth = detection.boxes_of(predictions) if predictions.task == "grounding" else predictions.truth
     answers = detection.oddities(predictions, "answer", settings.form, "predicted")
     return {**answers, **detection.oddities(predictions, truth, predictions.truth_form or settings.form, "true")}
 

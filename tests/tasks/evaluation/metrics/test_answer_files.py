@@ -164,6 +164,16 @@ def test_truths_of_another_file_are_joined_by_id_and_what_has_no_partner_is_name
         _scored(tmp_path / "a.jsonl", LLAVA)
 
 
+def test_annotations_of_vqa_are_a_truth(tmp_path: Path) -> None:
+    votes = [{"answer": "yes", "answer_id": 1}, {"answer": "yes", "answer_id": 2}, {"answer": "no", "answer_id": 3}]
+    note = {"question_id": 7, "answers": votes, "multiple_choice_answer": "yes", "answer_type": "yes/no"}
+    (tmp_path / "t.json").write_text(json.dumps({"info": {}, "annotations": [note]}))
+    scores = _scored(
+        tmp_path / "a.json", json.dumps([{"question_id": 7, "answer": "Yes!"}]), truth_path=tmp_path / "t.json"
+    )
+    assert (scores["accuracy"], scores["extracted"]["accuracy"]) == (0, 100)
+
+
 def test_truths_without_an_id_in_common_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("question_id,answer\n10,yes\n11,yes\n")
     with pytest.raises(PredictionsError, match="have no id in common"):
@@ -210,6 +220,7 @@ def test_values_of_any_type_are_compared_for_what_they_say(
     [
         ("vqa", [{"a": "x", "b": "y"}], ["yes"], r"row 1: 'answer' is an object of 2 fields"),
         ("vqa", [[["a", "b"], ["c", "d"]]], ["yes"], r"a list of lists"),
+        ("classification", [[{"label": "a", "score": 0.9}, {"label": "b", "score": 0.1}]], ["a"], r"a ranking of 2"),
         ("vqa", ["yes"], [{"a": 1, "b": 2}], r"'annotation' is an object"),
         ("vqa", [0.93, 0.2], ["yes", "no"], r"every answer is a number.*cannot be compared"),
         ("classification", [4, 7], ["sea", "ice"], r"every answer is a number.*cannot be compared"),
