@@ -15,7 +15,7 @@ from tasks.earth.picture_files import never
 from tasks.earth.radiometry import Stored, check_plausible, to_physical
 from tasks.earth.shrunk_rasters import check_cost, read_shrunk
 from tasks.vlm.doors import FLAGS, Door
-from tasks.vlm.sensor_of_file import FileMetadata, ImageError, Recognised
+from tasks.vlm.sensor_of_file import FileMetadata, ImageError, Recognised, polarisation_in
 
 METRES_PER_DEGREE = 111_320.0
 
@@ -53,6 +53,8 @@ def metadata(dataset: DatasetReader, name: str) -> FileMetadata:
         step *= METRES_PER_DEGREE
     shown = dataset.count - (dataset.count > 1 and dataset.colorinterp[-1] == ColorInterp.alpha)
     bands = tuple(str(text or "") for text in dataset.descriptions[:shown])
+    if bands == ("",):
+        bands = (polarisation_in(name),)
     return FileMetadata(Path(name).name, bands, {**dataset.tags(1), **dataset.tags()}, step)
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from tasks.core.errors import EarthloomError
 from tasks.earth.display_sensors import ALL, PICTURE
@@ -90,6 +91,13 @@ def recognise(file: FileMetadata, sensor: str | None = None, door: Door = FLAGS)
         f"{file.name}: its sensor is not known, {either} ({len(file.bands)} bands: {described}). Say which it is "
         f"({door.sensor}): {', '.join(SENSORS)}; or {PICTURE.name} for a picture of which only the colours matter"
     )
+
+
+def polarisation_in(name: str) -> str:
+    """The one polarisation that the name of a file speaks of, as of a radar's file of one band; empty if none."""
+    words = {word.upper() for word in re.split(r"[^A-Za-z0-9]+", Path(name).stem)}
+    flown = {band for sensor in SENSORS.values() for pair in sensor.polarisations for band in pair}
+    return next(iter(words & flown)) if len(words & flown) == 1 else ""
 
 
 def platforms(file: FileMetadata) -> list[str]:

@@ -11,6 +11,7 @@ from tasks.core.errors import EarthloomError
 from tasks.earth.radiometry import RadiometryError
 from tasks.earth.sensors import SENSORS
 from tasks.vlm.bands import bands_to_load
+from tasks.vlm.chat import Conversation
 from tasks.vlm.chip_reader import read_geotiff
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
 from tasks.vlm.images import Normalisation, preprocess
@@ -209,3 +210,36 @@ def test_a_file_that_is_no_image_or_cut_short_is_an_error_with_its_name(tmp_path
         opened(tmp_path / "absent.tif")
     with pytest.raises(ImageError, match="is not a date"):
         opened(whole, date="last summer")
+
+
+def polarisation(folder: Path, name: str, level: float, **options: object) -> ImageFile:
+    """One polarisation in a file of its own, that only its name tells."""
+    folder.mkdir(exist_ok=True)
+    pixels = np.random.default_rng(1).normal(level, 2, (1, 32, 32)).astype(np.float32)
+    return opened(write(folder / name, pixels, **options))  # type: ignore[arg-type]
+
+
+def test_two_polarisations_in_two_files_are_one_image(tmp_path: Path) -> None:
+    vh, vv = polarisation(tmp_path, "scene_20170613_VH.tif", -17), polarisation(tmp_path, "scene-vv.tif", -10)
+    conversation = Conversation()
+    conversation.ask("What covers most of this image?", [vh, vv])
+    [image] = conversation.images
+    assert image.bands == ["VV", "VH"] and image.image(NORMALISE).pixels.shape[-3] == 3
+    assert image.note.startswith("scene_20170613_VH.tif and scene-vv.tif: taken as one image")
+    assert conversation.turns[0][0].count("<image>") == 1 and image.date == vh.date
+    placed = Conversation()
+    placed.ask("<image> is VV. <image> is VH. What is there?", [vv, vh])
+    assert placed.turns[0][0] == "<image> is VV.  is VH. What is there?"
+
+
+def test_polarisations_of_other_scenes_or_dates_stay_apart(tmp_path: Path) -> None:
+    vv = polarisation(tmp_path, "a_20170613_VV.tif", -10)
+    for other in (
+        polarisation(tmp_path, "a_20170613_VV_again.tif", -10),
+        polarisation(tmp_path, "a_20180613_VH.tif", -17),
+        polarisation(tmp_path, "b_20170613_VH.tif", -17, georeferenced=False),
+        polarisation(tmp_path, "c_20170613_HV.tif", -17),
+    ):
+        conversation = Conversation()
+        conversation.ask("What changed?", [vv, other])
+        assert conversation.images == [vv, other]
