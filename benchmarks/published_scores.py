@@ -26,7 +26,8 @@ from tasks.evaluation.metrics.score import Scores, ScoringSettings, metric_sums,
 from tasks.evaluation.names import Task
 
 LEGACY, HONEST = ScoringSettings("legacy"), ScoringSettings("honest")
-BESIDE = {"controls", "input", "ci95", "confusion", "as_published", "calibration", "by_confidence", "excluded"}
+BESIDE = {"controls", "input", "ci95", "confusion", "as_published", "calibration", "by_confidence", "excluded",
+          "extracted"}  # fmt: skip
 """Entries of the scores that are no groups of questions."""
 NONE = "-"
 HEADLINE = ("accuracy", "rouge1", "precision@0.25", "rougeL", "f1@0.25")

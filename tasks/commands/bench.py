@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from tasks.commands.whole_tables import stdout_for
 from tasks.core import log
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 app = cyclopts.App(name="bench", help="Benchmarks: what there is, what of it is here, and how to get the rest.")
 ROOT = Path("data/benchmarks")
+OwnFolder = Annotated[
+    Path | None,
+    cyclopts.Parameter(name="--from", help="folder of own benchmarks: TOML rows and files; or EARTHLOOM_BENCHMARKS"),
+]
 _MARKS = {
     "imported": "[green]● imported[/green]",
     "files": "[yellow]◐ files here[/yellow]",
@@ -44,17 +49,20 @@ def list_(
     *,
     root: Annotated[Path, cyclopts.Parameter(help="folder of the benchmarks' files, a folder a data set")] = ROOT,
     as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="for machines")] = False,
+    own: OwnFolder = None,
 ) -> None:
     """Every benchmark: imported, its files here, or missing. Nothing is downloaded."""
     from tasks.evaluation.datasets.status import statuses
 
+    include(own)
     rows = statuses(root)
     # What was asked for goes to stdout, so that it can be piped; logs and errors go to stderr.
     if as_json:
         Console().print_json(json.dumps([row.as_dict() for row in rows]))
         return
-    console = Console()
-    console.print(_table(rows, wide=console.width >= WIDE))
+    wide = _table(rows, wide=True)
+    console = stdout_for(wide)
+    console.print(wide if console.width >= WIDE else _table(rows, wide=False))
     states = {state: sum(row.state == state for row in rows) for state in _MARKS}
     sets = len({row.benchmark.dataset for row in rows})
     console.print(
@@ -63,6 +71,14 @@ def list_(
         "[dim]`earthloom bench show NAME` says whose the files are and how to get them; "
         "`earthloom bench import NAME PATH` takes them over.[/dim]"
     )
+
+
+def include(own: Path | None) -> None:
+    """Add a folder of own benchmarks, if one is given."""
+    from tasks.evaluation.datasets import registry
+
+    if own is not None:
+        registry.include(own)
 
 
 def _table(rows: list["BenchmarkStatus"], wide: bool) -> Table:
@@ -115,11 +131,13 @@ def show(
     *,
     root: Annotated[Path, cyclopts.Parameter(help="folder of the benchmarks' files, a folder a data set")] = ROOT,
     as_json: Annotated[bool, cyclopts.Parameter(name="--json", negative="", help="for machines")] = False,
+    own: OwnFolder = None,
 ) -> None:
     """One benchmark: whose it is, how to get it, what is asked, and what was published on it."""
     from tasks.evaluation.datasets import registry
     from tasks.evaluation.datasets.status import folder_of, statuses
 
+    include(own)
     benchmark = registry.get(name)
     row = next(row for row in statuses(root) if row.benchmark.name == name)
     console = Console()
@@ -190,23 +208,26 @@ def _figures(name: str) -> Table | str:
 @app.command(name="import")
 def import_(
     name: str,
-    path: Path,
+    path: Path | None = None,
     *,
     out: Annotated[Path | None, cyclopts.Parameter(help="folder to write")] = None,
     source: Annotated[str | None, cyclopts.Parameter(help="form the files are in; found out if not given")] = None,
     embed: Annotated[bool, cyclopts.Parameter(negative="", help="put the images into the table")] = False,
     check: Annotated[bool, cyclopts.Parameter(help="decode every image to its end")] = True,
+    own: OwnFolder = None,
 ) -> None:
     """Take over the files of one benchmark as samples; what cannot be is named and counted.
 
-    Without --out, they go to data/benchmarks/imported/NAME, where runs look for them.
+    Without PATH the files are looked for where `bench show` says. Without --out, samples go to
+    data/benchmarks/imported/NAME, where runs look for them.
     """
     from tasks.evaluation.datasets import importer, registry
-    from tasks.evaluation.datasets.status import imported_folder
+    from tasks.evaluation.datasets.status import folder_of, imported_folder
 
+    include(own)
     benchmark = registry.get(name)
     folder = out or imported_folder(name, ROOT)
-    done = importer.run(benchmark, path, folder, source, embed, check)
+    done = importer.run(benchmark, path or folder_of(benchmark, ROOT), folder, source, embed, check)
     log.console.print(
         f"[bold]{done.samples:,}[/bold] questions about {done.images:,} images from source {done.source} -> {folder}"
     )

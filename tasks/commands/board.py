@@ -5,6 +5,7 @@ from typing import Annotated
 
 import cyclopts
 
+from tasks.commands.bench import OwnFolder, include
 from tasks.core import log, paths
 
 OUT = paths.DATA / "board" / "index.html"
@@ -19,6 +20,7 @@ def board(
     against: Annotated[
         tuple[str, str] | None, cyclopts.Parameter(help="two models: the second is held against the first")
     ] = None,
+    own: OwnFolder = None,
 ) -> None:
     """Write the board: every score beside its controls, its interval and its marks; nothing outside the page.
 
@@ -27,6 +29,7 @@ def board(
     from tasks.core.stage import atomic
     from tasks.pages.board import BoardInputs, page
 
+    include(own)
     with log.console.status("Scoring"):
         text = page(BoardInputs(runs=runs), against)
     with atomic(out) as partial:

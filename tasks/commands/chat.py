@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from tasks.core.errors import MissingInputError
+
 
 def chat(
     *images: Path,
@@ -66,6 +68,13 @@ def chat(
     limits
         Answer what the model was not taught with its limits; --no-limits asks it anyway.
     """
+    from tasks.vlm.checkpoint_folder import check_checkpoint
+
+    # What can be said at once is said before the model is loaded, which takes its time.
+    check_checkpoint(model)
+    missing = [str(path) for path in images if not path.is_file()]
+    if missing:
+        raise MissingInputError(f"no such image: {', '.join(missing)}")
     import torch
     from rich.console import Console
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from tasks.commands.bench import OwnFolder, include
+from tasks.commands.whole_tables import stdout_for
 from tasks.core import log, paths
 from tasks.core.errors import EarthloomError
 from tasks.evaluation.names import HEADLINES, side_name
@@ -53,6 +54,7 @@ def evaluate(
     boxes: Literal["earthdial", "internvl"] = "earthdial",
     tags: bool = False,
     sensors: bool = False,
+    own: OwnFolder = None,
 ) -> None:
     """Ask a model the questions of imported benchmarks, keep its answers, and score them.
 
@@ -107,9 +109,12 @@ def evaluate(
         Leave EarthDial's tags in the questions to an endpoint.
     sensors
         Name the sensor beside each image sent to an endpoint, as `earthloom serve` wants it.
+    own
+        Folder of own benchmarks: TOML rows and files; or EARTHLOOM_BENCHMARKS.
     """
     from tasks.evaluation.runner import processes
 
+    include(own)
     given = [source for source in (checkpoint, transformers, endpoint) if source is not None]
     if len(given) != 1 or (endpoint is None) != (model is None):
         raise EvaluateError(
@@ -154,7 +159,8 @@ def evaluate(
             world,
         )
         if world.rank == 0:
-            Console().print(_table(called, ran))
+            shown = _table(called, ran)
+            stdout_for(shown).print(shown)
             log.console.print(f"Answers: [bold]{out / called}[/bold]; `earthloom board` shows them", soft_wrap=True)
 
 

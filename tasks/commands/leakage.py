@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import cyclopts
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from tasks.commands.whole_tables import stdout_for
 from tasks.core import log, paths
 from tasks.core.errors import LeakageError
 from tasks.core.stage import write_json
@@ -55,7 +55,8 @@ def leakage(
             if count:
                 first = done.summary["unreadable"][side][0]
                 log.console.print(f"[yellow]{count} images of {side} could not be read, first: {first}[/yellow]")
-    Console().print(table(called, rows))
+    shown = table(called, rows)
+    stdout_for(shown).print(shown)
     log.console.print(
         f"Pairs and summaries: {out / called}; `earthloom board` marks the runs with `training: {called}` in run.json"
     )

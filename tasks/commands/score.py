@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import cyclopts
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tasks.commands.whole_tables import stdout_for
 from tasks.evaluation.names import BoxForm, Protocol, Task
 
 
@@ -94,7 +94,8 @@ def score(
     else:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show an answer's letter shows a mark
-        Console().print(table(scores, f"{file.name}: {asked}, {protocol}"))
+        shown = table(scores, f"{file.name}: {asked}, {protocol}")
+        stdout_for(shown).print(shown)
 
 
 def _run_of(file: Path) -> dict[str, Any]:

@@ -100,17 +100,10 @@ def serve(
     limits
         Answer what the model was not taught with its limits; --no-limits asks it anyway.
     """
-    import torch
-    import uvicorn
-
-    from tasks.evaluation.known_limits import limits_of
     from tasks.serving.access import is_loopback
-    from tasks.serving.app import Server, ServerOptions, make_app
-    from tasks.serving.connections import bounded
-    from tasks.serving.generation import Generator
-    from tasks.vlm.answerer import Answerer
-    from tasks.vlm.loading import Loading
+    from tasks.vlm.checkpoint_folder import check_checkpoint
 
+    # What can be said at once is said before the model is loaded, which takes its time.
     if not is_loopback(host) and not api_key:
         raise ListenError(
             f"{host} can be reached from other machines, and there is no key: set EARTHLOOM_API_KEY, or --api-key, or "
@@ -118,11 +111,21 @@ def serve(
         )
     if any(not key.strip() for key in api_key or ()):
         raise ListenError("--api-key (EARTHLOOM_API_KEY) is empty; leave it out where no key is wanted")
-    # Before the model, which takes its time to load: an address in use is to be known at once.
+    check_checkpoint(model)
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise ListenError(f"cannot listen on {host}, port {port}: {error}; choose another with --port") from error
+    import torch
+    import uvicorn
+
+    from tasks.evaluation.known_limits import limits_of
+    from tasks.serving.app import Server, ServerOptions, make_app
+    from tasks.serving.connections import bounded
+    from tasks.serving.generation import Generator
+    from tasks.vlm.answerer import Answerer
+    from tasks.vlm.loading import Loading
+
     if threads:
         torch.set_num_threads(threads)
     answerer = Answerer(model, device, max_tiles, Loading(dtype, load_in, adapter))

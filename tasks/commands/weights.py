@@ -44,7 +44,8 @@ def import_weights(
     """
     from tasks.published import internvl_hf
     from tasks.published.instructblip import MODEL_TYPE, import_instructblip
-    from tasks.published.weight_files import locate, read_config
+    from tasks.published.weight_files import locate
+    from tasks.vlm.weight_headers import read_config
 
     _refuse_existing(out)
     folder = locate(source, revision)
@@ -65,8 +66,9 @@ def _import_internvl(folder: Path, source: str, revision: str | None, out: Path,
     from tasks.published.our_folder import PUBLISHED_CONFIG, RECORD, copy_text, fresh_fusion, record, save_config
     from tasks.published.tensor_stream import convert
     from tasks.published.vocabulary import token_ids
-    from tasks.published.weight_files import compare, read_config, read_headers
-    from tasks.vlm.images import NORMALISATION_FILE
+    from tasks.published.weight_files import compare
+    from tasks.vlm.checkpoint_folder import NORMALISATION_FILE
+    from tasks.vlm.weight_headers import read_config, read_headers
 
     tokens = token_ids(folder)
     try:
@@ -111,7 +113,8 @@ def merge_adapter(adapter: Path, out: Path, *, base: Path | None = None) -> None
     base
         Folder of its base; where the adapter says it is, if not given.
     """
-    from tasks.vlm.answerer import Answerer, check_checkpoint
+    from tasks.vlm.answerer import Answerer
+    from tasks.vlm.checkpoint_folder import check_checkpoint
     from tasks.vlm.loading import Loading, read_adapter
 
     _refuse_existing(out)
@@ -164,7 +167,8 @@ def export_weights(
     from tasks.exchange.checkpoints.beside import texts_beside
     from tasks.published.earthdial_export import export_earthdial
     from tasks.published.instructblip_export import export_instructblip
-    from tasks.published.weight_files import locate, read_config
+    from tasks.published.weight_files import locate
+    from tasks.vlm.weight_headers import read_config
 
     _refuse_existing(out)
     folder = locate(str(source), None)

@@ -136,7 +136,7 @@ def _written(
         given = units = (1.0, 1.0)  # pixels beside pixels
     if given is None or units is None:
         unread.append(
-            f"{spelling.name}: in {'pixels' if given is None else 'no pixels'}, and no size of the image is told"
+            f"{spelling.name}: {'pixels' if spelling.grid is None else 'fractions'}, and no size of the image"
         )
         return ""
     scaled = [value * units[place % 2] / given[place % 2] for place, value in enumerate(box[:4])]

@@ -17,6 +17,7 @@ from tasks.core.errors import SceneError
 from tasks.earth.assets import Asset
 from tasks.earth.catalog import Catalog
 from tasks.earth.faults import NOT_A_RASTER, fault
+from tasks.earth.foreign_files import refuse_leads
 from tasks.earth.geolocation import Geolocation, geolocation
 from tasks.earth.sentinel1 import LARGEST, Annotation, annotation
 
@@ -126,11 +127,17 @@ def _opened(url: str) -> DatasetReader:
     """A file opened with that one of `DRIVERS` that knows its content; its name decides only which is tried first."""
     first, second = DRIVERS[:: -1 if url.partition("?")[0].lower().endswith(".jp2") else 1]
     try:
-        return rasterio.open(url, driver=first)
+        dataset = rasterio.open(url, driver=first)
     except rasterio.errors.RasterioIOError as error:
         if NOT_A_RASTER not in str(error):
             raise
-        return rasterio.open(url, driver=second)
+        dataset = rasterio.open(url, driver=second)
+    try:
+        refuse_leads(dataset)
+    except rasterio.errors.RasterioIOError:
+        dataset.close()
+        raise
+    return dataset
 
 
 def _band(dataset: DatasetReader, asset: Asset, where: str) -> int:

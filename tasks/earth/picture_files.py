@@ -93,11 +93,12 @@ def opened_picture(
                 check_pixels(*picture.size, most_pixels)
                 yield picture
     except Image.DecompressionBombError as error:
-        raise TooManyPixelsError(f"{error}: cut out what is asked about, or make it smaller") from error
+        too_large = str(error).partition(",")[0]
+        raise TooManyPixelsError(f"{too_large}; cut out what is asked about, or make it smaller") from error
     except PictureError:
         raise
     except FAULTS as error:
-        raise PictureError(str(error).partition(" <tasks")[0] or type(error).__name__) from error
+        raise PictureError(str(error).partition(" <")[0] or type(error).__name__) from error
 
 
 def orientation(picture: Image.Image) -> int:
@@ -148,11 +149,9 @@ def levels(picture: Image.Image) -> Image.Image:
             grey.putalpha(Image.fromarray(np.where(wide == clear, 0, 255).astype(np.uint8)))
             return grey.convert("RGBA")
         return grey
-    if has_alpha(picture):
-        return picture.convert("RGBA")
-    if picture.mode in ("L", "1"):
-        return picture.convert("L")
-    return picture.convert("RGB")
+    wanted = "RGBA" if has_alpha(picture) else "L" if picture.mode in ("L", "1") else "RGB"
+    # A conversion to the same mode would be one more copy of all pixels.
+    return picture if picture.mode == wanted else picture.convert(wanted)
 
 
 def planes(picture: Image.Image) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -82,6 +82,7 @@ def read_shrunk(
     valid = np.empty(values.shape, dtype=np.bool_)
     row_bytes = dataset.width * dataset.count * values.dtype.itemsize / _overview(dataset, shape) ** 2
     block = dataset.block_shapes[0][0]
+    masked = any(dataset.mask_flag_enums[band - 1] != [MaskFlags.all_valid] for band in bands)
     source_rows = max(block, int(ROWS_AT_ONCE / row_bytes) // block * block)
     step = max(1, round(source_rows * rows / dataset.height))
     for top in range(0, rows, step):
@@ -91,8 +92,8 @@ def read_shrunk(
         scale = dataset.height / rows
         window = Window(0, top * scale, dataset.width, count * scale)
         read = dataset.read(
-            list(bands), window=window, out_shape=(len(bands), count, columns), resampling=resampling, masked=True
+            list(bands), window=window, out_shape=(len(bands), count, columns), resampling=resampling, masked=masked
         )
-        values[:, top : top + count] = read.data
+        values[:, top : top + count] = np.ma.getdata(read)
         valid[:, top : top + count] = ~np.ma.getmaskarray(read)
     return values, valid

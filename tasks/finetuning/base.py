@@ -12,9 +12,10 @@ import torch
 from tasks.core.errors import TrainingError
 from tasks.core.stage import checkpoint_hash, read_json
 from tasks.training.finetune_params import FinetuneLoraParams, FinetuneParams
-from tasks.vlm.answerer import check_checkpoint, load_tokenizer
+from tasks.vlm.answerer import load_tokenizer
+from tasks.vlm.checkpoint_folder import NORMALISATION_FILE, check_checkpoint
 from tasks.vlm.earthdial_network import EarthDialNetwork
-from tasks.vlm.images import NORMALISATION_FILE, Normalisation
+from tasks.vlm.images import Normalisation
 from tasks.vlm.loading import ADAPTER_CONFIG, FINETUNE_RECORD, Dtype, LoadIn, Loading, options_of, read_adapter
 from tasks.vlm.network import load_weights
 
@@ -85,7 +86,7 @@ def find_base(source: Path) -> Base:
                 "where that path leads to it, or write it into base_model_name_or_path of its adapter_config.json"
             )
         folder = Path(named)
-    if check_checkpoint(folder) is not EarthDialNetwork:
+    if check_checkpoint(folder) != "earthdial":
         raise TrainingError(
             f"{folder} is of RS-MoE, whose experts are adapters already; fine-tuning takes checkpoints of EarthDial, "
             "and InternVL's as `earthloom weights import` makes them"

@@ -18,7 +18,7 @@ from tasks.training.finetune_params import FinetuneParams, FinetuneStage
 from tasks.training.job import TrainingJob, footer, train
 from tasks.training.params import RunParams
 from tasks.training.stopping import stop_on_sigterm
-from tasks.vlm.images import NORMALISATION_FILE
+from tasks.vlm.checkpoint_folder import NORMALISATION_FILE
 from tasks.vlm.loading import FINETUNE_RECORD
 
 NAME = "finetune"

@@ -12,6 +12,7 @@ from tasks.evaluation.datasets import registry
 from tasks.evaluation.metrics.best_control import CONSTANTS
 from tasks.evaluation.metrics.guesses import SCORED
 from tasks.pages import score_bars
+from tasks.pages.best_model import beside_best
 from tasks.pages.board_text import Row, facts, verdict
 from tasks.pages.comparison import compare_models
 from tasks.pages.examples import Example, choose, examples
@@ -104,6 +105,7 @@ def context(places: BoardInputs, against: tuple[str, str] | None) -> dict[str, A
         "style": Markup(STYLE.read_text() + (HERE / "board.css").read_text()),
         "groups": _grouped(rows),
         "rows": rows,
+        "beside_best": beside_best(found),
         "facts": facts(rows),
         "verdict": verdict(rows),
         "scale": score_bars.scale(),

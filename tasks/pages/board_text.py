@@ -13,7 +13,7 @@ from tasks.pages.leak_marks import Leak
 from tasks.pages.report_text import count
 from tasks.pages.scored_runs import CONTROL_TITLES, TITLES, Scored
 
-BESIDE = ("controls", "input", "ci95", "confusion", "as_published", "calibration", "by_confidence")
+BESIDE = ("controls", "input", "ci95", "confusion", "as_published", "calibration", "by_confidence", "extracted")
 """Parts of the scores that are no group of questions."""
 
 

@@ -15,6 +15,7 @@ from tasks.core.errors import PredictionsError
 from tasks.core.stage import atomic, fingerprint
 from tasks.evaluation.datasets.registry import Figure, published
 from tasks.evaluation.metrics.best_control import CONSTANTS, rivals, significance
+from tasks.evaluation.metrics.bootstrap import MetricSums
 from tasks.evaluation.metrics.guesses import SCORED
 from tasks.evaluation.metrics.predictions import Predictions, read
 from tasks.evaluation.metrics.score import ScoringSettings, metric_sums, score
@@ -70,6 +71,8 @@ class Scored:
     """Empty where EarthDial's scorer counts no question of the file, such as multiple choice."""
     metric: str
     """The headline: a key of `TITLES`."""
+    sums: MetricSums
+    """The statistics of the honest scores of the whole file."""
     row_scores: NDArray[np.float64]
     """The headline metric of each single answer, 0 to 100, (rows,); NaN for rows that are not scored."""
 
@@ -93,6 +96,12 @@ class Scored:
     def legacy_metric(self) -> str | None:
         """The metric of EarthDial's scorer that is shown."""
         return next((name for name in LEGACY[self.metric] if name in self.legacy), None)
+
+    @property
+    def after_extraction(self) -> float | None:
+        """The headline score after the fixed extraction, the second figure; None where the task has none."""
+        found: float | None = self.honest.get("extracted", {}).get(self.metric)
+        return found
 
     @property
     def controls(self) -> dict[str, float]:
@@ -158,7 +167,7 @@ def scored(run: ModelRun, cache: Path = CACHE) -> Scored:
     whole = metric_sums(predictions, settings)[""]
     row_scores = np.full(len(predictions), np.nan)
     row_scores[whole.row] = np.asarray(whole.metrics(whole.distinct)[metric])[whole.index]
-    return Scored(run, predictions, honest, legacy, metric, row_scores)
+    return Scored(run, predictions, honest, legacy, metric, whole, row_scores)
 
 
 def _scores(run: ModelRun, predictions: Predictions, cache: Path) -> tuple[dict[str, Any], dict[str, Any]]:

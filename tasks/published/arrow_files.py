@@ -47,7 +47,11 @@ def find_folders(root: Path) -> list[Folder]:
     # What `datasets` caches beside a set after a `map` repeats its rows.
     places = [place for place in places if list(place.glob("data-*.arrow")) or (place / STATE).is_file()]
     if not places:
-        raise SourceError(f"{root} holds no data set saved by `datasets.save_to_disk` (no state.json, no data-*.arrow)")
+        json_there = any(path.suffix in (".json", ".jsonl") for path in root.iterdir())
+        hint = "; `earthloom import llava` (or sharegpt, messages) reads conversations in JSON" if json_there else ""
+        raise SourceError(
+            f"{root} holds no data set saved by `datasets.save_to_disk` (no state.json, no data-*.arrow){hint}"
+        )
     top = root.resolve()
     folders = []
     for place in places:

@@ -24,11 +24,12 @@ from tasks.published.internvl_hf_export import export_internvl
 from tasks.published.our_folder import PUBLISHED_CONFIG, copy_text, plain_tokenizer, save_generation, write_texts
 from tasks.published.remote_code import FILE, remote_code
 from tasks.published.tensor_stream import convert
-from tasks.published.weight_files import CONFIG, INDEX, Held, compare, read_headers
+from tasks.published.weight_files import compare
 from tasks.vlm.answerer import load_tokenizer
 from tasks.vlm.bands import modality_tags
-from tasks.vlm.images import NORMALISATION_FILE
+from tasks.vlm.checkpoint_folder import NORMALISATION_FILE
 from tasks.vlm.limits import LIMITS_FILE
+from tasks.vlm.weight_headers import CONFIG, INDEX, Held, read_headers
 
 Layout = Literal["remote-code", "internvl-chat", "internvl-hf"]
 logger = logging.getLogger(__name__)

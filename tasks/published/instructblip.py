@@ -26,13 +26,9 @@ from tasks.core.stage import atomic, read_json, storage_errors, write_json
 from tasks.published.our_folder import RECORD, copy_text, display_statistics, fresh_fusion, record, save_config
 from tasks.published.tensor_stream import convert
 from tasks.published.vocabulary import rename_token, token_ids
-from tasks.published.weight_files import (
-    Held,
-    compare,
-    read_config,
-    read_headers,
-)
-from tasks.vlm.images import NORMALISATION_FILE
+from tasks.published.weight_files import compare
+from tasks.vlm.checkpoint_folder import NORMALISATION_FILE
+from tasks.vlm.weight_headers import Held, read_config, read_headers
 
 logger = logging.getLogger(__name__)
 MODEL_TYPE = InstructBlipConfig.model_type

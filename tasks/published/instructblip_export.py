@@ -22,8 +22,9 @@ from tasks.published.model_card import model_card
 from tasks.published.our_folder import RECORD, copy_text, save_config, true_colour
 from tasks.published.tensor_stream import convert
 from tasks.published.vocabulary import rename_token, token_ids
-from tasks.published.weight_files import TEXT_FILES, Held, compare, read_headers
-from tasks.vlm.images import NORMALISATION_FILE
+from tasks.published.weight_files import TEXT_FILES, compare
+from tasks.vlm.checkpoint_folder import NORMALISATION_FILE
+from tasks.vlm.weight_headers import Held, read_headers
 
 logger = logging.getLogger(__name__)
 OURS = (

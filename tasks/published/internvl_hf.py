@@ -16,8 +16,9 @@ from tasks.earth.published_statistics import published_statistics
 from tasks.published.our_folder import RECORD, copy_text, display_statistics, fresh_fusion, record, save_config
 from tasks.published.tensor_stream import convert
 from tasks.published.vocabulary import token_ids
-from tasks.published.weight_files import compare, read_config, read_headers
-from tasks.vlm.images import NORMALISATION_FILE
+from tasks.published.weight_files import compare
+from tasks.vlm.checkpoint_folder import NORMALISATION_FILE
+from tasks.vlm.weight_headers import read_config, read_headers
 
 logger = logging.getLogger(__name__)
 MODEL_TYPE = "internvl"

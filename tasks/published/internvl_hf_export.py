@@ -20,9 +20,9 @@ from tasks.core.stage import atomic, storage_errors, write_json
 from tasks.earth.sensors import DISPLAY
 from tasks.published.our_folder import plain_tokenizer, save_config, true_colour, write_texts
 from tasks.published.tensor_stream import convert
-from tasks.published.weight_files import Held
 from tasks.vlm.answerer import load_tokenizer
 from tasks.vlm.bands import modality_tag
+from tasks.vlm.weight_headers import Held
 
 WHITE = 255.0
 WHITE_REFLECTANCE = 0.4

@@ -10,7 +10,7 @@ from models.parts.prompt import SYSTEM
 from models.rsmoe.config import RsMoeConfig
 from models.rsmoe.parts import part_of
 from tasks.earth.display_sensors import known_sensor
-from tasks.published.weight_files import Held
+from tasks.vlm.weight_headers import Held
 
 
 def model_card(

@@ -17,8 +17,9 @@ from tasks.core.stage import read_json, write_json
 from tasks.earth.display_sensors import ALL, known_sensor
 from tasks.earth.published_statistics import WHITE
 from tasks.earth.sensors import DISPLAY, Sensor
-from tasks.published.weight_files import DTYPES, IMAGE_SETTINGS, TEXT_FILES, Held
-from tasks.vlm.images import NORMALISATION_FILE
+from tasks.published.weight_files import DTYPES, IMAGE_SETTINGS, TEXT_FILES
+from tasks.vlm.checkpoint_folder import NORMALISATION_FILE
+from tasks.vlm.weight_headers import Held
 
 logger = logging.getLogger(__name__)
 RECORD = "import.json"

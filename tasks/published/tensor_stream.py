@@ -13,8 +13,8 @@ from models.parts.layout import Step
 from tasks.core import log
 from tasks.core.errors import WeightsError
 from tasks.core.stage import write_json
-from tasks.published.weight_files import INDEX, SINGLE, Held
 from tasks.vlm.loading import is_not_finite
+from tasks.vlm.weight_headers import INDEX, SINGLE, Held
 
 MAX_FILE_BYTES = 2**30
 """Bytes of a file that is written, unless the largest one that is read is smaller still. A tensor may exceed it."""

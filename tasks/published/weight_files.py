@@ -1,21 +1,13 @@
 """Where weights come from: a folder, or a hub id at a pinned revision. Safetensors only; no remote code."""
 
-import json
-import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError, safe_open
 
 from models.rsmoe.prompt import QFORMER_TOKENIZER
 from tasks.core.errors import WeightsError
+from tasks.vlm.weight_headers import CONFIG, INDEX, Held
 
-CONFIG = "config.json"
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
 TEXT_FILES = (
     "added_tokens.json",
     "chat_template.jinja",
@@ -35,26 +27,6 @@ DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """Types that weights may have: the name in the file -> torch's."""
 HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-@dataclass(frozen=True)
-class Held:
-    """A tensor in a file: its shape and the file format's name of its type."""
-
-    file: Path
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def elements(self) -> int:
-        """Numbers in it."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Size in the file."""
-        bits = re.search(r"\d+", self.dtype)
-        return self.elements * (int(bits.group()) if bits else 8) // 8
 
 
 def locate(source: str, revision: str | None) -> Path:
@@ -105,56 +77,6 @@ def _refuse_pickles(names: Sequence[str], source: str) -> None:
     raise WeightsError(f"{source} holds no safetensors file")
 
 
-def read_headers(folder: Path) -> dict[str, Held]:
-    """Every tensor of the weights in `folder`, without reading one.
-
-    Raises:
-        WeightsError: a file is missing, broken or no safetensors file, or the index and the files disagree.
-    """
-    index = folder / INDEX
-    listed: dict[str, str] | None = json.loads(index.read_text())["weight_map"] if index.is_file() else None
-    files = sorted(set(listed.values())) if listed is not None else _files(folder)
-    absent = [name for name in files if not (folder / name).is_file()]
-    if absent:
-        raise WeightsError(f"{INDEX} names files that are not in {folder}: {', '.join(absent)}")
-    held: dict[str, Held] = {}
-    for name in files:
-        for tensor, there in _header(folder / name).items():
-            if tensor in held:
-                raise WeightsError(f"{tensor} is in two files of {folder}: {held[tensor].file.name} and {name}")
-            held[tensor] = there
-    if listed is not None:
-        astray = sorted(
-            tensor
-            for tensor in listed.keys() | held.keys()
-            if tensor not in held or listed.get(tensor) != held[tensor].file.name
-        )
-        if astray:
-            raise WeightsError(f"{index} and the files beside it disagree about {', '.join(astray)}")
-    return held
-
-
-def _files(folder: Path) -> list[str]:
-    if (folder / SINGLE).is_file():
-        return [SINGLE]
-    parts = sorted(path.name for path in folder.glob("model-*-of-*.safetensors"))
-    if parts:
-        count = int(parts[0].rsplit("-", 1)[1].split(".")[0])
-        if len(parts) != count:
-            raise WeightsError(f"{folder} holds {len(parts)} of {count} files of weights: {', '.join(parts)}")
-        return parts
-    raise WeightsError(f"{folder} has neither {SINGLE} nor {INDEX} nor model-00001-of-0000N.safetensors")
-
-
-def _header(path: Path) -> dict[str, Held]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
-            return {name: Held(path, tuple(s.get_shape()), str(s.get_dtype())) for name, s in slices.items()}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is not a whole safetensors file: {error}") from error
-
-
 def compare(held: Mapping[str, Held], expected: Mapping[str, tuple[int, ...]], where: str) -> None:
     """Every tensor is there, none is left over, all have their shape and one of `DTYPES`.
 
@@ -173,21 +95,3 @@ def compare(held: Mapping[str, Held], expected: Mapping[str, tuple[int, ...]], w
     wrong += [f"{name} is of type {there.dtype}" for name, there in held.items() if there.dtype not in DTYPES]
     if wrong:
         raise WeightsError(f"{len(wrong)} tensors of {where} do not fit {CONFIG}:\n  " + "\n  ".join(wrong))
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` of a folder.
-
-    Raises:
-        WeightsError: it is missing or no JSON object.
-    """
-    path = folder / CONFIG
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path} is not there, and without it the weights' architecture is unknown") from error
-    except ValueError as error:
-        raise WeightsError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise WeightsError(f"{path} is not a JSON object")
-    return content

@@ -8,10 +8,10 @@ from typing import Any
 
 from models.parts.image import Image, Tiles, batch_images
 from models.parts.prompt import CONTROL_TOKENS, SYSTEM, PromptError, render
-from tasks.core.errors import MissingInputError, TrainingError
-from tasks.core.stage import read_json
+from tasks.core.errors import TrainingError
+from tasks.vlm.checkpoint_folder import NORMALISATION_FILE, check_checkpoint
 from tasks.vlm.earthdial_network import EarthDialNetwork
-from tasks.vlm.images import NORMALISATION_FILE, Normalisation
+from tasks.vlm.images import Normalisation
 from tasks.vlm.limits import Limits
 from tasks.vlm.loading import Loading
 from tasks.vlm.network import Ask, Network, Prompt
@@ -20,9 +20,7 @@ from tasks.vlm.samples import tile_share
 from tasks.vlm.true_colour import TrueColour
 
 NETWORKS: Mapping[str, type[Network]] = {"earthdial": EarthDialNetwork, "rsmoe": RsMoeNetwork}
-"""The kinds of network that can be asked, by `model_type` of their config.json."""
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+"""The kinds of network that can be asked, by `model_type` of their config.json; those of `checkpoint_folder.KINDS`."""
 
 
 class TooLongError(TrainingError):
@@ -67,7 +65,7 @@ class Answerer:
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         # What does not fit is an error of ours, with its names.
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        kind = check_checkpoint(checkpoint)
+        kind = NETWORKS[check_checkpoint(checkpoint)]
         self.tokenizer = load_tokenizer(checkpoint)
         adapter = loading.adapter if loading else None
         # An adapter that was fine-tuned here brings the statistics of its pairs along, beside those of its base.
@@ -134,43 +132,6 @@ class Answerer:
         yield from self.network.stream(self.ask(question, max_new_tokens))
 
 
-def check_checkpoint(folder: Path) -> type[Network]:
-    """The kind of network of a checkpoint. What is not a checkpoint's folder is refused, with what is missing.
-
-    Raises:
-        MissingInputError: there is no folder, or it holds no weights.
-        TrainingError: it holds weights that are not safetensors, or no statistics or tokenizer beside them.
-    """
-    if not folder.is_dir():
-        raise MissingInputError(
-            f"{folder} is not a folder with a model; `earthloom demo` trains one in data/train/3, and "
-            "`earthloom weights import` brings published ones"
-        )
-    if not any((folder / name).is_file() for name in WEIGHTS):
-        pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
-        if pickles:
-            raise TrainingError(
-                f"{folder} holds {', '.join(pickles)}: weights as pickles can run code when they are opened, so they "
-                "are not. Ask whoever made them for safetensors"
-            )
-        raise MissingInputError(
-            f"{folder} holds no {' or '.join(WEIGHTS)}; `earthloom demo` trains a model in data/train/3"
-        )
-    missing = [name for name in ("config.json", "tokenizer.json", NORMALISATION_FILE) if not (folder / name).is_file()]
-    if missing:
-        raise TrainingError(
-            f"{folder} holds weights but no {', '.join(missing)}, without which they cannot be used: a checkpoint is "
-            "the whole folder that a training stage wrote"
-        )
-    model_type = read_json(folder / "config.json").get("model_type")
-    if model_type not in NETWORKS:
-        raise TrainingError(
-            f"{folder}/config.json is of '{model_type}', not of {' or '.join(NETWORKS)}; `earthloom weights import` "
-            "converts published weights"
-        )
-    return NETWORKS[model_type]
-
-
 def load_tokenizer(folder: Path) -> Any:
     """The tokenizer of a checkpoint, set so that boxes and tags stay in a decoded answer.
 
@@ -180,7 +141,11 @@ def load_tokenizer(folder: Path) -> Any:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(folder)
+    try:
+        tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(folder)
+    except Exception as error:  # whatever transformers and its parser raise over a file that is no tokenizer
+        reason = str(error).strip().partition("\n")[0]
+        raise TrainingError(f"{folder}/tokenizer.json is not a tokenizer: {reason}") from error
     layout = json.loads(tokenizer.backend_tokenizer.to_str())
     kept = [token for token in layout["added_tokens"] if token["special"] and not _controls(token["content"])]
     if kept:

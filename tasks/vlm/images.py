@@ -13,8 +13,7 @@ from tasks.core.errors import TrainingError
 from tasks.core.stage import read_json, write_json
 from tasks.earth.display_sensors import PICTURE, known_sensor
 from tasks.vlm.bands import planes, with_ratio
-
-NORMALISATION_FILE = "normalisation.json"
+from tasks.vlm.checkpoint_folder import NORMALISATION_FILE
 
 
 class Normalisation:
@@ -42,8 +41,23 @@ class Normalisation:
 
     @classmethod
     def load(cls, checkpoint: Path) -> "Normalisation":
-        """That of a checkpoint's folder."""
-        return cls(read_json(checkpoint / NORMALISATION_FILE))
+        """That of a checkpoint's folder.
+
+        Raises:
+            TrainingError: the file does not hold a mean and a deviation for each plane of each sensor.
+        """
+        path = checkpoint / NORMALISATION_FILE
+        try:
+            values = read_json(path)
+            pairs = [pair for bands in values.values() for pair in bands.values()]
+            finite = all(len(pair) == 2 and np.isfinite(np.asarray(pair, dtype=np.float64)).all() for pair in pairs)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise TrainingError(
+                f"{path} is not a JSON object of sensors, bands and their statistics: {error}"
+            ) from error
+        if not finite:
+            raise TrainingError(f"{path}: a band has something else than a mean and a deviation")
+        return cls(values)
 
     def save(self, checkpoint: Path) -> None:
         """Put it beside the weights."""

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -243,7 +244,15 @@ def load_weights(
         TrainingError: a weight is missing, unknown, of another shape or not finite; each is named.
     """
     refuse_not_finite(tensors_of(sorted(folder.glob("*.safetensors"))), str(folder))
-    model, report = kind.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True, **options)
+    try:
+        model, report = kind.from_pretrained(folder, output_loading_info=True, ignore_mismatched_sizes=True, **options)
+    except Exception as error:
+        # Whatever transformers raises over a configuration that is not one; its first line says what.
+        reason = shorten(str(error).strip().partition("\n")[0], 300, placeholder=" ...")
+        raise TrainingError(
+            f"{folder}/config.json does not make a network of kind {kind.config_class.model_type}: "
+            f"{type(error).__name__}: {reason}"
+        ) from error
     if said := known(report):
         raise TrainingError(f"{folder}: {said}")
     wrong = {

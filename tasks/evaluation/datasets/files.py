@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import BenchmarkError
+from tasks.core.inside import stays_within
 from tasks.evaluation.datasets.images import SUFFIXES
 
 
@@ -16,7 +17,9 @@ def matches(root: Path, pattern: str) -> list[Path]:
     if pattern == ".":
         return [root] if root.exists() else []
     compiled, depth = _compiled(pattern)
-    return sorted(path for path in _walk(root, depth) if compiled.fullmatch(path.relative_to(root).as_posix()))
+    return sorted(
+        path for path in _walk(root, depth, top=root) if compiled.fullmatch(path.relative_to(root).as_posix())
+    )
 
 
 def _compiled(pattern: str) -> tuple[re.Pattern[str], int | None]:
@@ -35,23 +38,29 @@ def holds(root: Path, pattern: str) -> bool:
     Enough to recognise a folder, and quick even for one of 590,000 patches.
     """
     compiled, depth = _compiled(pattern)
-    walk = _walk(root, depth or LOOK_DEPTH, LOOK_FOLDERS)
+    walk = _walk(root, depth or LOOK_DEPTH, LOOK_FOLDERS, root)
     return any(compiled.fullmatch(path.relative_to(root).as_posix()) for path in walk)
 
 
-def _walk(root: Path, depth: int | None, folders: int | None = None) -> Iterator[Path]:
-    """Everything below `root` but what is hidden, folders' own entries before those of their subfolders."""
+def _walk(root: Path, depth: int | None, folders: int | None = None, top: Path | None = None) -> Iterator[Path]:
+    """Everything below `root` but what is hidden, folders' own entries before those of their subfolders.
+
+    A link is followed to a file below `top`, and to nothing else.
+    """
+    top = top or root
     if depth == 0 or not root.is_dir():
         return
     inner = []
     with os.scandir(root) as entries:
         for entry in entries:
+            if entry.is_symlink() and not (entry.is_file() and stays_within(top, Path(entry.path))):
+                continue
             if not entry.name.startswith((".", "__MACOSX")):
                 yield Path(entry.path)
-                if entry.is_dir():
+                if entry.is_dir(follow_symlinks=False):
                     inner.append(Path(entry.path))
     for path in sorted(inner)[:folders]:
-        yield from _walk(path, None if depth is None else depth - 1, folders)
+        yield from _walk(path, None if depth is None else depth - 1, folders, top)
 
 
 def need(root: Path, *patterns: str) -> Path:
@@ -72,7 +81,9 @@ def found(root: Path) -> str:
         return "the folder is not there"
     if root.is_file():
         return "it is a file, not a folder"
-    names = sorted(path.name + ("/" if path.is_dir() else "") for path in root.iterdir())
+    names = sorted(
+        path.name + (" (a link)" if path.is_symlink() else "/" if path.is_dir() else "") for path in root.iterdir()
+    )
     if not names:
         return "the folder is empty"
     rest = f" and {len(names) - 8} more" if len(names) > 8 else ""

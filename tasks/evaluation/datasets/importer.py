@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from tasks.core import tables
 from tasks.core.errors import BenchmarkError
+from tasks.core.inside import OutsideError, within
 from tasks.core.stage import atomic, write_json
 from tasks.earth import pictures
 from tasks.evaluation.datasets.adapters import ADAPTERS
@@ -105,11 +106,15 @@ def run(
         BenchmarkError: the files are not as published, an id stands twice, or nothing is left.
     """
     chosen = choose(benchmark, root, source)
+    if chosen.adapter not in ADAPTERS:
+        raise BenchmarkError(
+            f"{benchmark.name}: no adapter {chosen.adapter!r}; there are {', '.join(sorted(ADAPTERS))}"
+        )
     job = ImportJob(benchmark, chosen)
     digest = hashlib.blake2b(digest_size=16)
     rejected: list[Rejected] = []
     seen: set[str] = set()
-    images = _Images(out, embed, check)
+    images = _Images(root, out, embed, check)
     written = 0
     with ExitStack() as stack:
         partial = stack.enter_context(atomic(out / "samples.parquet"))
@@ -164,8 +169,8 @@ def _reasons(rejected: list[Rejected]) -> str:
 class _Images:
     """Completes image references: format, size, and the path relative to the table, or the bytes."""
 
-    def __init__(self, out: Path, embed: bool, check: bool) -> None:
-        self._out, self._embed, self._check = out, embed, check
+    def __init__(self, root: Path, out: Path, embed: bool, check: bool) -> None:
+        self._root, self._out, self._embed, self._check = root, out, embed, check
         self._known: dict[str, BenchmarkImageRef | str] = {}
         self.count = 0
 
@@ -195,6 +200,10 @@ class _Images:
         if image.data is not None:
             kind = format_of(pictures.beginning(image.data))
         elif path.is_file():
+            try:
+                within(self._root, path)
+            except OutsideError as error:
+                raise ImageDecodeError(f"{error}; nothing outside the folder that is imported is read") from error
             kind = format_of(pictures.beginning(path))
         else:
             raise ImageDecodeError("the file is not there")

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.core.errors import BenchmarkError
+from tasks.evaluation.datasets import own_rows
 from tasks.evaluation.datasets.samples import AnswerType
 from tasks.evaluation.names import Task
 
@@ -112,9 +113,21 @@ class Figure(_Row):
 
 @cache
 def datasets() -> dict[str, Dataset]:
-    """All data sets, by name."""
+    """All data sets, by name; those of one's own benchmarks that are told nothing of have their folder alone."""
     table = tomllib.loads((HERE / "rows/datasets.toml").read_text(encoding="utf-8"))
-    return {name: _checked(Dataset, row, f"rows/datasets.toml, {name}") for name, row in table.items()}
+    known = {name: _checked(Dataset, row, f"rows/datasets.toml, {name}") for name, row in table.items()}
+    for folder in own_rows.folders():
+        for path in own_rows.tables(folder):
+            content = own_rows.table(path)
+            for name, row in content.get("dataset", {}).items():
+                if name in known:
+                    raise BenchmarkError(f"{path}, dataset.{name}: there is a data set of that name; call it otherwise")
+                known[name] = _checked(Dataset, row, f"{path}, dataset.{name}")
+            for entry in content["benchmark"]:
+                name = str(entry.get("dataset", entry.get("name")))
+                obtain = f"its files lie in {folder}"
+                known.setdefault(name, Dataset(title=name, homepage="not told", obtain=obtain))
+    return known
 
 
 @cache
@@ -126,23 +139,65 @@ def benchmarks() -> dict[str, Benchmark]:
     """
     rows: dict[str, Benchmark] = {}
     for path in sorted((HERE / "rows").glob("*.toml")):
-        if path.name == "datasets.toml":
-            continue
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        shared = table.get("shared", {})
-        for entry in table["benchmark"]:
-            where = f"rows/{path.name}, {entry.get('name')}"
-            row = _checked(Benchmark, entry | {"sources": [_source(one, shared) for one in entry["sources"]]}, where)
-            if row.name in rows:
-                raise BenchmarkError(f"{where}: the name stands twice")
-            if row.dataset not in datasets():
-                raise BenchmarkError(f"{where}: no data set {row.dataset!r} in rows/datasets.toml")
-            rows[row.name] = row
+        if path.name != "datasets.toml":
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            for entry in table["benchmark"]:
+                _add(rows, entry, table.get("shared", {}), f"rows/{path.name}")
+    for folder in own_rows.folders():
+        for path in own_rows.tables(folder):
+            _add_own(rows, path)
     return rows
+
+
+def own_folder(name: str) -> Path | None:
+    """The folder outside the package that a benchmark's row lies in; None if it is built in."""
+    return next((folder for folder, names in _own_names().items() if name in names), None)
+
+
+def include(folder: Path) -> None:
+    """Add a folder of own benchmarks to the registry."""
+    own_rows.include(folder)
+    for known in (datasets, benchmarks, _own_names):
+        known.cache_clear()
+
+
+@cache
+def _own_names() -> dict[Path, list[str]]:
+    return {
+        folder: [
+            str(entry.get("name")) for path in own_rows.tables(folder) for entry in own_rows.table(path)["benchmark"]
+        ]
+        for folder in own_rows.folders()
+    }
+
+
+def _add_own(rows: dict[str, Benchmark], path: Path) -> None:
+    table = own_rows.table(path)
+    for number, entry in enumerate(table["benchmark"], start=1):
+        where = f"{path}, [[benchmark]] {number}, {entry.get('name')}"
+        entry = {"dataset": entry.get("name"), "title": entry.get("name"), **own_rows.DEFAULTS, **entry}
+        if not own_rows.SLUG.fullmatch(str(entry["dataset"])):
+            raise BenchmarkError(f"{where}, dataset: {entry['dataset']!r} is not small letters, digits and hyphens")
+        sources = [dict(one) if "like" in one else own_rows.SOURCE | one for one in entry.get("sources", [{}])]
+        for one in sources:
+            own_rows.refuse_leading_out(_source(one, table.get("shared", {})), f"{where}, [[benchmark.sources]]")
+        _add(rows, entry | {"sources": sources}, table.get("shared", {}), str(path))
+
+
+def _add(rows: dict[str, Benchmark], entry: dict[str, Any], shared: dict[str, Any], table: str) -> None:
+    where = f"{table}, {entry.get('name')}"
+    row = _checked(Benchmark, entry | {"sources": [_source(one, shared) for one in entry["sources"]]}, where)
+    if row.name in rows:
+        raise BenchmarkError(f"{where}: the name stands twice")
+    if row.dataset not in datasets():
+        raise BenchmarkError(f"{where}: no data set {row.dataset!r} in rows/datasets.toml")
+    rows[row.name] = row
 
 
 def _source(entry: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
     """A source written out: `like` names one of the table's shared sources, `folder` where its shards may lie."""
+    if entry.get("like", "") not in ("", *shared):
+        raise BenchmarkError(f"like: there is no [shared.{entry['like']}]; there are {', '.join(shared) or 'none'}")
     entry = shared[entry["like"]] | entry if "like" in entry else dict(entry)
     entry.pop("like", None)
     if folder := entry.pop("folder", None):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tasks.core.stage import read_json
 from tasks.evaluation.datasets.importer import there
-from tasks.evaluation.datasets.registry import Benchmark, benchmarks, datasets, published
+from tasks.evaluation.datasets.registry import Benchmark, benchmarks, datasets, own_folder, published
 
 IMPORTED = "imported"
 """Folder below the root that `bench import` writes to, one folder a benchmark."""
@@ -47,8 +47,11 @@ class BenchmarkStatus:
 
 
 def folder_of(benchmark: Benchmark, root: Path) -> Path:
-    """Where the files of a benchmark are looked for: a folder a data set, which its benchmarks share."""
-    return root / benchmark.dataset
+    """Where the files of a benchmark are looked for: a folder a data set, which its benchmarks share; or its own."""
+    own = own_folder(benchmark.name)
+    if own is None:
+        return root / benchmark.dataset
+    return own / benchmark.dataset if (own / benchmark.dataset).is_dir() else own
 
 
 def imported_folder(name: str, root: Path) -> Path:

@@ -62,9 +62,7 @@ def results(frame: pl.DataFrame, path: Path, truth: Record, other: Path, task: s
     if task in ("captioning", "region_captioning", "change"):
         return _captions(frame, path, truth, other)
     if task != "detection":
-        raise PredictionsError(
-            f"{other} is a COCO annotation file; --task is detection or captioning for it, not {task}"
-        )
+        raise PredictionsError(f"{other} is a COCO annotation file: --task is detection or captioning, not {task}")
     if {"segmentation", "keypoints"} & set(frame.columns) and "bbox" not in frame.columns:
         raise PredictionsError(f"{path} has masks or keypoints; only boxes (`bbox`) are scored")
     if missing := sorted({"image_id", "category_id", "bbox", "score"} - set(frame.columns)):

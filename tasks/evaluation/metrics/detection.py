@@ -49,8 +49,7 @@ def both(predictions: Predictions, column: str, form: str) -> tuple[BoxTable, Bo
     """Predicted and true boxes.
 
     Raises:
-        PredictionsError: a true box is none, or the file has no true box at all; no answer can be read; or answers
-            and truths are surely written in different scales.
+        PredictionsError: a true box is none, or the file has no true box at all.
     """
     texts = predictions.texts(column)
     sizes = sizes_of(predictions)
@@ -68,23 +67,25 @@ def both(predictions: Predictions, column: str, form: str) -> tuple[BoxTable, Bo
             f"{predictions.path}: {len(bad)} rows have a true box that is not four or five numbers, first row "
             f"{bad[0] + 1}: {texts[bad[0]][:80]!r}{why}"
         )
-    predicted = find(predictions.texts("answer"), form, sizes)
+    return find(predictions.texts("answer"), form, sizes), true
+
+
+def refuse_unreadable(predictions: Predictions, column: str, form: str) -> None:
+    """Refuse a file whose answers would all be wrong by how they are written, and not by the model's fault.
+
+    Raises:
+        PredictionsError: no answer can be read, or answers and truths are surely written in different scales: boxes
+            from 0 to 1 never meet boxes from 0 to 100.
+    """
+    predicted, true = both(predictions, column, form)
     if predicted.unread and not len(predicted.boxes):
         raise PredictionsError(
             f"{predictions.path}: no box of the answers can be read: {next(iter(predicted.unread))}; give fields "
             "`width` and `height` of the image in pixels, or --boxes pixels where truths are pixels too"
         )
-    _refuse_scales(predictions, predicted, true, form)
-    return predicted, true
-
-
-def _refuse_scales(predictions: Predictions, predicted: BoxTable, true: BoxTable, form: str) -> None:
-    """Boxes from 0 to 1 never meet boxes from 0 to 100: every answer would be wrong, and none the model's fault."""
-    both = predictions.truth_form or form, form
-    if len({core.form(name).grid for name in both}) > 1 or not (predicted.typical and true.typical):
-        return
+    grids = {core.form(name).grid for name in (predictions.truth_form or form, form)}
     low, high = sorted((predicted.typical, true.typical))
-    if min(len(predicted.boxes), len(true.boxes)) >= FEW and (high > APART * low):
+    if len(grids) == 1 and low and min(len(predicted.boxes), len(true.boxes)) >= FEW and high > APART * low:
         raise PredictionsError(
             f"{predictions.path}: boxes of the answers typically reach {predicted.typical:g}, those of the truth "
             f"{true.typical:g}: they are written in different scales; say which with --boxes and --truth-boxes"

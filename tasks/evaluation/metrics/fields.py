@@ -197,6 +197,8 @@ def truth_field(frame: pl.DataFrame, path: Path, task: str, flags: FieldFlags) -
         return _led_to(frame, path, "--truth-field", flags.truth), flags.truth
     for names in (TRUTHS[task], ELSEWHERE, ("answer", "value", "caption", "conversations")):
         found = [name for name in names if name in frame.columns]
+        if found == ["answers", "multiple_choice_answer"]:  # VQA's annotations: the second is made from the first
+            found = found[:1]
         if len(found) > 1 and names is ELSEWHERE:
             raise PredictionsError(f"{path}: {listing(found)} may each be the truth; name it with --truth-field")
         if found:

@@ -86,7 +86,7 @@ def _spread(text: str, path: Path, problem: Exception, number: int, advice: str)
 
 def _apart(only: Row, path: Path, advice: str) -> list[Row]:
     """The rows of the one object of a file."""
-    known = [name for name in only if name in HELD]
+    known = [name for name in only if name.strip().lower().replace(" ", "_") in HELD]
     values = list(only.values())
     if known and _alike(values, list):
         return [dict(zip(only, row, strict=True)) for row in zip(*values, strict=True)]
@@ -112,6 +112,8 @@ def _apart(only: Row, path: Path, advice: str) -> list[Row]:
         and not _alike(values, list, empty=True)
     ):
         return [{ID: key, VALUE: value} for key, value in only.items()]
+    if ".jsonl" in path.name.lower():
+        return [only]
     raise PredictionsError(f"{path} is one object without rows; {advice}")
 
 

@@ -13,6 +13,7 @@ from nltk.translate.meteor_score import meteor_score
 from numpy.typing import NDArray
 
 from tasks.core.errors import PredictionsError
+from tasks.dialogue.box_spellings import rewritten
 from tasks.evaluation.metrics import rouge
 from tasks.evaluation.metrics.bootstrap import Array, MetricSums, codes, joined, means, ratio
 from tasks.evaluation.metrics.detection import boxes_of
@@ -120,7 +121,13 @@ def detection(predictions: Predictions) -> dict[str, MetricSums]:
         raise PredictionsError(
             f"{predictions.path}: '{predictions.truth}' holds no box in any row; is --task detection right?"
         )
-    sums = _precision([_integers(text) for text in predictions.texts("answer")], truths)
+    answers = [_integers(text) for text in predictions.texts("answer")]
+    if not any(answers) and any(rewritten(text, (100, 100)).spelt for text in predictions.texts("answer")):
+        raise PredictionsError(
+            f"{predictions.path}: no answer has boxes in EarthDial's brackets, which alone the legacy protocol reads; "
+            "the honest one reads those of other models"
+        )
+    sums = _precision(answers, truths)
     single = np.array([len(boxes) == 1 for boxes in truths])
     groups = {"single": sums.rows(single), "multiple": sums.rows(~single)}
     if "size_group" in predictions.frame.columns:
@@ -239,10 +246,28 @@ def _iou(first: Array, second: Array) -> Array:
     shared = shapely.area(shapely.intersection(a, b))
     iou = shared / ((area_a + area_b)[near] - shared)
     close = np.abs(iou[:, None] - np.array(THRESHOLDS)).min(axis=1) < IOU_TOLERANCE
-    iou[close] = shared[close] / shapely.area(shapely.union(a[close], b[close]))
+    pairs = zip(first[near][close], second[near][close], strict=True)
+    iou[close] = [_reference_iou(_reference_polygon(one), _reference_polygon(other)) for one, other in pairs]
     overlap = np.zeros(len(first))
     overlap[near] = iou
     return overlap
+
+
+def _reference_polygon(box: Array) -> shapely.Polygon:
+    """One box, turned as the reference turns it: a matrix product rounds otherwise than the same sums written out.
+
+    One of its GeoChat answers lies exactly at IoU 0.5, where the last digit decides.
+    """
+    rectangle = np.array([[box[0], box[1]], [box[2], box[1]], [box[2], box[3]], [box[0], box[3]]])
+    middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
+    cosine, sine = np.cos(np.radians(box[4])), np.sin(np.radians(box[4]))
+    turned = np.dot(rectangle - middle, np.array([[cosine, -sine], [sine, cosine]])) + middle
+    return shapely.Polygon(turned.tolist())
+
+
+def _reference_iou(one: shapely.Polygon, other: shapely.Polygon) -> float:
+    """The overlap by the polygons' own union, not by their areas."""
+    return float(one.intersection(other).area / one.union(other).area)
 
 
 def _corners(boxes: Array) -> Array:

@@ -4,7 +4,6 @@ Numbers keep the spelling they have in the file: a class called 3 must not becom
 """
 
 import gzip
-import importlib.util
 import json
 import math
 from collections.abc import Iterable
@@ -49,8 +48,6 @@ def read_frame(path: Path) -> pl.DataFrame:
     name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
     suffix = name.suffix.lower()
     try:
-        if suffix == ".xlsx" and importlib.util.find_spec("fastexcel"):
-            return _as_text(pl.read_excel(path))
         if suffix in REFUSED:
             raise PredictionsError(f"{path}: {REFUSED[suffix]}")
         if suffix in PARQUET:

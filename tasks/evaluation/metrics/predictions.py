@@ -181,8 +181,9 @@ def _with_truth(
         return both.frame, both.truth, {**({"fields": found.told} if found.told else {}), **both.told}
     found = named(frame, path, task, flags)
     if found.truth is None:
+        told = f" ({found.told})" if found.told and found.told.startswith("fields of") else ""
         raise PredictionsError(
-            f"{path} has no truth for --task {task}: one of {listing(TRUTHS[task])} is needed, its fields are "
+            f"{path} has no truth for --task {task}{told}: one of {listing(TRUTHS[task])} is needed, its fields are "
             f"{listing(frame.columns)}; name it with --truth-field, or give the file that holds it as --truth"
         )
     return found.frame, found.truth, {"fields": found.told} if found.told else {}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.evaluation.metrics import captioning, change, detection, honest, legacy, spice
+from tasks.evaluation.metrics import captioning, change, detection, extracted, honest, legacy, spice
 from tasks.evaluation.metrics.best_control import over_best, rivals
 from tasks.evaluation.metrics.bootstrap import MetricSums, means
 from tasks.evaluation.metrics.controls import calibration, controls
@@ -43,6 +43,8 @@ def score_file(path: Path, task: Task, settings: ScoringSettings) -> Scores:
 
 def score(predictions: Predictions, settings: ScoringSettings) -> Scores:
     """The same for predictions already read: `n`, metrics, groups, `ci95`, `controls`, `input`."""
+    if settings.protocol == "honest" and (column := _box_column(predictions)) is not None:
+        detection.refuse_unreadable(predictions, column, settings.form)
     sums_of_group = metric_sums(predictions, settings)
     groups = predictions.groups() if settings.protocol == "honest" else None
     scores: Scores = {"n": len(sums_of_group[""])}
@@ -57,6 +59,8 @@ def score(predictions: Predictions, settings: ScoringSettings) -> Scores:
         scores["images"] = len(np.unique(groups))
     if settings.protocol == "legacy" and predictions.task == "vqa":
         scores["excluded"] = _excluded(predictions)
+    if settings.protocol == "honest" and predictions.task in extracted.TASKS:
+        scores["extracted"] = _extracted(predictions, settings, groups)
     if settings.protocol == "honest":
         scores |= honest.file_level_scores(predictions, settings.form)
         if "cider_d" in scores.get("as_published", {}):
@@ -85,6 +89,14 @@ def metric_sums(predictions: Predictions, settings: ScoringSettings) -> dict[str
     return honest.SCORERS[predictions.task](predictions, settings.form)
 
 
+def _extracted(predictions: Predictions, settings: ScoringSettings, groups: NDArray[np.int64] | None) -> Scores:
+    """The second figure: the metrics of the whole file after extraction."""
+    found = extracted.extracted(predictions)
+    sums = metric_sums(found.predictions, settings)[""]
+    intervals = {"ci95": sums.intervals(groups, settings.draws, settings.seed)} if settings.draws else {}
+    return {"rule": extracted.RULE, "nothing_found": found.none, **sums.scores(), **intervals}
+
+
 def _spice(predictions: Predictions, settings: ScoringSettings, groups: NDArray[np.int64] | None) -> Scores:
     """SPICE with its interval, or why there is none."""
     if settings.spice is None:
@@ -105,11 +117,18 @@ def _excluded(predictions: Predictions) -> dict[str, int]:
     return {name: count for name, count in counts if name not in legacy.VQA_TYPES}
 
 
+def _box_column(predictions: Predictions) -> str | None:
+    """Where the true boxes stand; None where the file does not ask for boxes."""
+    if predictions.task == "grounding":
+        return detection.boxes_of(predictions)
+    asked = predictions.task == "detection" or (predictions.task == "change" and change.kind(predictions) == "boxes")
+    return predictions.truth if asked else None
+
+
 def _boxes(predictions: Predictions, settings: ScoringSettings) -> dict[str, Any]:
-    asked = predictions.task in ("detection", "grounding")
-    if not asked and not (predictions.task == "change" and change.kind(predictions) == "boxes"):
+    truth = _box_column(predictions)
+    if truth is None:
         return {}
-    truth = detection.boxes_of(predictions) if predictions.task == "grounding" else predictions.truth
     answers = detection.oddities(predictions, "answer", settings.form, "predicted")
     return {**answers, **detection.oddities(predictions, truth, predictions.truth_form or settings.form, "true")}
 

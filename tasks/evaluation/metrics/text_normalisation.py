@@ -69,7 +69,12 @@ def normalise_text(text: str) -> str:
 
 @lru_cache(maxsize=200_000)
 def class_name(text: str) -> str:
-    """A class's name for comparison: normalised, without spaces, underscores and hyphens, in which data sets differ."""
+    """A class's name for comparison: normalised, without spaces, underscores and hyphens, in which data sets differ.
+
+    A number is its value, however it is written: 3 and 3.0 are one class.
+    """
+    if text[:1].isdigit() and (value := number(text)) is not None:
+        return f"{value:.15g}"
     return re.sub(r"[\s_-]+", "", normalise_text(text))
 
 

@@ -29,6 +29,8 @@ ALTERNATIVES = "alternatives"
 """Column of a JSON list: all truths of a row that has several, each of them right."""
 HELD = ("answer", "text", "label", "value", "content", "caption")
 """The one field of an object that is its text."""
+RANKED = frozenset({"score", "confidence", "probability", "prob", "logprob"})
+"""Fields of the entries of a ranking, as pipelines of transformers return it: no set of answers."""
 ARRAY = re.compile(r"""\[\s*(?:'[^']*'|"[^"]*")(?:\s+(?:'[^']*'|"[^"]*"))+\s*\]""")
 """How numpy prints an array of texts: without commas, so that Python would join them."""
 QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
@@ -195,6 +197,8 @@ def _flat(value: Any, text: str, where: str) -> Any:
         return _scalar(value)
     if len(value) == 1:
         return _flat(value[0], text, where)  # one answer in brackets, as lmms-eval keeps it
+    if any(isinstance(item, dict) and RANKED & set(item) for item in value):
+        raise ValueReadError(f"{where} is a ranking of {len(value)} answers, {text[:80]!r}; keep the first of each")
     items = [_flat(item, text, where) if isinstance(item, dict) else item for item in value]
     if any(isinstance(item, list | tuple | dict) for item in items):
         raise ValueReadError(f"{where} is a list of lists, {text[:80]!r}; one list of texts can be compared")

@@ -21,8 +21,9 @@ from tasks.evaluation.runner.predictions import in_form
 from tasks.evaluation.runner.questions import Answer, BenchmarkQuestion, QuestionImage, RunError
 from tasks.vlm.answerer import Answerer
 from tasks.vlm.bands import planes
+from tasks.vlm.checkpoint_folder import NORMALISATION_FILE
 from tasks.vlm.controls import CONTROLS, Mix
-from tasks.vlm.images import NORMALISATION_FILE, Normalisation, preprocess
+from tasks.vlm.images import Normalisation, preprocess
 from tasks.vlm.loading import ADAPTER_FILES, Dtype, LoadIn, Loading
 from tasks.vlm.network import Ask, Prompt
 from tasks.vlm.samples import tile_share

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.dialogue import boxes as text_boxes
-from tasks.evaluation.runner.extraction import extract
+from tasks.evaluation.metrics.extraction import extract
 from tasks.evaluation.runner.questions import Answer, EvaluationJob
 from tasks.vlm.controls import CONTROLS, ControlName
 

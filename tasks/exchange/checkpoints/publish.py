@@ -9,7 +9,8 @@ from typing import Any
 
 from tasks.core.errors import ExchangeError
 from tasks.exchange.exports.hub import send
-from tasks.published.weight_files import CONFIG, PICKLES, read_headers
+from tasks.published.weight_files import PICKLES
+from tasks.vlm.weight_headers import CONFIG, read_headers
 
 CARD = "README.md"
 SUFFIXES = (".safetensors", ".json", ".jinja", ".md", ".txt", ".model", ".py")

@@ -10,10 +10,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Protocol
 
 from tasks.core.data_url import DataURLError, content_of
+from tasks.core.inside import OutsideError, inside
 from tasks.published.images import Planes
 from tasks.published.repairs import Notes, RowError
 
@@ -88,20 +89,16 @@ def file_below(roots: Sequence[Path], reference: str) -> Path:
     shown = reference[:80]
     if _ADDRESS.match(reference):
         raise RowError("remote-image", f"{shown!r} is an address, and nothing is fetched: download it to --images")
-    parts = {*PurePosixPath(reference).parts, *PureWindowsPath(reference).parts}
-    absolute = PurePosixPath(reference).is_absolute() or PureWindowsPath(reference).drive
-    if absolute or ".." in parts or "\0" in reference:
-        raise RowError("unsafe-path", f"{shown!r} does not stay below --images: a relative path without `..` is read")
     found: set[Path] = set()
     for root in roots:
         try:
-            real = (root / reference).resolve(strict=True)
-        except (OSError, RuntimeError):
-            continue
-        if not real.is_relative_to(root.resolve()):
-            raise RowError("unsafe-path", f"{shown!r} leads out of --images through a link")
-        if real.is_file():
-            found.add(real)
+            real = inside(root, reference)
+            if real.is_file():
+                found.add(real)
+        except OutsideError as error:
+            raise RowError("unsafe-path", f"{error} (--images)") from error
+        except OSError:
+            continue  # a name that no file can have
     if not found:
         raise RowError("missing-image", f"there is no file {shown!r} below {' or '.join(root.name for root in roots)}")
     if len(found) > 1:

@@ -221,3 +221,14 @@ def test_a_run_without_predictions_is_named(root):
 def test_a_board_without_any_run_says_how_to_get_one(tmp_path):
     with pytest.raises(MissingInputError, match="earthloom demo"):
         page(places(tmp_path))
+
+
+def test_a_model_is_held_against_the_best_on_its_benchmark_by_the_paired_difference(root):
+    row = row_of(page(places(root)), "Says yes", "RSVQA")
+    told = re.search(r'<small class="beside">(.*?)</small>', row, re.DOTALL)[1]
+    assert re.fullmatch(r"\W[\d.]+ to Sees, \W[\d.]+ to \W[\d.]+; McNemar p (&lt; )?0.\d+", told.strip()), told
+    assert 'class="beside"' not in row_of(page(places(root)), "Sees", "RSVQA")
+
+
+def test_the_second_figure_after_extraction_stands_beside_the_score(root):
+    assert re.search(r'<small class="extracted">[\d.]+ after extraction', row_of(page(places(root)), "Sees", "RSVQA"))

@@ -19,6 +19,7 @@ from tasks.evaluation.datasets.adapters import (
     objects,
     rasters,
     referring,
+    rows,
     rsivqa,
     rsvqa,
     xbd,
@@ -48,5 +49,6 @@ ADAPTERS: dict[str, Adapter] = {
     "treesatai": rasters.treesatai,
     "starcop": rasters.starcop,
     "xbd": xbd.pairs,
+    "rows": rows.table,
 }
 """By the name the registry uses."""

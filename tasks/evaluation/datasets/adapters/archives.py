@@ -1,6 +1,7 @@
 """HDF5 archives: So2Sat LCZ42 and QuakeSet."""
 
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,37 @@ def _open(path: Path) -> Any:
         raise BenchmarkError(f"{path} is not an HDF5 file, or was cut short: {error}") from error
 
 
-def _dataset(file: Any, key: str, path: Path) -> Any:
-    if key not in file:
-        raise BenchmarkError(f"{path}: no {key!r}; it has {', '.join(file)}")
-    return file[key]
+MOST_BYTES = 1 << 29
+"""Of one patch, or of one block that is unpacked for it."""
+
+
+def _item(group: Any, key: str, path: Path) -> Any:
+    """What a group holds under a name, in this very file.
+
+    Raises:
+        BenchmarkError: it is not there, is a link, or its numbers lie in other files.
+    """
+    if key not in group and group.get(key, getlink=True, default=None) is None:
+        raise BenchmarkError(f"{path}: no {key!r}; it has {', '.join(group)}")
+    if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+        raise BenchmarkError(f"{path}: {key!r} is a link, which may lead to another file and is not followed")
+    found = group[key]
+    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+        raise BenchmarkError(f"{path}: the numbers of {key!r} lie in other files, which are not read")
+    return found
+
+
+def _read(dataset: Any, key: Any, path: Path) -> Any:
+    """Numbers of a data set, whose size is asked before.
+
+    Raises:
+        BenchmarkError: they take more memory than a patch could.
+    """
+    rest = dataset.shape[1:] if isinstance(key, int) else dataset.shape
+    for shape in (rest, dataset.chunks or ()):
+        if prod(shape) * dataset.dtype.itemsize > MOST_BYTES:
+            raise BenchmarkError(f"{path}: {dataset.name} has parts of {shape} numbers; {MOST_BYTES:,} bytes at most")
+    return dataset[key]
 
 
 def so2sat(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
@@ -34,16 +62,16 @@ def so2sat(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
     """
     path = need(root, *job.option("file"))
     with _open(path) as file:
-        pixels, labels = _dataset(file, "sen2", path), _dataset(file, "label", path)
+        pixels, labels = _item(file, "sen2", path), _item(file, "label", path)
         if len(pixels) != len(labels) or labels.shape[1] != len(job.benchmark.classes):
             raise BenchmarkError(f"{path}: sen2 {pixels.shape} and label {labels.shape} do not belong together")
         for number in range(len(pixels)):
             id = f"{path.stem}/{number:06d}"
-            hot = np.flatnonzero(labels[number])
+            hot = np.flatnonzero(_read(labels, number, path))
             if len(hot) != 1:
                 yield Rejected(id, "no_truth", f"patch {number} has {len(hot)} classes")
                 continue
-            data = npy(np.moveaxis(pixels[number], 2, 0))
+            data = npy(np.moveaxis(_read(pixels, number, path), 2, 0))
             yield job.sample(id, [job.embedded(data)], job.question(), [job.benchmark.classes[hot[0]]])
 
 
@@ -56,12 +84,12 @@ def quakeset(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]
     path = need(root, *job.option("file"))
     with _open(path) as file:
         for key in sorted(file):
-            group = file[key]
+            group = _item(file, key, path)
             if group.attrs.get("split") != job.benchmark.split:
                 continue
             magnitude = float(group.attrs.get("magnitude", 0))
             for name in sorted(set(group) - {"x", "y"}):
-                patch = group[name]
+                patch = _item(group, name, path)
                 pairs = [("pre", "post", "yes")] + ([("before", "pre", "no")] if "before" in patch else [])
                 for first, second, truth in pairs:
                     id = f"{key}/{name}/{second}"
@@ -69,6 +97,11 @@ def quakeset(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]
                     if lacking:
                         yield Rejected(id, "missing_image", f"{key}/{name} lacks {', '.join(lacking)}")
                         continue
-                    images = [job.embedded(npy(np.moveaxis(patch[date][:], 2, 0))) for date in (first, second)]
+                    images = [job.embedded(npy(_planes(patch, date, path))) for date in (first, second)]
                     extra = {"magnitude": magnitude if truth == "yes" else 0.0}
                     yield job.sample(id, images, job.question(), [truth], group=key, extra=extra)
+
+
+def _planes(patch: Any, date: str, path: Path) -> Any:
+    """[VV and VH, 512, 512] of one date."""
+    return np.moveaxis(_read(_item(patch, date, path), slice(None), path), 2, 0)

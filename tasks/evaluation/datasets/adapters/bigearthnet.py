@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from tasks.core.errors import BenchmarkError
+from tasks.core.inside import inside
 from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import found, get, matches, read_json, read_lines
 from tasks.evaluation.datasets.images import ImageDecodeError, npy, stack
@@ -92,7 +93,7 @@ def _labelled(root: Path, job: ImportJob) -> Iterator[tuple[str, Path, list[str]
         for row in sorted(table, key=lambda row: str(row["patch_id"])):
             if row["split"] == job.benchmark.split:
                 name = str(row["patch_id"])
-                yield name, home.get(name, root / name), [str(label) for label in row["labels"]]
+                yield name, home.get(name) or inside(root, name), [str(label) for label in row["labels"]]
         return
     lists = [path for pattern in job.option("list", []) for path in matches(root, pattern)]
     wanted = {line.split(",")[0] for line in read_lines(lists[0])} if lists else None

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from tasks.core.inside import OutsideError, inside, within
 from tasks.evaluation.datasets.adapters.job import ImportJob
 from tasks.evaluation.datasets.files import ImageIndex, get, matches, need, read_lines
 from tasks.evaluation.datasets.images import ImageDecodeError, npy, stack
@@ -40,7 +41,12 @@ def starcop(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
         if has_plume not in ("true", "false", "1", "0", "1.0", "0.0"):
             yield Rejected(id, "no_truth", f"{where}: has_plume is {has_plume!r}")
             continue
-        homes = [home for home in (path.parent / id, *matches(root, f"**/{id}")) if home.is_dir()]
+        try:
+            home = inside(path.parent, id)
+        except OutsideError as error:
+            yield Rejected(id, "unsafe_path", f"{where}: {error}")
+            continue
+        homes = [home for home in (home, *matches(root, f"**/{id}")) if home.is_dir()]
         folder = homes[0] if homes else path.parent / id
         files = [folder / f"{band}.tif" for band in job.benchmark.bands]
         missing = [file.name for file in files if not file.is_file()]
@@ -48,8 +54,8 @@ def starcop(root: Path, job: ImportJob) -> Iterator[BenchmarkSample | Rejected]:
             yield Rejected(id, "missing_image", f"{id} lacks {', '.join(missing)}", str(folder))
             continue
         try:
-            data = npy(stack(files))
-        except ImageDecodeError as error:
+            data = npy(stack([within(root, file) for file in files]))
+        except (ImageDecodeError, OutsideError) as error:
             yield Rejected(id, "unreadable_image", str(error), str(folder))
             continue
         truth = "Yes" if has_plume in ("true", "1", "1.0") else "No"

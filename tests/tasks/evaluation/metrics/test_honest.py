@@ -11,7 +11,7 @@ import pytest
 from tasks.evaluation.metrics.score import ScoringSettings, score_file
 
 FAST = ScoringSettings(draws=100)
-NOT_METRICS = {"n", "images", "controls", "input", "confusion", "as_published", "calibration"}
+NOT_METRICS = {"n", "images", "controls", "input", "confusion", "as_published", "calibration", "rule", "nothing_found"}
 BOXES = ["[[0, 0, 10, 10, 0]]", "[[20, 30, 40, 60, 30]][[50, 50, 90, 70, 120]]", "[[5, 5, 5, 9, 0]]", "[]"]
 CAPTIONS = [
     "a road .",

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from shapely.geometry import Polygon
 
 from benchmarks.published_figures import PUBLISHED, UHI, UHI_ROWS, Published, tolerance
 from tasks.core.errors import PredictionsError
@@ -148,3 +150,22 @@ def test_thousands_of_boxes_beside_thousands_are_overlapped_a_part_at_a_time(
 def test_a_coordinate_of_thousands_of_digits_is_a_wrong_box(tmp_path: Path) -> None:
     row = {"answer": f"[[{'9' * 5000}, 0, 1, 1, 0]][[0, 0, 0000000000010, 10, 0]]", "gt_bbox": "[[0, 0, 10, 10, 0]]"}
     assert score_file(_file(tmp_path, row), "detection", LEGACY)["precision@0.5"] == 50
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth"),
+    [([45, 18, 49, 38, 30], [46, 18, 48, 38, 30]), ([22, 58, 28, 64, 30], [23, 56, 27, 65, 30])],
+)
+def test_a_box_exactly_at_the_threshold_is_decided_by_the_arithmetic_of_the_reference(
+    answer: list[int], truth: list[int], tmp_path: Path
+) -> None:
+    def turned(box: list[int]) -> Polygon:
+        rectangle = np.array([[box[0], box[1]], [box[2], box[1]], [box[2], box[3]], [box[0], box[3]]])
+        middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
+        cosine, sine = np.cos(np.radians(box[4])), np.sin(np.radians(box[4]))
+        return Polygon(np.dot(rectangle - middle, np.array([[cosine, -sine], [sine, cosine]])) + middle)
+
+    one, other = turned(answer), turned(truth)
+    decided = one.intersection(other).area / one.union(other).area >= 0.5
+    row = {"answer": f"[{answer}]", "gt_bbox": f"[{truth}]", "size_group": "small"}
+    assert score_file(_file(tmp_path, row), "detection", LEGACY)["precision@0.5"] == 100 * decided

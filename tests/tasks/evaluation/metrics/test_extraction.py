@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tasks.evaluation.runner.extraction import extract
+from tasks.evaluation.metrics.extraction import extract
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,29 @@ from tasks.evaluation.runner.extraction import extract
         ("A river runs there", "choice", ("Dam", "Port"), ""),
         ("  a river  ", "caption", (), "a river"),
         ("", "class", ("river",), ""),
+        ("The answer is yes", "yes_no", (), "yes"),
+        ("The answer is: **No**.", "yes_no", (), "no"),
+        ("<think>is it no? maybe</think>yes", "yes_no", (), "yes"),
+        ("<think>it must be no", "yes_no", (), ""),
+        ("so yes </think> No", "yes_no", (), "no"),
+        ("Yes, there is water, but no forest.", "yes_no", (), "yes"),
+        ("Yes. No.", "yes_no", (), ""),
+        ("Yes/No", "yes_no", (), ""),
+        ("yes or no?", "yes_no", (), ""),
+        ("**No**", "yes_no", (), "no"),
+        ("A. yes", "yes_no", (), "yes"),
+        ("True", "yes_no", (), "yes"),
+        ("<answer>no</answer> I said yes before", "yes_no", (), "no"),
+        ("Nothing there, not in the north", "yes_no", (), ""),
+        ("yes<|im_end|>", "yes_no", (), "yes"),
+        (r"so $\boxed{B}$", "choice", (), "B"),
+        (r"\boxed{\text{river}}", "class", ("river", "pond"), "river"),
+        ("(B) forest", "choice", (), "B"),
+        ("Answer: B", "choice", (), "B"),
+        ("There are three ships.", "number", (), "3"),
+        ("3 ships, that is 3.0", "number", (), "3"),
+        ("Final answer: 12\nIn 2020 it was 9.", "number", (), "12"),
+        ("The answer is a river, not a pond", "class", ("river", "pond"), ""),
     ],
 )
 def test_an_answer_is_read_by_what_was_asked(answer, kind, options, expected):
