@@ -54,6 +54,7 @@ KNOWN = frozenset(
         *["answer", "question", "annotation", "groundtruth", "gt_bbox", "references", "task_type", "size_group"],
         *["obj_ids", "obj_location", "obj_name", "sensor", "modality", "prompt", "raw_answer", "parsed_answer"],
         *["correct", "checkpoint", "benchmark", "split", "prompt_tokens", "stop", "model", "control", "arm"],
+        *"ABCDEFGHIJ",
         *["width", "height", "image_width", "image_height", "img_width", "img_height"],
         *[ALTERNATIVES, "scene", "asked_in_training", "extracted", "parsed", "rejected", "answer_type", "options"],
     ]

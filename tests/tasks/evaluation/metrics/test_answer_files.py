@@ -164,6 +164,17 @@ def test_truths_of_another_file_are_joined_by_id_and_what_has_no_partner_is_name
         _scored(tmp_path / "a.jsonl", LLAVA)
 
 
+@pytest.mark.parametrize("content", ['{"0": "yes", "1": "no"}', '[{"image_id": 1, "bbox": [1, 2, 3, 4]}]'])
+def test_answers_alone_ask_for_their_truths(content: str, tmp_path: Path) -> None:
+    with pytest.raises(PredictionsError, match=r"has answers alone .* give their truths as --truth"):
+        _scored(tmp_path / "a.json", content, "detection")
+
+
+def test_one_line_of_lists_is_one_row(tmp_path: Path) -> None:
+    scores = _scored(tmp_path / "a.jsonl", [{"answer": ["b", "a"], "annotation": ["a", "b"]}], "classification")
+    assert (scores["n"], scores["accuracy"]) == (1, 100)
+
+
 def test_annotations_of_vqa_are_a_truth(tmp_path: Path) -> None:
     votes = [{"answer": "yes", "answer_id": 1}, {"answer": "yes", "answer_id": 2}, {"answer": "no", "answer_id": 3}]
     note = {"question_id": 7, "answers": votes, "multiple_choice_answer": "yes", "answer_type": "yes/no"}
