@@ -101,8 +101,8 @@ def _generic(frame: pl.DataFrame, path: Path, task: str, own: str | None, said: 
         alone = {"id", "value"} == set(frame.columns) or {"image_id", "bbox"} <= set(frame.columns)
         if alone:
             raise PredictionsError(
-                f"{path} has answers alone ({listing(frame.columns)}); give their truths as --truth: a file with the same "
-                "ids, or COCO's annotation file"
+                f"{path} has answers alone ({listing(frame.columns)}); give their truths as --truth: a file "
+                "with the same ids, or COCO's annotation file"
             )
         raise PredictionsError(
             f"{path} has no field 'answer', nor another that is known to hold what the model said; its fields are "

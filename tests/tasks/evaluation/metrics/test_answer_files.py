@@ -217,6 +217,8 @@ def test_truths_without_an_id_in_common_are_refused(tmp_path: Path) -> None:
         ("classification", ["Beaches, dunes, sands"], ["Beaches, dunes, sands"], 100),
         ("classification", 3, "3.0", 100),
         ("classification", ["forest"], ["water", "forest"], 0),
+        ("classification", "forest; water", ["water", "forest"], 100),
+        ("classification", ["water", "forest"], "forest; water", 100),
     ],
 )
 def test_values_of_any_type_are_compared_for_what_they_say(
