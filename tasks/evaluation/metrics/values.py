@@ -1,7 +1,7 @@
 """Answers and truths that are more than a text: lists, sets, votes of annotators, booleans, objects.
 
 A list is one answer (`["yes"]`), a set of classes, or what several annotators said; which of them is decided for the
-file as a whole, by the rules of docs/reference/metrics.md, and told in its `input`. What cannot be compared is refused
+file as a whole, by the rules of docs/reference/metrics.md, and noted in its `input`. What cannot be compared is refused
 with its row.
 """
 
@@ -66,8 +66,8 @@ def settled(frame: pl.DataFrame, path: Path, task: str, truth: str) -> Settled:
     found = _settled(frame, path, task, truth)
     if task not in EXACT:
         return found
-    alike, told = of_one_kind(found.frame, path, task, truth)
-    return Settled(alike, found.mark, {**found.counts, **told})
+    alike, noted = of_one_kind(found.frame, path, task, truth)
+    return Settled(alike, found.mark, {**found.counts, **noted})
 
 
 def _settled(frame: pl.DataFrame, path: Path, task: str, truth: str) -> Settled:
