@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from tasks.core.errors import MissingInputError
+from tasks.core.picture_sizes import MOST_PIXELS
 
 
 def chat(
@@ -24,6 +25,7 @@ def chat(
     device: Literal["cpu", "cuda"] = "cpu",
     max_tiles: int | None = None,
     max_new_tokens: int = 128,
+    most_pixels: int = MOST_PIXELS,
     threads: int = 0,
     limits: bool = True,
 ) -> None:
@@ -32,7 +34,7 @@ def chat(
     Parameters
     ----------
     images
-        GeoTIFF, JPEG 2000, PNG or JPEG; several for several dates or sensors.
+        GeoTIFF, JPEG 2000, PNG, JPEG, WebP, GIF or BMP; several for several dates, sensors or polarisations.
     model
         Folder of a checkpoint: weights, tokenizer and statistics.
     adapter
@@ -63,6 +65,8 @@ def chat(
         Most tiles of the images together; as in training if not given.
     max_new_tokens
         Longest answer.
+    most_pixels
+        Pixels that may be decoded of one image, judged by its header; of a scene, those of the overview that will do.
     threads
         CPU threads, 0 for all.
     limits
@@ -88,9 +92,11 @@ def chat(
         torch.set_num_threads(threads)
     answerer = Answerer(model, device, max_tiles, Loading(dtype, load_in, adapter))
     declared = DeclaredMetadata(sensor=sensor, date=date, scale=scale, offset=offset, unit=unit)
-    given = open_all(images, answerer, declared)
+    given = open_all(images, answerer, declared, most_pixels)
     known = limits_of(model)
-    session = Chat(answerer, given, declared, Outputs(boxes_out, draw), max_new_tokens, known if limits else None)
+    session = Chat(
+        answerer, given, declared, Outputs(boxes_out, draw), max_new_tokens, known if limits else None, most_pixels
+    )
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
     for line in known.brief() if known else ():
         notes.print(line, style="dim", markup=False)

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tasks.core.errors import EarthloomError
+from tasks.core.picture_sizes import MOST_PIXELS as MOST_PIXELS
 
-MOST_PIXELS = 150_000_000
-"""Of an image by its header, unless something else is said: a whole tile of Sentinel-2 has 121 million. Of what Pillow
-opens never more than its own limit, 178,956,970."""
 MOST_SCANS = 100
 """Of a progressive JPEG, each of which is a pass over all its pixels; usual ones have ten."""
 FAULTS = (UnidentifiedImageError, OSError, SyntaxError, ValueError, IndexError, TypeError, struct.error, EOFError)

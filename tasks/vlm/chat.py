@@ -14,6 +14,7 @@ from tasks.dialogue import conversations
 from tasks.vlm.answerer import Answerer, Question
 from tasks.vlm.image_file import ImageFile
 from tasks.vlm.limits import Limits
+from tasks.vlm.polarisations import paired, without
 from tasks.vlm.sensor_of_file import ImageError
 
 MARKED = re.compile(r"(?:<ref>(?P<ref>.*?)</ref>|(?P<before>[^<]*))\s*<box>(?P<box>.*?)</box>", re.DOTALL)
@@ -34,7 +35,7 @@ class Conversation:
         Args:
             question: may begin with task tags, such as `[classify]`, and place its images with `<image>`; otherwise
                 they stand before it, with the tags of their sensors, as in training.
-            images: shown with this question.
+            images: shown with this question; two that are polarisations of one radar scene are one.
 
         Raises:
             ImageError: there is no image yet, or `<image>` in the question and images differ in number.
@@ -50,9 +51,11 @@ class Conversation:
                 f"image{'s are' if len(images) != 1 else ' is'} given with it; "
                 "give one for each, or leave them out of the text"
             )
-        self.images.extend(images)
-        if images and not placeholders:
-            question = headed(question, [image.tag for image in images], len(images), conversations.TAGS)
+        shown, second = paired(images)
+        question = without(question, second)
+        self.images.extend(shown)
+        if shown and not placeholders:
+            question = headed(question, [image.tag for image in shown], len(shown), conversations.TAGS)
         self.turns.append((question, ""))
 
     def copy(self) -> "Conversation":

@@ -46,15 +46,15 @@ def _as(sensor: Sensor, by: str) -> Recognised:
 def raster_sensor(dataset: DatasetReader, name: str, declared: DeclaredMetadata) -> Recognised | None:
     """The same of a TIFF or JPEG 2000; None where it holds, or could hold, measurements."""
     dtypes = set(dataset.dtypes)
-    if dataset.count > MOST_BANDS or any(dataset.descriptions) or dtypes not in ({"uint8"}, {"uint16"}):
+    file = metadata(dataset, name)
+    if dataset.count > MOST_BANDS or any(file.bands) or dtypes not in ({"uint8"}, {"uint16"}):
         return None
     if declared.sensor in PICTURES:
-        return picture_sensor(metadata(dataset, name), declared)
+        return picture_sensor(file, declared)
     counts = dtypes == {"uint16"} and (is_georeferenced(dataset) or bool(dataset.gcps[0]) or dataset.rpcs is not None)
     scaled = any(value != 1 for value in dataset.scales) or any(dataset.offsets) or any(dataset.units)
     if scaled or (counts and dataset.colorinterp[0] != ColorInterp.palette):
         return None
-    file = metadata(dataset, name)
     # One band of a file whose name speaks of a sensor is a band of it, not a grey picture; so is radar, of any number.
     spoken = [SENSORS[sensor] for sensor in platforms(file)]
     coloured = len(file.bands) >= 3 or dataset.colorinterp[0] == ColorInterp.palette

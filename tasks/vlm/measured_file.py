@@ -13,9 +13,10 @@ from rasterio.io import DatasetReader
 from tasks.earth import pictures
 from tasks.earth.picture_files import never
 from tasks.earth.radiometry import Stored, check_plausible, to_physical
+from tasks.earth.sensors import Product
 from tasks.earth.shrunk_rasters import check_cost, read_shrunk
 from tasks.vlm.doors import FLAGS, Door
-from tasks.vlm.sensor_of_file import FileMetadata, ImageError, Recognised
+from tasks.vlm.sensor_of_file import FileMetadata, ImageError, Recognised, polarisation_in, product_of
 
 METRES_PER_DEGREE = 111_320.0
 
@@ -53,6 +54,8 @@ def metadata(dataset: DatasetReader, name: str) -> FileMetadata:
         step *= METRES_PER_DEGREE
     shown = dataset.count - (dataset.count > 1 and dataset.colorinterp[-1] == ColorInterp.alpha)
     bands = tuple(str(text or "") for text in dataset.descriptions[:shown])
+    if bands == ("",):
+        bands = (polarisation_in(name),)
     return FileMetadata(Path(name).name, bands, {**dataset.tags(1), **dataset.tags()}, step)
 
 
@@ -76,17 +79,26 @@ def read_raster(
     check_cost(dataset, shape, most_pixels)
     places = [number for number, band in enumerate(recognised.bands, start=1) if band]
     values, valid = read_shrunk(dataset, places, shape, cancelled=cancelled)
-    stored = [
-        Stored(dataset.scales[number - 1], dataset.offsets[number - 1], dataset.units[number - 1] or None)
-        for number in places
-    ]
     names = [band for band in recognised.bands if band]
     dtypes = [np.dtype(dataset.dtypes[number - 1]) for number in places]
+    file, known = metadata(dataset, name), declared.numbers
+    stored = [
+        _stored(dataset, number, None if known or dtype.kind == "f" else product_of(file, recognised.sensor, band))
+        for number, band, dtype in zip(places, names, dtypes, strict=True)
+    ]
     numbers = {
         band: (plane.astype(dtype, copy=False), there, says)
         for band, plane, there, says, dtype in zip(names, values, valid, stored, dtypes, strict=True)
     }
     return _calibrated(numbers, name, recognised, declared)
+
+
+def _stored(dataset: DatasetReader, number: int, product: Product | None) -> Stored:
+    """What a file says of the numbers of a band, or else its product."""
+    stored = Stored(dataset.scales[number - 1], dataset.offsets[number - 1], dataset.units[number - 1] or None)
+    if product is None or (stored.scale, stored.offset) != (1.0, 0.0):
+        return stored
+    return Stored(product.scale, product.offset, stored.unit)
 
 
 def read_picture(

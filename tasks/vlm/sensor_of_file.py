@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from tasks.core.errors import EarthloomError
 from tasks.earth.display_sensors import ALL, PICTURE
-from tasks.earth.sensors import SENSORS, Sensor
+from tasks.earth.sensors import SENSORS, Product, Sensor
 from tasks.vlm.doors import FLAGS, Door
 
 
@@ -92,9 +93,28 @@ def recognise(file: FileMetadata, sensor: str | None = None, door: Door = FLAGS)
     )
 
 
+def polarisation_in(name: str) -> str:
+    """The one polarisation that the name of a file speaks of, as of a radar's file of one band; empty if none."""
+    words = {word.upper() for word in re.split(r"[^A-Za-z0-9]+", Path(name).stem)}
+    flown = {band for sensor in SENSORS.values() for pair in sensor.polarisations for band in pair}
+    return next(iter(words & flown)) if len(words & flown) == 1 else ""
+
+
 def platforms(file: FileMetadata) -> list[str]:
     """The sensors that the name and the tags of a file speak of."""
     return sorted({name for text in _texts(file) for name, pattern in PLATFORMS.items() if pattern.search(text)})
+
+
+def product_of(file: FileMetadata, sensor: Sensor, band: str) -> Product | None:
+    """The product that the name or the tags of a file speak of, if it says alone what whole numbers of a band mean.
+
+    A sensor whose products have an offset since some baseline is left out: no name says whether pixels have it.
+    """
+    if sensor.offset_from_baseline is not None:
+        return None
+    unit = sensor.unit_of(band)
+    fitting = (one for one in sensor.products if (one.unit or sensor.unit) == unit and one.scale != 1)
+    return next((one for one in fitting if any(re.search(one.ids, text, re.IGNORECASE) for text in _texts(file))), None)
 
 
 def _texts(file: FileMetadata) -> list[str]:

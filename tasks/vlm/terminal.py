@@ -8,12 +8,14 @@ from typing import Any
 from rich.console import Console
 
 from tasks.core.errors import EarthloomError
+from tasks.core.picture_sizes import MOST_PIXELS
 from tasks.core.stage import atomic, write_json
 from tasks.vlm.answerer import Answerer
 from tasks.vlm.chat import Conversation
 from tasks.vlm.draw_boxes import draw
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
 from tasks.vlm.limits import Limits
+from tasks.vlm.polarisations import paired
 
 QUICKLOOK = 1024
 HELP = (
@@ -41,8 +43,10 @@ class Chat:
         outputs: Outputs,
         max_new_tokens: int,
         limits: Limits | None = None,
+        most_pixels: int = MOST_PIXELS,
     ) -> None:
         self.limits = limits
+        self.most_pixels = most_pixels
         self.answerer = answerer
         self.declared = declared
         self.outputs = outputs
@@ -88,7 +92,7 @@ class Chat:
 
     def show(self, path: Path) -> None:
         """Open one more image, for the next question."""
-        for image in open_all([path], self.answerer, self.declared):
+        for image in open_all([path], self.answerer, self.declared, self.most_pixels):
             self.waiting.append(image)
             self.console.print(described(image), style="dim")
 
@@ -131,14 +135,17 @@ class Chat:
             self.console.print(f"drawn in {self.outputs.picture}", style="dim")
 
 
-def open_all(paths: Sequence[Path], answerer: Answerer, declared: DeclaredMetadata) -> list[ImageFile]:
-    """Image files, opened for a model, in the order given.
+def open_all(
+    paths: Sequence[Path], answerer: Answerer, declared: DeclaredMetadata, most_pixels: int = MOST_PIXELS
+) -> list[ImageFile]:
+    """Image files, opened for a model, in the order given; two polarisations of one radar scene are one.
 
     Raises:
         ImageError: one cannot be.
     """
     shown = answerer.image_size, answerer.max_tiles, declared
-    return [open_image(path, path.name, *shown, true_colour=answerer.true_colour) for path in paths]
+    more: dict[str, Any] = {"true_colour": answerer.true_colour, "most_pixels": most_pixels}
+    return paired([open_image(path, path.name, *shown, **more) for path in paths])[0]
 
 
 def described(image: ImageFile) -> str:

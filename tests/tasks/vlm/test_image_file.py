@@ -11,7 +11,9 @@ from tasks.core.errors import EarthloomError
 from tasks.earth.radiometry import RadiometryError
 from tasks.earth.sensors import SENSORS
 from tasks.vlm.bands import bands_to_load
+from tasks.vlm.chat import Conversation
 from tasks.vlm.chip_reader import read_geotiff
+from tasks.vlm.doors import FLAGS, REQUEST
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
 from tasks.vlm.images import Normalisation, preprocess
 from tasks.vlm.sensor_of_file import FileMetadata, ImageError, UnknownSensorError, recognise
@@ -209,3 +211,61 @@ def test_a_file_that_is_no_image_or_cut_short_is_an_error_with_its_name(tmp_path
         opened(tmp_path / "absent.tif")
     with pytest.raises(ImageError, match="is not a date"):
         opened(whole, date="last summer")
+
+
+def polarisation(folder: Path, name: str, level: float, **options: object) -> ImageFile:
+    """One polarisation in a file of its own, that only its name tells."""
+    folder.mkdir(exist_ok=True)
+    pixels = np.random.default_rng(1).normal(level, 2, (1, 32, 32)).astype(np.float32)
+    return opened(write(folder / name, pixels, **options))  # type: ignore[arg-type]
+
+
+def test_two_polarisations_in_two_files_are_one_image(tmp_path: Path) -> None:
+    vh, vv = polarisation(tmp_path, "scene_20170613_VH.tif", -17), polarisation(tmp_path, "scene-vv.tif", -10)
+    conversation = Conversation()
+    conversation.ask("What covers most of this image?", [vh, vv])
+    [image] = conversation.images
+    assert image.bands == ["VV", "VH"] and image.image(NORMALISE).pixels.shape[-3] == 3
+    assert image.note.startswith("scene_20170613_VH.tif and scene-vv.tif: taken as one image")
+    assert conversation.turns[0][0].count("<image>") == 1 and image.date == vh.date
+    placed = Conversation()
+    placed.ask("<image> is VV. <image> is VH. What is there?", [vv, vh])
+    assert placed.turns[0][0] == "<image> is VV.  is VH. What is there?"
+
+
+def test_polarisations_of_other_scenes_or_dates_stay_apart(tmp_path: Path) -> None:
+    vv = polarisation(tmp_path, "a_20170613_VV.tif", -10)
+    for other in (
+        polarisation(tmp_path, "a_20170613_VV_again.tif", -10),
+        polarisation(tmp_path, "a_20180613_VH.tif", -17),
+        polarisation(tmp_path, "b_20170613_VH.tif", -17, georeferenced=False),
+        polarisation(tmp_path, "c_20170613_HV.tif", -17),
+    ):
+        conversation = Conversation()
+        conversation.ask("What changed?", [vv, other])
+        assert conversation.images == [vv, other]
+
+
+def test_the_scale_of_a_product_is_taken_where_its_name_says_it_alone(tmp_path: Path) -> None:
+    bands = ["SR_B4", "SR_B3", "SR_B2"]
+    stored = ((reflectance(3) + 0.2) / 2.75e-5).astype(np.uint16)
+    image = opened(write(tmp_path / "LC08_L2SP_020039_20150804_02_T1.tif", stored, bands))
+    assert np.allclose(image.planes["B4"], reflectance(3)[0], atol=1e-4)
+    assert np.allclose(
+        opened(tmp_path / "LC08_L2SP_020039_20150804_02_T1.tif", scale=1e-5).planes["B4"], stored[0] / 1e5
+    )
+    with pytest.raises(RadiometryError, match=r"without a scale.*`--scale`, `--offset`, `--unit`"):
+        opened(write(tmp_path / "S2A_MSIL2A_20170613T101031.tif", (reflectance(12) * 1e4).astype(np.uint16), L2A))
+
+
+def test_errors_name_what_to_set_in_the_words_of_the_door(tmp_path: Path) -> None:
+    unnamed, counts = write(tmp_path / "x.tif", reflectance(3)), (reflectance(12) * 1e4).astype(np.uint16)
+    stored = write(tmp_path / "y.tif", counts, L2A)
+    for door, words in ((FLAGS, "`--{}`"), (REQUEST, "`{}` beside the image's `url`")):
+        for path, error, name in ((unnamed, UnknownSensorError, "sensor"), (stored, RadiometryError, "scale")):
+            with pytest.raises(error) as caught:
+                opened(path, door=door)
+            assert words.format(name) in str(caught.value)
+        with pytest.raises(ImageError) as wrong:
+            opened(stored, scale=1e-4, date="yesterday", door=door)
+        assert words.format("date") in str(wrong.value)
