@@ -12,8 +12,8 @@ from rasterio.io import DatasetReader
 
 from tasks.earth import pictures
 from tasks.earth.picture_files import never
-from tasks.earth.radiometry import Stored, check_plausible, to_physical
-from tasks.earth.sensors import Product
+from tasks.earth.radiometry import RadiometryError, Stored, check_plausible, to_physical
+from tasks.earth.sensors import DISPLAY, Product
 from tasks.earth.shrunk_rasters import check_cost, read_shrunk
 from tasks.vlm.doors import FLAGS, Door
 from tasks.vlm.sensor_of_file import FileMetadata, ImageError, Recognised, polarisation_in, product_of
@@ -133,6 +133,19 @@ def read_picture(
     return recognised, _calibrated(numbers, name, recognised, declared), (width, height)
 
 
+def _refuse_fractions(values: NDArray[np.generic], stored: Stored, unit: str, what: str) -> None:
+    """Refuse fractions of white as display values, as which they would all be black.
+
+    Raises:
+        RadiometryError: floats that nowhere exceed 1, without a scale.
+    """
+    if unit == DISPLAY and values.dtype.kind == "f" and stored.scale == 1 and values.size and np.nanmax(values) <= 1:
+        raise RadiometryError(
+            f"{what}: numbers up to {np.nanmax(values):.3g} where display values lie in 0 to 255; if 1 is white, "
+            f"declare a scale of 255 {stored.how}"
+        )
+
+
 def _calibrated(
     numbers: Mapping[str, tuple[NDArray[np.generic], NDArray[np.bool_], Stored]],
     name: str,
@@ -150,6 +163,7 @@ def _calibrated(
             unit=declared.unit or says.unit,
             how=declared.door.numbers,
         )
+        _refuse_fractions(values[valid], stored, unit, what)
         planes[band] = to_physical(values, valid, stored, unit, what)
         check_plausible(planes[band], stored, unit, what)
     if not any(np.isfinite(plane).any() for plane in planes.values()):
