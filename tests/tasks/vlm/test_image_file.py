@@ -13,7 +13,7 @@ from tasks.earth.sensors import SENSORS
 from tasks.vlm.bands import bands_to_load
 from tasks.vlm.chat import Conversation
 from tasks.vlm.chip_reader import read_geotiff
-from tasks.vlm.doors import FLAGS, REQUEST
+from tasks.vlm.doors import FLAGS, PAGE, REQUEST
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
 from tasks.vlm.images import Normalisation, preprocess
 from tasks.vlm.sensor_of_file import FileMetadata, ImageError, UnknownSensorError, recognise
@@ -261,11 +261,11 @@ def test_the_scale_of_a_product_is_taken_where_its_name_says_it_alone(tmp_path: 
 def test_errors_name_what_to_set_in_the_words_of_the_door(tmp_path: Path) -> None:
     unnamed, counts = write(tmp_path / "x.tif", reflectance(3)), (reflectance(12) * 1e4).astype(np.uint16)
     stored = write(tmp_path / "y.tif", counts, L2A)
-    for door, words in ((FLAGS, "`--{}`"), (REQUEST, "`{}` beside the image's `url`")):
-        for path, error, name in ((unnamed, UnknownSensorError, "sensor"), (stored, RadiometryError, "scale")):
+    for door in (FLAGS, REQUEST, PAGE):
+        for path, error, words in ((unnamed, UnknownSensorError, door.sensor), (stored, RadiometryError, door.numbers)):
             with pytest.raises(error) as caught:
                 opened(path, door=door)
-            assert words.format(name) in str(caught.value)
+            assert words in str(caught.value)
         with pytest.raises(ImageError) as wrong:
             opened(stored, scale=1e-4, date="yesterday", door=door)
-        assert words.format("date") in str(wrong.value)
+        assert door.date in str(wrong.value)
