@@ -190,6 +190,9 @@ def encode(
         PromptError: images and placeholders differ in number, a text holds a control token, or a complete conversation
             has nothing to learn.
     """
+    for token in layout.control:
+        if token in system:
+            raise PromptError(f"the system prompt holds {token}, which steers the model and is no text")
     ids: list[int] = []
     labels: list[int] = []
     for text, taught in spans(show_images(turns, tokens_per_image, layout.control), system, learned, layout):

@@ -61,7 +61,7 @@ FLAGS = {
     "partial-nodata": "some pixels are no numbers; they are stored as no data",
     "constant-band": "one band of several is constant",
     "power-to-dB": "linear radar power became dB",
-    "exif-orientation": "the camera says that the picture lies on its side; pixels stay as stored, as LLaVA reads them",
+    "exif-orientation": "the camera says that the picture lies on its side; it is upright here, as viewers show it",
 }
 
 

@@ -8,20 +8,18 @@ class Door:
     """What is set where, as errors name it."""
 
     sensor: str
-    scale: str
-    offset: str
-    unit: str
     date: str
-
-    @property
-    def numbers(self) -> str:
-        """What says what stored numbers mean."""
-        return f"({self.scale}, {self.offset}, {self.unit})"
+    numbers: str
+    """Scale, offset and unit: what stored numbers mean."""
 
 
-FLAGS = Door("`--sensor`", "`--scale`", "`--offset`", "`--unit`", "`--date`")
+FLAGS = Door("`--sensor`", "`--date`", "(`--scale`, `--offset`, `--unit`)")
 """Of a command."""
-REQUEST = Door(*(f"`{name}` beside the image's `url`" for name in ("sensor", "scale", "offset", "unit", "date")))
+REQUEST = Door(
+    "`sensor` beside the image's `url`",
+    "`date` beside the image's `url`",
+    "(`scale`, `offset`, `unit` beside the image's `url`)",
+)
 """Of a request to the endpoint."""
-PAGE = Door(*(f"the field {name}" for name in ("Sensor", "Scale", "Offset", "Unit", "Date")))
+PAGE = Door("the field Sensor", "the field Date", "(the fields Scale, Offset, Unit)")
 """Of the page."""

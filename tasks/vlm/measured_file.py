@@ -12,10 +12,11 @@ from rasterio.io import DatasetReader
 
 from tasks.earth import pictures
 from tasks.earth.picture_files import never
-from tasks.earth.radiometry import Stored, check_plausible, to_physical
+from tasks.earth.radiometry import RadiometryError, Stored, check_plausible, to_physical
+from tasks.earth.sensors import DISPLAY, Product
 from tasks.earth.shrunk_rasters import check_cost, read_shrunk
 from tasks.vlm.doors import FLAGS, Door
-from tasks.vlm.sensor_of_file import FileMetadata, ImageError, Recognised, polarisation_in
+from tasks.vlm.sensor_of_file import FileMetadata, ImageError, Recognised, polarisation_in, product_of
 
 METRES_PER_DEGREE = 111_320.0
 
@@ -78,17 +79,26 @@ def read_raster(
     check_cost(dataset, shape, most_pixels)
     places = [number for number, band in enumerate(recognised.bands, start=1) if band]
     values, valid = read_shrunk(dataset, places, shape, cancelled=cancelled)
-    stored = [
-        Stored(dataset.scales[number - 1], dataset.offsets[number - 1], dataset.units[number - 1] or None)
-        for number in places
-    ]
     names = [band for band in recognised.bands if band]
     dtypes = [np.dtype(dataset.dtypes[number - 1]) for number in places]
+    file, known = metadata(dataset, name), declared.numbers
+    stored = [
+        _stored(dataset, number, None if known or dtype.kind == "f" else product_of(file, recognised.sensor, band))
+        for number, band, dtype in zip(places, names, dtypes, strict=True)
+    ]
     numbers = {
         band: (plane.astype(dtype, copy=False), there, says)
         for band, plane, there, says, dtype in zip(names, values, valid, stored, dtypes, strict=True)
     }
     return _calibrated(numbers, name, recognised, declared)
+
+
+def _stored(dataset: DatasetReader, number: int, product: Product | None) -> Stored:
+    """What a file says of the numbers of a band, or else its product."""
+    stored = Stored(dataset.scales[number - 1], dataset.offsets[number - 1], dataset.units[number - 1] or None)
+    if product is None or (stored.scale, stored.offset) != (1.0, 0.0):
+        return stored
+    return Stored(product.scale, product.offset, stored.unit)
 
 
 def read_picture(
@@ -123,6 +133,19 @@ def read_picture(
     return recognised, _calibrated(numbers, name, recognised, declared), (width, height)
 
 
+def _refuse_fractions(values: NDArray[np.generic], stored: Stored, unit: str, what: str) -> None:
+    """Refuse fractions of white as display values, as which they would all be black.
+
+    Raises:
+        RadiometryError: floats that nowhere exceed 1, without a scale.
+    """
+    if unit == DISPLAY and values.dtype.kind == "f" and stored.scale == 1 and values.size and np.nanmax(values) <= 1:
+        raise RadiometryError(
+            f"{what}: numbers up to {np.nanmax(values):.3g} where display values lie in 0 to 255; if 1 is white, "
+            f"declare a scale of 255 {stored.how}"
+        )
+
+
 def _calibrated(
     numbers: Mapping[str, tuple[NDArray[np.generic], NDArray[np.bool_], Stored]],
     name: str,
@@ -140,6 +163,7 @@ def _calibrated(
             unit=declared.unit or says.unit,
             how=declared.door.numbers,
         )
+        _refuse_fractions(values[valid], stored, unit, what)
         planes[band] = to_physical(values, valid, stored, unit, what)
         check_plausible(planes[band], stored, unit, what)
     if not any(np.isfinite(plane).any() for plane in planes.values()):

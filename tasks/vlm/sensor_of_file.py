@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tasks.core.errors import EarthloomError
 from tasks.earth.display_sensors import ALL, PICTURE
-from tasks.earth.sensors import SENSORS, Sensor
+from tasks.earth.sensors import SENSORS, Product, Sensor
 from tasks.vlm.doors import FLAGS, Door
 
 
@@ -103,6 +103,18 @@ def polarisation_in(name: str) -> str:
 def platforms(file: FileMetadata) -> list[str]:
     """The sensors that the name and the tags of a file speak of."""
     return sorted({name for text in _texts(file) for name, pattern in PLATFORMS.items() if pattern.search(text)})
+
+
+def product_of(file: FileMetadata, sensor: Sensor, band: str) -> Product | None:
+    """The product that the name or the tags of a file speak of, if it says alone what whole numbers of a band mean.
+
+    A sensor whose products have an offset since some baseline is left out: no name says whether pixels have it.
+    """
+    if sensor.offset_from_baseline is not None:
+        return None
+    unit = sensor.unit_of(band)
+    fitting = (one for one in sensor.products if (one.unit or sensor.unit) == unit and one.scale != 1)
+    return next((one for one in fitting if any(re.search(one.ids, text, re.IGNORECASE) for text in _texts(file))), None)
 
 
 def _texts(file: FileMetadata) -> list[str]:

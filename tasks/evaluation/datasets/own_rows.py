@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.core.errors import BenchmarkError
+from tasks.earth.display_sensors import PICTURE
 
 VARIABLE = "EARTHLOOM_BENCHMARKS"
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -22,12 +23,12 @@ LEADING = ("needs", "options", "folder")
 DEFAULTS: dict[str, Any] = {
     "split": "test",
     "modality": "rgb",
-    "sensor": "[hr_rgb_0.5]",
+    "sensor": PICTURE.tag,
     "answer_type": "text",
-    "prompt": "[hr_rgb_0.5] <image>\n {question}",
+    "prompt": f"{PICTURE.tag} <image>\n {{question}}",
     "prompt_from": "its owner",
 }
-"""What a benchmark of one's own need not tell: true-colour pictures with questions in words."""
+"""What a benchmark of one's own need not say: true-colour pictures with questions in words."""
 SOURCE: dict[str, Any] = {
     "name": "own",
     "adapter": "rows",

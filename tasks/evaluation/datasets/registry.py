@@ -113,7 +113,7 @@ class Figure(_Row):
 
 @cache
 def datasets() -> dict[str, Dataset]:
-    """All data sets, by name; those of one's own benchmarks that are told nothing of have their folder alone."""
+    """All data sets, by name; those of one's own benchmarks of which nothing is given have their folder alone."""
     table = tomllib.loads((HERE / "rows/datasets.toml").read_text(encoding="utf-8"))
     known = {name: _checked(Dataset, row, f"rows/datasets.toml, {name}") for name, row in table.items()}
     for folder in own_rows.folders():
@@ -126,7 +126,7 @@ def datasets() -> dict[str, Dataset]:
             for entry in content["benchmark"]:
                 name = str(entry.get("dataset", entry.get("name")))
                 obtain = f"its files lie in {folder}"
-                known.setdefault(name, Dataset(title=name, homepage="not told", obtain=obtain))
+                known.setdefault(name, Dataset(title=name, homepage="not given", obtain=obtain))
     return known
 
 

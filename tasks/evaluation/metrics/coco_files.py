@@ -17,7 +17,7 @@ THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREAS = {"": (0.0, 1e10), "_small": (0.0, 32.0**2), "_medium": (32.0**2, 96.0**2), "_large": (96.0**2, 1e10)}
 """Pixels of a true box: those of the definition."""
 MOST = (1, 10, 100)
-"""Boxes of an image for which average recall is told."""
+"""Boxes of an image for which average recall is noted."""
 Record = Mapping[str, Any]
 
 
@@ -37,7 +37,7 @@ class CocoPredictions:
 
     frame: pl.DataFrame
     truth: str
-    told: dict[str, Any]
+    noted: dict[str, Any]
     boxes: CocoBoxes | None
 
 
@@ -81,7 +81,7 @@ def _captions(frame: pl.DataFrame, path: Path, truth: Record, other: Path) -> Co
     said: dict[str, str | None] = dict(zip(frame["image_id"].to_list(), frame["caption"].to_list(), strict=True))
     if len(said) < len(frame):
         raise PredictionsError(f"{path}: an image has several captions; keep one of each")
-    told = _told(other, "'caption' of its image are the references", set(said) - set(references), "image")
+    noted = _told(other, "'caption' of its image are the references", set(said) - set(references), "image")
     rows = [
         {"image_id": image, "id": image, "answer": said.get(image), "references": texts}
         for image, texts in references.items()
@@ -89,8 +89,8 @@ def _captions(frame: pl.DataFrame, path: Path, truth: Record, other: Path) -> Co
     if not set(said) & set(references):
         raise PredictionsError(f"{path} and {other} have no image in common")
     if unanswered := len(set(references) - set(said)):
-        told["truths_without_answer"] = unanswered
-    return CocoPredictions(from_rows(rows), "references", told, None)
+        noted["truths_without_answer"] = unanswered
+    return CocoPredictions(from_rows(rows), "references", noted, None)
 
 
 def _boxes(frame: pl.DataFrame, path: Path, truth: Record, other: Path) -> CocoPredictions:
@@ -114,7 +114,7 @@ def _boxes(frame: pl.DataFrame, path: Path, truth: Record, other: Path) -> CocoP
         found.setdefault(key, []).append({"bbox": box, "score": score})
     if not found:
         raise PredictionsError(f"{path} and {other} have no image and category in common")
-    told = _told(other, "its annotations are the truth; crowds count in `coco` alone", strangers, "image or category")
+    noted = _told(other, "its annotations are the truth; crowds count in `coco` alone", strangers, "image or category")
     rows = []
     for image, category in sorted({*found, *true}, key=lambda key: (key[0], categories.index(key[1]))):
         own = [record for record in true.get((image, category), []) if not record.get("iscrowd")]
@@ -131,19 +131,19 @@ def _boxes(frame: pl.DataFrame, path: Path, truth: Record, other: Path) -> CocoP
         )
     order = sorted((image["id"] for image in truth["images"]), key=lambda name: (isinstance(name, str), name))
     raw = CocoBoxes(found, true, categories, [str(name) for name in order])
-    return CocoPredictions(from_rows(rows), "gt_bbox", told, raw)
+    return CocoPredictions(from_rows(rows), "gt_bbox", noted, raw)
 
 
 def _told(other: Path, what: str, strangers: set[str], kind: str) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    noted: dict[str, Any] = {
         "fields": "fields of COCO's results",
         "truth_file": f"{other.name}: COCO annotations, {what}",
     }
     if strangers:
-        told["answers_without_truth"] = len(strangers)
-        told["first_answers_without_truth"] = sorted(strangers)[:10]
-        told["without_truth"] = f"each an {kind} that is not annotated; left out"
-    return told
+        noted["answers_without_truth"] = len(strangers)
+        noted["first_answers_without_truth"] = sorted(strangers)[:10]
+        noted["without_truth"] = f"each an {kind} that is not annotated; left out"
+    return noted
 
 
 def _numbers(text: str | None, where: str, count: int) -> list[float]:

@@ -17,7 +17,7 @@ STRICT = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 THRESHOLDS = (0.25, *STRICT)
 SPAN = "0.5:0.95"
 FEW = 3
-"""Boxes of either side under which a scale is not told from a few small boxes."""
+"""Boxes of either side under which a scale is not judged by a few small boxes."""
 APART = 8.0
 """Times by which the typical reach of answers and truths differs where they are surely of different scales."""
 SIZE_FIELDS = (("width", "height"), ("image_width", "image_height"), ("img_width", "img_height"))

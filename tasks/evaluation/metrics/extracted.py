@@ -54,8 +54,8 @@ def extracted(predictions: Predictions) -> Extracted:
     texts = []
     for row in rows.iter_rows(named=True):
         group = row[column] if column else ""
-        told = str(row.get("answer_type"))
-        kind = told if told in KINDS else _kind(row[predictions.truth], several, lettered[group])
+        noted = str(row.get("answer_type"))
+        kind = noted if noted in KINDS else _kind(row[predictions.truth], several, lettered[group])
         given = listed(row.get("options") or "")
         found = extract(row["answer"], kind, given or offered[group], "earthdial")
         texts.append(_joined(found, given or offered[group], mark) if kind == "labels" else found)

@@ -41,7 +41,7 @@ class Named:
     frame: pl.DataFrame
     truth: str | None
     """Name of the column of the truth; None where the file holds none."""
-    told: str | None
+    noted: str | None
     """How the fields were read, for the result; None for EarthDial's layout, which is ours."""
 
 
@@ -90,14 +90,20 @@ def _laid_out(frame: pl.DataFrame, path: Path, task: str, layout: Layout, own: s
     further = {name: plain for name, plain in layout.renamed.items() if name in frame.columns}
     rest = {name: plain for name, plain in further.items() if plain not in frame.columns}
     frame = _lettered(frame) if layout.program == "VLMEvalKit" else frame
-    told = f"fields of {layout.program}: '{answer}' is the answer, {_truth_told(truth)}"
-    return _renamed(frame.rename(rest), task, answer, truth, told)
+    noted = f"fields of {layout.program}: '{answer}' is the answer, {_truth_noted(truth)}"
+    return _renamed(frame.rename(rest), task, answer, truth, noted)
 
 
 def _generic(frame: pl.DataFrame, path: Path, task: str, own: str | None, said: Sequence[str]) -> Named:
     truths = [own] if own else [name for name in ELSEWHERE if name in frame.columns and name not in said]
     others = [name for name in said if name != "answer"]
     if not said:
+        alone = {"id", "value"} == set(frame.columns) or {"image_id", "bbox"} <= set(frame.columns)
+        if alone:
+            raise PredictionsError(
+                f"{path} has answers alone ({listing(frame.columns)}); give their truths as --truth: a file "
+                "with the same ids, or COCO's annotation file"
+            )
         raise PredictionsError(
             f"{path} has no field 'answer', nor another that is known to hold what the model said; its fields are "
             f"{listing(frame.columns)}; {FLAGS}"
@@ -110,7 +116,7 @@ def _generic(frame: pl.DataFrame, path: Path, task: str, own: str | None, said: 
             path, frame, f"{listing(doubled)} may each be {'the answer' if doubled is said else 'the truth'}"
         )
     truth = truths[0] if truths else None
-    return _renamed(frame, task, said[0], truth, f"'{said[0]}' is the answer, {_truth_told(truth)}")
+    return _renamed(frame, task, said[0], truth, f"'{said[0]}' is the answer, {_truth_noted(truth)}")
 
 
 def _flagged(frame: pl.DataFrame, path: Path, task: str, flags: FieldFlags) -> Named:
@@ -123,7 +129,7 @@ def _flagged(frame: pl.DataFrame, path: Path, task: str, flags: FieldFlags) -> N
         raise PredictionsError(f"{path} has no other field that is known as an answer; name it with --answer-field")
     if answer == truth:
         raise PredictionsError(f"{path}: --answer-field and --truth-field are both '{answer}'")
-    return _renamed(frame, task, answer, truth, f"'{answer}' is the answer, {_truth_told(truth)}")
+    return _renamed(frame, task, answer, truth, f"'{answer}' is the answer, {_truth_noted(truth)}")
 
 
 def _led_to(frame: pl.DataFrame, path: Path, flag: str, name: str) -> pl.DataFrame:
@@ -154,7 +160,7 @@ def _loaded(text: str | None) -> object:
         return text
 
 
-def _renamed(frame: pl.DataFrame, task: str, answer: str, truth: str | None, told: str) -> Named:
+def _renamed(frame: pl.DataFrame, task: str, answer: str, truth: str | None, noted: str) -> Named:
     """Answer and truth under their names here; a column that had such a name otherwise is put aside, not read."""
     target = None if truth is None else truth if truth in TRUTHS[task] else _home(task)
     wanted = {answer: "answer", **({truth: target} if truth is not None and target is not None else {})}
@@ -164,8 +170,8 @@ def _renamed(frame: pl.DataFrame, task: str, answer: str, truth: str | None, tol
         if name not in wanted and (name in wanted.values() or (name in TRUTHS[task] and truth not in TRUTHS[task]))
     }
     if truth is not None and target == truth and answer == "answer":
-        return Named(frame, truth, told)
-    return Named(frame.rename({**aside, **wanted}), target, told)
+        return Named(frame, truth, noted)
+    return Named(frame.rename({**aside, **wanted}), target, noted)
 
 
 def _home(task: str) -> str:
@@ -209,7 +215,7 @@ def truth_field(frame: pl.DataFrame, path: Path, task: str, flags: FieldFlags) -
     )
 
 
-def _truth_told(truth: str | None) -> str:
+def _truth_noted(truth: str | None) -> str:
     return "its truth is in another file" if truth is None else f"'{truth}' the truth"
 
 

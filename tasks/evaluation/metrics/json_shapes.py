@@ -88,6 +88,8 @@ def _apart(only: Row, path: Path, advice: str) -> list[Row]:
     """The rows of the one object of a file."""
     known = [name for name in only if name.strip().lower().replace(" ", "_") in HELD]
     values = list(only.values())
+    if known and ".jsonl" in path.name.lower():
+        return [only]  # a row whose values are lists, and no table by column
     if known and _alike(values, list):
         return [dict(zip(only, row, strict=True)) for row in zip(*values, strict=True)]
     if known and _alike(values, dict) and len({tuple(value) for value in values}) == 1:

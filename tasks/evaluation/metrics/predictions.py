@@ -54,6 +54,7 @@ KNOWN = frozenset(
         *["answer", "question", "annotation", "groundtruth", "gt_bbox", "references", "task_type", "size_group"],
         *["obj_ids", "obj_location", "obj_name", "sensor", "modality", "prompt", "raw_answer", "parsed_answer"],
         *["correct", "checkpoint", "benchmark", "split", "prompt_tokens", "stop", "model", "control", "arm"],
+        *"ABCDEFGHIJ",
         *["width", "height", "image_width", "image_height", "img_width", "img_height"],
         *[ALTERNATIVES, "scene", "asked_in_training", "extracted", "parsed", "rejected", "answer_type", "options"],
     ]
@@ -156,14 +157,14 @@ def read(path: Path, task: str, flags: FieldFlags = RECOGNISED, truth_path: Path
     annotated = annotations(truth_path) if truth_path is not None else None
     if annotated is not None and truth_path is not None:
         of_coco = results(frame, path, annotated, truth_path, task)
-        frame, truth, told, coco = of_coco.frame, of_coco.truth, of_coco.told, of_coco.boxes
+        frame, truth, noted, coco = of_coco.frame, of_coco.truth, of_coco.noted, of_coco.boxes
     else:
-        frame, truth, told = _with_truth(frame, path, task, flags, truth_path)
+        frame, truth, noted = _with_truth(frame, path, task, flags, truth_path)
     settled_ = settled(frame, path, task, truth)
     frame, mark, how = settled_.frame, settled_.mark, settled_.counts
     longest = MAX_TEXT_CHARACTERS if task in TEXTS else MAX_CHARACTERS
     cleaned, counts = _cleaned(frame, truth, longest)
-    predictions = Predictions(path, task, cleaned, truth, {**counts, **told, **how}, mark, coco=coco)
+    predictions = Predictions(path, task, cleaned, truth, {**counts, **noted, **how}, mark, coco=coco)
     _refuse_doubled(predictions)
     _refuse_truths(predictions, longest)
     return predictions
@@ -178,15 +179,15 @@ def _with_truth(
             frame = frame.rename({VALUE: "answer"})
         found = named(frame, path, task, FieldFlags(flags.answer))
         both = joined(found.frame, path, truth_path, task, flags)
-        return both.frame, both.truth, {**({"fields": found.told} if found.told else {}), **both.told}
+        return both.frame, both.truth, {**({"fields": found.noted} if found.noted else {}), **both.noted}
     found = named(frame, path, task, flags)
     if found.truth is None:
-        told = f" ({found.told})" if found.told and found.told.startswith("fields of") else ""
+        noted = f" ({found.noted})" if found.noted and found.noted.startswith("fields of") else ""
         raise PredictionsError(
-            f"{path} has no truth for --task {task}{told}: one of {listing(TRUTHS[task])} is needed, its fields are "
+            f"{path} has no truth for --task {task}{noted}: one of {listing(TRUTHS[task])} is needed, its fields are "
             f"{listing(frame.columns)}; name it with --truth-field, or give the file that holds it as --truth"
         )
-    return found.frame, found.truth, {"fields": found.told} if found.told else {}
+    return found.frame, found.truth, {"fields": found.noted} if found.noted else {}
 
 
 def _cleaned(frame: pl.DataFrame, truth: str, longest: int) -> tuple[pl.DataFrame, dict[str, Any]]:

@@ -22,7 +22,7 @@ class Joined:
 
     frame: pl.DataFrame
     truth: str
-    told: dict[str, Any]
+    noted: dict[str, Any]
     """How the files were joined, and the ids that only one of them has."""
 
 
@@ -46,15 +46,15 @@ def joined(answers: pl.DataFrame, path: Path, other: Path, task: str, flags: Fie
     both = left.join(right, on="key of both", how="inner", maintain_order="left", validate="1:1")
     alone = right.filter(~pl.col("key of both").is_in(left["key of both"].implode()))
     behind = alone.with_columns(pl.col("key of both").alias(mine))
-    told: dict[str, Any] = {
+    noted: dict[str, Any] = {
         "truth_file": f"{other.name}: '{field}' is the truth, joined by '{mine}'"
         + (f" = '{theirs}'" if mine != theirs else "")
     }
     for name, ids in (("answers_without_truth", lost), ("truths_without_answer", unanswered)):
         if len(ids):
-            told[name] = len(ids)
-            told[f"first_{name}"] = ids.head(SHOWN).to_list()
-    return Joined(pl.concat([both, behind], how="diagonal").drop("key of both"), target, told)
+            noted[name] = len(ids)
+            noted[f"first_{name}"] = ids.head(SHOWN).to_list()
+    return Joined(pl.concat([both, behind], how="diagonal").drop("key of both"), target, noted)
 
 
 def _keys(answers: pl.DataFrame, path: Path, truths: pl.DataFrame, other: Path) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Answers and truths that are more than a text: lists, sets, votes of annotators, booleans, objects.
 
 A list is one answer (`["yes"]`), a set of classes, or what several annotators said; which of them is decided for the
-file as a whole, by the rules of docs/reference/metrics.md, and told in its `input`. What cannot be compared is refused
+file as a whole, by the rules of docs/reference/metrics.md, and noted in its `input`. What cannot be compared is refused
 with its row.
 """
 
@@ -66,8 +66,8 @@ def settled(frame: pl.DataFrame, path: Path, task: str, truth: str) -> Settled:
     found = _settled(frame, path, task, truth)
     if task not in EXACT:
         return found
-    alike, told = of_one_kind(found.frame, path, task, truth)
-    return Settled(alike, found.mark, {**found.counts, **told})
+    alike, noted = of_one_kind(found.frame, path, task, truth)
+    return Settled(alike, found.mark, {**found.counts, **noted})
 
 
 def _settled(frame: pl.DataFrame, path: Path, task: str, truth: str) -> Settled:
@@ -243,9 +243,11 @@ def _are_sets(answers: Sequence[Any], truths: Sequence[Any]) -> bool:
 def _mark(answers: Sequence[Any], truths: Sequence[Any]) -> str:
     """A separator that no class of a list has in its name."""
     items = {item for value in (*answers, *truths) if isinstance(value, list) for item in value}
-    items |= (
-        {value for value in truths if isinstance(value, str)} if any(isinstance(v, list) for v in truths) else set()
-    )
+    texts = {value for value in truths if isinstance(value, str)}
+    if any(isinstance(value, list) for value in truths):
+        items |= texts
+    elif any(";" in text for text in texts) and not any(";" in item for item in items):
+        return ";"  # the truths are texts, and part their classes so
     return next((mark for mark in SEPARATORS if not any(mark in item for item in items)), LAST_SEPARATOR)
 
 
@@ -256,8 +258,10 @@ def _names(truths: Sequence[Any]) -> frozenset[str]:
 def _joined(value: Any, mark: str, known: frozenset[str]) -> str | None:
     if isinstance(value, list):
         return f"{mark} ".join(value)
-    if value is None or mark == "," or not known:
+    if value is None or not known:
         return None if value is None else str(value)
+    if mark == ",":
+        return re.sub(r"\s*[;|\n]\s*", ", ", value.strip())
     # A text of classes with commas in their names: the longest run of its parts that is a class is one.
     parts, found = re.split("[;,]", value), []
     while parts:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tasks.earth.radiometry import RadiometryError
 from tasks.earth.sensors import SENSORS
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
 from tasks.vlm.images import Normalisation
@@ -78,6 +79,10 @@ def test_numbers_that_may_be_counts_are_asked_about_and_never_taken_for_a_pictur
     for content in (tiff(counts, **UTM), tiff(counts.astype(np.float32)), tiff(counts.astype(np.int16))):
         with pytest.raises(UnknownSensorError, match=r"`--sensor`.*hr-rgb8 for a picture"):
             opened(content)
+    fractions = tiff(COLOURS.astype(np.float32) / 255)
+    with pytest.raises(RadiometryError, match="if 1 is white, declare a scale of 255"):
+        opened(fractions, sensor="hr-rgb8")
+    assert np.allclose(seen(opened(fractions, sensor="hr-rgb8", scale=255.0)), COLOURS)
     # Twelve bits on no place of Earth: stretched, as programs for such files show them, and said so.
     image = opened(tiff(counts, photometric="RGB"))
     assert "stretched from" in image.note and np.nanmax(seen(image)) == 255

@@ -11,6 +11,7 @@ import pytest
 import rasterio
 from PIL import Image
 
+from benchmarks.pictures import measured
 from tasks.core.errors import EarthloomError, SceneError
 from tasks.earth.assets import Asset
 from tasks.earth.picture_files import ReadingStoppedError
@@ -151,3 +152,12 @@ def test_reading_is_given_up_between_two_blocks_when_nobody_waits_any_longer(kin
     with pytest.raises(ReadingStoppedError, match="not wanted any longer") as caught:
         open_image(content, "x", 112, 6, DeclaredMetadata("sentinel-2" if kind == "scene" else None), cancelled=left)
     assert isinstance(caught.value, EarthloomError) and len(asked) < 6
+
+
+@pytest.mark.slow
+def test_memory_and_time_are_bounded_by_what_the_header_was_allowed_to_say(tmp_path: Path) -> None:
+    (tmp_path / "hostile").write_bytes(hostile.black_png(12_000, 12_000, interlaced=True))
+    seconds, peak, came = measured(tmp_path / "hostile", "ours")
+    assert came == "a picture of 12000 x 12000"
+    # 576 MB as Pillow holds colours, once; the rest is what a process with the libraries takes.
+    assert peak < 1_200 and seconds < 30

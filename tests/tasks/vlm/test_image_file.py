@@ -13,6 +13,7 @@ from tasks.earth.sensors import SENSORS
 from tasks.vlm.bands import bands_to_load
 from tasks.vlm.chat import Conversation
 from tasks.vlm.chip_reader import read_geotiff
+from tasks.vlm.doors import FLAGS, PAGE, REQUEST
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
 from tasks.vlm.images import Normalisation, preprocess
 from tasks.vlm.sensor_of_file import FileMetadata, ImageError, UnknownSensorError, recognise
@@ -243,3 +244,28 @@ def test_polarisations_of_other_scenes_or_dates_stay_apart(tmp_path: Path) -> No
         conversation = Conversation()
         conversation.ask("What changed?", [vv, other])
         assert conversation.images == [vv, other]
+
+
+def test_the_scale_of_a_product_is_taken_where_its_name_says_it_alone(tmp_path: Path) -> None:
+    bands = ["SR_B4", "SR_B3", "SR_B2"]
+    stored = ((reflectance(3) + 0.2) / 2.75e-5).astype(np.uint16)
+    image = opened(write(tmp_path / "LC08_L2SP_020039_20150804_02_T1.tif", stored, bands))
+    assert np.allclose(image.planes["B4"], reflectance(3)[0], atol=1e-4)
+    assert np.allclose(
+        opened(tmp_path / "LC08_L2SP_020039_20150804_02_T1.tif", scale=1e-5).planes["B4"], stored[0] / 1e5
+    )
+    with pytest.raises(RadiometryError, match=r"without a scale.*`--scale`, `--offset`, `--unit`"):
+        opened(write(tmp_path / "S2A_MSIL2A_20170613T101031.tif", (reflectance(12) * 1e4).astype(np.uint16), L2A))
+
+
+def test_errors_name_what_to_set_in_the_words_of_the_door(tmp_path: Path) -> None:
+    unnamed, counts = write(tmp_path / "x.tif", reflectance(3)), (reflectance(12) * 1e4).astype(np.uint16)
+    stored = write(tmp_path / "y.tif", counts, L2A)
+    for door in (FLAGS, REQUEST, PAGE):
+        for path, error, words in ((unnamed, UnknownSensorError, door.sensor), (stored, RadiometryError, door.numbers)):
+            with pytest.raises(error) as caught:
+                opened(path, door=door)
+            assert words in str(caught.value)
+        with pytest.raises(ImageError) as wrong:
+            opened(stored, scale=1e-4, date="yesterday", door=door)
+        assert door.date in str(wrong.value)

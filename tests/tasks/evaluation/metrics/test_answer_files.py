@@ -43,13 +43,13 @@ def _scored(path: Path, content: Any, task: Any = "vqa", **how: Any) -> dict[str
         ("a.json", "\n".join(json.dumps(row, indent=2) for row in OURS)),
         ("a.jsonl", "\ufeff" + _lines(OURS)),
         ("a.jsonl", _lines(OURS).encode("utf-16")),
-        ("a.jsonl.gz", gzip.compress(_lines(OURS).encode())),
+        ("a.jsonl.gz", gzip.compress(_lines(OURS).encode(), mtime=0)),
         ("a.csv", CSV),
         ("a.csv", "\ufeff" + CSV.replace(",", ";").replace("\n", "\r\n")),
         ("a.csv", "sep=;\n" + CSV.replace(",", ";")),
         ("a.tsv", CSV.replace(",", "\t")),
         ("a.txt", CSV.replace(",", "\t").encode("utf-16")),
-        ("a.csv.gz", gzip.compress(CSV.encode())),
+        ("a.csv.gz", gzip.compress(CSV.encode(), mtime=0)),
         ("a.csv", 'id,question,answer,annotation\n0,"is it,\n""dry""?",No,no\n1,?,yes,no\n'),
         ("a.csv", "ID,Answer,Annotation \n0,No,no\n1,yes,no\n"),
     ],
@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_read_right_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    ("row", "accuracy", "told"),
+    ("row", "accuracy", "noted"),
     [
         ({"question_id": 0, "image_id": "0.png", "answer": "yes", "ground_truth": "yes"}, 100, "fields of GeoChat"),
         (
@@ -106,10 +106,10 @@ def test_a_file_that_cannot_be_read_right_is_refused_by_name(
         ),
     ],
 )
-def test_fields_of_other_programs_are_recognised_and_named(row: Any, accuracy: int, told: str, tmp_path: Path) -> None:
+def test_fields_of_other_programs_are_recognised_and_named(row: Any, accuracy: int, noted: str, tmp_path: Path) -> None:
     scores = _scored(tmp_path / "a.jsonl", [row])
     assert scores["accuracy"] == accuracy
-    assert told in scores["input"]["fields"]
+    assert noted in scores["input"]["fields"]
 
 
 @pytest.mark.parametrize(
@@ -156,12 +156,23 @@ def test_truths_of_another_file_are_joined_by_id_and_what_has_no_partner_is_name
 ) -> None:
     (tmp_path / name).write_text(truth)
     scores = _scored(tmp_path / "a.jsonl", LLAVA, truth_path=tmp_path / name)
-    told = scores["input"]
+    noted = scores["input"]
     assert (scores["n"], round(scores["accuracy"], 1)) == (3, 66.7)
-    assert (told["first_answers_without_truth"], told["first_truths_without_answer"]) == (["2"], ["7"])
-    assert "LLaVA: 'text' is the answer" in told["fields"]
+    assert (noted["first_answers_without_truth"], noted["first_truths_without_answer"]) == (["2"], ["7"])
+    assert "LLaVA: 'text' is the answer" in noted["fields"]
     with pytest.raises(PredictionsError, match=r"fields of LLaVA.*--truth"):
         _scored(tmp_path / "a.jsonl", LLAVA)
+
+
+@pytest.mark.parametrize("content", ['{"0": "yes", "1": "no"}', '[{"image_id": 1, "bbox": [1, 2, 3, 4]}]'])
+def test_answers_alone_ask_for_their_truths(content: str, tmp_path: Path) -> None:
+    with pytest.raises(PredictionsError, match=r"has answers alone .* give their truths as --truth"):
+        _scored(tmp_path / "a.json", content, "detection")
+
+
+def test_one_line_of_lists_is_one_row(tmp_path: Path) -> None:
+    scores = _scored(tmp_path / "a.jsonl", [{"answer": ["b", "a"], "annotation": ["a", "b"]}], "classification")
+    assert (scores["n"], scores["accuracy"]) == (1, 100)
 
 
 def test_annotations_of_vqa_are_a_truth(tmp_path: Path) -> None:
@@ -206,6 +217,8 @@ def test_truths_without_an_id_in_common_are_refused(tmp_path: Path) -> None:
         ("classification", ["Beaches, dunes, sands"], ["Beaches, dunes, sands"], 100),
         ("classification", 3, "3.0", 100),
         ("classification", ["forest"], ["water", "forest"], 0),
+        ("classification", "forest; water", ["water", "forest"], 100),
+        ("classification", ["water", "forest"], "forest; water", 100),
     ],
 )
 def test_values_of_any_type_are_compared_for_what_they_say(
@@ -252,8 +265,8 @@ def test_the_rule_for_several_truths_stands_in_the_result(tmp_path: Path) -> Non
 def test_a_chatty_model_has_a_second_figure_beside_the_strict_one(tmp_path: Path) -> None:
     answers = ["The answer is yes.", "<think>no?</think>Yes, there is.", "yes and no", "yes"]
     scores = _scored(tmp_path / "a.jsonl", [{"answer": answer, "annotation": "yes"} for answer in answers])
-    told = scores["extracted"]
-    assert (scores["accuracy"], told["accuracy"], told["nothing_found"]) == (25, 75, 1)
+    noted = scores["extracted"]
+    assert (scores["accuracy"], noted["accuracy"], noted["nothing_found"]) == (25, 75, 1)
     sets = [{"answer": "I see a forest and some water", "annotation": "water, forest"}]
     assert _scored(tmp_path / "a.jsonl", sets, "classification")["extracted"]["accuracy"] == 100
 
