@@ -173,7 +173,7 @@ def test_any_picture_is_opened_by_its_bytes_dropped_chosen_or_pasted_and_what_is
     assert page.locator("#images img").count() == 9
     for _ in range(8):
         page.locator("#images .away").last.click()
-    assert ask(page, COVER) and "taken as a display picture" in page.locator(".after .note").inner_text()
+    assert ask(page, WHERE) and "taken as a display picture" in page.locator(".after .note").inner_text()
     page.get_by_role("button", name="New conversation").click()
     show(page, write(tmp_path / "nowhere.tif", reflectance(12), L2A, georeferenced=False))
     assert ask(page, WHERE) == "forest box"
