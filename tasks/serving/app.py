@@ -24,7 +24,7 @@ from tasks.serving.errors import HEADERS, RequestError
 from tasks.serving.events import event, joined, line
 from tasks.serving.fields import validated
 from tasks.serving.generation import Generated, Generator
-from tasks.serving.images import converse, describe, prepare, taken_as
+from tasks.serving.images import accepted, converse, describe, prepare, taken_as
 from tasks.serving.limits import BodyLimits, LimitBodies
 from tasks.serving.monitoring import CONTENT_TYPE, CountRequests, Requests
 from tasks.serving.refusals import response
@@ -214,7 +214,8 @@ class Server:
         if name != self.name:
             raise _no_model(name, self.name)
         one = {"id": self.name, "object": "model", "created": 0, "owned_by": "earthloom"}
-        own = {"sensors": list(self.generator.answerer.normalise.values)}
+        most = {"most_bytes": self.options.most_bytes, "max_new_tokens": self.options.max_new_tokens}
+        own = accepted(self.generator.answerer) | most
         return one | own | ({"limits": self.limits.for_people()} if self.limits else {})
 
     def health(self) -> JSONResponse:

@@ -6,17 +6,20 @@ from typing import Any
 
 from tasks.core.data_url import png_url
 from tasks.core.errors import TrainingError
+from tasks.earth.display_sensors import PICTURES
 from tasks.earth.picture_files import MOST_PIXELS, never
-from tasks.earth.radiometry import RadiometryError
+from tasks.earth.radiometry import RADAR_UNITS, RadiometryError
 from tasks.serving.errors import RequestError
 from tasks.serving.messages import ParsedChat, SentImage
 from tasks.serving.request import QuicklookRequest
 from tasks.vlm.answerer import Answerer, TooLongError
+from tasks.vlm.bands import planes
 from tasks.vlm.chat import Conversation
 from tasks.vlm.doors import PAGE, REQUEST, Door
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
 from tasks.vlm.limits import Limits
 from tasks.vlm.network import Ask
+from tasks.vlm.polarisations import paired
 from tasks.vlm.sensor_of_file import ImageError, UnknownSensorError
 
 MAX_IMAGES = 16
@@ -97,7 +100,7 @@ def opened(
         cancelled: whether the client has left.
 
     Raises:
-        RequestError: it cannot be opened, or its sensor is not known.
+        RequestError: it cannot be opened, or what took it or what its numbers mean is not known.
         ReadingStoppedError: `cancelled` said so.
     """
     url = sent.image_url
@@ -117,7 +120,9 @@ def opened(
         return replace(image, most_tiles=most_tiles)
     except UnknownSensorError as error:
         raise RequestError(str(error), code="unknown_sensor", param=sent.where) from error
-    except (ImageError, RadiometryError) as error:
+    except RadiometryError as error:
+        raise RequestError(str(error), code="unknown_scale", param=sent.where) from error
+    except ImageError as error:
         raise RequestError(str(error), code="invalid_image", param=sent.where) from error
 
 
@@ -141,21 +146,51 @@ def describe(
     most_pixels: int = MOST_PIXELS,
     cancelled: Callable[[], bool] = never,
 ) -> dict[str, Any]:
-    """A picture of an image for people, as a data URL, and what is recognised of it.
+    """A picture of an image for people, as a data URL, in which other ways it can be shown, and what is recognised.
 
     Raises:
-        RequestError: it cannot be opened, or its sensor is not known.
+        RequestError: it cannot be opened, its sensor is not known, it cannot be shown so, or two files are two images.
     """
-    image = opened(answerer, asked.sent, PAGE, most_pixels, cancelled)
+    images = paired([opened(answerer, one, PAGE, most_pixels, cancelled) for one in asked.sent])[0]
+    if len(images) > 1:
+        message = f"{' and '.join(image.name for image in images)} are not two polarisations of one radar scene"
+        raise RequestError(message, code="not_one_image", param="second")
+    image = images[0]
+    composites = {one.name: one for one in image.composites}
+    show = asked.show or next(iter(composites))
+    if show not in composites:
+        message = f"show is '{show[:100]}'; this image can be shown as {', '.join(composites)}"
+        raise RequestError(message, code="invalid_value", param="show")
     return {
-        "picture": png_url(image.quicklook(QUICKLOOK)),
+        "picture": png_url(image.quicklook(QUICKLOOK, composites[show])),
+        "show": show,
+        "composites": [{"name": one.name, "planes": one.planes} for one in composites.values()],
+        "name": image.name,
         "sensor": image.sensor.name,
         "recognised": image.recognised.by,
         "note": image.note or None,
         "modality": image.modality,
         "bands": image.bands,
+        "seen": [name for name, _ in planes(image.sensor, image.bands)],
+        "partners": _partners(image),
         "width": image.width,
         "height": image.height,
         "crs": image.crs,
         "date": image.date.isoformat() if image.date else None,
+    }
+
+
+def _partners(image: ImageFile) -> list[str]:
+    """The polarisations that would make one image with a file of one alone."""
+    pairs = [pair for pair in image.sensor.polarisations if len(image.planes) == 1 and set(image.planes) < set(pair)]
+    return [band for pair in pairs for band in pair if band not in image.planes]
+
+
+def accepted(answerer: Answerer) -> dict[str, Any]:
+    """What a request may name: measured sensors and kinds of display pictures, units of radar; and how many images."""
+    return {
+        "sensors": list(answerer.normalise.values),
+        "pictures": list(PICTURES),
+        "units": list(RADAR_UNITS),
+        "most_images": MAX_IMAGES,
     }

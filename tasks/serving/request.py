@@ -58,11 +58,20 @@ class QuicklookRequest(Fields):
 
     name: str = Field(max_length=200)
     image: ImageUrl
+    second: ImageUrl | None = None
+    """The other polarisation of a radar scene, whose file is one image with the first."""
+    show: str | None = None
+    """Name of a composite; the plainest if none is given."""
 
     @property
-    def sent(self) -> SentImage:
-        """The image."""
-        return SentImage(decode_data_url(self.image.url, "image"), self.image, self.name, "image")
+    def sent(self) -> list[SentImage]:
+        """Its files."""
+        files = {"image": self.image, "second": self.second}
+        return [
+            SentImage(decode_data_url(file.url, where), file, file.name or self.name, where)
+            for where, file in files.items()
+            if file is not None
+        ]
 
 
 class StreamOptions(Fields):

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,12 @@ def test_no_file_but_the_registry_names_a_sensor_its_tags_or_its_bands() -> None
     assert {"tasks/stats.py", "tasks/pages/report_text.py"} < set(product())
     outside = {file: found for file in product() if (found := named(file))}
     assert set(outside) == REGISTRY | TELLS_OF_DATA_SETS, outside
+
+
+def test_the_page_names_none_either() -> None:
+    names = "|".join(map(re.escape, sorted({*ALL, *BANDS}, key=len, reverse=True)))
+    for file in sorted((ROOT / "tasks/serving").glob("page.*")) + sorted((ROOT / "tasks/serving").glob("page_*")):
+        assert not re.findall(rf"(?<![\w-])({names})(?![\w-])", file.read_text()), file.name
 
 
 def test_tags_of_sensors_are_those_of_earthdial_in_its_order_and_new_ones_come_last() -> None:

@@ -179,6 +179,12 @@ def test_a_quicklook_shows_the_picture_and_what_was_recognised(url: str, scene: 
         "EPSG:32633",
     )
     assert quicklook["date"] == "2017-06-13T00:00:00+00:00"
+    assert quicklook["show"] == quicklook["composites"][0]["name"] == "true colour"
+    assert [len(one["planes"]) for one in quicklook["composites"]] == [3] * 3 + [1] * 12
+    assert quicklook["seen"][:3] == ["B04", "B03", "B02"] and quicklook["partners"] == []
+    for more, code in (({"show": "x-ray"}, "invalid_value"), ({"second": scene["image_url"]}, "not_one_image")):
+        refusal = httpx.post(f"{url}/quicklook", json={**asked, **more}, trust_env=False, timeout=60).json()["error"]
+        assert (refusal["code"], refusal["param"]) == (code, next(iter(more)))
 
 
 def test_a_request_that_is_too_large_is_refused_before_it_is_read(url: str) -> None:
