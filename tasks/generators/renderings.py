@@ -10,12 +10,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.earth.composites import FALSE_COLOUR
 from tasks.earth.pictures import QUANTILES, stretch_limits, stretched
 from tasks.earth.sensors import Sensor
 from tasks.generators.asks import Picture
 
 Plane = NDArray[np.float32]
-FALSE_COLOUR = ("nir", "red", "green")
 
 
 def renderings(planes: Mapping[str, Plane], sensor: Sensor, most: int, side: int) -> list[Picture]:

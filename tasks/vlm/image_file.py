@@ -21,13 +21,14 @@ from rasterio.transform import Affine
 from models.parts.image import Image
 from models.parts.tile_grid import choose_grid
 from tasks.earth import pictures
+from tasks.earth.composites import Composite, composites_of
 from tasks.earth.foreign_files import opened_raster
 from tasks.earth.picture_files import MOST_PIXELS, never
 from tasks.earth.raster import GDAL
 from tasks.earth.sensors import DISPLAY, Sensor
 from tasks.earth.shown_pictures import ShownPicture
 from tasks.vlm import display_file, measured_file
-from tasks.vlm.bands import Modality, bands_to_load, modality_tag
+from tasks.vlm.bands import Modality, bands_to_load, modality_tag, with_ratio
 from tasks.vlm.images import Normalisation, preprocess
 from tasks.vlm.measured_file import DeclaredMetadata as DeclaredMetadata
 from tasks.vlm.measured_file import is_georeferenced
@@ -94,16 +95,19 @@ class ImageFile:
         known = self.true_colour.normalise if self.true_colour else normalise
         return preprocess(self.planes, self.sensor.name, self.bands, known)
 
-    def quicklook(self, side: int) -> NDArray[np.uint8]:
-        """A picture for people, (rows, columns, 3), no longer than `side`: true colour, or radar with its mean."""
-        shown = self.sensor.composite_of(list(self.planes))
-        planes = [self.planes[name] for name in shown if name in self.planes] or list(self.planes.values())[:3]
-        step = max(1, -(-max(planes[0].shape) // side))
+    @property
+    def composites(self) -> list[Composite]:
+        """How people can be shown it, the plainest first."""
+        return composites_of(self.sensor, list(self.planes))
+
+    def quicklook(self, side: int, composite: Composite | None = None) -> NDArray[np.uint8]:
+        """A picture for people, (rows, columns, 3), no longer than `side`: the plainest composite if none is given."""
+        bands = [name for name in (composite or self.composites[0]).planes if name in self.planes]
+        stack = with_ratio(self.sensor, np.stack([self.planes[name] for name in bands]), bands)
+        step = max(1, -(-max(stack.shape) // side))
         scaled = pictures.as_displayed if self.sensor.unit == DISPLAY else pictures.stretched
-        planes = [scaled(plane[::step, ::step]) for plane in planes]
-        while len(planes) < 3:
-            planes.append(np.mean(planes, axis=0, dtype=np.float32))
-        return (np.stack(planes[:3], axis=-1) * 255).round().astype(np.uint8)
+        shown = [scaled(plane[::step, ::step]) for plane in stack]
+        return (np.stack(shown * (3 // len(shown)), axis=-1) * 255).round().astype(np.uint8)
 
 
 def open_image(
