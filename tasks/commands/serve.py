@@ -127,7 +127,7 @@ def serve(
         origins=tuple(allow_origin or ()),
     )
     server = Server(
-        Generator(answerer, waiting, batch, kept_mb), options, limits_of(model), lambda: running.should_exit
+        Generator(answerer, waiting, batch, kept_mb), options, limits_of(answerer.record), lambda: running.should_exit
     )
     config = uvicorn.Config(
         make_app(server),
