@@ -55,6 +55,12 @@ def test_the_page_of_the_architecture_names_every_room() -> None:
         assert [room for room in (folder, *rooms) if f"{room}/" not in text] == []
 
 
+def test_the_picture_of_the_architecture_names_rooms_that_are_there() -> None:
+    text = (ROOT / "docs/architecture.svg").read_text(encoding="utf-8")
+    named = set(re.findall(r"tasks/[a-z]+", text))
+    assert len(named) > 5 and [room for room in sorted(named) if not (ROOT / room / "__init__.py").is_file()] == []
+
+
 @pytest.mark.parametrize("picture", ["data-flow.svg", "architecture.svg"])
 def test_the_pictures_name_every_stage(picture: str) -> None:
     texts = re.findall(r"<text.*?</text>", (ROOT / "docs" / picture).read_text(encoding="utf-8"))
