@@ -43,6 +43,7 @@ async function ask(question) {
   complain("");
   $("question").value = "";
   $("empty").hidden = true;
+  $("fields").open = false;
   const asked = element("div", { className: "said user" }, element("span", { className: "unseen" }, "You: "));
   if (turn.images.length) asked.append(element("span", { className: "with" }, turn.images.map(named).join(", ")));
   asked.append(question);

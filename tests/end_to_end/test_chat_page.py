@@ -199,6 +199,7 @@ def test_what_a_file_does_not_say_is_asked_for_in_fields(page: Page, tmp_path: P
     facts = page.locator("#facts").inner_text()
     assert "sentinel-2, as given" in facts and "2020-05-01" in facts and page.locator("#wrong").is_hidden()
     assert ask(page, COVER) == "open water"
+    page.get_by_text("What the file does not say").click()
     assert page.get_by_label("Sensor").is_disabled() and page.locator("#fixed").is_visible()
 
     counts = (reflectance(12) * 10_000).astype(np.uint16)
