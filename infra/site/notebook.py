@@ -21,7 +21,7 @@ def executed(path: Path) -> nbformat.NotebookNode:
     """
     notebook = nbformat.read(path, as_version=4)
     where = {"metadata": {"path": str(path.parent)}}
-    client = NotebookClient(notebook, timeout=300, record_timing=False, resources=where)
+    client = NotebookClient(notebook, timeout=300, record_timing=False, coalesce_streams=True, resources=where)
     client.execute()
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
