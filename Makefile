@@ -81,7 +81,18 @@ licences: $(VENV)/.services
 	mv $(PAGE).new $(PAGE)
 	rm $(PAGE).table
 
+## site: the docs as a searchable site, in site/; to read it: python3 -m http.server -d site
+.PHONY: site
+site: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "site/index.html"
+
+## tutorial: run the notebooks of docs/tutorial and keep their outputs
+.PHONY: tutorial
+tutorial: env
+	$(BIN)/python infra/site/notebook.py
+
 ## clean: remove what runs have made, but not the environment
 .PHONY: clean
 clean:
-	rm -rf data .earthloom .dvc/cache .dvc/tmp
+	rm -rf data site .earthloom .dvc/cache .dvc/tmp

@@ -22,6 +22,7 @@ from tasks.commands.finetune import finetune
 from tasks.commands.gate import gate
 from tasks.commands.import_ import app as import_
 from tasks.commands.leakage import leakage
+from tasks.commands.mcp import mcp
 from tasks.commands.publish import publish
 from tasks.commands.report import report
 from tasks.commands.review import review
@@ -39,7 +40,7 @@ app = cyclopts.App(
 )
 for command in (
     demo, run, flow, status, report, check, doctor, catalog,
-    import_, export, verify, review, weights, publish, finetune, chat, serve,
+    import_, export, verify, review, weights, publish, finetune, chat, serve, mcp,
     bench, evaluate, score, leakage, board, gate, models, promote, rollback, up, down, deploy,
 ):  # fmt: skip
     app.command(command)

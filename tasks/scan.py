@@ -6,7 +6,6 @@ touches a scene becomes a candidate, also an empty one, so that the ledger can a
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from tasks.core.errors import EmptyStageError, SceneError
 from tasks.core.log import progress
 from tasks.core.section import Section, load
 from tasks.core.stage import Summary, main
-from tasks.earth import learned_mask, luminance, masks, offset
+from tasks.earth import masks, offset, window_masks
 from tasks.earth.areas import Areas, load_areas
 from tasks.earth.asset_versions import read_versions
 from tasks.earth.blocks import Block, blocks
@@ -29,13 +28,9 @@ from tasks.earth.grid import GridParams, part_of, to_lonlat, window_grid
 from tasks.earth.items import read_collections, read_items
 from tasks.earth.land_mask import is_land
 from tasks.earth.luminance import LuminanceParams
-from tasks.earth.raster import TargetGrid
 from tasks.earth.scene import RADIOMETRY, Scene, open_scene, scene_names
-from tasks.earth.scene_reader import OpenBand
 from tasks.earth.sensors import SENSORS, Sensor
 
-Planes = tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]
-"""What a mask says, by name, and which pixels hold data."""
 logger = logging.getLogger(__name__)
 SCHEMA = pa.schema(
     [
@@ -90,35 +85,13 @@ def scan_scene(scene: Scene, areas: Areas, grid: GridParams, part: int, params: 
             touched += int(mine.sum())
             mine &= part_of(columns, rows, epsg, sensor.window_cells, len(grid.parts)) == part
             for block in blocks(windows, columns[mine], rows[mine], sensor.window_cells, sensor.gsd, sensor.band_count):
-                measured = fractions(block, *_planes(opened, block, scene, params))
+                # A mask of 20 m says no more at 10 m.
+                planes = window_masks.planes(opened, block.target(2 * sensor.gsd), scene, params.luminance)
+                measured = fractions(block, *planes)
                 batches.append(_rows(scene, block, measured | {"land": land_fraction(block, params.land_mask_samples)}))
     if not touched:
         raise SceneError("no-window", f"scene {scene.item.id} has no window that touches an area of params.yaml")
     return batches
-
-
-def _planes(opened: OpenBand, block: Block, scene: Scene, params: ScanParams) -> Planes:
-    """What the mask says of the pixels of a block at twice the GSD, and which of them hold data."""
-    sensor = scene.sensor
-    target = block.target(2 * sensor.gsd)
-    if scene.mask is not None and sensor.mask is not None:
-        codes, valid = opened.read_codes(target, partial(masks.bands_of, sensor.mask))
-        found, has_data = masks.planes(codes, sensor.mask)
-        return found, valid & has_data
-    if sensor.mask == "luminance":
-        return _by_luminance(scene, target, params.luminance)
-    if scene.learned:
-        return learned_mask.planes(scene.assets, target, sensor, scene.reader)
-    return {}, opened.read(target, codes=False).valid
-
-
-def _by_luminance(scene: Scene, target: TargetGrid, params: LuminanceParams) -> Planes:
-    """Cloud of an image without a mask, by its own red, green and blue."""
-    shown = {name: scene.assets[name] for name in scene.sensor.rgb or ()}
-    numbers = {name: found for name, _, found in scene.reader.bands(shown, target)}
-    red, green, blue = (one.values for one in numbers.values())
-    found, has_data = luminance.planes(red, green, blue, target.gsd, params)
-    return found, has_data & np.logical_and.reduce([one.valid for one in numbers.values()])
 
 
 def fractions(

@@ -93,7 +93,7 @@ def chat(
     answerer = Answerer(model, device, max_tiles, Loading(dtype, load_in, adapter))
     declared = DeclaredMetadata(sensor=sensor, date=date, scale=scale, offset=offset, unit=unit)
     given = open_all(images, answerer, declared, most_pixels)
-    known = limits_of(model)
+    known = limits_of(answerer.record)
     session = Chat(
         answerer, given, declared, Outputs(boxes_out, draw), max_new_tokens, known if limits else None, most_pixels
     )

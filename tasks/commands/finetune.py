@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.core import log
+from tasks.core.errors import MissingInputError
 
 Part = Literal["language", "projector", "fusion"]
 
@@ -61,6 +62,13 @@ def finetune(
     device
         Where it is trained.
     """
+    # What can be said at once is said before torch and peft are imported, which takes its time.
+    absent = [str(folder) for folder in (*pairs, from_, *([held_out] if held_out else [])) if not folder.is_dir()]
+    if absent:
+        raise MissingInputError(
+            f"{', '.join(absent)}: no such folder; `earthloom import` makes folders of pairs, and a training stage or "
+            "`earthloom weights import` the one for --from"
+        )
     from tasks.core.stage import storage_errors
     from tasks.finetuning.run import Finetuning, finetune
     from tasks.training.finetune_params import load_params

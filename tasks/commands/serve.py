@@ -1,19 +1,13 @@
 """`earthloom serve`: load a checkpoint, listen, say where."""
 
 import math
-import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
 import cyclopts
 
 from tasks.core import log
-from tasks.core.errors import EarthloomError
 from tasks.earth.picture_files import MOST_PIXELS
-
-
-class ListenError(EarthloomError):
-    """The server cannot listen at the address it was given."""
 
 
 def serve(
@@ -100,22 +94,13 @@ def serve(
     limits
         Answer what the model was not taught with its limits; --no-limits asks it anyway.
     """
-    from tasks.serving.access import is_loopback
+    from tasks.serving.listening import address, check_keys, listen
     from tasks.vlm.checkpoint_folder import check_checkpoint
 
     # What can be said at once is said before the model is loaded, which takes its time.
-    if not is_loopback(host) and not api_key:
-        raise ListenError(
-            f"{host} can be reached from other machines, and there is no key: set EARTHLOOM_API_KEY, or --api-key, or "
-            "listen on 127.0.0.1"
-        )
-    if any(not key.strip() for key in api_key or ()):
-        raise ListenError("--api-key (EARTHLOOM_API_KEY) is empty; leave it out where no key is wanted")
+    check_keys(host, api_key or ())
     check_checkpoint(model)
-    try:
-        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise ListenError(f"cannot listen on {host}, port {port}: {error}; choose another with --port") from error
+    listener = listen(host, port)
     import torch
     import uvicorn
 
@@ -142,7 +127,7 @@ def serve(
         origins=tuple(allow_origin or ()),
     )
     server = Server(
-        Generator(answerer, waiting, batch, kept_mb), options, limits_of(model), lambda: running.should_exit
+        Generator(answerer, waiting, batch, kept_mb), options, limits_of(answerer.record), lambda: running.should_exit
     )
     config = uvicorn.Config(
         make_app(server),
@@ -153,8 +138,7 @@ def serve(
         timeout_graceful_shutdown=math.ceil(grace),
     )
     running = uvicorn.Server(config)
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listener.getsockname()[1]}"
+    url = address(host, listener)
     log.console.print(
         f"Page:   {url}/\nOpenAI: {url}/v1\nModel:  {options.name} ({model})\nCtrl-C stops.", soft_wrap=True
     )

@@ -113,11 +113,13 @@ def merge_adapter(adapter: Path, out: Path, *, base: Path | None = None) -> None
     base
         Folder of its base; where the adapter says it is, if not given.
     """
+    _refuse_existing(out)
+    if not adapter.is_dir():
+        raise WeightsError(f"{adapter} is not a folder with an adapter")
     from tasks.vlm.answerer import Answerer
     from tasks.vlm.checkpoint_folder import check_checkpoint
     from tasks.vlm.loading import Loading, read_adapter
 
-    _refuse_existing(out)
     named = base or Path(read_adapter(adapter).get("base_model_name_or_path") or "")
     check_checkpoint(named)
     merged = Answerer(named, loading=Loading(adapter=adapter))
@@ -162,6 +164,9 @@ def export_weights(
     data
         Of EarthDial: folder of that data set, for the licences and scores on its card.
     """
+    _refuse_existing(out)
+    if not source.is_dir():
+        raise WeightsError(f"{source} is not a folder with a checkpoint")
     from models.earthdial.config import EarthDialConfig
     from models.rsmoe.config import RsMoeConfig
     from tasks.exchange.checkpoints.beside import texts_beside
@@ -170,7 +175,6 @@ def export_weights(
     from tasks.published.weight_files import locate
     from tasks.vlm.weight_headers import read_config
 
-    _refuse_existing(out)
     folder = locate(str(source), None)
     found = read_config(folder).get("model_type")
     if found == RsMoeConfig.model_type:

@@ -18,7 +18,7 @@ FORMAT = "EARTHLOOM_LOG"
 """Variable of the environment that asks for JSON; a flow sets it for the commands it relays."""
 CHATTY = (
     "httpx", "httpcore", "urllib3", "rasterio", "pystac_client", "uvicorn",
-    "stac_io", "stac", "rustac", "openai", "httpx2",
+    "stac_io", "stac", "rustac", "openai", "httpx2", "mcp",
 )  # fmt: skip
 """Loggers of libraries whose every step is no news."""
 T = TypeVar("T")

@@ -6,6 +6,7 @@ Each row carries the facts of its chip. Those of the pixels can be held against 
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,34 @@ def _compare(out: Verified, row: Mapping[str, Any], facts: ChipFacts, pixels: by
         out.differences.append(_difference(out.path, row, reason=reason))
 
 
+def find_facts(paths: Sequence[Path], column: str, value: str) -> ChipFacts | None:
+    """The facts that a conversation carries, of the first one found; None if there is none.
+
+    Args:
+        paths: of tables of conversations.
+        column: conversation_id or chip_id.
+        value: in that column.
+
+    Raises:
+        DamagedFileError, MissingInputError: as `reverify`.
+    """
+    for path in paths:
+        with _opened(path):
+            table = pq.read_table(path, columns=list(COLUMNS), filters=[(column, "=", value)])
+        for row in table.slice(0, 1).to_pylist():
+            if row["facts"]:
+                return _facts(row, path)
+    return None
+
+
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with _opened(path) as file:
+        for batch in file.iter_batches(BATCH, columns=list(COLUMNS)):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     with tables.whole(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         lacking = [name for name in COLUMNS if name not in file.schema_arrow.names]
         if lacking:
@@ -155,8 +183,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                 f"{path} has no column {', '.join(lacking)}: it is no table of conversations, or one of an earlier "
                 "version; make it anew: `dvc repro qa`"
             )
-        for batch in file.iter_batches(BATCH, columns=list(COLUMNS)):
-            yield from batch.to_pylist()
+        yield file
 
 
 def _facts(row: Mapping[str, Any], path: Path) -> ChipFacts:

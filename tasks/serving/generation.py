@@ -1,7 +1,7 @@
 """Answers for requests: a place in the queue, what may be asked of the tokens, the text as it comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
@@ -99,7 +99,7 @@ class Generator:
 
     async def answer(
         self, ask: Ask, sampling: Sampling, done: Generated, gone: Callable[[], Awaitable[bool]]
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str]:
         """The text of an answer as it is generated; `done` is filled in as it comes.
 
         Args:

@@ -68,10 +68,12 @@ class Answerer:
         kind = NETWORKS[check_checkpoint(checkpoint)]
         self.tokenizer = load_tokenizer(checkpoint)
         adapter = loading.adapter if loading else None
-        # An adapter that was fine-tuned here brings the statistics of its pairs along, beside those of its base.
         own = adapter is not None and (adapter / NORMALISATION_FILE).is_file()
-        self.normalise = Normalisation.load(adapter if adapter is not None and own else checkpoint)
-        self.true_colour = TrueColour.of(self.normalise, Limits.load(checkpoint))
+        self.record = adapter if adapter is not None and own else checkpoint
+        """Folder that says what the model was taught, on which statistics: an adapter's that was fine-tuned here, which
+        has those of its base too, or the checkpoint's."""
+        self.normalise = Normalisation.load(self.record)
+        self.true_colour = TrueColour.of(self.normalise, Limits.load(self.record))
         self.network = kind(checkpoint, self.tokenizer, loading, device)
         self.model = self.network.model
         self.image_size = self.model.config.image_size

@@ -23,3 +23,7 @@ REQUEST = Door(
 """Of a request to the endpoint."""
 PAGE = Door("the field Sensor", "the field Date", "(the fields Scale, Offset, Unit)")
 """Of the page."""
+ASSISTANT = Door(
+    "`sensor` beside the id of an image", "`date` beside the id", "(`scale`, `offset`, `unit` beside the id)"
+)
+"""Of the tools of an assistant."""

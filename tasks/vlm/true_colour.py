@@ -23,8 +23,8 @@ class TrueColour:
 
     normalise: Normalisation
     """With statistics of every kind of picture."""
-    measured: bool
-    """Whether they are of the training data; else they are published ones."""
+    measured: frozenset[str]
+    """Kinds of picture whose statistics are of the training data; those of the others are published ones."""
     tags: tuple[str, ...]
     """Of true colour, that the model was taught, the most frequent first; empty where nobody knows."""
 
@@ -38,7 +38,8 @@ class TrueColour:
             # All kinds of pictures are rendered alike, so that they share their statistics, colour by colour.
             shared = known and dict(zip(sensor.rgb or (), known.values(), strict=True))
             pictures[name] = normalise.values.get(name) or shared or published[name]
-        return cls(Normalisation({**normalise.values, **pictures}), known is not None, _taught(limits))
+        measured = frozenset(name for name in pictures if known or name in normalise.values)
+        return cls(Normalisation({**normalise.values, **pictures}), measured, _taught(limits))
 
     def tag(self, sensor: Sensor) -> str:
         """The tag of a picture in the prompt: its own, if the model knows it."""
@@ -51,7 +52,7 @@ class TrueColour:
         """One clause for people: statistics and tag."""
         statistics = (
             "the training data's own renderings"
-            if self.measured
+            if sensor.name in self.measured
             else "the published statistics of ordinary pictures, for this model has none of its own"
         )
         return f"normalised by {statistics}, under the tag {self.tag(sensor)}"

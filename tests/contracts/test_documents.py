@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from earthloom import app
 from tasks.check import Params
@@ -47,11 +48,24 @@ def test_every_command_that_a_page_shows_is_one_of_earthloom(document: Path) -> 
     assert shown <= set(app), f"{_name(document)}: {shown - set(app)}"
 
 
-def test_the_front_page_names_every_room() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_the_architecture_names_every_room() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     for folder in ("tasks", "models", "flows"):
         rooms = [path.parent.name for path in (ROOT / folder).glob("*/__init__.py")] if folder == "tasks" else []
         assert [room for room in (folder, *rooms) if f"{room}/" not in text] == []
+
+
+def test_the_picture_of_the_architecture_names_rooms_that_are_there() -> None:
+    text = (ROOT / "docs/architecture.svg").read_text(encoding="utf-8")
+    named = set(re.findall(r"tasks/[a-z]+", text))
+    assert len(named) > 5 and [room for room in sorted(named) if not (ROOT / room / "__init__.py").is_file()] == []
+
+
+@pytest.mark.parametrize("picture", ["data-flow.svg", "architecture.svg"])
+def test_the_pictures_name_every_stage(picture: str) -> None:
+    texts = re.findall(r"<text.*?</text>", (ROOT / "docs" / picture).read_text(encoding="utf-8"))
+    named = {word for text in texts for word in re.findall(r"[a-z]+", re.sub(r"<[^>]*>", " ", text))}
+    assert set(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]) - named == set()
 
 
 def test_the_reference_of_parameters_is_what_the_code_says() -> None:

@@ -29,6 +29,7 @@ from tasks.training.finetune_params import FinetuneLoraParams, FinetuneStage, lo
 from tasks.training.lora import add_adapters, chosen_adapters
 from tasks.vlm.answerer import Answerer, Question
 from tasks.vlm.chip_reader import ChipReader
+from tasks.vlm.limits import Limits
 from tasks.vlm.loading import Loading
 from tasks.vlm.samples import read_samples
 from tests.conftest import ROOT
@@ -142,6 +143,15 @@ def test_chat_and_plain_peft_see_the_same_adapted_network(tuned: tuple[Path, Out
         theirs = adapted(input_ids=torch.tensor(ask.prompt.ids), **ask.images).logits
     assert torch.allclose(theirs, logits(ours, asks), atol=1e-4)
     assert not torch.allclose(theirs, before, atol=0.1)
+
+
+def test_an_adapter_says_itself_what_it_was_taught_and_how_its_pictures_are_shown(tuned: tuple[Path, Outcome]) -> None:
+    folder, _ = tuned
+    adapted = Answerer(folder / "base", loading=Loading(adapter=folder / "adapter"))
+    assert adapted.record == folder / "adapter" and Answerer(folder / "base").record == folder / "base"
+    limits = Limits.load(adapted.record)
+    assert limits is not None and list(limits.kinds) == ["conversation"]
+    assert set(limits.sensors) == {"hr-rgb8"} and "hr-rgb8" in adapted.true_colour.measured
 
 
 def test_merged_weights_answer_like_the_adapter_and_need_no_peft(tuned: tuple[Path, Outcome], tmp_path: Path) -> None:

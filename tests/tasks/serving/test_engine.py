@@ -1,9 +1,7 @@
 """The engine behind the endpoint: many clients at once, and none in another's way."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,18 +13,6 @@ from tasks.serving.generation import Generated, Generator, Sampling
 from tasks.vlm.answerer import Answerer
 from tests.fixtures.asking import alone, answered, ask, count, never, together, twenty
 from tests.fixtures.tiny_checkpoint import BOX_ANSWER, TAUGHT
-
-
-@pytest.fixture(scope="module")
-def answerer(tiny_checkpoint: Path) -> Answerer:
-    return Answerer(tiny_checkpoint)
-
-
-@pytest.fixture
-def generator(answerer: Answerer) -> Iterator[Generator]:
-    made = Generator(answerer, waiting=64, batch=4)
-    yield made
-    made.drain(10)
 
 
 def test_thirty_two_clients_at_once_get_the_answers_they_get_alone(answerer: Answerer, generator: Generator) -> None:

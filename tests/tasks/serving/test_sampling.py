@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,18 +13,6 @@ from tests.fixtures.asking import LONGEST, answered, ask, count, never, together
 from tests.fixtures.tiny_checkpoint import BOX_ANSWER, TAUGHT
 from tests.fixtures.tiny_moe_checkpoint import CAPTION
 from tests.fixtures.tiny_moe_checkpoint import TAUGHT as MOE_TAUGHT
-
-
-@pytest.fixture(scope="module")
-def answerer(tiny_checkpoint: Path) -> Answerer:
-    return Answerer(tiny_checkpoint)
-
-
-@pytest.fixture
-def generator(answerer: Answerer) -> Iterator[Generator]:
-    made = Generator(answerer, waiting=64, batch=4)
-    yield made
-    made.drain(10)
 
 
 def test_a_seed_draws_the_same_answer_whoever_is_answered_beside_it(answerer: Answerer, generator: Generator) -> None:

@@ -54,20 +54,26 @@ def _files(tmp_path: Path, truth: Any, found: Any) -> tuple[Path, Path]:
     return results, annotations
 
 
-@pytest.mark.parametrize(("crowds", "tied"), [(False, False), (True, False), (True, True)])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_every_figure_is_that_of_pycocotools(seed: int, crowds: bool, tied: bool, tmp_path: Path) -> None:
-    truth, found = _annotated(seed, crowds, tied)
-    results, annotations = _files(tmp_path, truth, found)
+def _by_pycocotools(results: Path, annotations: Path) -> Any:
+    """The twelve figures, as fractions."""
     with contextlib.redirect_stdout(io.StringIO()):
         known = COCO(str(annotations))
         judge = COCOeval(known, known.loadRes(str(results)), "bbox")
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
+    return judge.stats
+
+
+@pytest.mark.parametrize(("crowds", "tied"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_figure_is_that_of_pycocotools(seed: int, crowds: bool, tied: bool, tmp_path: Path) -> None:
+    truth, found = _annotated(seed, crowds, tied)
+    results, annotations = _files(tmp_path, truth, found)
+    judged = _by_pycocotools(results, annotations)
     scores = score(read(results, "detection", truth_path=annotations), FAST)
     ours = scores["as_published"]["coco"]
-    assert [ours[name] for name in NAMES] == pytest.approx((100 * judge.stats).tolist(), abs=1e-4)
+    assert [ours[name] for name in NAMES] == pytest.approx((100 * judged).tolist(), abs=1e-4)
 
 
 def test_rows_with_confidences_have_the_average_precision_of_pycocotools(tmp_path: Path) -> None:
@@ -75,12 +81,7 @@ def test_rows_with_confidences_have_the_average_precision_of_pycocotools(tmp_pat
     for record in (*truth["annotations"], *found):
         record["category_id"] = 1
     results, annotations = _files(tmp_path, truth, found)
-    with contextlib.redirect_stdout(io.StringIO()):
-        known = COCO(str(annotations))
-        judge = COCOeval(known, known.loadRes(str(results)), "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
+    judged = _by_pycocotools(results, annotations)
     rows = []
     for image in sorted(image["id"] for image in truth["images"]):
         own = [record["bbox"] for record in truth["annotations"] if record["image_id"] == image]
@@ -96,7 +97,7 @@ def test_rows_with_confidences_have_the_average_precision_of_pycocotools(tmp_pat
     lines = tmp_path / "rows.jsonl"
     lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
     ranked = score(read(lines, "detection"), ScoringSettings(form="coco", draws=0))["by_confidence"]
-    assert [ranked["ap@0.5:0.95"], ranked["ap@0.5"]] == pytest.approx((100 * judge.stats[:2]).tolist(), abs=1e-4)
+    assert [ranked["ap@0.5:0.95"], ranked["ap@0.5"]] == pytest.approx((100 * judged[:2]).tolist(), abs=1e-4)
 
 
 def test_captions_of_coco_are_held_against_every_reference_of_their_image(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What assistants are given of the project as tools over MCP: scenes, chips, pictures, the model, the verifier."""
