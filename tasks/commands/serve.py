@@ -105,9 +105,10 @@ def serve(
     import uvicorn
 
     from tasks.evaluation.known_limits import limits_of
-    from tasks.serving.app import Server, ServerOptions, make_app
+    from tasks.serving.app import make_app
     from tasks.serving.connections import bounded
     from tasks.serving.generation import Generator
+    from tasks.serving.server import Server, ServerOptions
     from tasks.vlm.answerer import Answerer
     from tasks.vlm.loading import Loading
 

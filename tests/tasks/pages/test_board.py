@@ -225,8 +225,8 @@ def test_a_board_without_any_run_says_how_to_get_one(tmp_path):
 
 def test_a_model_is_held_against_the_best_on_its_benchmark_by_the_paired_difference(root):
     row = row_of(page(places(root)), "Says yes", "RSVQA")
-    told = re.search(r'<small class="beside">(.*?)</small>', row, re.DOTALL)[1]
-    assert re.fullmatch(r"\W[\d.]+ to Sees, \W[\d.]+ to \W[\d.]+; McNemar p (&lt; )?0.\d+", told.strip()), told
+    said = re.search(r'<small class="beside">(.*?)</small>', row, re.DOTALL)[1]
+    assert re.fullmatch(r"\W[\d.]+ to Sees, \W[\d.]+ to \W[\d.]+; McNemar p (&lt; )?0.\d+", said.strip()), said
     assert 'class="beside"' not in row_of(page(places(root)), "Sees", "RSVQA")
 
 

@@ -1,4 +1,4 @@
-"""Images that lead elsewhere or would cost too much: refused by name, by their header, and given up when told to."""
+"""Images that lead elsewhere or would cost too much: refused by name, by their header; given up when nobody waits."""
 
 import struct
 import warnings
