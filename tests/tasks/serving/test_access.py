@@ -14,11 +14,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 import openai
 import psutil
 import pytest
 
+from tasks.core.data_url import png_url
 from tests.fixtures.serving import ROOT, served
+from tests.tasks.serving.test_app import user
 
 pytestmark = pytest.mark.slow
 KEY = "correct-horse"
@@ -139,12 +142,7 @@ def test_the_rest_of_a_body_that_was_refused_is_not_waited_for(guarded: str) -> 
 
 def test_unfinished_bodies_cost_no_more_memory_than_is_set_aside_for_them(guarded: str) -> None:
     """16 bodies of 7 MiB, each but for its last byte, where 16 MiB may be held."""
-    port = urlsplit(guarded).port
-    (server,) = [
-        process
-        for process in psutil.process_iter()
-        if any(one.laddr.port == port and one.status == "LISTEN" for one in _connections(process))
-    ]
+    server = process_at(guarded)
     before = server.memory_info().rss
     connections = [connected(guarded) for _ in range(16)]
     most = before
@@ -156,6 +154,22 @@ def test_unfinished_bodies_cost_no_more_memory_than_is_set_aside_for_them(guarde
     assert statuses.count(b"429") >= 10 and set(statuses) <= {b"429", b"408"}
     assert most - before < 64 * 2**20
     assert asked(guarded).status_code == 200
+
+
+def process_at(address: str) -> psutil.Process:
+    """The process that listens at an address."""
+    port = urlsplit(address).port
+    (found,) = [
+        process
+        for process in psutil.process_iter()
+        if any(one.laddr.port == port and one.status == "LISTEN" for one in _connections(process))
+    ]
+    return found
+
+
+def shown(url: str) -> dict[str, Any]:
+    """A picture as a part of a message."""
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def _connections(process: psutil.Process) -> list[Any]:
@@ -181,3 +195,26 @@ def test_what_was_answered_is_counted_for_prometheus(guarded: str) -> None:
     assert 'earthloom_http_requests_total{route="other",status="404"}' in text
     assert 'earthloom_http_requests_total{route="/v1/models",status="200"}' in text and "/nowhere" not in text
     assert "earthloom_rows_in_use 0.0" in text
+
+
+def test_an_answer_that_is_being_written_when_the_server_is_stopped_is_written_to_its_end(tmp_path: Path) -> None:
+    """The sample's own checkpoint, which writes at length about a picture of noise."""
+    pixels = np.random.default_rng(0).integers(0, 255, (48, 48, 3), np.uint8)
+    asked = {
+        "model": "earthdial",
+        "stream": True,
+        "temperature": 2,
+        "seed": 1,
+        "messages": [user("Which kind of cover dominates the image?", shown(png_url(pixels)))],
+    }
+    with served(ROOT / "samples" / "start" / "tiny", "--max-new-tokens", "400") as address:
+        server = process_at(address)
+        with httpx.stream("POST", f"{address}/v1/chat/completions", json=asked, trust_env=False, timeout=60) as answer:
+            lines = answer.iter_lines()
+            assert next(lines).startswith("data: ")
+            server.terminate()
+            rest = [line for line in lines if line]
+        assert rest[-1] == "data: [DONE]" and '"finish_reason": "' in rest[-2]
+        server.wait(timeout=60)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{address}/ready", trust_env=False)
