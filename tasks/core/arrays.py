@@ -12,11 +12,16 @@ class ArrayError(ValueError):
     """A file that holds no array of numbers, or too large a one; says why."""
 
 
+class NotNumbersError(ArrayError):
+    """A file of objects or of texts."""
+
+
 def header(data: bytes) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
     """Shape and type of an array by the beginning of its file.
 
     Raises:
-        ArrayError: it is no file that numpy saved, or holds objects.
+        ArrayError: it is no file that numpy saved.
+        NotNumbersError: it holds objects.
     """
     file = io.BytesIO(data)
     try:
@@ -26,7 +31,7 @@ def header(data: bytes) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
     except (ValueError, EOFError) as error:
         raise ArrayError(f"no file that numpy saved: {error}") from error
     if kind.hasobject or kind.kind not in "uif":
-        raise ArrayError(f"it holds {kind}, not numbers")
+        raise NotNumbersError(f"it holds {kind}, not numbers")
     if min(shape, default=0) < 0:
         raise ArrayError(f"an array of {shape}")
     return shape, kind

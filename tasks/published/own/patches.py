@@ -107,6 +107,8 @@ def _array(content: bytes, name: str, count: int) -> NDArray[np.generic]:
     """(count, H, W) of a file that numpy saved; nothing is unpickled, and its size is asked before it is read."""
     try:
         shape, kind = arrays.header(content)
+    except arrays.NotNumbersError as error:
+        raise RowError("wrong-type", f"{name}: {error}") from error
     except arrays.ArrayError as error:
         raise RowError("undecodable", f"{name}: {error}") from error
     if len(shape) != 3 or count not in (shape[0], shape[2]) or shape[0] == shape[2]:

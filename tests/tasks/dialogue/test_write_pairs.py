@@ -1,5 +1,6 @@
 """Pairs on their way into conversations or the ledger: nothing is lost, and each has its reason."""
 
+import gc
 import json
 import tracemalloc
 from collections import Counter
@@ -163,8 +164,10 @@ def test_what_templates_write_is_supported_by_the_verifier_and_none_of_it_is_los
 
 def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path: Path) -> None:
     peaks = []
-    for count in (300, 900):
+    # The first fills what is made once in a process, and would hide or feign a growth of the others.
+    for count in (100, 300, 900):
         generator = TemplateGenerator(Choice(5, 5))
+        gc.collect()
         tracemalloc.start()
         with (
             tables.row_writer(conversations.SCHEMA, tmp_path / "kept.parquet", 64) as keep,
@@ -176,4 +179,4 @@ def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert pq.read_metadata(tmp_path / "kept.parquet").num_rows > 2500
-    assert peaks[1] < 2 * peaks[0]
+    assert peaks[2] < 2 * peaks[1]

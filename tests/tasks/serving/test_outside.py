@@ -80,7 +80,7 @@ def test_the_list_of_models_and_the_page_carry_the_limits(url: str) -> None:
     (model,) = httpx.get(f"{url}/v1/models", trust_env=False).json()["data"]
     assert model["limits"]["sensors"]["sentinel-2"]["ms"]["bands"] == L2A
     assert model["limits"]["kinds"]["cover"]["count"] == 4 and "wording" not in model["limits"]
-    assert "drawLimits" in httpx.get(url, trust_env=False).text
+    assert "server.limits" in httpx.get(url, trust_env=False).text
 
 
 def test_no_limits_asks_the_model_anyway(limited: Path, scene: Path) -> None:
