@@ -15,6 +15,7 @@ from tasks.earth.blocks import check_window
 from tasks.earth.catalog import CatalogParams
 from tasks.earth.grid import GridParams, window_grid
 from tasks.earth.label_params import LabelsParams
+from tasks.earth.scene_windows import ScanParams
 from tasks.earth.sensors import SENSORS
 from tasks.evaluation.evaluate_params import EvaluateParams
 from tasks.evaluation.gate_params import PromoteParams
@@ -23,7 +24,6 @@ from tasks.mixture import MixtureParams
 from tasks.qa import QAParams
 from tasks.report import ReportParams
 from tasks.routing import RoutingParams
-from tasks.scan import ScanParams
 from tasks.scenes import ScenesParams, SearchParams
 from tasks.select import SelectParams
 from tasks.split import SplitParams

@@ -7,7 +7,6 @@ failed at. A scene that cannot be read costs its own windows only.
 
 import shutil
 
-import numpy as np
 import polars as pl
 from pydantic import Field
 
@@ -18,9 +17,10 @@ from tasks.core.stage import Summary, address, fresh_work, main
 from tasks.earth.asset_versions import read_versions
 from tasks.earth.catalog import open_catalog
 from tasks.earth.chip_shards import ShardWriter, plan_shards, publish, write_shards
-from tasks.earth.grid import GridParams, part_of
+from tasks.earth.grid import GridParams
 from tasks.earth.items import read_collections, read_items
-from tasks.earth.sensors import SENSORS, Sensor
+from tasks.earth.parts import of_part
+from tasks.earth.sensors import SENSORS
 
 
 class ChipsParams(Section):
@@ -38,17 +38,17 @@ def run(sensor: str, part: str) -> Summary:
     """Make the chips of one sensor and part."""
     params, grid = load(ChipsParams, "chips"), load(GridParams, "grid")
     description = SENSORS[sensor]
-    selected = tables.read_frame(paths.selected(sensor))
-    windows = _of_part(selected, description, grid, part)
     items_file = paths.scenes(sensor) / "items.parquet"
-    items = {(str(item.collection_id), item.id): item for item in read_items(items_file)}
+    items = {(str(item.collection_id), item.id): item for item in of_part(read_items(items_file), part, grid.parts)}
+    keys = pl.DataFrame(list(items), schema={"collection": pl.String, "item_id": pl.String}, orient="row")
+    windows = tables.read_frame(paths.selected(sensor)).join(keys, on=["collection", "item_id"], how="semi")
     collections = read_collections(paths.scenes(sensor))
     plan = plan_shards(windows, description, grid.cell, params.shard_size)
     inputs = (paths.selected(sensor), items_file, params.model_dump(), grid.model_dump())
     work = fresh_work(address("chips", sensor, part), "tasks.chips", *inputs)
     with open_catalog() as catalog:
         catalog.frozen = read_versions(paths.scenes(sensor))
-        writer = ShardWriter(description, catalog, items, collections, grid.max_gsd_ratio)
+        writer = ShardWriter(description, catalog, items, collections, grid.cell, grid.max_gsd_ratio)
         lost = [row for rows in write_shards(plan, writer, work, f"chips of {sensor} {part}") for row in rows]
     folder = paths.chips(sensor, part)
     publish(work, folder)
@@ -70,16 +70,6 @@ def run(sensor: str, part: str) -> Summary:
         "quarantined": quarantined,
         "shards": len(plan),
     }
-
-
-def _of_part(selected: pl.DataFrame, sensor: Sensor, grid: GridParams, part: str) -> pl.DataFrame:
-    members = np.zeros(selected.height, dtype=bool)
-    for epsg in selected["epsg"].unique():
-        zone = (selected["epsg"] == epsg).to_numpy()
-        columns, rows = selected["column"].to_numpy()[zone], selected["row"].to_numpy()[zone]
-        parts = part_of(columns, rows, int(epsg), sensor.window_cells, len(grid.parts))
-        members[zone] = parts == grid.parts.index(part)
-    return selected.filter(pl.Series(members))
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def mcp(
     from tasks.assistant.model import ModelOptions
     from tasks.core.section import load
     from tasks.earth.grid import GridParams
-    from tasks.scan import ScanParams
+    from tasks.earth.scene_windows import ScanParams
     from tasks.scenes import ScenesParams
 
     scenes = load(ScenesParams, "scenes")

@@ -7,30 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pystac
 
 from tasks.core import tables
-from tasks.core.errors import SceneError
 from tasks.core.log import progress
 from tasks.core.stage import write_json
 from tasks.earth import chip_schema as chip_table
-from tasks.earth.acquisitions import baseline_of
 from tasks.earth.assets import Asset, resolve
 from tasks.earth.blocks import Block, blocks_of
 from tasks.earth.catalog import Catalog
-from tasks.earth.chip_pixels import Pixels, read_block, to_geotiff
-from tasks.earth.grid import polygons_wkb
-from tasks.earth.scene import assets_of
-from tasks.earth.scene_reader import SceneReader
+from tasks.earth.scene_chips import Lost, scene_chips
 from tasks.earth.sensors import Sensor
 
 logger = logging.getLogger(__name__)
 Rows = list[dict[str, Any]]
 ItemKey = tuple[str, str]
 """Collection and id of an item: ids are unique within their collection only."""
-COPIED = [f.name for f in chip_table.SCHEMA if f.name.endswith("_fraction")]
 
 
 class ShardWriter:
@@ -42,37 +35,30 @@ class ShardWriter:
         catalog: Catalog,
         items: Mapping[ItemKey, pystac.Item],
         collections: Mapping[str, Any],
+        cell: int,
         max_gsd_ratio: float,
     ) -> None:
         self.sensor = sensor
         self.catalog = catalog
         self.items = items
         self.collections = collections
+        self.cell = cell
         self.max_gsd_ratio = max_gsd_ratio
 
     def shard(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> tuple[Rows, Rows]:
         """Chips of the blocks of one shard, and quarantine rows for the windows that could not be read."""
         rows: Rows = []
         quarantine: Rows = []
-        for block, windows in plan:
+        for _, windows in plan:
             item = self.items[_key(windows)]
             collection = self.catalog.described(self.collections, item.collection_id)
-            try:
-                assets = assets_of(
-                    item, self.sensor, self.catalog, windows["offset"][0], collection, self.max_gsd_ratio
-                )
-                pixels = read_block(assets, block, self.sensor, SceneReader(item, self.catalog))
-            except SceneError as error:
-                logger.warning("quarantined %d windows: %s", windows.height, error)
-                quarantine.append(
-                    {
-                        **tables.quarantine_row(self.sensor.name, item.id, error),
-                        "detail": f"{windows.height} windows, the first {windows['chip_id'][0]}: {error}",
-                        "windows": windows.height,
-                    }
-                )
-                continue
-            rows += self._rows(item, windows, pixels, assets)
+            found = scene_chips(item, windows, self.sensor, self.catalog, self.cell, collection, self.max_gsd_ratio)
+            for some in found:
+                if isinstance(some, Lost):
+                    logger.warning("quarantined %d windows: %s", some.windows.height, some.error)
+                    quarantine.append(_quarantined(self.sensor.name, item.id, some))
+                else:
+                    rows += some.to_pylist()
         return rows, quarantine
 
     def versions(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> list[str | None]:
@@ -87,49 +73,15 @@ class ShardWriter:
             }
         return [self.catalog.version(href, self.catalog.store(found[href])) for href in sorted(found)]
 
-    def _rows(self, item: pystac.Item, windows: pl.DataFrame, pixels: Pixels, assets: Mapping[str, Asset]) -> Rows:
-        boxes = windows.select("left", "bottom", "right", "top").to_numpy()
-        epsg, gsd = int(windows["epsg"][0]), float(boxes[0, 2] - boxes[0, 0]) / pixels.shape[-1]
-        properties, bands = item.properties, list(assets)
-        wavelengths = [asset.wavelength for asset in assets.values()] if self.sensor.cube else None
-        common = {
-            "item_id": item.id,
-            "collection": item.collection_id,
-            "sensor": self.sensor.name,
-            "platform": properties.get("platform", ""),
-            "processing_baseline": baseline_of(item) or str(properties.get("processing:version") or ""),
-            "crs": f"EPSG:{epsg}",
-            "height": pixels.shape[-2],
-            "width": pixels.shape[-1],
-            "bands": bands,
-            "wavelengths": wavelengths,
-            "unit": self.sensor.unit,
-        }
-        rows = []
-        for index, (row, geometry) in enumerate(
-            zip(windows.iter_rows(named=True), polygons_wkb(epsg, boxes), strict=True)
-        ):
-            own = {
-                name: row[name]
-                for name in [
-                    "chip_id",
-                    "window_id",
-                    "datetime",
-                    "acquisition",
-                    "mask_provenance",
-                    "radiometry",
-                    *COPIED,
-                ]
-            }
-            chip = pixels[index]
-            # Measured on the pixels themselves: the mask may lie on another grid.
-            # In cubes a band of absorbed light holds nothing anywhere; that is no hole in the others.
-            held = chip[np.isfinite(chip).any(axis=(1, 2))] if self.sensor.cube else chip
-            own["nodata_fraction"] = round(float(np.isnan(held).any(axis=0).mean()), 6) if len(held) else 1.0
-            own["transform"] = [gsd, 0.0, row["left"], 0.0, -gsd, row["top"]]
-            tiff = to_geotiff(chip, bands, epsg, row["left"], row["top"], gsd)
-            rows.append({**common, **own, "geometry": geometry, "pixels": tiff})
-        return rows
+
+def _quarantined(sensor: str, item_id: str, lost: Lost) -> dict[str, Any]:
+    """A row of the quarantine, with the number of windows that it stands for."""
+    windows = lost.windows
+    return {
+        **tables.quarantine_row(sensor, item_id, lost.error),
+        "detail": f"{windows.height} windows, the first {windows['chip_id'][0]}: {lost.error}",
+        "windows": windows.height,
+    }
 
 
 def _key(windows: pl.DataFrame) -> ItemKey:

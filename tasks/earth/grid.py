@@ -168,24 +168,6 @@ def to_lonlat(epsg: int) -> Transformer:
     return Transformer.from_crs(crs_of(epsg), crs_of(4326), always_xy=True)
 
 
-def part_of(
-    columns: NDArray[np.int64], rows: NDArray[np.int64], epsg: int, cells: float, parts: int
-) -> NDArray[np.int64]:
-    """Index of the part each window belongs to, by a hash of its super-cell: stable, and near windows together.
-
-    Args:
-        columns, rows: of windows that are `cells` cells of the grid wide.
-        epsg: zone of the windows.
-        cells: side of a window in cells.
-        parts: how many parts there are.
-    """
-    super_column, super_row = super_cells(columns, cells), super_cells(rows, cells)
-    # One hash a super-cell, not one a window.
-    keys, inverse = np.unique(np.stack([super_column, super_row], axis=1), axis=0, return_inverse=True)
-    hashes = np.array([stable_hash(f"{epsg}/{column}/{row}") % parts for column, row in keys], dtype=np.int64)
-    return hashes[inverse.ravel()]
-
-
 def stable_hash(text: str) -> int:
     """64-bit hash that is the same on every machine and in every run."""
     # Python's own `hash` of a text is another in every process.

@@ -77,7 +77,7 @@ def scanned(layout: Layout, running: Published) -> tuple[pystac.Item, pl.DataFra
     grid = GridParams(cell=640, parts=["a"])
     params = ScanParams(land_mask_samples=2)
     areas = Areas({"here": np.array([lonlat_shapes.of_bounds(*AREA)], dtype=object)})
-    windows, lost, _ = scan(found, {}, areas, SENSORS[layout.sensor], running.catalog, grid, "a", params)
+    windows, lost, _ = scan(found, {}, areas, SENSORS[layout.sensor], running.catalog, grid, params)
     assert lost == []
     whole = pl.DataFrame(pl.from_arrow(windows)).filter(pl.col("nodata_fraction") < 0.05)
     return found[0], whole.sort("row", "column")

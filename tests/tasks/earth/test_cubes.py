@@ -52,7 +52,7 @@ def test_a_cube_gives_chips_of_all_its_bands_in_order_of_wavelength_and_leaves_b
     made = scene({"spectral_image": fields}, SIDE * 30, "ENMAP01-____L2A-DT1", "enmap-hsi-l2a")
     with served(made, {"spectral_image": cube(tags=not by_item)}) as (item, catalog, running):
         windows = scanned(item, sensor, catalog).filter(pl.col("nodata_fraction") < 0.5)
-        writer = ShardWriter(sensor, catalog, {(str(item.collection_id), item.id): item}, {}, 2.1)
+        writer = ShardWriter(sensor, catalog, {(str(item.collection_id), item.id): item}, {}, GRID.cell, 2.1)
         (plan,) = plan_shards(windows, sensor, GRID.cell, 100)
         asked = len(running.asked)
         rows, lost = writer.shard(plan)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.earth.grid import Bounds, WindowGrid, part_of, utm_epsg
+from tasks.earth.grid import Bounds, WindowGrid, utm_epsg
 
 
 def test_a_window_has_the_same_id_whatever_area_was_asked_for() -> None:
@@ -57,10 +57,3 @@ def test_a_place_south_of_the_equator_has_the_id_of_its_own_hemisphere_however_i
 )
 def test_a_place_belongs_to_the_zone_that_tiles_are_cut_in(longitude: float, latitude: float, epsg: int) -> None:
     assert utm_epsg(np.array(longitude), np.array(latitude)) == epsg
-
-
-def test_every_window_belongs_to_exactly_one_part_and_neighbours_mostly_to_the_same() -> None:
-    columns, rows = (a.ravel() for a in np.meshgrid(np.arange(64), np.arange(64)))
-    parts = part_of(columns, rows, 32618, 1, 3).reshape(64, 64)
-    assert set(parts.ravel()) <= {0, 1, 2}
-    assert (parts[:, 1:] == parts[:, :-1]).mean() > 0.9

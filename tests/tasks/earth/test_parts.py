@@ -1,0 +1,41 @@
+from collections import Counter
+
+import pystac
+from shapely.geometry import box, mapping
+
+from tasks.earth.parts import of_part, part_of_scene
+
+
+def _scene(west: float, south: float, name: str = "scene") -> pystac.Item:
+    shape = box(west, south, west + 1, south + 1)
+    when = {"start_datetime": "2024-01-01T00:00:00Z", "end_datetime": "2024-01-01T00:00:00Z"}
+    return pystac.Item(name, mapping(shape), list(shape.bounds), None, when)
+        name,
+        mapping(shape),
+        list(shape.bounds),
+        None,
+        {"start_datetime": "2024-01-01T00:00:00Z", "end_datetime": "2024-01-01T00:00:00Z"},
+    )
+
+
+SCENES = [_scene(west, south, f"{west}/{south}") for west in range(-60, 60, 3) for south in range(-45, 45, 3)]
+
+
+def test_a_part_that_is_added_takes_its_share_of_the_places_and_moves_none_between_the_others() -> None:
+    before = [part_of_scene(scene, ["a", "b", "c"]) for scene in SCENES]
+    after = [part_of_scene(scene, ["a", "b", "c", "d"]) for scene in SCENES]
+    moved = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert set(moved) == {"d"}
+    assert 0.2 < len(moved) / len(SCENES) < 0.3
+
+
+def test_every_scene_is_in_one_part_and_parts_are_alike_in_size() -> None:
+    names = [f"p{number:02d}" for number in range(8)]
+    held = [scene.id for name in names for scene in of_part(SCENES, name, names)]
+    assert sorted(held) == sorted(scene.id for scene in SCENES)
+    sizes = Counter(part_of_scene(scene, names) for scene in SCENES)
+    assert max(sizes.values()) < 1.5 * len(SCENES) / len(names)
+
+
+def test_the_order_of_the_names_does_not_matter() -> None:
+    assert [part_of_scene(s, ["a", "b"]) for s in SCENES] == [part_of_scene(s, ["b", "a"]) for s in SCENES]
