@@ -10,12 +10,6 @@ def _scene(west: float, south: float, name: str = "scene") -> pystac.Item:
     shape = box(west, south, west + 1, south + 1)
     when = {"start_datetime": "2024-01-01T00:00:00Z", "end_datetime": "2024-01-01T00:00:00Z"}
     return pystac.Item(name, mapping(shape), list(shape.bounds), None, when)
-        name,
-        mapping(shape),
-        list(shape.bounds),
-        None,
-        {"start_datetime": "2024-01-01T00:00:00Z", "end_datetime": "2024-01-01T00:00:00Z"},
-    )
 
 
 SCENES = [_scene(west, south, f"{west}/{south}") for west in range(-60, 60, 3) for south in range(-45, 45, 3)]
