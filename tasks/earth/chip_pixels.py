@@ -84,12 +84,12 @@ def read_block(opened: OpenScene, block: Block, sensor: Sensor) -> BlockPixels:
     for name, asset in opened.assets.items():
         band = _band(numbers.pop(name), asset, sensor.unit_of(name), f"scene {asset.item_id}, band {name}")
         groups.setdefault((targets[name].gsd, band.values.dtype), []).append((name, band))
-        missing = np.zeros(count, bool)
+        missing: NDArray[np.bool_] = np.zeros(count, bool)
         if band.valid is not None:
             own = block.cut(~band.valid)
             if sensor.cube:
                 # A band of absorbed light holds nothing anywhere; that is no hole in the others.
-                missing = own.all(axis=(1, 2))
+                missing = np.asarray(own.all(axis=(1, 2)))
                 own = own & ~missing[:, None, None]
             known = holes.setdefault(own.shape[-1], np.zeros(own.shape, bool))
             known |= own
@@ -182,10 +182,10 @@ def _band(numbers: Numbers, asset: Asset, unit: str, what: str) -> _Band:
 def _layer(block: Block, bands: Sequence[tuple[str, _Band]]) -> WindowLayer:
     first = bands[0][1]
     pixels = np.stack([block.cut(band.values) for _, band in bands], axis=1)
-    valid = None
+    valid: NDArray[np.bool_] | None = None
     if any(band.valid is not None for _, band in bands):
-        planes = [np.ones(band.values.shape, bool) if band.valid is None else band.valid for _, band in bands]
-        valid = np.stack([block.cut(plane) for plane in planes], axis=1)
+        whole = (np.ones(band.values.shape, bool) if band.valid is None else band.valid for _, band in bands)
+        valid = np.stack([block.cut(plane) for plane in whole], axis=1)
     nodata = np.full(len(pixels), first.nodata[0])
     if not all(band.sure and band.nodata[0] == first.nodata[0] for _, band in bands) and pixels.dtype.kind in "iu":
         nodata = _free(pixels, valid, dict.fromkeys(number for _, band in bands for number in band.nodata))

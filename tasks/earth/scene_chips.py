@@ -147,7 +147,7 @@ def _encoded(layers: Sequence[Layer], bands: Sequence[str], transform: Affine, c
 def finest(layers: Sequence[Layer], bands: Sequence[str]) -> NDArray[np.float32]:
     """All bands in physical units at the finest resolution, (bands, height, width)."""
     side = max(layer.pixels.shape[-1] for layer in layers)
-    planes = {}
+    planes: dict[str, NDArray[np.float32]] = {}
     for layer in layers:
         factor = side // layer.pixels.shape[-1]
         planes |= dict(zip(layer.bands, layer.physical().repeat(factor, 1).repeat(factor, 2), strict=True))

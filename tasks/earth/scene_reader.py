@@ -151,7 +151,7 @@ class OpenScene:
         pixel = str(band.dataset.interleaving or "").lower().endswith("pixel")
         same = sum(other.dataset is band.dataset for other in self._bands.values())
         count = band.dataset.count if pixel else same
-        return height * -(-band.dataset.width // width) * width * band.dtype.itemsize * count
+        return int(height * -(-band.dataset.width // width) * width * band.dtype.itemsize * count)
 
 
 class ComputedScene(OpenScene):
@@ -161,7 +161,7 @@ class ComputedScene(OpenScene):
         self.assets, self._reader = assets, reader
 
     @cached_property
-    def place(self) -> Geolocation:  # type: ignore[override]
+    def place(self) -> Geolocation:
         """Where the scene lies."""
         from tasks.earth.sentinel_hub.extent import place_of
 
