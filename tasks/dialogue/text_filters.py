@@ -9,9 +9,8 @@ import unicodedata
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
 from tasks.dialogue.conversations import IMAGE, TAGS
 from tasks.dialogue.kinds import CLOSED, FREE_TEXT, is_sentence
@@ -121,6 +120,10 @@ class TextFilter:
             max_answer_share: of one short answer among those of its kind.
         """
         self._free, self._most, self._share = free, max_same_type, max_answer_share
+        # Here, for it takes a quarter of a second that readers of this page need not spend.
+        from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
+
+        self._signature = partial(MinHash, num_perm=BANDS * ROWS, seed=1)
         self._lsh = MinHashLSH(num_perm=BANDS * ROWS, params=(BANDS, ROWS))
         self._texts: OrderedDict[int, frozenset[str]] = OrderedDict()
         self._made = 0
@@ -157,7 +160,7 @@ class TextFilter:
         own = shingles(pair.answer)
         if len(own) < 2 * SHINGLE:
             return None
-        signature = MinHash(num_perm=BANDS * ROWS, seed=1)
+        signature = self._signature()
         signature.update_batch([shingle.encode() for shingle in sorted(own)])
         for number in sorted(self._lsh.query(signature)):
             others = self._texts[number]
