@@ -42,7 +42,7 @@ class CoverBook:
         """(classes, cells, cells) of what is shown of a chip: 1 where a class lies, NaN where it is not known."""
         out = np.full((len(self.places), SIDE, SIDE), np.nan, np.float32)
         if image.sensor in self._books:
-            labels, sources = self._books[image.sensor].of(image.chip_id)
+            ((labels, sources),) = self._books[image.sensor].of([image.chip_id])
             for source in sources.values():
                 known = [class_name(source.name, label) for label in source.labels] if not source.is_tag else []
                 out[[self.places[name] for name in known if name in self.places]] = 0

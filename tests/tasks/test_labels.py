@@ -74,7 +74,8 @@ def asked(count: int, seed: int) -> list[Pair]:
     """What templates ask of all windows, in short answers."""
     book = open_labels(SENSOR, Path("work"))
     writer = TemplateGenerator(Choice(count, seed, short=1))
-    chips = [ChipFacts(chip_id, SENSOR, *book.of(chip_id)) for chip_id in windows()["chip_id"]]
+    ids = windows()["chip_id"].to_list()
+    chips = [ChipFacts(chip_id, SENSOR, *known) for chip_id, known in zip(ids, book.of(ids), strict=True)]
     return [pair for facts in chips for pair in writer.write(facts)]
 
 
