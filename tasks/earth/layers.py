@@ -1,0 +1,31 @@
+"""Bands of a chip as they are stored: numbers of the scene's own type, a scale and an offset, their own resolution."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Bands of a chip that share a GSD and a type of number."""
+
+    bands: tuple[str, ...]
+    """The name of each."""
+    pixels: NDArray[Any]
+    """(bands, height, width), numbers as stored, `nodata` where there is none."""
+    scales: tuple[float, ...]
+    """physical = number * scale + offset, in float32, one of each a band."""
+    offsets: tuple[float, ...]
+    """In the unit of the physical values, one of each a band."""
+    nodata: float
+    """The number that stands for no data; NaN for floats."""
+
+    def physical(self) -> NDArray[np.float32]:
+        """(bands, height, width) in physical units at the layer's own resolution, NaN where there is no data."""
+        scales, offsets = (np.array(values, np.float32)[:, None, None] for values in (self.scales, self.offsets))
+        values = self.pixels.astype(np.float32) * scales + offsets
+        if not np.isnan(self.nodata):
+            values[self.pixels == self.nodata] = np.nan
+        return values
