@@ -14,6 +14,10 @@ from tasks.core.errors import DamagedFileError, SceneError
 from tasks.core.stage import atomic, require
 
 
+PACKED: dict[bytes | str, bytes | str] = {"packed": "yes"}
+"""Metadata of a field whose values are compressed already: Parquet takes them as they are."""
+
+
 def rejection_schema(*where: str | pa.Field) -> pa.Schema:
     """The columns kept for everything that could not be used: `where` it stands, a code to group by, and a sentence.
 
@@ -43,9 +47,34 @@ def write(table: pa.Table, path: Path, geometry: str | None = None, group: int |
         geo = {"version": "1.1.0", "primary_column": geometry, "columns": {geometry: column}}
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"geo": json.dumps(geo).encode()})
     with atomic(path) as partial:
-        pq.write_table(
-            table, partial, compression="zstd", compression_level=3, row_group_size=group, write_page_checksum=True
-        )
+        pq.write_table(table, partial, row_group_size=group, write_page_checksum=True, **options(table.schema))
+
+
+def options(schema: pa.Schema) -> dict[str, Any]:
+    """How Parquet holds the columns of a schema, as `pq.ParquetWriter` takes it: ZSTD, but for what is `PACKED`."""
+    packed = {field.name for field in schema if field.metadata and b"packed" in field.metadata}
+    if not packed:
+        return {"compression": "zstd", "compression_level": 3}
+    leaves = {leaf: field.name in packed for field in schema for leaf in _leaves(field.name, field.type)}
+    loose = [leaf for leaf, done in leaves.items() if not done]
+    # Of what is packed no value comes twice, and the least of them says nothing: no dictionary, no statistics.
+    return {
+        "compression": {leaf: "NONE" if done else "zstd" for leaf, done in leaves.items()},
+        "compression_level": dict.fromkeys(loose, 3),
+        "use_dictionary": loose,
+        "write_statistics": loose,
+    }
+
+
+def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
+    """Paths of the columns that Parquet keeps of one of Arrow's."""
+    if pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    else:
+        yield path
 
 
 def write_rows(
@@ -80,7 +109,7 @@ def row_writer(schema: pa.Schema, path: Path, chunk: int = 16_384) -> Iterator[C
     The table takes the place of `path` only if the block succeeds.
     """
     some: list[Mapping[str, Any]] = []
-    with atomic(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd", compression_level=3) as writer:
+    with atomic(path) as partial, pq.ParquetWriter(partial, schema, **options(schema)) as writer:
 
         def flush() -> None:
             writer.write_table(pa.Table.from_pylist(some, schema=schema))

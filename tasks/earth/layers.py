@@ -22,10 +22,19 @@ class Layer:
     nodata: float
     """The number that stands for no data; NaN for floats."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its numbers are values by themselves: without a scale, an offset and a number for no data."""
+        scaled = any(scale != 1 for scale in self.scales) or any(self.offsets)
+        return not scaled and bool(np.isnan(self.nodata))
+
     def physical(self) -> NDArray[np.float32]:
         """(bands, height, width) in physical units at the layer's own resolution, NaN where there is no data."""
-        scales, offsets = (np.array(values, np.float32)[:, None, None] for values in (self.scales, self.offsets))
-        values = self.pixels.astype(np.float32) * scales + offsets
+        values = self.pixels.astype(np.float32)
+        for plane, scale, offset in zip(values, self.scales, self.offsets, strict=True):
+            if (scale, offset) != (1, 0):
+                plane *= np.float32(scale)
+                plane += np.float32(offset)
         if not np.isnan(self.nodata):
             values[self.pixels == self.nodata] = np.nan
         return values
