@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from tasks.core.errors import DamagedFileError, SceneError
 from tasks.core.stage import atomic, require
-
 
 PACKED: dict[bytes | str, bytes | str] = {"packed": "yes"}
 """Metadata of a field whose values are compressed already: Parquet takes them as they are."""
@@ -181,6 +182,27 @@ def read_shards(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     shards = sorted(require(folder).glob("shard-*.parquet"))
     tables = [read(shard, columns) for shard in shards]
     return pa.concat_tables(tables) if tables else pa.table({})
+
+
+def picked(path: Path, rows: Sequence[int] | NDArray[np.int64], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Some rows of a table, of which only the row groups that hold one are read, one of them in memory at a time.
+
+    Args:
+        path: of the table.
+        rows: their numbers, rising.
+        columns: that are wanted.
+
+    Raises:
+        DamagedFileError: the file does not hold what was written to it.
+    """
+    with whole(path), pq.ParquetFile(require(path), page_checksum_verification=True) as file:
+        first, wanted = 0, np.asarray(rows, np.int64)
+        for group in range(file.num_row_groups):
+            end = first + file.metadata.row_group(group).num_rows
+            here = wanted[(wanted >= first) & (wanted < end)] - first
+            if len(here):
+                yield from file.read_row_group(group, columns=list(columns)).take(pa.array(here)).to_pylist()
+            first = end
 
 
 def is_whole(path: Path) -> bool:

@@ -13,7 +13,7 @@ import struct
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +62,11 @@ class StoredImage:
     width: int
     layers: tuple[Layer, ...]
     """Those that hold any of the bands, the finest first, each with the bands that were read."""
+
+    def only(self, bands: Collection[str]) -> "StoredImage":
+        """The same with some of its bands."""
+        layers = tuple(layer.only(bands) for layer in self.layers if not set(layer.bands).isdisjoint(bands))
+        return replace(self, bands=tuple(name for name in self.bands if name in bands), layers=layers)
 
 
 def encode(pixels: NDArray[Any], bands: Sequence[str], transform: Affine, crs: str | None = None) -> bytes:
@@ -122,10 +127,7 @@ def encode_layers(layers: Sequence[Layer], bands: Sequence[str], transform: Affi
 def decode(
     content: bytes, driver: str = "GTiff", what: str = "an image", bands: Collection[str] | None = None
 ) -> Raster:
-    """The bands of an image in physical units at its finest resolution: float32, NaN where there is no data.
-
-    Numbers that are values by themselves, all of one layer and without a number for no data, stay of their type. A
-    coarser layer's pixels are repeated.
+    """The bands of an image in physical units, see `physical`.
 
     Args:
         content: of a file.
@@ -138,25 +140,26 @@ def decode(
         rasterio.errors.RasterioError: the bytes are no image, or cut short.
         ChecksumError: they decode to other pixels than were written.
     """
-    if driver == "GTiff" and content.find(CHECKSUM.encode(), 0, _HEAD) >= 0:
-        return _physical(decode_layers(content, bands, what))
-    with opened(content, driver) as dataset:
-        names = tuple(str(name or "") for name in dataset.descriptions)
-        chosen = [place for place, name in enumerate(names) if bands is None or name in bands]
-        return Raster(tuple(names[place] for place in chosen), np.asarray(dataset.read([n + 1 for n in chosen])))
+    return physical(decode_layers(content, driver, what, bands))
 
 
-def decode_layers(content: bytes, bands: Collection[str] | None = None, what: str = "an image") -> StoredImage:
-    """The bands of an image of `encode_layers` as numbers, each layer at its own resolution.
+def decode_layers(
+    content: bytes, driver: str = "GTiff", what: str = "an image", bands: Collection[str] | None = None
+) -> StoredImage:
+    """The bands of an image as numbers, each layer at its own resolution; an image of others is one layer.
 
     Args:
         content: of a file.
-        bands: as `decode` takes them.
+        driver: as `decode` takes it.
         what: it is, for errors: chip and shard.
+        bands: as `decode` takes them.
 
     Raises:
+        rasterio.errors.RasterioError: the bytes are no image, or cut short.
         ChecksumError: they decode to other numbers than were written, or cannot be decoded.
     """
+    if driver != "GTiff" or content.find(CHECKSUM.encode(), 0, _HEAD) < 0:
+        return _foreign(content, driver, bands)
     try:
         return _read(content, bands)
     except _DAMAGES as error:
@@ -164,6 +167,26 @@ def decode_layers(content: bytes, bands: Collection[str] | None = None, what: st
             f"{what}: its pixels are not those that were written ({error}): the file or the disk under it is damaged. "
             "Fetch it again with `dvc pull --force`, or delete it and run `dvc repro`"
         ) from error
+
+
+def physical(image: StoredImage) -> Raster:
+    """All bands at the finest resolution: float32, NaN where there is no data; a coarser layer's pixels are repeated.
+
+    Numbers that are values by themselves, all of one layer and without a number for no data, stay of their type.
+    """
+    size = image.height, image.width
+    alone = image.layers[0] if len(image.layers) == 1 else None
+    if alone and alone.is_plain and alone.bands == image.bands and alone.pixels.shape[1:] == size:
+        return Raster(image.bands, alone.pixels)
+    pixels = np.empty((len(image.bands), *size), np.float32)
+    place = {name: number for number, name in enumerate(image.bands)}
+    for layer in image.layers:
+        rows, columns = layer.pixels.shape[1:]
+        down, across = _factors(size, (rows, columns))
+        for name, plane in zip(layer.bands, layer.physical(), strict=True):
+            wide = plane if across == 1 else np.repeat(plane, across, axis=1)
+            pixels[place[name]].reshape(rows, down, -1)[:] = wide[:, None]
+    return Raster(image.bands, pixels)
 
 
 @contextmanager
@@ -175,6 +198,16 @@ def opened(content: bytes, driver: str = "GTiff") -> Iterator[DatasetReader]:
     """
     with _quiet(), MemoryFile(content) as memory, memory.open(driver=driver) as dataset:
         yield dataset
+
+
+def _foreign(content: bytes, driver: str, bands: Collection[str] | None) -> StoredImage:
+    with opened(content, driver) as dataset:
+        names = tuple(str(name or "") for name in dataset.descriptions)
+        chosen = [place for place, name in enumerate(names) if bands is None or name in bands]
+        pixels = np.asarray(dataset.read([place + 1 for place in chosen]))
+        height, width = dataset.shape
+    layer = Layer(tuple(names[place] for place in chosen), pixels, (1.0,) * len(chosen), (0.0,) * len(chosen), np.nan)
+    return StoredImage(layer.bands, height, width, (layer,))
 
 
 def _read(content: bytes, bands: Collection[str] | None) -> StoredImage:
@@ -218,23 +251,6 @@ def _layer(content: bytes, page: "TiffPage", held: Sequence[BandTags], wanted: S
         if checksum(layer, place) != band.checksum:
             raise ValueError(f"the checksum of band {band.name or place + 1} differs")
     return layer
-
-
-def _physical(image: StoredImage) -> Raster:
-    """All bands at the finest resolution; see `decode`."""
-    size = image.height, image.width
-    alone = image.layers[0] if len(image.layers) == 1 else None
-    if alone and alone.is_plain and alone.bands == image.bands and alone.pixels.shape[1:] == size:
-        return Raster(image.bands, alone.pixels)
-    pixels = np.empty((len(image.bands), *size), np.float32)
-    place = {name: number for number, name in enumerate(image.bands)}
-    for layer in image.layers:
-        rows, columns = layer.pixels.shape[1:]
-        down, across = _factors(size, (rows, columns))
-        for name, plane in zip(layer.bands, layer.physical(), strict=True):
-            wide = plane if across == 1 else np.repeat(plane, across, axis=1)
-            pixels[place[name]].reshape(rows, down, -1)[:] = wide[:, None]
-    return Raster(image.bands, pixels)
 
 
 def _factors(finest: tuple[int, int], layer: tuple[int, int]) -> tuple[int, int]:
