@@ -56,8 +56,9 @@ def training_chips(sensor: str) -> Iterator[StoredImage]:
         )
     for part in read_params()["grid"]["parts"]:
         for shard in sorted(paths.chips(sensor, part).glob("shard-*.parquet")):
-            for row in tables.picked(shard, _rows_of(shard, training), ["chip_id", "pixels"]):
-                yield geotiff.decode_layers(row["pixels"], what=f"chip {row['chip_id']} in {shard}")
+            for chips in tables.picked(shard, _rows_of(shard, training), ["chip_id", "pixels"]):
+                for row in chips.to_pylist():
+                    yield geotiff.decode_layers(row["pixels"], what=f"chip {row['chip_id']} in {shard}")
 
 
 def _rows_of(shard: Path, chips: pl.DataFrame) -> NDArray[np.int64]:

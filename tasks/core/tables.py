@@ -1,6 +1,7 @@
 """Tables on disk: Parquet with the same bytes for the same rows, written whole or not at all."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +12,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from polars.io.plugins import register_io_source
 
 from tasks.core.errors import DamagedFileError, SceneError
 from tasks.core.stage import atomic, require
 
+SCANNED = 1 << 16
+"""Rows that a query has in memory at a time."""
 PACKED: dict[bytes | str, bytes | str] = {"packed": "yes"}
 """Metadata of a field whose values are compressed already: Parquet takes them as they are."""
 
@@ -58,12 +62,12 @@ def options(schema: pa.Schema) -> dict[str, Any]:
         return {"compression": "zstd", "compression_level": 3}
     leaves = {leaf: field.name in packed for field in schema for leaf in _leaves(field.name, field.type)}
     loose = [leaf for leaf, done in leaves.items() if not done]
-    # Of what is packed no value comes twice, and the least of them says nothing: no dictionary, no statistics.
+    # Such a row is large and its row group has few of them: bounds of every column would be as long as the values.
     return {
         "compression": {leaf: "NONE" if done else "zstd" for leaf, done in leaves.items()},
         "compression_level": dict.fromkeys(loose, 3),
         "use_dictionary": loose,
-        "write_statistics": loose,
+        "write_statistics": False,
     }
 
 
@@ -184,7 +188,41 @@ def read_shards(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return pa.concat_tables(tables) if tables else pa.table({})
 
 
-def picked(path: Path, rows: Sequence[int] | NDArray[np.int64], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def scan(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pl.LazyFrame:
+    """Tables of one form, one after the other, as a query of polars: a row group of the columns that it asks for is in
+    memory at a time, and every page is held against its checksum, which polars' own reader does not do.
+
+    Args:
+        paths: of the tables, at least one.
+        columns: that may be asked for; `turns.list.element.question` is one field of a nested one. None: all.
+
+    Raises:
+        MissingInputError: one is not there.
+        DamagedFileError: when the query runs, one does not hold what was written to it.
+    """
+    for path in paths:
+        require(path)
+    with whole(paths[0]), pq.ParquetFile(paths[0]) as file:
+        names = list(columns or file.schema_arrow.names)
+        empty = pl.DataFrame(pl.from_arrow(file.read_row_groups([], columns=names)))
+
+    def read_batches(
+        wanted: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        chosen = names if wanted is None else [name for name in names if name.partition(".")[0] in wanted]
+        left = rows
+        for path in paths:
+            with whole(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+                for batch in file.iter_batches(size or SCANNED, columns=chosen):
+                    frame = pl.DataFrame(pl.from_arrow(batch)).select(wanted or empty.columns)
+                    frame = frame if left is None else frame.head(left)
+                    left = None if left is None else left - len(frame)
+                    yield frame if predicate is None else frame.filter(predicate)
+
+    return register_io_source(read_batches, schema=empty.schema, is_pure=True)
+
+
+def picked(path: Path, rows: Sequence[int] | NDArray[np.int64], columns: Sequence[str]) -> Iterator[pa.Table]:
     """Some rows of a table, of which only the row groups that hold one are read, one of them in memory at a time.
 
     Args:
@@ -201,8 +239,25 @@ def picked(path: Path, rows: Sequence[int] | NDArray[np.int64], columns: Sequenc
             end = first + file.metadata.row_group(group).num_rows
             here = wanted[(wanted >= first) & (wanted < end)] - first
             if len(here):
-                yield from file.read_row_group(group, columns=list(columns)).take(pa.array(here)).to_pylist()
+                yield file.read_row_group(group, columns=list(columns)).take(pa.array(here))
             first = end
+
+
+def footer(path: Path) -> bytes:
+    """What a Parquet file says of itself at its end: schema, and place, size and bounds of every column chunk.
+
+    Raises:
+        DamagedFileError: it does not end as Parquet does.
+    """
+    with require(path).open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 8))
+        length, mark = int.from_bytes(file.read(4), "little"), file.read(4)
+        with whole(path):
+            if mark != b"PAR1" or length + 12 > end:
+                raise pa.ArrowInvalid("it does not end with a footer of Parquet")
+        file.seek(end - 8 - length)
+        return file.read(length)
 
 
 def is_whole(path: Path) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tasks.core.tables import PACKED
 
-GROUP = 4
+GROUP = 8
 """Chips of a row group: what is read to have one of them."""
 
 SCHEMA = pa.schema(

@@ -170,7 +170,9 @@ def _shown(
     chip = shards.row(chip_id)
     sensor = known_sensor(chip["sensor"])
     raster = geotiff.decode(chip["pixels"], what=f"chip {chip_id}")
-    planes = {name: plane.astype(np.float32) for name, plane in zip(raster.bands, raster.pixels, strict=True)}
+    planes = {
+        name: plane.astype(np.float32, copy=False) for name, plane in zip(raster.bands, raster.pixels, strict=True)
+    }
     picture = renderings(planes, sensor, 1, chip["width"])[0]
     levels = np.frombuffer(picture.levels, np.uint8).reshape(picture.height, picture.width, 3)
     talks, others = [], []
