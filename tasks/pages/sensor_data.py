@@ -159,7 +159,7 @@ def read_sensor(name: str, parts: Sequence[str], splits: pl.DataFrame) -> Sensor
         ledger=tables.scan([paths.ledger(name)]),
         labels=tables.scan([paths.labels(name) / "labels.parquet"]),
         shards=shards,
-        chips=_chips(shards).join(splits, on="chip_id", how="left").sort("chip_id"),
+        chips=places(shards).join(splits, on="chip_id", how="left").sort("chip_id"),
         conversations=conversations,
         questions=questions.group_by("chip_id")
         .agg(pairs=pl.col("turns").list.len().sum(), types=types.n_unique())
@@ -172,8 +172,8 @@ def read_sensor(name: str, parts: Sequence[str], splits: pl.DataFrame) -> Sensor
     )
 
 
-def _chips(shards: Sequence[Path]) -> pl.DataFrame:
-    """chip_id, item_id, shard and row of every chip."""
+def places(shards: Sequence[Path]) -> pl.DataFrame:
+    """chip_id, item_id, number of the shard and row of every chip; only names are read."""
     columns = ["chip_id", "item_id"]
     empty = pl.DataFrame(pl.from_arrow(SCHEMA.empty_table().select(columns)))
     found = [
