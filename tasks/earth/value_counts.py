@@ -3,7 +3,9 @@
 Numbers of a scene's files are few (16 bits), so each different one is counted: everything is exact. Of floats that have
 more than `MOST` different values, those are counted together that share the upper bits of the float; as many bits as
 leave `MOST` of them. Count, mean, deviation and bounds stay exact. A percentile is then off by half the width of such
-a bin, and the histogram by the values of those that an edge cuts: measured on the sample's radar, 3e-5 of the value.
+a bin, and the histogram by those values of a bin that lie beyond one of its edges. Measured on the sample's radar
+(700,000 different values in dB): 6e-6 of the value, and 6e-5 of all values in the bin beside theirs; `MOST` bins over
+ten powers of two are some 1e-4 of the value wide, whatever the number of chips.
 """
 
 from dataclasses import dataclass, field
