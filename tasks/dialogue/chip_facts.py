@@ -22,7 +22,7 @@ from tasks.core.errors import DamagedFileError
 from tasks.core.stage import read_json, require
 from tasks.dialogue.facts import ChipFacts, Label, SourceInfo, Statistics
 from tasks.earth import geotiff
-from tasks.earth.chip_measures import measure
+from tasks.earth.chip_measures import measure, needed
 from tasks.earth.countries import countries_at
 from tasks.earth.sensors import SENSORS
 
@@ -188,7 +188,7 @@ def statistics(sensor: str, content: bytes, what: str) -> Statistics:
         DamagedFileError: it cannot be read.
     """
     try:
-        raster = geotiff.decode(content, what=what)
+        raster = geotiff.decode(content, what=what, bands=needed(SENSORS[sensor]))
     except RasterioError as error:
         raise DamagedFileError(
             f"{what}: its pixels are not a readable GeoTIFF ({error}); rebuild stage `chips`"
