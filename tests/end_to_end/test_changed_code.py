@@ -15,8 +15,8 @@ from tests.fixtures import checkout
 from tests.tasks.pages import runs_on_disk
 
 RASTER = "tasks/earth/raster.py"
-CALIBRATE = "        return to_physical(values, valid, stored, unit, what, dtype)"
-HALVED = "        return 0.5 * to_physical(values, valid, stored, unit, what, dtype)"
+CALIBRATE = "        return to_physical(values, valid, stored, unit, what)"
+HALVED = "        return 0.5 * to_physical(values, valid, stored, unit, what)"
 
 
 @pytest.fixture(scope="module")
