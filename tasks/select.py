@@ -112,7 +112,7 @@ def run(sensor: str) -> Summary:
     """Filter the candidate windows of one sensor and write the ledger."""
     params, grid = load(SelectParams, "select"), load(GridParams, "grid")
     candidates = pl.concat([tables.read_frame(paths.scan(sensor, part) / "windows.parquet") for part in grid.parts])
-    labels = tables.read_frame(paths.labels(sensor) / "labels.parquet")
+    labels = pl.concat([tables.read_frame(paths.labels(sensor, part) / "labels.parquet") for part in grid.parts])
     ledger = select(candidates, labels, SENSORS[sensor], params)
     tables.write(ledger.to_arrow(), paths.ledger(sensor))  # first, so that a failed run can still be explained
     kept = ledger.filter(pl.col("verdict") == KEPT)

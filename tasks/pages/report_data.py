@@ -159,7 +159,7 @@ def read_sensor(name: str, parts: Sequence[str], splits: pl.DataFrame) -> Sensor
     folder = paths.scenes(name)
     bounds = read_json(folder / "thumbnails.json")
     chips = [chip_rows(name, part) for part in parts]
-    sources = [paths.labels(name), *[f(name, part) for part in parts for f in (paths.scan, paths.chips)]]
+    sources = [f(name, part) for part in parts for f in (paths.scan, paths.labels, paths.chips)]
     rejected = pl.concat([frame(paths.qa(name, part) / "rejected.parquet").select("reason") for part in parts])
     data = SensorData(
         sensor=SENSORS[name],
@@ -170,7 +170,7 @@ def read_sensor(name: str, parts: Sequence[str], splits: pl.DataFrame) -> Sensor
             for item, box in bounds.items()
         },
         ledger=frame(paths.ledger(name)),
-        labels=frame(paths.labels(name) / "labels.parquet"),
+        labels=pl.concat([frame(paths.labels(name, part) / "labels.parquet") for part in parts]),
         chips=pl.concat(chips).join(splits, on="chip_id", how="left").sort("chip_id"),
         turns=pl.concat([turn_rows(name, part) for part in parts]),
         stats=read_json(paths.stats(name)),
