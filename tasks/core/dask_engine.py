@@ -154,7 +154,8 @@ class Cluster:
 
     def settle(self) -> None:
         """Wait until nothing is under way."""
-        wait(self._under_way)
+        with self._client.as_current():
+            wait(self._under_way)
 
     def wait(self, future: "Future[Left]", job: Job) -> Left | None:
         """What came of a job; None where workers were killed over it.

@@ -43,7 +43,7 @@ def test_a_scene_lies_where_its_box_says_where_it_has_no_geometry_and_is_refused
     boxed.geometry = None
     lost.geometry = lost.bbox = None
     assert part_of_scene(boxed, names) == part_of_scene(whole, names)
-    with pytest.raises(SceneError, match="S2_LOST of .* has neither a geometry nor a box"):
+    with pytest.raises(SceneError, match=r"S2_LOST of .* has neither a geometry nor a box"):
         part_of_scene(lost, names)
 
 
