@@ -49,12 +49,12 @@ def make(root: Path, chips: int) -> None:
     split = tables.read_frame(paths.split() / "assignment.parquet").filter(pl.col("sensor") != SENSOR)
     ours = ids.select("chip_id", window_id="chip_id", sensor=pl.lit(SENSOR), split=pl.lit("train"))
     tables.write(pl.concat([split, ours.select(split.columns)]).to_arrow(), paths.split() / "assignment.parquet")
-    labels = tables.read_frame(paths.labels(SENSOR) / "labels.parquet")
-    each = labels.head(3).drop("chip_id")
-    tables.write(ids.select("chip_id").join(each, how="cross").select(labels.columns).to_arrow(),
-                 paths.labels(SENSOR) / "labels.parquet")  # fmt: skip
     for number, part in enumerate(report_dataset.PARTS):
         some = ids.gather_every(len(report_dataset.PARTS), number)
+        path = paths.labels(SENSOR, part) / "labels.parquet"
+        labels = tables.read_frame(path)
+        each = labels.head(3).drop("chip_id")
+        tables.write(some.select("chip_id").join(each, how="cross").select(labels.columns).to_arrow(), path)
         path = paths.qa(SENSOR, part) / "conversations.parquet"
         talks = tables.read_frame(path)
         tables.write(some.select("chip_id").join(talks.head(2).drop("chip_id"), how="cross").select(talks.columns)
@@ -84,7 +84,8 @@ def page() -> None:
 
 def frames() -> None:
     """The same tables as whole frames."""
-    held = [tables.read_frame(paths.ledger(SENSOR)), tables.read_frame(paths.labels(SENSOR) / "labels.parquet")]
+    held = [tables.read_frame(paths.ledger(SENSOR))]
+    held += [tables.read_frame(paths.labels(SENSOR, part) / "labels.parquet") for part in report_dataset.PARTS]
     held += [tables.read_frame(paths.qa(SENSOR, part) / "conversations.parquet") for part in report_dataset.PARTS]
     print(f"{sum(frame.height for frame in held):,} rows held")
 

@@ -174,7 +174,7 @@ def make(folder: Path, chips: int) -> None:
     os.chdir(folder)
     made = Made(chips)
     write(made.windows(), paths.scan(SENSOR, PART) / "windows.parquet")
-    labels = paths.labels(SENSOR)
+    labels = paths.labels(SENSOR, PART)
     write(made.of_labels(made.labels), labels / "labels.parquet")
     write(made.of_labels(made.complete), labels / "complete.parquet")
     source = {"kind": "spectral", "labels": list(spectral_rules.CLASSES), "change": []}

@@ -42,15 +42,34 @@ def quarantine_row(sensor: str, item_id: str, error: SceneError) -> dict[str, st
     return {"sensor": sensor, "item_id": item_id, "asset": "", "reason": error.reason, "detail": str(error)}
 
 
+def _geo(schema: pa.Schema, geometry: str | None) -> pa.Schema:
+    """A schema that says it is GeoParquet 1.1's, where it has a geometry."""
+    if not geometry:
+        return schema
+    column = {"encoding": "WKB", "geometry_types": ["Polygon"]}
+    geo = {"version": "1.1.0", "primary_column": geometry, "columns": {geometry: column}}
+    return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})
+
+
+def write_groups(groups: Iterable[pa.Table], schema: pa.Schema, path: Path, geometry: str | None = None) -> int:
+    """Write tables as they come, each as one row group, as `write` writes them; returns the number of rows."""
+    written, schema = 0, _geo(schema, geometry)
+    with (
+        atomic(path) as partial,
+        pq.ParquetWriter(partial, schema, compression="zstd", compression_level=3, write_page_checksum=True) as writer,
+    ):
+        for group in groups:
+            writer.write_table(group.cast(schema), row_group_size=max(group.num_rows, 1))
+            written += group.num_rows
+    return written
+
+
 def write(table: pa.Table, path: Path, geometry: str | None = None, group: int | None = None) -> None:
     """Write a table; `geometry` names a WKB column in lon/lat, which makes the file GeoParquet 1.1.
 
     `group` is the number of rows of a row group: what must be read to have one of them.
     """
-    if geometry:
-        column = {"encoding": "WKB", "geometry_types": ["Polygon"]}
-        geo = {"version": "1.1.0", "primary_column": geometry, "columns": {geometry: column}}
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"geo": json.dumps(geo).encode()})
+    table = table.cast(_geo(table.schema, geometry))
     with atomic(path) as partial:
         pq.write_table(table, partial, row_group_size=group, write_page_checksum=True, **options(table.schema))
 

@@ -64,7 +64,7 @@ class ByChip:
 
 @dataclass(frozen=True)
 class LabelBook:
-    """What the stage `labels` left of one sensor."""
+    """What the stage `labels` left of one part of a sensor."""
 
     sensor: str
     labels: ByChip
@@ -88,9 +88,8 @@ class LabelBook:
         return labels, sources
 
 
-def open_labels(sensor: str, work: Path) -> LabelBook:
-    """The labels of a sensor; `work` is a folder for files that they are read from."""
-    folder = paths.labels(sensor)
+def open_labels(sensor: str, folder: Path, work: Path) -> LabelBook:
+    """The labels of a part of a sensor, in `folder`; `work` is a folder for files that they are read from."""
     sources = {
         name: SourceInfo(name, source["kind"], False, tuple(source["labels"]), tuple(source["change"]))
         for name, source in read_json(folder / "sources.json").items()
@@ -121,7 +120,7 @@ def chips_of(
     """Facts of the chips of a part.
 
     Args:
-        book: labels of the sensor.
+        book: labels of the sensor in this part.
         part: of the grid.
         wanted: whether a chip is; None: all are.
         pixels: whether pixels are decoded; without them nothing is known of indices, backscatter, temperature.

@@ -144,7 +144,7 @@ def read_sensor(name: str, parts: Sequence[str], splits: pl.DataFrame) -> Sensor
     bounds = read_json(folder / "thumbnails.json")
     shards = [shard for part in parts for shard in sorted(require(paths.chips(name, part)).glob("shard-*.parquet"))]
     conversations = [require(paths.qa(name, part) / "conversations.parquet") for part in parts]
-    sources = [paths.labels(name), *[f(name, part) for part in parts for f in (paths.scan, paths.chips)]]
+    sources = [f(name, part) for part in parts for f in (paths.scan, paths.labels, paths.chips)]
     rejected = tables.scan([paths.qa(name, part) / "rejected.parquet" for part in parts], ["reason"])
     questions = tables.scan(conversations, ["chip_id", "turns.list.element.question_type"])
     types = pl.col("turns").list.eval(pl.element().struct.field("question_type")).explode()
@@ -157,7 +157,7 @@ def read_sensor(name: str, parts: Sequence[str], splits: pl.DataFrame) -> Sensor
             for item, box in bounds.items()
         },
         ledger=tables.scan([paths.ledger(name)]),
-        labels=tables.scan([paths.labels(name) / "labels.parquet"]),
+        labels=tables.scan([paths.labels(name, part) / "labels.parquet" for part in parts]),
         shards=shards,
         chips=places(shards).join(splits, on="chip_id", how="left").sort("chip_id"),
         conversations=conversations,
