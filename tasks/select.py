@@ -6,16 +6,18 @@ here: `scan` and `labels` have measured. The ledger has one row for every candid
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 from pydantic import Field
 
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError
 from tasks.core.section import Section, load
-from tasks.core.stage import Summary, main
+from tasks.core.stage import Summary, main, require
 from tasks.earth.grid import GridParams
 from tasks.earth.sensors import SENSORS, Sensor
 
@@ -100,7 +102,7 @@ def select(candidates: pl.DataFrame, labels: pl.DataFrame, sensor: Sensor, param
     """The ledger: every candidate with its verdict, ordered by chip id.
 
     Raises:
-        EmptyStageError: there is no candidate, or every one was dropped; names the rule that dropped the most.
+        EmptyStageError: there is no candidate.
     """
     if candidates.is_empty():
         raise EmptyStageError(f"no window of {sensor.name} touches a scene; see the areas in params.yaml")
@@ -108,11 +110,27 @@ def select(candidates: pl.DataFrame, labels: pl.DataFrame, sensor: Sensor, param
     return judge(measure(candidates, labels, rules), rules).sort("chip_id")
 
 
+def require_scenes(sensor: str, scanned: Sequence[Path]) -> None:
+    """Refuse a sensor of which no part has a window, though scenes were found: a part alone may be empty.
+
+    Raises:
+        EmptyStageError: says why scenes cannot be used.
+    """
+    if any(pq.read_metadata(require(folder / "windows.parquet")).num_rows for folder in scanned):
+        return
+    lost = [row["detail"] for folder in scanned for row in tables.read(folder / "quarantine.parquet").to_pylist()]
+    if lost:
+        reasons = "; ".join(lost[:3])
+        raise EmptyStageError(f"none of the {len(lost)} scenes of {sensor} can be used: {reasons}")
+
+
 def run(sensor: str) -> Summary:
     """Filter the candidate windows of one sensor and write the ledger."""
     params, grid = load(SelectParams, "select"), load(GridParams, "grid")
-    candidates = pl.concat([tables.read_frame(paths.scan(sensor, part) / "windows.parquet") for part in grid.parts])
-    labels = tables.read_frame(paths.labels(sensor) / "labels.parquet")
+    scanned = [paths.scan(sensor, part) for part in grid.parts]
+    require_scenes(sensor, scanned)
+    candidates = pl.concat([tables.read_frame(folder / "windows.parquet") for folder in scanned])
+    labels = pl.concat([tables.read_frame(paths.labels(sensor, part) / "labels.parquet") for part in grid.parts])
     ledger = select(candidates, labels, SENSORS[sensor], params)
     tables.write(ledger.to_arrow(), paths.ledger(sensor))  # first, so that a failed run can still be explained
     kept = ledger.filter(pl.col("verdict") == KEPT)

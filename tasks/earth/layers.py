@@ -1,5 +1,6 @@
 """Bands of a chip as they are stored: numbers of the scene's own type, a scale and an offset, their own resolution."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,17 @@ class Layer:
         """Whether its numbers are values by themselves: without a scale, an offset and a number for no data."""
         scaled = any(scale != 1 for scale in self.scales) or any(self.offsets)
         return not scaled and bool(np.isnan(self.nodata))
+
+    def only(self, bands: Collection[str]) -> "Layer":
+        """Some of its bands."""
+        kept = [place for place, name in enumerate(self.bands) if name in bands]
+        return Layer(
+            tuple(self.bands[place] for place in kept),
+            self.pixels[kept],
+            tuple(self.scales[place] for place in kept),
+            tuple(self.offsets[place] for place in kept),
+            self.nodata,
+        )
 
     def physical(self) -> NDArray[np.float32]:
         """(bands, height, width) in physical units at the layer's own resolution, NaN where there is no data."""

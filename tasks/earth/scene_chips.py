@@ -1,6 +1,6 @@
 """Chips of one scene: the pixels of its selected windows, calibrated and checked, as rows of `chip_schema.SCHEMA`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pystac
-from numpy.typing import NDArray
 from rasterio.transform import Affine
 
 from tasks.core.errors import SceneError
@@ -19,7 +18,6 @@ from tasks.earth.blocks import Block, blocks_of
 from tasks.earth.catalog import Catalog
 from tasks.earth.chip_pixels import BlockPixels, read_block
 from tasks.earth.grid import polygons_wkb
-from tasks.earth.layers import Layer
 from tasks.earth.scene import assets_of
 from tasks.earth.scene_reader import OpenScene, SceneReader
 from tasks.earth.sensors import Sensor
@@ -127,7 +125,9 @@ def _rows(
     columns["nodata_fraction"] = np.round(pixels.nodata_fraction, 6)
     columns["transform"] = [list(place)[:6] for place in places]
     columns["geometry"] = polygons_wkb(epsg, boxes)
-    columns["pixels"] = [_encoded(pixels.of(index), bands, place, f"EPSG:{epsg}") for index, place in enumerate(places)]
+    columns["pixels"] = [
+        geotiff.encode_layers(pixels.of(index), bands, place, f"EPSG:{epsg}") for index, place in enumerate(places)
+    ]
     return pa.RecordBatch.from_arrays(
         [
             pa.array(columns[field.name]).cast(field.type)
@@ -137,18 +137,3 @@ def _rows(
         ],
         schema=chip_schema.SCHEMA,
     )
-
-
-def _encoded(layers: Sequence[Layer], bands: Sequence[str], transform: Affine, crs: str) -> bytes:
-    """One chip as the bytes of a GeoTIFF; the same pixels give the same bytes."""
-    return geotiff.encode(finest(layers, bands), bands, transform, crs)
-
-
-def finest(layers: Sequence[Layer], bands: Sequence[str]) -> NDArray[np.float32]:
-    """All bands in physical units at the finest resolution, (bands, height, width)."""
-    side = max(layer.pixels.shape[-1] for layer in layers)
-    planes: dict[str, NDArray[np.float32]] = {}
-    for layer in layers:
-        factor = side // layer.pixels.shape[-1]
-        planes |= dict(zip(layer.bands, layer.physical().repeat(factor, 1).repeat(factor, 2), strict=True))
-    return np.stack([planes[name] for name in bands])

@@ -74,7 +74,7 @@ def offer(service: Service, sample: Catalog, collection: str, pattern: str) -> p
 
 def windows_of(items: Sequence[pystac.Item], sensor: Sensor, catalog: Catalog) -> pl.DataFrame:
     params, everywhere = scan.ScanParams(land_mask_samples=4), Areas({"all": np.array([box(-180, -90, 180, 90)])})
-    table, quarantine, _ = scan.scan(items, {}, everywhere, sensor, catalog, GRID, "a", params)
+    table, quarantine, _ = scan.scan(items, {}, everywhere, sensor, catalog, GRID, params, Path("work"))
     assert quarantine == []
     return pl.DataFrame(table)
 
@@ -130,7 +130,7 @@ def test_stages_from_the_search_to_the_chips_run_on_sentinel_hub_and_keep_no_add
     assert scenes.run("sentinel-2")["collections"] == {"sentinel-2-l2a": 1}
     recorded = Path("data/scenes/sentinel-2/items.parquet").read_bytes()
     windows = [scan.run("sentinel-2", part)["candidates"] for part in "ab"]
-    assert labels.run("sentinel-2")["labelled"] == sum(windows) > 3
+    assert sum(labels.run("sentinel-2", part)["labelled"] for part in "ab") == sum(windows) > 3
     kept = select.run("sentinel-2")["kept"]
     made = [chips.run("sentinel-2", part)["chips"] for part in "ab"]
     assert sum(made) == kept > 3
