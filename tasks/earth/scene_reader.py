@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import SceneError
 from tasks.earth.assets import Asset
-from tasks.earth.blocks import Lie
+from tasks.earth.blocks import ASKEW_SIDE, Lie
 from tasks.earth.catalog import Catalog
 from tasks.earth.geolocation import Geolocation
 from tasks.earth.open_files import BLOCK_CACHE
@@ -57,9 +57,9 @@ class OpenScene:
         """How its files lie under the windows of a zone."""
         files = {id(band.dataset): band for band in self._bands.values()}.values()
         if any(band.place.shift_on_axes(epsg) is None for band in files):
-            return Lie()
+            return Lie(side=ASKEW_SIDE)
         apart = min(band.dataset.block_shapes[band.band - 1][1] * _pixel(band) for band in files)
-        return Lie(True, apart, self.two_rows > BLOCK_CACHE)
+        return Lie(True, apart, tall=self.two_rows > BLOCK_CACHE)
 
     @property
     def two_rows(self) -> int:
