@@ -11,7 +11,6 @@ named with its reason. CPU is user and system time; what is far away is a server
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -155,9 +154,7 @@ def apart(folder: Path, what: str, cell: int, address: str = "", cores: str = ""
         str(cell),
         address,
     ]
-    # What GDAL keeps of a server's bytes would hide a block that is fetched again.
-    environment = {**os.environ, "CPL_VSIL_CURL_CACHE_SIZE": str(2**20 if address else 16 * 2**20)}
-    done = subprocess.run([*cores.split(), *command], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([*cores.split(), *command], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{what} at {cell} m: {done.stderr[-2000:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -37,7 +37,7 @@ def odc(item: dict[str, Any], count: int) -> Iterator[tuple[int, int, Chip]]:
     for x, y in places(count):
         west, north = left + x * SIDE * 10, top - y * SIDE * 10
         box = GeoBox.from_bbox(
-            (west, north - SIDE * 10, west + SIDE * 10, north), own.properties["proj:epsg"], shape=(SIDE, SIDE)
+            (west, north - SIDE * 10, west + SIDE * 10, north), item["properties"]["proj:epsg"], shape=(SIDE, SIDE)
         )
         found = odc.stac.load([own], bands=list(BANDS), geobox=box)
         yield x, y, np.stack([found[name].values[0] for name in BANDS])
@@ -72,6 +72,7 @@ def stacchip(item: dict[str, Any], count: int) -> Iterator[tuple[int, int, Chip]
     from stacchip.indexer import Sentinel2Indexer
 
     own = pystac.Item.from_dict(item)
+    own.properties["proj:epsg"] = item["properties"]["proj:epsg"]  # pystac renames it, and stacchip asks for it
     chipper = Chipper(Sentinel2Indexer(own, shape=item["assets"]["B02"]["proj:shape"]), assets=list(BANDS))
     for x, y in places(count):
         found = chipper.chip(x, y)

@@ -24,9 +24,10 @@ from tasks.earth.geolocation import Geolocation
 from tasks.earth.open_files import BLOCK_CACHE
 from tasks.earth.raster import OpenAsset, TargetGrid, opened_bands, read_bands_onto
 from tasks.earth.sentinel_hub import SOURCE
+from tasks.earth.static_catalog import FOLDER
 
 FILES_AT_ONCE = 6
-"""Files of a scene that are read at the same time: enough for a server 30 ms away, and each thread takes memory."""
+"""Files of a scene that are read at the same time: enough for a server some 30 ms away."""
 SPARE = 16 * 2**20
 """Bytes of decoded blocks kept beside two rows of them: GDAL counts some more for each."""
 
@@ -218,7 +219,8 @@ class SceneReader:
         for name, asset in assets.items():
             files.setdefault(asset.href, []).append(name)
         with ExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(min(len(files), FILES_AT_ONCE)))
+            near = all(href.startswith(FOLDER) for href in files)  # nothing to wait for, and each thread takes memory
+            pool = stack.enter_context(ThreadPoolExecutor(1 if near else min(len(files), FILES_AT_ONCE)))
             bands: dict[str, OpenAsset] = {}
             waiting = [
                 pool.submit(opened_bands, [assets[name] for name in names], self.catalog) for names in files.values()
