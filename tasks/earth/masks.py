@@ -69,6 +69,8 @@ def flags(values: NDArray[Any], layout: Mask) -> NDArray[np.uint8]:
     if layout == "udm2":
         return _udm2(values)
     table = _table(layout)
+    if values.dtype == np.uint8:  # numpy would make an index of eight bytes of each
+        return np.frombuffer(values.tobytes().translate(table[:256].tobytes()), np.uint8).reshape(values.shape)
     if values.dtype.kind not in "iu":  # codes are whole numbers, whatever type a file has them in
         values = values.astype(np.int64)
     return table.take(values, mode="clip")

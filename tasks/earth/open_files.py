@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,24 +60,32 @@ class OpenAsset:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of GDAL, to be set wherever it is read."""
 
-    @property
+    # What the file says is asked once, when it is opened: after a read that failed rasterio may raise its error again
+    # from any other question.
+    @cached_property
     def masked(self) -> bool:
         """Whether the file has a mask of its own; an alpha band is another."""
         flags = self.dataset.mask_flag_enums[self.band - 1]
         return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
 
-    @property
+    @cached_property
     def alpha(self) -> int | None:
         """Number of the band that says which pixels are there; None where there is none."""
         return _alpha(self.dataset, self.asset)
 
-    @property
+    @cached_property
+    def nodata(self) -> float | None:
+        """The number that the file says is no data."""
+        declared: float | None = self.dataset.nodatavals[self.band - 1]
+        return declared
+
+    @cached_property
     def averaged_here(self) -> bool:
         """Whether GDAL would leave pixels out of its means that are measured: where one band is 0, or alpha by name."""
         called_alpha = ColorInterp.alpha in self.dataset.colorinterp and self.alpha is None
         return self.asset.no_data_in_all or called_alpha
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Type of the numbers in the file."""
         dtype: np.dtype[Any] = np.dtype(self.dataset.dtypes[self.band - 1])
@@ -214,7 +223,8 @@ def _annotation(asset: Asset, dataset: DatasetReader, catalog: Catalog, where: s
 
 
 def _check(opened: OpenAsset) -> None:
-    """Refuse a file that would not fit in memory, or is coarser than its band."""
+    """Refuse a file that would not fit in memory, or is coarser than its band; and ask what it says of itself."""
+    _ = opened.masked, opened.alpha, opened.nodata, opened.averaged_here
     height, width = opened.dataset.block_shapes[opened.band - 1]
     # Pixel-interleaved files decode all bands of a block together.
     bands = opened.dataset.count if str(opened.dataset.interleaving or "").lower().endswith("pixel") else 1

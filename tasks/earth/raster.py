@@ -215,8 +215,7 @@ def _valid(opened: OpenAsset, values: NDArray[Any], how: dict[str, Any]) -> NDAr
     if opened.masked:
         valid &= opened.dataset.read_masks(opened.band, **how) > 0
     else:
-        declared = opened.dataset.nodatavals[opened.band - 1]
-        numbers.append(declared if _occurs(declared, values.dtype) else opened.asset.nodata)
+        numbers.append(opened.nodata if _occurs(opened.nodata, values.dtype) else opened.asset.nodata)
     if values.dtype.kind != "f":
         # A sensor's fill is none of its measurements, also where something else is declared to be no data.
         numbers.append(opened.asset.fill)
