@@ -18,6 +18,14 @@ CLOSED = (
     "change-position",
     "season",
     "country",
+    "series-change",
+    "series-where",
+    "series-which",
+    "series-radar",
+    "series-taken",
+    "series-place",
+    "series-same-place",
+    "series-smooth",
 )
 """Kinds whose short answers are few: their balance is bounded."""
 OPEN = frozenset({"caption", "detailed-caption", "referring", "grounding", "abstention"})
@@ -35,6 +43,10 @@ TASK_TAGS = {
     "grounding": "[grounding]",
     "change": "[changedet]",
     "change-position": "[changedet]",
+    "series-change": "[changedet]",
+    "series-where": "[changedet]",
+    "series-which": "[changedet]",
+    "series-date": "[changedet]",
 }
 """EarthDial's tag of the task, where it has one."""
 

@@ -19,7 +19,6 @@ from tasks.dialogue.kinds import TASK_TAGS
 from tasks.dialogue.ledger import Add, Counts, Policy
 from tasks.dialogue.pairs import ACCEPTED, CONTRADICTED, NOT_CHECKABLE, SUPPORTED, Judge, Judged, Provenance, Written
 from tasks.dialogue.text_filters import Fault, TextFilter
-from tasks.earth.sensors import SENSORS
 
 REJECTED_BY_PERSON = "a person rejected it"
 
@@ -164,14 +163,15 @@ class PairWriter:
         types = [one.pair.question_type for one in some]
         task_tags = {TASK_TAGS.get(kind, "") for kind in types}
         task_tag = task_tags.pop() if len(task_tags) == 1 else ""
-        tags = [*([task_tag] if task_tag else []), SENSORS[facts.sensor].tag]
+        tags = [*([task_tag] if task_tag else []), *facts.sensor_tags]
+        texts = [(one.pair.question, one.pair.answer) for one in some]
         origin, usage = self.provenance, written.usage
         return {
             "conversation_id": f"{facts.chip_id}#{number}",
             "chip_id": facts.chip_id,
             "sensor": facts.sensor,
             "task": types[0] if len(set(types)) == 1 else "mixed",
-            "conversations": conversations.dump([(one.pair.question, one.pair.answer) for one in some], tags),
+            "conversations": conversations.dump(texts, tags, facts.image_count),
             "turns": [
                 {
                     "question": one.pair.question,
