@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.core import paths, tables
-from tasks.core.errors import EarthloomError
+from tasks.core.errors import EarthloomError, EmptyStageError
 from tasks.core.log import progress
 from tasks.core.section import load, read_params
 from tasks.core.stage import Summary, main, require
@@ -33,10 +33,11 @@ from tasks.earth.series_measures import measure
 from tasks.earth.series_params import SeriesParams
 from tasks.earth.series_rules import DROPPED, SERIES, Found, find
 from tasks.generators.templates.series_pairs import SeriesGenerator
+from tasks.vlm.series_samples import IMAGE, SCHEMA
 
 COLUMNS = (
     "chip_id", "window_id", "sensor", "collection", "acquisition", "datetime", "cloud_fraction", "bands", "crs",
-    "transform", "width",
+    "transform", "width", "height",
 )  # fmt: skip
 MEASURED = pa.schema(
     [
@@ -45,20 +46,6 @@ MEASURED = pa.schema(
         ("platform", pa.string()),
         ("datetime", pa.timestamp("us", tz="UTC")),
         ("cells", pa.map_(pa.string(), pa.list_(pa.float64()))),
-    ]
-)
-SERIES_TABLE = pa.schema(
-    [
-        ("series_id", pa.string()),  # <window_id>_<rule>_<sensors>_<first date>_<last date>
-        ("rule", pa.string()),  # its name under `series.rules`
-        ("kind", pa.string()),  # dates or sensors
-        ("window_id", pa.string()),
-        ("split", pa.string()),  # of all its chips
-        ("chips", pa.list_(pa.string())),  # in the order in which they are shown
-        ("shards", pa.list_(pa.string())),  # of each chip, from the root of the project
-        ("sensors", pa.list_(pa.string())),
-        ("dates", pa.list_(pa.timestamp("us", tz="UTC"))),
-        ("days", pa.float64()),  # between the first date and the last
     ]
 )
 CHUNK = 256
@@ -76,11 +63,10 @@ def read_chips() -> pl.DataFrame:
                 frame = pl.DataFrame(pl.from_arrow(tables.read(shard, COLUMNS)))
                 step, left, top = (pl.col("transform").cast(pl.List(pl.Float64)).list.get(i) for i in (0, 2, 5))
                 place = pl.format("{} {} {} {}", "crs", left, top, (step * pl.col("width")).round(3))
-                bands = pl.col("bands").list.join(",")
-                frame = frame.with_columns(place=place, bands=bands, shard=pl.lit(shard.as_posix()))
-                frames.append(frame.drop("crs", "transform", "width"))
+                frame = frame.with_columns(place=place, shard=pl.lit(shard.as_posix()))
+                frames.append(frame.drop("crs", "transform"))
     if not frames:
-        return pl.DataFrame(schema={**dict.fromkeys([*COLUMNS[:-3], "place", "shard", "split"], pl.String)})
+        raise EmptyStageError("there is no chip to make series of; see the quarantine tables under data/chips")
     split = tables.read(paths.split() / "assignment.parquet", ["chip_id", "split"])
     return pl.concat(frames).join(pl.DataFrame(pl.from_arrow(split)), on="chip_id", how="left")
 
@@ -113,18 +99,18 @@ def found_by(params: SeriesParams, chips: pl.DataFrame) -> tuple[Found, dict[str
 
 
 def described(series: pl.DataFrame, chips: pl.DataFrame) -> pa.Table:
-    """The rows of `SERIES_TABLE`."""
-    each = (
+    """The rows of series.parquet, each image with what a sample needs of its chip."""
+    fields = [field.name for field in IMAGE]
+    images = (
         series.select("series_id", chip_id="chips")
-        .with_columns(pl.int_ranges(pl.col("chip_id").list.len()).alias("place"))
+        .with_columns(place=pl.int_ranges(pl.col("chip_id").list.len()))
         .explode("chip_id", "place", empty_as_null=True, keep_nulls=True)
-        .join(chips.select("chip_id", shards="shard", sensors="sensor", dates="datetime"), on="chip_id", how="left")
+        .join(chips, on="chip_id", how="left")
         .sort("series_id", "place")
         .group_by("series_id", maintain_order=True)
-        .agg("shards", "sensors", "dates")
+        .agg(images=pl.struct(fields))
     )
-    out = series.join(each, on="series_id", how="left").sort("series_id").select(SERIES_TABLE.names)
-    return out.to_arrow().cast(SERIES_TABLE)
+    return series.join(images, on="series_id").sort("series_id").select(SCHEMA.names).to_arrow().cast(SCHEMA)
 
 
 def measured(chips: pl.DataFrame) -> Iterator[dict[str, Any]]:
@@ -157,7 +143,7 @@ def facts_of(table: pa.Table, book: ByChip) -> Iterator[SeriesFacts]:
     for batch in table.to_batches(max_chunksize=1024):
         for row in batch.to_pylist():
             images = []
-            for chip_id in row["chips"]:
+            for chip_id in (image["chip_id"] for image in row["images"]):
                 (one,) = book.rows(chip_id)
                 cells = {name: tuple(values) for name, values in one["cells"]}
                 images.append(SeriesImage(chip_id, one["sensor"], one["platform"] or "", one["datetime"], cells))

@@ -47,14 +47,15 @@ def find(name: str, rule: SeriesRule, chips: pl.DataFrame) -> Found:
     Args:
         name: of the rule.
         rule: of params.yaml.
-        chips: one row a chip: chip_id, window_id, sensor, collection, acquisition, datetime, cloud_fraction, bands (a
-            text), place (CRS and bounds, a text), split.
+        chips: one row a chip: chip_id, window_id, sensor, collection, acquisition, datetime, cloud_fraction, bands,
+            place (CRS and bounds, a text), split.
     """
     radars = [sensor for sensor in rule.sensors if SENSORS[sensor].polarisations]
     clear = pl.col("cloud_fraction") <= rule.max_cloud
     track = pl.col("acquisition").str.extract(r"((?:-[ap]m)?_track-\w+)$").fill_null("")
     asked = chips.filter(pl.col("sensor").is_in(rule.sensors)).with_columns(
         clear=pl.when(pl.col("sensor").is_in([s for s in rule.sensors if SENSORS[s].mask])).then(clear).otherwise(True),
+        bands=pl.col("bands").list.join(","),
         t=pl.col("datetime").dt.timestamp("us") / 1e6 / DAY,
         # A radar looks from one side: only the same orbit, ascending or descending, shows the same slopes and walls.
         **{"pass": pl.when(pl.col("sensor").is_in(radars)).then(track).otherwise(pl.lit(""))},

@@ -171,15 +171,17 @@ class SeriesFacts:
 def sensor_tags(sensors: Sequence[str], rgb: bool = False) -> tuple[str, ...]:
     """EarthDial's tags of the images of a series: that of several dates where all are of one sensor and it has one.
 
+    Those of several sensors are in the order of their names, not of the images: which image is whose is to be seen.
+
     Args:
         sensors: of each image.
         rgb: whether they are shown in true colour, where they can be.
     """
-    known = [known_sensor(name) for name in sensors]
-    if len(set(sensors)) == 1 and (tag := known[0].rgb_dates_tag if rgb and known[0].rgb else known[0].dates_tag):
+    known = [known_sensor(name) for name in sorted(set(sensors))]
+    if len(known) == 1 and (tag := known[0].rgb_dates_tag if rgb and known[0].rgb else known[0].dates_tag):
         return (tag,)
     each = [(one.rgb_tag if rgb else None) or one.tag for one in known]
-    return tuple(dict.fromkeys(each))
+    return tuple(each)
 
 
 def read_facts(text: str) -> "ChipFacts | SeriesFacts":
