@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import chain
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -30,7 +30,7 @@ from tasks.generators.crop_pairs import CropParams, Cropped, pairs_of_crops
 from tasks.published.samples import imported_statistics, samples_of
 from tasks.vlm.bands import Modality, bands_to_load, modality_tag
 from tasks.vlm.samples import SCHEMA
-from tasks.vlm.series_samples import series_rows
+from tasks.vlm.series_samples import SeriesKind, series_rows
 
 SPLITS = ("train", "val", "test")
 
@@ -45,10 +45,10 @@ class MixtureRecipe(Section):
     imported: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict, description="data set under data/imported -> times an epoch; all of it is training data"
     )
-    series: dict[Modality, dict[Literal["dates", "sensors"], Annotated[float, Field(ge=0)]]] = Field(
+    series: dict[Modality, dict[SeriesKind, Annotated[float, Field(ge=0)]]] = Field(
         default_factory=dict,
-        description="how the optical images of a series are shown, `sar` for series of radar alone -> kind of series -> "
-        "times an epoch",
+        description="how the optical images of a series are shown, `sar` for series of radar alone -> kind of series "
+        "-> times an epoch",
     )
     crops: CropParams | None = Field(
         None, description="squares of training chips, labelled and asked about anew, where chips are few; null: none"

@@ -23,13 +23,11 @@ from tasks.dialogue import conversations
 from tasks.dialogue.chip_facts import ByChip
 from tasks.dialogue.decisions import Decisions
 from tasks.dialogue.ledger import REJECTED, Policy
-from tasks.dialogue.series.facts import SeriesFacts, SeriesImage
+from tasks.dialogue.series.facts import SeriesFacts, SeriesImage, cells_of
 from tasks.dialogue.series.verifier import judge_series
 from tasks.dialogue.write_pairs import PairWriter
-from tasks.earth import geotiff
 from tasks.earth.grid import GridParams
 from tasks.earth.sensors import SENSORS
-from tasks.earth.series_measures import measure
 from tasks.earth.series_params import SeriesParams
 from tasks.earth.series_rules import DROPPED, SERIES, Found, find
 from tasks.generators.templates.series_pairs import SeriesGenerator
@@ -82,11 +80,11 @@ def found_by(params: SeriesParams, chips: pl.DataFrame) -> tuple[Found, dict[str
     for name, rule in params.rules.items():
         found = find(name, rule, chips)
         asked = chips.filter(pl.col("sensor").is_in(rule.sensors)).height
-        used = found.series["chips"].explode(empty_as_null=True, keep_nulls=True).n_unique() if found.series.height else 0
+        used = found.chips.len()
         if used + found.dropped.height != asked or not found.series["series_id"].is_unique().all():
             raise EarthloomError(
-                f"series.rules.{name}: of {asked} chips {used} are in series and {found.dropped.height} dropped, or two "
-                "series have one id; this is an error of tasks/earth/series_rules.py, please report it"
+                f"series.rules.{name}: of {asked} chips {used} are in series and {found.dropped.height} dropped, or "
+                "two series have one id; this is an error of tasks/earth/series_rules.py, please report it"
             )
         reasons = found.dropped.group_by("reason").len().sort("reason")
         counts[name] = {
@@ -128,14 +126,8 @@ def measured(chips: pl.DataFrame) -> Iterator[dict[str, Any]]:
                 columns = ["chip_id", "sensor", "platform", "datetime", "pixels"]
                 for row in file.read_row_group(group, columns=columns).to_pylist():
                     if row["chip_id"] in wanted:
-                        yield {**row, "cells": list(cells_of(row["sensor"], row["pixels"], f"chip {row['chip_id']} in {shard}"))}
-
-
-def cells_of(sensor: str, content: bytes, what: str) -> list[tuple[str, list[float | None]]]:
-    """What the pixels of a chip say, (quantity, cells)."""
-    raster = geotiff.decode(content, what=what)
-    planes = {band or "": plane for band, plane in zip(raster.bands, raster.pixels, strict=True)}
-    return [(name, list(cells)) for name, cells in measure(planes, SENSORS[sensor]).items()]
+                        what = f"chip {row['chip_id']} in {shard}"
+                        yield {**row, "cells": list(cells_of(row["sensor"], row["pixels"], what).items())}
 
 
 def facts_of(table: pa.Table, book: ByChip) -> Iterator[SeriesFacts]:
@@ -159,8 +151,7 @@ def run() -> Summary:
     table = described(found.series, chips)
     tables.write(found.dropped.to_arrow(), folder / "dropped.parquet")
     tables.write(table, folder / "series.parquet")
-    named = found.series.select(pl.col("chips").explode(empty_as_null=True, keep_nulls=True)).unique()
-    wanted = chips.join(named, left_on="chip_id", right_on="chips", how="semi")
+    wanted = chips.join(pl.DataFrame({"chip_id": found.chips}), on="chip_id", how="semi")
     tables.write_stream(measured(wanted), MEASURED, work / "by-shard.parquet", CHUNK)
     # Sorted on disk, so that the images of a series are looked up there: cells of all chips would be all of them.
     pl.scan_parquet(work / "by-shard.parquet").sort("chip_id").sink_parquet(work / "by-chip.parquet")

@@ -53,7 +53,7 @@ def split() -> Path:
 
 
 def series() -> Path:
-    """Folder of series.parquet, dropped.parquet, conversations.parquet and rejected.parquet: several images a window."""
+    """Folder of series.parquet, dropped.parquet, conversations.parquet and rejected.parquet."""
     return DATA / "series"
 
 

@@ -47,9 +47,7 @@ def measure(planes: Mapping[str, Plane], sensor: Sensor) -> dict[str, Cells]:
     if named and all(band in planes for band in named.values()):
         shown = {name: planes[named[name]] for name in BANDS}
         valid = np.isfinite(np.stack(list(shown.values()))).all(0)
-        found |= {
-            name: np.where(valid, plane, np.nan).astype(np.float32) for name, plane in classify(shown).items()
-        }
+        found |= {name: np.where(valid, plane, np.nan).astype(np.float32) for name, plane in classify(shown).items()}
     return {name: _cells(plane) for name, plane in found.items()}
 
 

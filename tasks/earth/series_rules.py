@@ -5,6 +5,7 @@ Tables alone, no pixel. Every chip of a rule's sensors is in a series of that ru
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -14,18 +15,12 @@ from tasks.earth.series_params import SeriesRule
 DAY = 86_400.0
 PRUNED = 64
 """Beginnings of series that are followed up in a window: with many dates all of them would be too many to try."""
-SERIES = pl.Schema(
-    {
-        "series_id": pl.String,
-        "rule": pl.String,
-        "kind": pl.String,
-        "window_id": pl.String,
-        "split": pl.String,
-        "chips": pl.List(pl.String),
-        "days": pl.Float64,
-    }
-)
-DROPPED = pl.Schema({name: pl.String for name in ("rule", "window_id", "chip_id", "sensor", "reason", "detail")})
+TEXT = pl.String()
+SERIES: dict[str, pl.DataType] = {
+    "series_id": TEXT, "rule": TEXT, "kind": TEXT, "window_id": TEXT, "split": TEXT, "chips": pl.List(pl.String),
+    "days": pl.Float64(),
+}  # fmt: skip
+DROPPED: dict[str, pl.DataType] = dict.fromkeys(("rule", "window_id", "chip_id", "sensor", "reason", "detail"), TEXT)
 LIKE = ("sensor", "collection", "bands", "pass")
 """What the dates of a series share besides their window and its place: of two products, instruments or orbits a
 difference would be no change of the ground."""
@@ -39,6 +34,11 @@ class Found:
     """Rows of `SERIES`, by id. Chips are in the order in which they are shown."""
     dropped: pl.DataFrame
     """Rows of `DROPPED`, by chip."""
+
+    @property
+    def chips(self) -> pl.Series:
+        """Every chip of a series, each once."""
+        return _members(self.series)
 
 
 def find(name: str, rule: SeriesRule, chips: pl.DataFrame) -> Found:
@@ -91,7 +91,7 @@ def find(name: str, rule: SeriesRule, chips: pl.DataFrame) -> Found:
         "series_id", "window_id", "split", "chips", "days", rule=pl.lit(name), kind=pl.lit(rule.kind)
     ).select(list(SERIES))
     dropped = _dropped(name, rule, asked, usable, fitting, torn, kept)
-    return Found(rows.cast(dict(SERIES)).sort("series_id"), dropped)
+    return Found(rows.cast(dict[Any, pl.DataType](SERIES)).sort("series_id"), dropped)
 
 
 def _members(series: pl.DataFrame) -> pl.Series:
@@ -197,7 +197,7 @@ def _dropped(
         ("cloud", ~pl.col("clear"),
          pl.format("cloud {}, {} allowed", pl.col("cloud_fraction").cast(pl.String).fill_null("not known"),
                    pl.lit(rule.max_cloud))),
-        ("orbit", ~pl.col("one_orbit"), pl.lit("its relative orbit is not known, so that no date is known to be like it")),
+        ("orbit", ~pl.col("one_orbit"), pl.lit("its relative orbit is not known, nor so which dates are like it")),
         ("grid", few & placed, pl.lit("the sensors' windows of this name lie in different places or sizes")),
         ("alone", few, alone),
         ("days", ~pl.col("chip_id").is_in(fitting.implode()),

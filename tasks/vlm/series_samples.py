@@ -1,7 +1,7 @@
 """Samples of several images: the conversations that stage `series` left, as rows of a mixture."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +16,8 @@ from tasks.earth.sensors import SENSORS
 from tasks.vlm.bands import Modality, bands_to_load
 from tasks.vlm.samples import bare_question
 
-SeriesWeights = Mapping[Modality, Mapping[str, float]]
+SeriesKind = Literal["dates", "sensors"]
+SeriesWeights = Mapping[Modality, Mapping[SeriesKind, float]]
 """How the optical images of a series are shown, `sar` where it has none -> kind of series -> times an epoch."""
 IMAGE = pa.struct(
     [
@@ -44,9 +45,7 @@ SCHEMA = pa.schema(
 BATCH = 512
 
 
-def series_rows(
-    side: str, weights: SeriesWeights, repeats: Callable[[str, float], int]
-) -> Iterator[dict[str, Any]]:
+def series_rows(side: str, weights: SeriesWeights, repeats: Callable[[str, float], int]) -> Iterator[dict[str, Any]]:
     """Rows of a mixture's schema for every conversation about a series of one side, once in each modality that is
     weighted; both tables are in the order of their series and are read side by side.
 
@@ -67,7 +66,8 @@ def series_rows(
             known = next(series, {})
             if not known:
                 raise MissingInputError(
-                    f"{paths.series()} has questions about series {talk['chip_id']}, but no such series; rebuild `series`"
+                    f"{paths.series()} has questions about series {talk['chip_id']}, but no such series: "
+                    "rebuild stage `series`"
                 )
         if known["split"] == side:
             yield from _shown(known, talk, weights, repeats)

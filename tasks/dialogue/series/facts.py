@@ -1,4 +1,4 @@
-"""What is known of the images of a series, as its conversations carry it, so that a pair can be verified from its row."""
+"""What is known of the images of a series: what its conversations carry, so that a pair is verified from its row."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.errors import RasterioError
 
+from tasks.core.errors import DamagedFileError
 from tasks.dialogue.facts import MARGIN, ChipFacts, SourceInfo
+from tasks.earth import geotiff
 from tasks.earth.display_sensors import known_sensor
 from tasks.earth.label_fractions import COMPASS
-from tasks.earth.series_measures import INDEX, SIDE, Cells
+from tasks.earth.sensors import SENSORS
+from tasks.earth.series_measures import INDEX, SIDE, Cells, measure
 from tasks.earth.spectral_rules import CLASSES
 
 PARTS: tuple[str, ...] = tuple(COMPASS.ravel().tolist())
@@ -141,7 +145,7 @@ class SeriesFacts:
 
     def _valid(self, quantity: str) -> NDArray[np.bool_]:
         grids = [grid for place in range(len(self.images)) if (grid := self.grid(place, quantity)) is not None]
-        return np.isfinite(np.stack(grids)).all(0)
+        return np.asarray(np.isfinite(np.stack(grids)).all(0))
 
     def to_json(self) -> str:
         """All of it as one line of JSON, the same for the same facts."""
@@ -184,6 +188,27 @@ def sensor_tags(sensors: Sequence[str], rgb: bool = False) -> tuple[str, ...]:
     return tuple(each)
 
 
+def cells_of(sensor: str, content: bytes, what: str) -> dict[str, Cells]:
+    """What the pixels of a chip say of it in a series.
+
+    Args:
+        sensor: name of the sensor.
+        content: its GeoTIFF.
+        what: it is called, for the message.
+
+    Raises:
+        DamagedFileError: it cannot be read.
+    """
+    try:
+        raster = geotiff.decode(content, what=what)
+    except RasterioError as error:
+        raise DamagedFileError(
+            f"{what}: its pixels are not a readable GeoTIFF ({error}); rebuild stage `chips`"
+        ) from error
+    planes = {band or "": plane for band, plane in zip(raster.bands, raster.pixels, strict=True)}
+    return measure(planes, SENSORS[sensor])
+
+
 def read_facts(text: str) -> "ChipFacts | SeriesFacts":
     """The facts of a conversation, of a chip or of a series.
 
@@ -194,7 +219,9 @@ def read_facts(text: str) -> "ChipFacts | SeriesFacts":
 
 
 def _image(row: Mapping[str, Any]) -> SeriesImage:
-    cells = {name: tuple(None if value is None else float(value) for value in some) for name, some in row["cells"].items()}
+    cells = {
+        name: tuple(None if value is None else float(value) for value in some) for name, some in row["cells"].items()
+    }
     if any(len(some) != SIDE * SIDE for some in cells.values()):
         raise ValueError(f"the cells of {row['chip_id']} are not {SIDE} x {SIDE}")
     taken = datetime.fromisoformat(row["taken"])

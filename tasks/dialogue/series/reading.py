@@ -112,7 +112,11 @@ def answer_to(asked: Asked, answer: str) -> str | None:
     if re.search(r"\bcannot be told\b|\bcan't be told\b|\bcannot be said\b", text):
         return UNKNOWN
     if asked.kind == "change":
-        words = {"increased": r"increased?\b", "decreased": r"decreased?\b", "stayed about the same": r"about the same\b"}
+        words = {
+            "increased": r"increased?\b",
+            "decreased": r"decreased?\b",
+            "stayed about the same": r"about the same\b",
+        }
         found = [key for key, pattern in words.items() if re.search(pattern, text)]
         return found[0] if len(found) == 1 and not _NOT.search(text) else None
     if asked.kind in ("where", "place"):

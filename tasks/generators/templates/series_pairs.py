@@ -5,15 +5,15 @@ that was asked for least so far comes first, so that no answer is the answer to 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
 from tasks.core.code import code
-from tasks.dialogue.pairs import Judged, Pair, Provenance, Written
+from tasks.dialogue.pairs import Judged, Pair, Provenance, Verdict, Written
 from tasks.dialogue.series.facts import SeriesFacts
 from tasks.dialogue.series.reading import UNKNOWN, Asked, said
-from tasks.dialogue.series.verifier import Cannot, judge_series, truth
+from tasks.dialogue.series.verifier import Cannot, truth
 from tasks.earth.grid import stable_hash
 from tasks.earth.sensors import SENSORS
 from tasks.earth.series_measures import INDEX
@@ -95,12 +95,16 @@ class SeriesGenerator:
         """Times that a kind was answered so."""
         self.provenance = Provenance("template", prompt_hash=code(__name__)[:16], seed=params.seed)
 
-    def generate(self, series: Iterable[SeriesFacts], judge: object = None) -> Iterator[Written]:
+    def generate(
+        self, series: Iterable[SeriesFacts], judge: Callable[[SeriesFacts, Sequence[Pair]], list[Verdict]]
+    ) -> Iterator[Written]:
         """What was written about each series, each pair with its verdict."""
         for facts in series:
             pairs = self.write(facts)
-            verdicts = judge_series(facts, pairs)
-            yield Written(facts.series_id, tuple(map(Judged, pairs, verdicts)))
+            verdicts = judge(facts, pairs)
+            yield Written(
+                facts.series_id, tuple(Judged(pair, verdict) for pair, verdict in zip(pairs, verdicts, strict=True))
+            )
 
     def write(self, facts: SeriesFacts) -> list[Pair]:
         """The pairs about one series, `series.pairs` at most."""
