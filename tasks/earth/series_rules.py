@@ -57,6 +57,7 @@ def find(name: str, rule: SeriesRule, chips: pl.DataFrame) -> Found:
         clear=pl.when(pl.col("sensor").is_in([s for s in rule.sensors if SENSORS[s].mask])).then(clear).otherwise(True),
         bands=pl.col("bands").list.join(","),
         t=pl.col("datetime").dt.timestamp("us") / 1e6 / DAY,
+        stamp=pl.col("datetime").dt.strftime("%Y%m%dT%H%M%S"),
         # A radar looks from one side: only the same orbit, ascending or descending, shows the same slopes and walls.
         **{"pass": pl.when(pl.col("sensor").is_in(radars)).then(track).otherwise(pl.lit(""))},
     )
@@ -101,8 +102,9 @@ def _members(series: pl.DataFrame) -> pl.Series:
 def _of_dates(rule: SeriesRule, usable: pl.DataFrame) -> pl.DataFrame:
     """Candidates: window_id, chips, days, rank, cloud, last, key."""
     same = ["window_id", "place", *LIKE]
-    one = usable.select(*same, "chip_id", "t", cloud=pl.col("cloud_fraction").fill_null(0.0))
-    found = one.with_columns(chips=pl.concat_list("chip_id"), first="t", last="t").drop("chip_id", "t")
+    one = usable.select(*same, "t", "chip_id", "stamp", cloud=pl.col("cloud_fraction").fill_null(0.0))
+    found = one.with_columns(chips=pl.concat_list("chip_id"), first="t", last="t", stamps="stamp")
+    found = found.drop("chip_id", "t", "stamp")
     for _ in range(rule.images - 1):
         found = (
             found.join(one.rename({"cloud": "more"}), on=same)
@@ -112,9 +114,10 @@ def _of_dates(rule: SeriesRule, usable: pl.DataFrame) -> pl.DataFrame:
                 chips=pl.concat_list("chips", pl.concat_list("chip_id")),
                 cloud=pl.max_horizontal("cloud", "more"),
                 last="t",
+                stamps=pl.format("{}_{}", "stamps", "stamp"),
             )
-            .drop("chip_id", "t", "more")
-            .sort([*same, "cloud", "last", "first"], descending=[False] * (len(same) + 1) + [True, False])
+            .drop("chip_id", "t", "more", "stamp")
+            .sort([*same, "cloud", "last", "stamps"], descending=[False] * (len(same) + 1) + [True, False])
             .with_columns(turn=pl.int_range(pl.len()).over(same))
             .filter(pl.col("turn") < PRUNED)
             .drop("turn")
@@ -122,14 +125,8 @@ def _of_dates(rule: SeriesRule, usable: pl.DataFrame) -> pl.DataFrame:
     return found.with_columns(
         rank=pl.lit(0.0),
         days=(pl.col("last") - pl.col("first")).round(3),
-        key=_named(pl.col("sensor")),
+        key=pl.format("{}_{}", "sensor", "stamps"),
     ).select("window_id", "chips", "days", "rank", "cloud", "last", "key")
-
-
-def _named(what: pl.Expr) -> pl.Expr:
-    """What is shown, with its first and its last date."""
-    ends = (pl.from_epoch((pl.col(end) * DAY).round().cast(pl.Int64)) for end in ("first", "last"))
-    return pl.format("{}_{}_{}", what, *(end.dt.strftime("%Y%m%dT%H%M%S") for end in ends))
 
 
 def _of_sensors(rule: SeriesRule, usable: pl.DataFrame) -> pl.DataFrame:
@@ -138,7 +135,7 @@ def _of_sensors(rule: SeriesRule, usable: pl.DataFrame) -> pl.DataFrame:
     found: pl.DataFrame | None = None
     for sensor in rule.sensors:
         one = usable.filter(pl.col("sensor") == sensor).select(
-            *same, "t", chips=pl.concat_list("chip_id"), cloud=pl.col("cloud_fraction").fill_null(0.0)
+            *same, "t", "stamp", chips=pl.concat_list("chip_id"), cloud=pl.col("cloud_fraction").fill_null(0.0)
         )
         if found is None:
             found = one.with_columns(first="t", last="t").drop("t")
@@ -150,8 +147,9 @@ def _of_sensors(rule: SeriesRule, usable: pl.DataFrame) -> pl.DataFrame:
                 last=pl.max_horizontal("last", "t"),
                 cloud=pl.max_horizontal("cloud", "cloud_more"),
                 chips=pl.concat_list("chips", "chips_more"),
+                stamp=pl.format("{}_{}", "stamp", "stamp_more"),
             )
-            .drop("t", "cloud_more", "chips_more")
+            .drop("t", "cloud_more", "chips_more", "stamp_more")
             .filter(pl.col("last") - pl.col("first") <= rule.max_days)
         )
     assert found is not None  # a rule names sensors
@@ -162,7 +160,9 @@ def _of_sensors(rule: SeriesRule, usable: pl.DataFrame) -> pl.DataFrame:
     days = pl.col("last") - pl.col("first")
     return (
         found.filter(days >= rule.min_days)
-        .with_columns(key=_named(pl.lit("+".join(rule.sensors))), days=days.round(3), rank=days.round(3))
+        .with_columns(
+            key=pl.format("{}_{}", pl.lit("+".join(rule.sensors)), "stamp"), days=days.round(3), rank=days.round(3)
+        )
         .with_columns(chips=pl.when(odd.fill_null(False)).then(pl.col("chips").list.reverse()).otherwise("chips"))
         .select("window_id", "chips", "days", "rank", "cloud", "last", "key")
     )

@@ -22,7 +22,7 @@ from tasks.evaluation.names import MODELS, RELEASED
 from tasks.pages.trained import STAGES, Evaluation, Training, read_evaluation, read_training
 
 KEPT = "kept"
-FILTERS = ("nodata", "cloud", "land", "labels", "overlap", "duplicate")
+FILTERS = ("nodata", "cloud", "land", "labels", "together", "overlap", "near", "duplicate")
 """In the order they are charged: the first that a window fails is its reason."""
 SPLITS = ("train", "val", "test", "buffer")
 CHIP_COLUMNS = [
@@ -71,7 +71,8 @@ class SensorData:
         """Windows each filter dropped, in the order the filters are charged."""
         counts = dict(self.ledger.group_by("verdict").len().iter_rows())
         counts.pop(KEPT, None)
-        names = [name for name in FILTERS if name != "cloud" or self.sensor.mask or "cloud" in counts]
+        unasked = {"together"} if self.sensor.mask else {"together", "cloud"}
+        names = [name for name in FILTERS if name not in unasked or name in counts]
         return {name: int(counts.get(name, 0)) for name in [*names, *sorted(set(counts) - set(FILTERS))]}
 
     @cached_property

@@ -32,7 +32,7 @@ IMAGE = pa.struct(
 )
 SCHEMA = pa.schema(
     [
-        ("series_id", pa.string()),  # <window_id>_<rule>_<sensors>_<first date>_<last date>
+        ("series_id", pa.string()),  # <window_id>_<rule>_<sensors>_<dates>
         ("rule", pa.string()),  # its name under `series.rules`
         ("kind", pa.string()),  # dates or sensors
         ("window_id", pa.string()),
