@@ -13,8 +13,8 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from tasks.core import paths, tables
-from tasks.core.errors import EmptyStageError, ParamsError
-from tasks.core.section import Section, load, read_params
+from tasks.core.errors import EmptyStageError
+from tasks.core.section import Section, load
 from tasks.core.stage import Summary, main
 from tasks.earth.grid import GridParams
 from tasks.earth.places import ranked, there
@@ -165,10 +165,6 @@ def candidates_of(sensor: str, parts: Sequence[str]) -> pl.DataFrame:
 def run(sensor: str) -> Summary:
     """Filter the candidate windows of one sensor and write the ledger."""
     params, grid = load(SelectParams, "select"), load(GridParams, "grid")
-    enabled = read_params()["sensors"]["enabled"]
-    missing = [name for name in params.together if name not in enabled]
-    if missing:
-        raise ParamsError(f"select.together names {missing[0]}, which is not in sensors.enabled; add it there")
     candidates = candidates_of(sensor, grid.parts)
     others = {name: candidates_of(name, grid.parts) for name in params.together}
     labels = tables.read_frame(paths.labels(sensor) / "labels.parquet")
