@@ -28,7 +28,7 @@ CLOSED = (
     "series-smooth",
 )
 """Kinds whose short answers are few: their balance is bounded."""
-OPEN = frozenset({"caption", "detailed-caption", "referring", "grounding", "abstention"})
+OPEN = frozenset({"caption", "detailed-caption", "referring", "grounding", "abstention", "series-untold"})
 """Kinds whose answers can be right in many wordings, or nearly right: an exact match would say nothing of them."""
 FREE_TEXT = frozenset({"caption", "detailed-caption"})
 """Kinds whose answers describe the chip in the writer's own words."""
@@ -47,6 +47,7 @@ TASK_TAGS = {
     "series-where": "[changedet]",
     "series-which": "[changedet]",
     "series-date": "[changedet]",
+    "series-untold": "[changedet]",
 }
 """EarthDial's tag of the task, where it has one."""
 

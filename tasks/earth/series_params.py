@@ -24,7 +24,9 @@ class SeriesRule(Section):
     min_days: float = Field(0, ge=0, description="days between two dates that follow one another, at least")
     max_days: float = Field(gt=0, description="days between the first date and the last, at most")
     max_cloud: float = Field(ge=0, le=1, description="share under cloud of each optical image; unknown is too much")
-    per_window: int = Field(1, ge=1, le=64, description="series of one window, the clearest and then the latest")
+    per_window: int = Field(
+        1, ge=1, le=64, description="series of one window, of `dates` for each sensor: the clearest, then the latest"
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> "SeriesRule":

@@ -74,7 +74,7 @@ def find(name: str, rule: SeriesRule, chips: pl.DataFrame) -> Found:
     fitting = _members(series)
     best = (
         series.sort("rank", "cloud", "last", "series_id", descending=[False, False, True, False])
-        .with_columns(turn=pl.int_range(pl.len()).over("window_id"))
+        .with_columns(turn=pl.int_range(pl.len()).over("window_id", "of"))
         .filter(pl.col("turn") < rule.per_window)
     )
     sides = (
@@ -100,7 +100,7 @@ def _members(series: pl.DataFrame) -> pl.Series:
 
 
 def _of_dates(rule: SeriesRule, usable: pl.DataFrame) -> pl.DataFrame:
-    """Candidates: window_id, chips, days, rank, cloud, last, key."""
+    """Candidates: window_id, of (what has its own number of them), chips, days, rank, cloud, last, key."""
     same = ["window_id", "place", *LIKE]
     one = usable.select(*same, "t", "chip_id", "stamp", cloud=pl.col("cloud_fraction").fill_null(0.0))
     found = one.with_columns(chips=pl.concat_list("chip_id"), first="t", last="t", stamps="stamp")
@@ -126,7 +126,8 @@ def _of_dates(rule: SeriesRule, usable: pl.DataFrame) -> pl.DataFrame:
         rank=pl.lit(0.0),
         days=(pl.col("last") - pl.col("first")).round(3),
         key=pl.format("{}_{}", "sensor", "stamps"),
-    ).select("window_id", "chips", "days", "rank", "cloud", "last", "key")
+        of="sensor",
+    ).select("window_id", "of", "chips", "days", "rank", "cloud", "last", "key")
 
 
 def _of_sensors(rule: SeriesRule, usable: pl.DataFrame) -> pl.DataFrame:
@@ -161,10 +162,13 @@ def _of_sensors(rule: SeriesRule, usable: pl.DataFrame) -> pl.DataFrame:
     return (
         found.filter(days >= rule.min_days)
         .with_columns(
-            key=pl.format("{}_{}", pl.lit("+".join(rule.sensors)), "stamp"), days=days.round(3), rank=days.round(3)
+            key=pl.format("{}_{}", pl.lit("+".join(rule.sensors)), "stamp"),
+            days=days.round(3),
+            rank=days.round(3),
+            of=pl.lit(""),
         )
         .with_columns(chips=pl.when(odd.fill_null(False)).then(pl.col("chips").list.reverse()).otherwise("chips"))
-        .select("window_id", "chips", "days", "rank", "cloud", "last", "key")
+        .select("window_id", "of", "chips", "days", "rank", "cloud", "last", "key")
     )
 
 

@@ -138,7 +138,8 @@ def _changes(facts: SeriesFacts) -> list[tuple[str, list[Third]]]:
         texts = [f"{value:+.1f}" if abs(clear) > 1 else f"{100 * value:+.0f}" for value in values.tolist()]
         thirds = [Third(*one) for one in zip(PARTS, (t.replace("-", "\u2212") for t in texts), shades, strict=True)]
         out.append((f"{said(quantity)}, {'dB' if clear > 1 else 'hundredths'}", thirds))
-    return out[:2]
+    # Those that changed most, where there are many.
+    return sorted(out, key=lambda one: -max(abs(third.shade) for third in one[1]))[:2]
 
 
 def _turns(talk: Mapping[str, Any], predictions: pl.DataFrame) -> Iterator[ShownTurn]:

@@ -86,10 +86,12 @@ def test_two_images_are_a_series_only_by_days_clear_sky_product_cell_and_side(
 def test_radar_dates_are_of_one_orbit_and_of_many_dates_the_window_keeps_as_many_series_as_asked() -> None:
     other = chip("w", "sentinel-1", 40, acquisition="s1_2020-02-10-pm_track-076")
     unknown = chip("w", "sentinel-1", 50, acquisition="s1_orbit-18527")
-    rows = [*(chip("w", "sentinel-1", day) for day in (0, 12, 24, 36)), other, unknown]
+    optical = [chip("w", "sentinel-2", day) for day in (0, 12, 24)]  # has series of its own
+    rows = [*(chip("w", "sentinel-1", day) for day in (0, 12, 24, 36)), other, unknown, *optical]
     rule = DATES.model_copy(update={"images": 3, "per_window": 1})
     found = find("three", rule, pl.DataFrame(rows))
-    (row,) = found.series.to_dicts()
+    row, own = found.series.sort("series_id").to_dicts()
+    assert own["chips"] == [f"w_sentinel-2_{day}" for day in (0, 12, 24)]
     assert row["chips"] == [f"w_sentinel-1_{day}" for day in (0, 12, 36)] and row["days"] == 36
     reasons = dict(found.dropped.select("chip_id", "reason").iter_rows())
     assert reasons == {"w_sentinel-1_24": "enough", "w_sentinel-1_40": "alone", "w_sentinel-1_50": "orbit"}
@@ -191,7 +193,7 @@ def test_a_mixture_shows_each_series_on_its_side_with_an_image_for_each_date_or_
         else:
             assert head.startswith("[s1_vh_10] [s2_ms_10]") or "[s1_vh_10] [s2_ms_10]" in head
             assert {image.modality for image in sample.images} == {"ms", "sar"}
-        if sample.question_types[0] in ("series-change", "series-where"):
+        if sample.question_types[0] in ("series-change", "series-where", "series-untold"):
             assert head.startswith("[changedet] ")
     first = {sample.images[0].sensor for sample in several["train"] if len({i.sensor for i in sample.images}) > 1}
     assert first == {"sentinel-1", "sentinel-2"}  # the place of an image does not tell its sensor

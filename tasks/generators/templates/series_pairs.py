@@ -32,7 +32,6 @@ BACKSCATTER = tuple(
     )
 )[:2]
 """What only a radar tells."""
-ABSTENTION = "abstention"
 WAYS = {+1: "highest", -1: "lowest"}
 WORDS = {
     "change": (
@@ -188,7 +187,7 @@ def _pair(one: Option, facts: SeriesFacts, random: Random, short: float) -> Pair
     }  # fmt: skip
     question = voice.pick(questions).format(**words)
     if answer == UNKNOWN:
-        return Pair(question, "This cannot be told from these images.", ABSTENTION)
+        return Pair(question, "This cannot be told from these images.", "series-untold")
     text = f"the {answer} image" if asked.kind in ("which", "radar", "taken") else answer
     if voice.whole:
         said_so = sentences[answer == "no"] if answer in ("yes", "no") else voice.pick(sentences)
