@@ -30,6 +30,7 @@ from tasks.generators.crop_pairs import CropParams, Cropped, pairs_of_crops
 from tasks.published.samples import imported_statistics, samples_of
 from tasks.vlm.bands import Modality, bands_to_load, modality_tag
 from tasks.vlm.samples import SCHEMA
+from tasks.vlm.series_samples import SeriesKind, series_rows
 
 SPLITS = ("train", "val", "test")
 
@@ -43,6 +44,11 @@ class MixtureRecipe(Section):
     )
     imported: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict, description="data set under data/imported -> times an epoch; all of it is training data"
+    )
+    series: dict[Modality, dict[SeriesKind, Annotated[float, Field(ge=0)]]] = Field(
+        default_factory=dict,
+        description="how the optical images of a series are shown, `sar` for series of radar alone -> kind of series "
+        "-> times an epoch",
     )
     crops: CropParams | None = Field(
         None, description="squares of training chips, labelled and asked about anew, where chips are few; null: none"
@@ -132,6 +138,15 @@ def mix(recipe: MixtureRecipe, sensors: Iterable[str], parts: Iterable[str]) -> 
     return {name: sorted(rows[name], key=lambda row: str(row["sample_id"])) for name in SPLITS}
 
 
+def _of_series(recipe: MixtureRecipe, side: str) -> Iterator[dict[str, Any]]:
+    """Samples of several images; val and test take each once, as they do all others."""
+    for row in series_rows(side, recipe.series, repeats):
+        if side != "train":
+            yield {**row, "repeats": 1}
+        elif row["repeats"]:
+            yield row
+
+
 def crop_rows(recipe: MixtureRecipe, sensors: Iterable[str], parts: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Rows of `SCHEMA` for every pair about a crop of a training chip, once in each modality of the recipe."""
     if recipe.crops is None:
@@ -209,8 +224,9 @@ def run(stage: str) -> Summary:
     rows = mix(recipe, values["sensors"]["enabled"], values["grid"]["parts"])
     write_imported_statistics(stage, values["sensors"]["enabled"])
     enabled, parts = values["sensors"]["enabled"], values["grid"]["parts"]
-    training = chain(rows["train"], crop_rows(recipe, enabled, parts), imported_rows(recipe.imported))
-    streams = {"train": training, "val": rows["val"], "test": rows["test"]}
+    several = {name: _of_series(recipe, name) for name in SPLITS}
+    training = chain(rows["train"], several["train"], crop_rows(recipe, enabled, parts), imported_rows(recipe.imported))
+    streams = {"train": training, **{name: chain(rows[name], several[name]) for name in SPLITS[1:]}}
     out = {name: paths.mixture(stage) / f"{name}.parquet" for name in SPLITS}
     written = {name: tables.write_stream(streams[name], SCHEMA, out[name]) for name in SPLITS}
     if not written["train"]:

@@ -294,6 +294,7 @@ def test_two_runs_leave_the_same_bytes_whatever_runs_of_benchmarks_lie_there(
         "train/2/log.csv",
         "moe/2/log.csv",
         "routing/routing.json",
+        "series/series.parquet",
         "evaluate/rsmoe/scores.json",
         "evaluate/earthdial/predictions.parquet",
         "evaluate/earthdial/scores.json",
