@@ -18,7 +18,7 @@ from tasks.core.errors import ParamsError
 from tasks.earth.grid import SUPER_CELL, WindowGrid, super_cells, window_grid
 from tasks.earth.raster import TargetGrid
 
-LARGEST_BLOCK, LARGEST_SIDE = 32_000_000, 2048
+LARGEST_BLOCK, LARGEST_SIDE = 20_000_000, 2048
 """Numbers read together, over all bands, at most, unless one window has more; and pixels along a side of a square, for
 a file in another grid takes some 60 bytes a pixel beside them."""
 Places = NDArray[np.int64]

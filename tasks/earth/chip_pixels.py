@@ -76,26 +76,26 @@ def read_block(opened: OpenScene, block: Block, sensor: Sensor) -> BlockPixels:
     """
     targets = {name: block.target(gsd) for name, gsd in gsds(opened, block, sensor).items()}
     numbers = opened.read(targets)
-    groups: dict[tuple[float, np.dtype[Any]], list[tuple[str, _Band]]] = {}
     finest = min(target.gsd for target in targets.values())
     count, side = len(block.columns), round(block.grid.size / finest)
+    groups: dict[tuple[float, np.dtype[Any]], list[tuple[str, _Band]]] = {}
     holes: dict[int, NDArray[np.bool_]] = {}
     empty = np.ones(count, bool)
     for name, asset in opened.assets.items():
-        band = _band(numbers.pop(name), asset, sensor.unit_of(name), f"scene {asset.item_id}, band {name}")
+        band = _band(block, numbers.pop(name), asset, sensor.unit_of(name), f"scene {asset.item_id}, band {name}")
         groups.setdefault((targets[name].gsd, band.values.dtype), []).append((name, band))
         missing: NDArray[np.bool_] = np.zeros(count, bool)
         if band.valid is not None:
-            own = block.cut(~band.valid)
+            own = ~band.valid
             if sensor.cube:
                 # A band of absorbed light holds nothing anywhere; that is no hole in the others.
                 missing = np.asarray(own.all(axis=(1, 2)))
-                own = own & ~missing[:, None, None]
+                own &= ~missing[:, None, None]
             known = holes.setdefault(own.shape[-1], np.zeros(own.shape, bool))
             known |= own
         empty &= missing
     fraction = _share(holes, side, count)
-    layers = tuple(_layer(block, groups[key]) for key in sorted(groups, key=lambda key: key[0]))
+    layers = tuple(_layer(groups.pop(key)) for key in sorted(groups, key=lambda key: key[0]))
     return BlockPixels(layers, np.where(empty, 1.0, fraction), side)
 
 
@@ -149,6 +149,7 @@ class _Band:
     """One band as it is stored: number * scale + offset."""
 
     values: NDArray[Any]
+    """[windows, side, side]."""
     valid: NDArray[np.bool_] | None
     """None where all are."""
     scale: float
@@ -158,12 +159,13 @@ class _Band:
     sure: bool
 
 
-def _band(numbers: Numbers, asset: Asset, unit: str, what: str) -> _Band:
+def _band(block: Block, numbers: Numbers, asset: Asset, unit: str, what: str) -> _Band:
     stored = stored_of(asset, numbers.values.dtype, numbers.power)
     if not keeps_numbers(numbers.values.dtype, stored, unit):
         plane = _physical(numbers, asset, unit, what)
-        valid = np.isfinite(plane)
-        return _Band(plane, None if valid.all() else valid, 1.0, 0.0, (np.nan,), True)
+        cut = block.cut(plane)
+        valid = np.isfinite(cut)
+        return _Band(cut, None if valid.all() else valid, 1.0, 0.0, (np.nan,), True)
     try:
         require_declared(numbers.values, numbers.valid, stored, unit, f"scene {asset.item_id}, asset {asset.key}")
         check_numbers(numbers.values, numbers.valid, stored, unit, what)
@@ -175,17 +177,18 @@ def _band(numbers: Numbers, asset: Asset, unit: str, what: str) -> _Band:
     ]
     usual = dict.fromkeys([*known, float(limits.max), 0.0, float(limits.min)])
     sure = asset.fill in known and not asset.no_data_in_all
-    valid = None if numbers.valid.all() else numbers.valid
-    return _Band(numbers.values, valid, asset.scale, asset.offset, tuple(usual), sure)
+    valid = None if numbers.valid.all() else block.cut(numbers.valid)
+    return _Band(block.cut(numbers.values), valid, asset.scale, asset.offset, tuple(usual), sure)
 
 
-def _layer(block: Block, bands: Sequence[tuple[str, _Band]]) -> WindowLayer:
+def _layer(bands: Sequence[tuple[str, _Band]]) -> WindowLayer:
     first = bands[0][1]
-    pixels = np.stack([block.cut(band.values) for _, band in bands], axis=1)
+    pixels = np.stack([band.values for _, band in bands], axis=1)
     valid: NDArray[np.bool_] | None = None
     if any(band.valid is not None for _, band in bands):
-        whole = (np.ones(band.values.shape, bool) if band.valid is None else band.valid for _, band in bands)
-        valid = np.stack([block.cut(plane) for plane in whole], axis=1)
+        valid = np.stack(
+            [np.ones(band.values.shape, bool) if band.valid is None else band.valid for _, band in bands], axis=1
+        )
     nodata = np.full(len(pixels), first.nodata[0])
     if not all(band.sure and band.nodata[0] == first.nodata[0] for _, band in bands) and pixels.dtype.kind in "iu":
         nodata = _free(pixels, valid, dict.fromkeys(number for _, band in bands for number in band.nodata))

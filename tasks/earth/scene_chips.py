@@ -77,6 +77,7 @@ def scene_chips(
                         lost.setdefault(str(found), []).append(Lost(some, found))
                     else:
                         yield _rows(item, some, found, assets, sensor)
+                        del found  # before the next are read
     except SceneError as error:
         yield Lost(windows, error)
         return

@@ -25,8 +25,8 @@ from tasks.earth.open_files import BLOCK_CACHE
 from tasks.earth.raster import OpenAsset, TargetGrid, opened_bands, read_bands_onto
 from tasks.earth.sentinel_hub import SOURCE
 
-FILES_AT_ONCE = 16
-"""Files of a scene that are read at the same time."""
+FILES_AT_ONCE = 6
+"""Files of a scene that are read at the same time: enough for a server 30 ms away, and each thread takes memory."""
 SPARE = 16 * 2**20
 """Bytes of decoded blocks kept beside two rows of them: GDAL counts some more for each."""
 

@@ -19,9 +19,10 @@ from tasks.earth.grid import GridParams
 from tasks.earth.items import read_items, write_items
 from tasks.earth.probe import probe
 from tasks.earth.raster import open_asset
+from tasks.earth.scene import open_scene
 from tasks.earth.scene_chips import scene_chips
+from tasks.earth.scene_windows import ScanParams, scan_scene
 from tasks.earth.sensors import SENSORS
-from tasks.scan import ScanParams, scan
 from tests.conftest import ROOT
 from tests.fixtures.published_catalogs import EPSG, LAYOUTS, LEFT, SIDE, Layout, Published, published, truth
 
@@ -75,9 +76,8 @@ def scanned(layout: Layout, running: Published) -> tuple[pystac.Item, pl.DataFra
     grid = GridParams(cell=640, parts=["a"])
     params = ScanParams(land_mask_samples=2)
     areas = Areas({"here": np.array([lonlat_shapes.of_bounds(*AREA)], dtype=object)})
-    windows, lost, _ = scan(found, {}, areas, SENSORS[layout.sensor], running.catalog, grid, params)
-    assert lost == []
-    whole = pl.DataFrame(pl.from_arrow(windows)).filter(pl.col("nodata_fraction") < 0.05)
+    scene = open_scene(found[0], found[0].id, SENSORS[layout.sensor], running.catalog, grid.max_gsd_ratio)
+    whole = pl.DataFrame(scan_scene(scene, areas, grid, params)).filter(pl.col("nodata_fraction") < 0.05)
     return found[0], whole.sort("row", "column")
 
 
