@@ -64,7 +64,7 @@ def make(root: Path, chips: int) -> None:
         for shard in folder.glob("shard-*.parquet"):
             shard.unlink()
         for start in range(0, some.height, SHARD):
-            rows = pl.DataFrame(pl.from_arrow(one)).drop("chip_id", "item_id")
+            rows = pl.DataFrame(pl.from_arrow(one)).drop("chip_id", "item_id").with_columns(pixels=pl.lit(b""))
             table = some.slice(start, SHARD).join(rows, how="cross").select(chip_schema.SCHEMA.names).to_arrow()
             table = table.cast(chip_schema.SCHEMA)
             tables.write(table, folder / f"shard-{start // SHARD:05d}.parquet", "geometry", chip_schema.GROUP)
@@ -78,8 +78,11 @@ def page() -> None:
     maps.legend([data])
     maps.draw_sites([], [data], 10)
     label_maps.draw([data], 10)
-    cards = gallery.cards(data, dataset.predictions, 8)
-    print(f"{data.chips.height:,} chips, {data.candidates:,} windows, {data.pairs:,} pairs, {len(cards)} shown")
+    chosen = gallery.choose(data, dataset.predictions, 8)
+    shown = (
+        data.chip_rows(chosen).keys() & set(data.labels_of(chosen)["chip_id"]) & set(data.turns_of(chosen)["chip_id"])
+    )
+    print(f"{data.chips.height:,} chips, {data.candidates:,} windows, {data.pairs:,} pairs, {len(shown)} shown")
 
 
 def frames() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.earth.label_masks import SIDE, Box, unpack
+from tasks.earth.sensors import SENSORS
 
 Statistics = Mapping[str, Mapping[str, float]]
 """Name of a quantity -> what was measured of it over the chip's valid pixels; see tasks/earth/chip_measures.py."""
@@ -98,6 +99,16 @@ class ChipFacts:
     side: float | None = None
     """Metres that it is wide and high."""
     pixels: Statistics = field(default_factory=dict)
+
+    @property
+    def sensor_tags(self) -> tuple[str, ...]:
+        """EarthDial's tag of its sensor, with all bands."""
+        return (SENSORS[self.sensor].tag,)
+
+    @property
+    def image_count(self) -> int:
+        """How many `<image>` a conversation has."""
+        return 1
 
     def to_json(self) -> str:
         """All of it as one line of JSON, the same for the same facts."""

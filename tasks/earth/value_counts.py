@@ -35,7 +35,7 @@ class ValueCounts:
     """Lower bits of the floats that are left out."""
     _keys: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
     _counts: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
-    _new: list[tuple[NDArray[np.uint32], Counts]] = field(default_factory=list)
+    _new: list[tuple[NDArray[np.uint32], Counts | int]] = field(default_factory=list)
     _waiting: int = 0
 
     def add_numbers(self, numbers: NDArray[Any], scale: float, offset: float, nodata: float, times: int = 1) -> None:
@@ -50,7 +50,7 @@ class ValueCounts:
         """
         if numbers.dtype.kind not in "iu" or numbers.dtype.itemsize > 2:
             values = numbers[np.isfinite(numbers) & (numbers != nodata)].astype(np.float32).ravel()
-            found = np.ones(len(values), np.int64)
+            found: Counts | int = 1
         else:
             least = np.iinfo(numbers.dtype).min
             counts = np.bincount(numbers.ravel().astype(np.int64) - least if least else numbers.ravel(), minlength=1)
@@ -63,13 +63,20 @@ class ValueCounts:
             values = values * np.float32(scale) + np.float32(offset)
         self.add(values, found * times)
 
-    def add(self, values: Floats, counts: Counts) -> None:
-        """Take in finite values, each as often as its count says."""
+    def add(self, values: Floats, counts: Counts | int) -> None:
+        """Take in finite values, each as often as its count says, or all so often."""
         if not len(values):
             return
-        wide, total = values.astype(np.float64), int(counts.sum())
-        mean = float(wide @ counts) / total
-        self._merge(total, mean, float((wide - mean) ** 2 @ counts))
+        wide = values.astype(np.float64)
+        if isinstance(counts, int):
+            total, mean = len(values) * counts, float(wide.mean())
+            wide -= mean
+            squares = float(wide @ wide) * counts
+        else:
+            total = int(counts.sum())
+            mean = float(wide @ counts) / total
+            squares = float((wide - mean) ** 2 @ counts)
+        self._merge(total, mean, squares)
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
         self._new.append((ordered_bits(values) >> np.uint32(self._shift), counts))
         self._waiting += len(values)
@@ -102,10 +109,16 @@ class ValueCounts:
 
     def _settle(self) -> None:
         """Merge what came in, and leave out as many bits as there are too many different values."""
-        keys = np.concatenate([self._keys, *(keys for keys, _ in self._new)])
-        counts = np.concatenate([self._counts, *(counts for _, counts in self._new)])
+        found = [(self._keys, self._counts)]
+        found += [(keys, counts) for keys, counts in self._new if not isinstance(counts, int)]
+        for times in sorted({counts for _, counts in self._new if isinstance(counts, int)}):
+            # Sorting values alone is many times as fast as sorting them with their counts.
+            alike = [keys for keys, counts in self._new if isinstance(counts, int) and counts == times]
+            keys = np.sort(np.concatenate(alike))
+            starts = _starts(keys)
+            found.append((keys[starts], np.diff(starts, append=len(keys)) * times))
         self._new, self._waiting = [], 0
-        self._keys, self._counts = _together(keys, counts)
+        self._keys, self._counts = _together(*(np.concatenate(some) for some in zip(*found, strict=True)))
         while len(self._keys) > MOST:
             self._shift += 1
             self._keys, self._counts = _together(self._keys >> np.uint32(1), self._counts)
@@ -121,10 +134,15 @@ class ValueCounts:
 
 
 def _together(keys: NDArray[np.uint32], counts: Counts) -> tuple[NDArray[np.uint32], Counts]:
-    order = np.argsort(keys, kind="stable")
+    order = np.argsort(keys, kind="stable")  # of runs that are sorted already
     keys = keys[order]
-    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    starts = _starts(keys)
     return keys[starts], np.add.reduceat(counts[order], starts)
+
+
+def _starts(keys: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Where each different one of sorted keys begins."""
+    return np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
 
 
 def ordered_bits(values: Floats) -> NDArray[np.uint32]:

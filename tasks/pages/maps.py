@@ -26,9 +26,13 @@ REASONS = {
     "cloud": "too much cloud",
     "land": "too little land",
     "labels": "too few labels",
+    "together": "not all sensors are there",
     "overlap": "same overpass, other tile",
+    "near": "too near another date",
     "duplicate": "further date of a place",
 }
+HATCHED = ("nodata", "cloud", "land", "labels", "duplicate")
+"""Those with a hatching of their own in the page's template."""
 LOST = "quarantined"
 """A kept window without a chip: its pixels could not be read."""
 SIDES = {
@@ -167,7 +171,7 @@ def _windows(fate: str, rows: pl.DataFrame, box: Box, scale: float) -> str:
     d = "".join(squares)
     if kept:
         return f'<path class="kept {escape(fate)}" d="{d}">{title}</path>'
-    known = fate if fate in REASONS else "other"
+    known = fate if fate in HATCHED else "other"
     hatch = f'<path class="drop {known}" fill="url(#hatch-{known})" d="{d}">{title}</path>'
     return f'<path class="veil" d="{d}"/>{hatch}'
 
@@ -230,7 +234,7 @@ def legend(sensors: Sequence[SensorData]) -> list[Mapping[str, object]]:
         {
             "fate": fate,
             "kept": fate in SPLITS or fate == LOST,
-            "css": fate if fate in REASONS or fate in SPLITS or fate == LOST else "other",
+            "css": fate if fate in HATCHED or fate in SPLITS or fate == LOST else "other",
             "text": SIDES.get(fate) or REASONS.get(fate, fate),
             "count": counts[fate],
         }

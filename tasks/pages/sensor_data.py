@@ -16,7 +16,7 @@ from tasks.earth.items import read_items
 from tasks.earth.sensors import SENSORS, Sensor
 
 KEPT = "kept"
-FILTERS = ("nodata", "cloud", "land", "labels", "overlap", "duplicate")
+FILTERS = ("nodata", "cloud", "land", "labels", "together", "overlap", "near", "duplicate")
 """In the order they are charged: the first that a window fails is its reason."""
 CHIP_COLUMNS = ["chip_id", "item_id", "datetime", "crs", "transform", "width", "bands", "mask_provenance"]
 
@@ -63,7 +63,8 @@ class SensorData:
     def dropped(self) -> dict[str, int]:
         """Windows each filter dropped, in the order the filters are charged."""
         counts = {name: count for name, count in self.verdicts.items() if name != KEPT}
-        names = [name for name in FILTERS if name != "cloud" or self.sensor.mask or "cloud" in counts]
+        unasked = {"together"} if self.sensor.mask else {"together", "cloud"}
+        names = [name for name in FILTERS if name not in unasked or name in counts]
         return {name: counts.get(name, 0) for name in [*names, *sorted(set(counts) - set(FILTERS))]}
 
     @property

@@ -26,7 +26,7 @@ def selected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkout.edit(root / "params.yaml", "  virginia: [-75.80, 37.50, -75.40, 37.80]\n", "")
     checkout.edit(root / "params.yaml", "  bigearthnet: [-12.0, 35.0, 32.0, 70.0]\n", "")
     checkout.edit(root / "params.yaml", "parts: [a, b]", "parts: [a]")
-    checkout.edit(root / "params.yaml", "shard_size: 128", "shard_size: 4")
+    checkout.edit(root / "params.yaml", "shard_size: 1200", "shard_size: 4")
     checkout.edit(root / "params.yaml", "max_quarantined: 0.5", "max_quarantined: 0.0")
     for stage, part in (("scenes", ""), ("scan", "a"), ("labels", "a"), ("select", "")):
         checkout.run(root, f"tasks.{stage}", "--sensor", "sentinel-2", *(["--part", part] if part else []))
