@@ -1,11 +1,12 @@
 """A dataset that grows: what a rebuild reads, counted on a server, and whether shards are the same whoever makes them.
 
-A region of small made radar scenes lies behind a STAC API and a range server on loopback that counts, for each rebuild, the
-scenes of which pixels are read. Each stage is a process of its own, as DVC starts it: no library remembers what it has read.
+A region of small made radar scenes lies behind a STAC API and a range server on loopback that counts, for each
+rebuild, the scenes of which pixels are read. Each stage is a process of its own, as DVC starts it: no library remembers
+what it has read.
 
-    python benchmarks/incremental.py                  # 1,000 scenes, about 15 CPU-minutes
-    python benchmarks/incremental.py --scenes 60      # a minute or two
-    python benchmarks/incremental.py --only bytes     # workers alone: 1, 2, 8 processes, and Dask with a worker killed
+    python -m benchmarks.incremental                  # 1,000 scenes
+    python -m benchmarks.incremental --scenes 60
+    python -m benchmarks.incremental --only bytes     # workers alone: 1, 2, 8 processes, and Dask with a worker killed
 """
 
 import argparse
@@ -91,9 +92,8 @@ def growth(folder: Path, scenes: int, size: int) -> None:
 
 def same_bytes(folder: Path, scenes: int, size: int) -> None:
     """One, two and eight processes, one of them killed; and Dask over TCP, one of two workers killed."""
-    print(
-        f"\n{'shards of ' + str(scenes) + ' scenes made by':44} {'read':>7} {'':8} {'seconds':>9}  same bytes as the first"
-    )
+    title = f"shards of {scenes} scenes made by"
+    print(f"\n{title:44} {'read':>7} {'':8} {'seconds':>9}  same bytes as the first")
     first: dict[str, str] = {}
     with made_region(scenes) as (region, served):
 

@@ -174,11 +174,16 @@ def read_sensor(name: str, parts: Sequence[str], splits: pl.DataFrame) -> Sensor
         chips=pl.concat(chips).join(splits, on="chip_id", how="left").sort("chip_id"),
         turns=pl.concat([turn_rows(name, part) for part in parts]),
         stats=read_json(paths.stats(name)),
-        quarantine=[row for f in sources for row in tables.read(f / "quarantine.parquet").to_pylist()],
+        quarantine=_once([row for f in sources for row in tables.read(f / "quarantine.parquet").to_pylist()]),
         rejected=dict(sorted(rejected.group_by("reason").len().iter_rows())),
     )
     check(data)
     return data
+
+
+def _once(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of all parts: what holds for a whole source is said by each of them."""
+    return [dict(row) for row in dict.fromkeys(tuple(row.items()) for row in rows)]
 
 
 def check(data: SensorData) -> None:
