@@ -12,6 +12,7 @@ from flows.model_commands import models, promote, rollback
 from flows.services.commands import down, up
 from tasks.commands.bench import app as bench
 from tasks.commands.board import board
+from tasks.commands.cache import cache
 from tasks.commands.catalog import app as catalog
 from tasks.commands.chat import chat
 from tasks.commands.check import check
@@ -39,7 +40,7 @@ app = cyclopts.App(
     version=lambda: metadata.version("earthloom"),
 )
 for command in (
-    demo, run, flow, status, report, check, doctor, catalog,
+    demo, run, flow, status, report, check, doctor, catalog, cache,
     import_, export, verify, review, weights, publish, finetune, chat, serve, mcp,
     bench, evaluate, score, leakage, board, gate, models, promote, rollback, up, down, deploy,
 ):  # fmt: skip

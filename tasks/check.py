@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, create_model, model_validator
 from tasks.blind import BlindParams
 from tasks.chips import ChipsParams
 from tasks.core import paths, section
+from tasks.core.errors import ParamsError
 from tasks.core.section import Section
 from tasks.core.stage import Summary, main, write_json
 from tasks.earth.areas import AreasParams
@@ -110,13 +111,33 @@ class Params(Section):
         return self
 
 
+MOST_INSTANCES = 300
+"""Instances of one graph: with 203, DVC's own steps take seconds; with 2,000 one `dvc commit` was not through after two
+minutes of CPU. docs/how-to/large.md says what to do instead."""
+BY_PART, BY_SENSOR = ("scan", "labels", "chips", "qa"), ("scenes", "select", "stats")
+
+
+def instances(params: Params) -> int:
+    """Instances of stages that sensors and parts multiply."""
+    sensors = len(params.sensors.enabled)
+    return sensors * (len(BY_SENSOR) + len(BY_PART) * len(params.grid.parts))
+
+
 def validate(path: Path = section.PARAMS_FILE) -> Params:
     """Check every parameter.
 
     Raises:
         ParamsError: names each wrong one by its path in the file, with what is allowed there.
     """
-    return section.parse(Params, section.read_params(path), path=path)
+    params = section.parse(Params, section.read_params(path), path=path)
+    if (count := instances(params)) > MOST_INSTANCES:
+        raise ParamsError(
+            f"{path}: 'grid.parts' names {len(params.grid.parts)} parts for {len(params.sensors.enabled)} sensors: "
+            f"{count:,} instances of stages, and DVC keeps up with {MOST_INSTANCES}. Take fewer and larger parts: "
+            "their scenes are worked side by side (EARTHLOOM_WORKERS, EARTHLOOM_DASK), or make one project a region "
+            "(docs/how-to/large.md)"
+        )
+    return params
 
 
 def run() -> Summary:

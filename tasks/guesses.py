@@ -110,7 +110,9 @@ def rows_of(
 
 def vocabulary() -> frozenset[str]:
     """Every label that a source of the data set can give."""
-    found = (read_json(require(paths.labels(name) / "sources.json")) for name in read_params()["sensors"]["enabled"])
+    values = read_params()
+    folders = [paths.labels(name, part) for name in values["sensors"]["enabled"] for part in values["grid"]["parts"]]
+    found = (read_json(require(folder / "sources.json")) for folder in folders)
     return frozenset(label for sources in found for source in sources.values() for label in source["labels"])
 
 

@@ -121,7 +121,7 @@ def run(sensor: str, part: str) -> Summary:
     chips, folder = count_chips(sensor, part), paths.qa(sensor, part)
     work = paths.work(address("qa", sensor, part)) / "labels"
     shutil.rmtree(work, ignore_errors=True)
-    book = open_labels(sensor, work)
+    book = open_labels(sensor, paths.labels(sensor, part), work)
     generator, balance = make(params, book, part, chips)
     with (
         tables.row_writer(conversations.SCHEMA, folder / "conversations.parquet", CHUNK) as keep,

@@ -39,9 +39,9 @@ def run() -> Summary:
         with atomic(paths.report().parent / "plots" / f"{name}.svg") as partial:
             partial.write_text(drawing, encoding="utf-8")
     return {
-        "scenes": dataset.total("scenes"),
-        "candidates": dataset.total("ledger"),
-        "chips": dataset.total("chips"),
+        "scenes": dataset.scenes,
+        "candidates": dataset.candidates,
+        "chips": sum(sensor.chips.height for sensor in dataset.sensors),
         "pairs": dataset.pairs,
         "cards": len(values["cards"]),
         "bytes": paths.report().stat().st_size,

@@ -25,10 +25,12 @@ from tasks.earth.asset_versions import freeze_versions
 from tasks.earth.catalog import Catalog, Query, Refused, open_catalog
 from tasks.earth.catalog_params import selected
 from tasks.earth.conditions import cloud_cover, interval, item_boxes
+from tasks.earth.grid import GridParams
 from tasks.earth.http import MAX_WAIT
 from tasks.earth.items import write_collections, write_items
 from tasks.earth.label_params import LabelsParams, require_label_source
 from tasks.earth.previews import save_previews
+from tasks.earth.scene_costs import cost_of, plan, searched
 from tasks.earth.sensors import SENSORS, Sensor
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,11 @@ class ScenesParams(Section):
     """`scenes:` in params.yaml."""
 
     max_items: int = Field(ge=1, description="items at most, per collection and area; more is an error, not a cut")
+    max_windows: int = Field(
+        ge=1,
+        description="candidate windows that the scenes of one sensor may have, before any is recorded; more is an "
+        "error that says what they would cost",
+    )
     max_wait: float = Field(
         MAX_WAIT, ge=0, description="seconds that a request waits in all, however long a server asks it to"
     )
@@ -81,12 +88,13 @@ class Scenes:
     """What the catalog gave and cannot be worked with."""
 
 
-def search_scenes(catalog: Catalog, sensor: Sensor, search: SearchParams, limit: int) -> Scenes:
-    """All scenes of a sensor in all areas.
+def search_scenes(catalog: Catalog, sensor: Sensor, search: SearchParams, params: ScenesParams, cell: int) -> Scenes:
+    """All scenes of a sensor in all areas; `cell` is the side of a cell of the grid in metres.
 
     Raises:
+        ParamsError: they would have more windows than `params` allows.
         EmptyStageError: nothing was found; says why for each collection and area.
-        CatalogError: a search gave more than `limit` items, so that some would be lost in silence.
+        CatalogError: a search gave more than `params.max_items` items, so that some would be lost in silence.
     """
     collections = catalog.params.collections.get(sensor.name, [])
     if not collections:
@@ -99,15 +107,18 @@ def search_scenes(catalog: Catalog, sensor: Sensor, search: SearchParams, limit:
         for collection in collections
         for box in load_areas().boxes
     ]
+    plan(catalog, queries, sensor, cell, params.max_windows)
     items: dict[tuple[str, str], pystac.Item] = {}
     refused: dict[Refused, None] = {}
     for query in progress(queries, f"searching {catalog.name} for {sensor.name}"):
-        found = catalog.find(query, limit)
+        found = catalog.find(query, params.max_items)
         items |= {(query.collection, item.id): item for item in found.items}
         refused |= dict.fromkeys(found.refused)
     if not items:
         reasons = dict.fromkeys(catalog.explain_nothing(query) for query in queries)
         raise EmptyStageError(f"no scene of {sensor.name}: " + "; ".join(reasons))
+    cost = cost_of(list(items.values()), searched(queries), sensor, cell)
+    cost.require(params.max_windows, sensor.name, "found")
     kept, superseded = supersede([items[key] for key in sorted(items)], sensor, collections)
     return Scenes(kept, superseded, sorted(refused, key=lambda row: (row.collection, row.item_id, row.detail)))
 
@@ -149,20 +160,22 @@ def quarantine(scenes: Scenes, sensor: str) -> list[dict[str, str]]:
 
 def run(sensor: str) -> Summary:
     """Search and freeze the scenes of one sensor."""
-    params = load(ScenesParams, "scenes")
+    params, grid = load(ScenesParams, "scenes"), load(GridParams, "grid")
     search = load(SearchParams, f"sensors.{sensor}")
     folder = paths.scenes(sensor)
     name, preset = selected()
     require_label_source(SENSORS[sensor], name, preset.labels, load(LabelsParams, "labels"))
     with open_catalog(search=True, max_wait=params.max_wait) as catalog:
-        scenes = search_scenes(catalog, SENSORS[sensor], search, params.max_items)
+        scenes = search_scenes(catalog, SENSORS[sensor], search, params, grid.cell)
         labels = search_labels(catalog, scenes.items, params.max_items)
         collections = sorted({str(item.collection_id) for item in (*scenes.items, *labels.items)})
         documents = {name: document for name in collections if (document := catalog.collection(name))}
         write_items(scenes.items, folder / "items.parquet")
         write_items(labels.items, folder / "labels.parquet")
         write_collections(documents, folder)
-        versions = freeze_versions(catalog, scenes.items, documents, SENSORS[sensor], folder)
+        sources = load(LabelsParams, "labels").sources
+        labelled = [(item, sources[name]) for item in labels.items if (name := str(item.collection_id)) in sources]
+        versions = freeze_versions(catalog, scenes.items, documents, SENSORS[sensor], folder, labelled)
         previews = save_previews(catalog, scenes.items, folder)
     rows = [*quarantine(scenes, sensor), *quarantine(labels, sensor)]
     tables.write_rows(rows, tables.QUARANTINE, folder / "quarantine.parquet")

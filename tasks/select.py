@@ -8,14 +8,16 @@ that are too near another one, and further dates of a window that has enough. No
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 from pydantic import Field, field_validator
 
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError
 from tasks.core.section import Section, load
-from tasks.core.stage import Summary, main
+from tasks.core.stage import Summary, main, require
 from tasks.earth.grid import GridParams
 from tasks.earth.places import ranked, there
 from tasks.earth.sensors import SENSORS, Sensor
@@ -145,7 +147,7 @@ def select(
         others: candidates of each sensor of `select.together`.
 
     Raises:
-        EmptyStageError: there is no candidate, or every one was dropped; names the rule that dropped the most.
+        EmptyStageError: there is no candidate.
     """
     if candidates.is_empty():
         raise EmptyStageError(f"no window of {sensor.name} touches a scene; see the areas in params.yaml")
@@ -162,12 +164,29 @@ def candidates_of(sensor: str, parts: Sequence[str]) -> pl.DataFrame:
     return pl.concat([tables.read_frame(paths.scan(sensor, part) / "windows.parquet") for part in parts])
 
 
+def require_scenes(sensor: str, scanned: Sequence[Path]) -> None:
+    """Refuse a sensor of which no part has a window, though scenes were found: a part alone may be empty.
+
+    Raises:
+        EmptyStageError: says why scenes cannot be used.
+    """
+    if any(pq.read_metadata(require(folder / "windows.parquet")).num_rows for folder in scanned):
+        return
+    lost = [row["detail"] for folder in scanned for row in tables.read(folder / "quarantine.parquet").to_pylist()]
+    if lost:
+        reasons = "; ".join(lost[:3])
+        raise EmptyStageError(f"none of the {len(lost)} scenes of {sensor} can be used: {reasons}")
+
+
 def run(sensor: str) -> Summary:
     """Filter the candidate windows of one sensor and write the ledger."""
     params, grid = load(SelectParams, "select"), load(GridParams, "grid")
+    scanned = [paths.scan(sensor, part) for part in grid.parts]
+    require_scenes(sensor, scanned)
     candidates = candidates_of(sensor, grid.parts)
     others = {name: candidates_of(name, grid.parts) for name in params.together}
-    labels = tables.read_frame(paths.labels(sensor) / "labels.parquet")
+    labelled = [paths.labels(sensor, part) / "labels.parquet" for part in grid.parts]
+    labels = pl.concat([pl.DataFrame(pl.from_arrow(tables.read(path, ["chip_id", "label"]))) for path in labelled])
     ledger = select(candidates, labels, SENSORS[sensor], params, others)
     tables.write(ledger.to_arrow(), paths.ledger(sensor))  # first, so that a failed run can still be explained
     kept = ledger.filter(pl.col("verdict") == KEPT)

@@ -133,10 +133,13 @@ def measured(chips: pl.DataFrame) -> Iterator[dict[str, Any]]:
 def facts_of(table: pa.Table, book: ByChip) -> Iterator[SeriesFacts]:
     """The facts of each series, in their order."""
     for batch in table.to_batches(max_chunksize=1024):
-        for row in batch.to_pylist():
+        rows = batch.to_pylist()
+        names = list(dict.fromkeys(image["chip_id"] for row in rows for image in row["images"]))
+        known = dict(zip(names, book.rows(names), strict=True))
+        for row in rows:
             images = []
             for chip_id in (image["chip_id"] for image in row["images"]):
-                (one,) = book.rows(chip_id)
+                (one,) = known[chip_id]
                 cells = {name: tuple(values) for name, values in one["cells"]}
                 images.append(SeriesImage(chip_id, one["sensor"], one["platform"] or "", one["datetime"], cells))
             yield SeriesFacts(row["series_id"], row["kind"], tuple(images))

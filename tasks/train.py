@@ -36,7 +36,7 @@ def make_job(stage: str, model: ModelParams, recipe: TrainParams) -> TrainingJob
         inputs.append(require(paths.train(str(int(stage) - 1))))
     if start is not None:
         inputs.append(start)
-    inputs += [paths.labels(sensor) for sensor in sensors]
+    inputs += [folder for sensor in sensors for folder in paths.labels_of_parts(sensor)]
     return TrainingJob(
         name="train",
         stage=stage,

@@ -46,6 +46,11 @@ class Host:
         return self.home / "answers"
 
     @property
+    def results(self) -> Path:
+        """What was made of single scenes, by what it was made from: read once a host. `earthloom cache` prunes it."""
+        return self.home / "results"
+
+    @property
     def leases(self) -> Path:
         """A lock file a device."""
         return self.home / "leases"

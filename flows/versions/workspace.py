@@ -185,11 +185,12 @@ def _configure(host: Host, root: Path) -> None:
             endpoint = os.environ.get(ENDPOINT)
             config["core"]["remote"] = "worker"
             config["remote"] = {"worker": {"url": url} | ({"endpointurl": endpoint} if endpoint else {})}
-    answers = root / ".earthloom" / "answers"
-    if not answers.exists():
-        answers.parent.mkdir(exist_ok=True)
-        host.answers.mkdir(parents=True, exist_ok=True)
-        answers.symlink_to(host.answers)
+    for name, of_host in (("answers", host.answers), ("results", host.results)):
+        link = root / ".earthloom" / name
+        if not link.exists():
+            link.parent.mkdir(exist_ok=True)
+            of_host.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(of_host)
 
 
 def same_packages(root: Path) -> None:

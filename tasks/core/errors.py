@@ -1,10 +1,16 @@
 """Every error a user can meet. Each says what was wrong, where, and what to do."""
 
+from typing import Any
+
 
 class EarthloomError(Exception):
     """Root of all errors that are the user's to fix; shown without a traceback."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is, whatever its constructor takes: errors travel from workers."""
+        return _again, (type(self), self.args, vars(self))
 
 
 class ParamsError(EarthloomError):
@@ -43,6 +49,10 @@ class LeakageError(EarthloomError):
 
 class BenchmarkError(EarthloomError):
     """A benchmark that is not known, or files of one that are not laid out as their owner publishes them."""
+
+
+class ClusterError(EarthloomError):
+    """A Dask cluster that does not answer, has no workers, or has some that would make other results."""
 
 
 class StorageError(EarthloomError):
@@ -112,3 +122,10 @@ class VectorFileError(EarthloomError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def _again(kind: type[EarthloomError], args: tuple[Any, ...], values: dict[str, Any]) -> EarthloomError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(values)
+    return error

@@ -22,9 +22,14 @@ def scan(sensor: str, part: str) -> Path:
     return DATA / "scan" / sensor / part
 
 
-def labels(sensor: str) -> Path:
-    """Folder of labels.parquet (one row a chip and label) and quarantine.parquet."""
-    return DATA / "labels" / sensor
+def labels(sensor: str, part: str) -> Path:
+    """Folder of labels.parquet (one row a chip and label), complete.parquet, sources.json and quarantine.parquet."""
+    return DATA / "labels" / sensor / part
+
+
+def labels_of_parts(sensor: str) -> list[Path]:
+    """The folders of `labels` of all parts that a sensor has."""
+    return sorted(path for path in (DATA / "labels" / sensor).glob("*") if path.is_dir())
 
 
 def selected(sensor: str) -> Path:
@@ -38,7 +43,7 @@ def ledger(sensor: str) -> Path:
 
 
 def chips(sensor: str, part: str) -> Path:
-    """Folder of GeoParquet shards `shard-*.parquet` and `quarantine.parquet`."""
+    """Folder of GeoParquet shards `shard-<hash>.parquet` and `quarantine.parquet`."""
     return DATA / "chips" / sensor / part
 
 

@@ -6,7 +6,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -112,6 +112,10 @@ class ChipFacts:
 
     def to_json(self) -> str:
         """All of it as one line of JSON, the same for the same facts."""
+        return self._json  # each conversation of a chip carries it
+
+    @cached_property
+    def _json(self) -> str:
         return json.dumps(
             {
                 "chip_id": self.chip_id,
@@ -218,8 +222,12 @@ class ChipFacts:
         return sorted({n for s in self.used if s.is_tag == tags for n in s.labels if s.can_deny(n)} - given)
 
 
+LABEL_FIELDS = tuple(one.name for one in fields(Label))
+SOURCE_FIELDS = tuple(one.name for one in fields(SourceInfo))
+
+
 def _label_to_dict(label: Label) -> dict[str, Any]:
-    row = {name: value for name, value in asdict(label).items() if value not in (None, ())}
+    row = {name: value for name in LABEL_FIELDS if (value := getattr(label, name)) not in (None, ())}
     if label.mask is not None:
         row["mask"] = base64.b64encode(label.mask).decode()
     return row
@@ -235,7 +243,7 @@ def _label_from_dict(row: Mapping[str, Any]) -> Label:
 
 
 def _source_to_dict(source: SourceInfo) -> dict[str, Any]:
-    row = asdict(source)
+    row = {name: getattr(source, name) for name in SOURCE_FIELDS}
     row["looked_for"] = None if source.looked_for is None else sorted(source.looked_for)
     return row
 

@@ -60,6 +60,16 @@ class Access:
         return self._endpoints is None and self.params.url.startswith("http")
 
     @property
+    def endpoints(self) -> sample_catalog.Endpoints | None:
+        """Where the servers of an embedded catalog answer."""
+        return self._endpoints
+
+    @property
+    def max_wait(self) -> float:
+        """Seconds that one request waits in all between its tries."""
+        return self._max_wait
+
+    @property
     def url(self) -> str:
         """Root of the API."""
         return self._endpoints.api if self._endpoints else self.params.url

@@ -93,8 +93,13 @@ class Areas:
         return list(dict.fromkeys(found))
 
     @cached_property
+    def shapes(self) -> NDArray[Any]:
+        """The single shapes of all areas."""
+        return np.concatenate([_parts(shapes) for shapes in self.named.values()])
+
+    @cached_property
     def _tree(self) -> shapely.STRtree:
-        return shapely.STRtree(np.concatenate([_parts(shapes) for shapes in self.named.values()]))
+        return shapely.STRtree(self.shapes)
 
     def touch(self, epsg: int, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which of [n, 4] boxes (left, bottom, right, top), in the metres of a UTM or UPS zone, touch an area."""

@@ -109,6 +109,16 @@ class Catalog(Access):
         found.items.sort(key=lambda item: item.id)
         return found
 
+    def matched(self, query: Query) -> int | None:
+        """How many items the catalog says that meet a query, of any cloud; None where it does not count them.
+
+        Raises:
+            CatalogError: it cannot be reached, or answers with an error.
+        """
+        with self._errors(query.collection):
+            source = self._open()
+            return source.matched(query) if isinstance(source, StacApi) else None
+
     def first(self, query: Query, count: int) -> list[pystac.Item]:
         """Up to `count` items that meet `query`, the first that come, to see whether there are any."""
         return list(islice(self._matching(query, []), count))

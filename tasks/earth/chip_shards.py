@@ -1,133 +1,102 @@
-"""Shards of chips: planned in block order, read scene by scene, each written whole or not at all."""
+"""Shards of chips: which scenes go together, by what they hold and not by their number, and how they are written.
 
-import json
-import logging
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+A shard ends after a scene whose own hash says so, as likely as the scene is large. So a scene that is added or
+withdrawn changes the shard that it lies in, or divides or joins two, and all others keep their bytes: content-defined
+chunking, of scenes instead of bytes. A scene larger than a shard has shards of its own. Memory holds a row group, never
+a shard.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
-import polars as pl
-import pystac
+import pyarrow as pa
 
 from tasks.core import tables
-from tasks.core.log import progress
-from tasks.core.stage import write_json
-from tasks.earth import chip_schema as chip_table
-from tasks.earth.assets import Asset, resolve
-from tasks.earth.blocks import Block, blocks_of
-from tasks.earth.catalog import Catalog
-from tasks.earth.scene_chips import Lost, scene_chips
-from tasks.earth.sensors import Sensor
+from tasks.earth import chip_schema
+from tasks.earth.grid import stable_hash
 
-logger = logging.getLogger(__name__)
-Rows = list[dict[str, Any]]
 ItemKey = tuple[str, str]
 """Collection and id of an item: ids are unique within their collection only."""
+SHORTEST, LONGEST = 0.5, 2.0
+"""Chips of a shard, in sizes of a shard: below the one none ends, above the other it must."""
 
 
-class ShardWriter:
-    """Reads the windows of shards and makes their rows."""
+@dataclass(frozen=True)
+class Shard:
+    """What goes into one file, or into the several files of one large scene."""
 
-    def __init__(
-        self,
-        sensor: Sensor,
-        catalog: Catalog,
-        items: Mapping[ItemKey, pystac.Item],
-        collections: Mapping[str, Any],
-        cell: int,
-        max_gsd_ratio: float,
-    ) -> None:
-        self.sensor = sensor
-        self.catalog = catalog
-        self.items = items
-        self.collections = collections
-        self.cell = cell
-        self.max_gsd_ratio = max_gsd_ratio
+    scenes: tuple[ItemKey, ...]
+    windows: int
 
-    def shard(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> tuple[Rows, Rows]:
-        """Chips of the blocks of one shard, and quarantine rows for the windows that could not be read."""
-        rows: Rows = []
-        quarantine: Rows = []
-        for _, windows in plan:
-            item = self.items[_key(windows)]
-            collection = self.catalog.described(self.collections, item.collection_id)
-            found = scene_chips(item, windows, self.sensor, self.catalog, self.cell, collection, self.max_gsd_ratio)
-            for some in found:
-                if isinstance(some, Lost):
-                    logger.warning("quarantined %d windows: %s", some.windows.height, some.error)
-                    quarantine.append(_quarantined(self.sensor.name, item.id, some))
-                else:
-                    rows += some.to_pylist()
-        return rows, quarantine
-
-    def versions(self, plan: Sequence[tuple[Block, pl.DataFrame]]) -> list[str | None]:
-        """What the servers say of the version of each asset that a shard is read from, in the order of their hrefs."""
-        found: dict[str, Asset] = {}
-        for key in sorted({_key(windows) for _, windows in plan}):
-            # The collection's document may be all that says which band an asset is: without it some would be missed.
-            collection = self.catalog.described(self.collections, key[0])
-            found |= {
-                asset.href: asset
-                for asset in resolve(self.items[key], self.sensor, collection, self.max_gsd_ratio).values()
-            }
-        return [self.catalog.version(href, self.catalog.store(found[href])) for href in sorted(found)]
+    @property
+    def name(self) -> str:
+        """Of its file, by its first scene, with a number where one scene has several."""
+        return f"shard-{stable_hash('/'.join(self.scenes[0])):016x}"
 
 
-def _quarantined(sensor: str, item_id: str, lost: Lost) -> dict[str, Any]:
-    """A row of the quarantine, with the number of windows that it stands for."""
-    windows = lost.windows
-    return {
-        **tables.quarantine_row(sensor, item_id, lost.error),
-        "detail": f"{windows.height} windows, the first {windows['chip_id'][0]}: {lost.error}",
-        "windows": windows.height,
-    }
+def plan_shards(windows: Mapping[ItemKey, int], size: int) -> list[Shard]:
+    """Which scenes go together, in order of collection and id.
 
-
-def _key(windows: pl.DataFrame) -> ItemKey:
-    return str(windows["collection"][0]), str(windows["item_id"][0])
-
-
-def plan_shards(windows: pl.DataFrame, sensor: Sensor, cell: int, size: int) -> list[list[tuple[Block, pl.DataFrame]]]:
-    """Blocks of windows grouped into shards of about `size` chips, scene by scene in block order."""
-    shards: list[list[tuple[Block, pl.DataFrame]]] = [[]]
-    filled = 0
-    ordered = windows.sort(
-        "item_id", "collection", "epsg", "row", "column", descending=[False, False, False, True, False]
-    )
-    for _, scene in ordered.group_by("item_id", "collection", maintain_order=True):
-        for block, members in blocks_of(scene, sensor.window_cells, cell, sensor.gsd, sensor.band_count):
-            if filled >= size:
-                shards.append([])
-                filled = 0
-            shards[-1].append((block, members))
-            filled += members.height
-    return [shard for shard in shards if shard]
-
-
-def write_shards(
-    plan: Sequence[Sequence[tuple[Block, pl.DataFrame]]], writer: ShardWriter, work: Path, title: str
-) -> Iterator[Rows]:
-    """Write the shards that `work` does not hold yet; yields the quarantine rows of each.
-
-    A shard is taken from an earlier run if it is whole, nothing of it was quarantined (a scene may have been repaired
-    since) and every asset it was read from is still what it was.
+    Args:
+        windows: selected ones of each scene.
+        size: chips a shard, on average.
     """
-    for number, shard in enumerate(progress(plan, title)):
-        path, record = work / f"shard-{number:05d}.parquet", work / f"shard-{number:05d}.json"
-        versions = writer.versions(shard)
-        finished = json.loads(record.read_text()) if record.is_file() and tables.is_whole(path) else None
-        if finished is not None and not finished["quarantine"] and finished["assets"] == versions and all(versions):
-            yield []
-            continue
-        rows, quarantine = writer.shard(shard)
-        tables.write_rows(rows, chip_table.SCHEMA, path, geometry="geometry", group=chip_table.GROUP)
-        write_json(record, {"quarantine": quarantine, "assets": versions})
-        yield quarantine
+    shards: list[Shard] = []
+    scenes: list[ItemKey] = []
+    held = 0
+
+    def end() -> None:
+        nonlocal held
+        if scenes:
+            shards.append(Shard(tuple(scenes), held))
+        scenes.clear()
+        held = 0
+
+    for key in sorted(windows):
+        count = windows[key]
+        if count > size or held + count > LONGEST * size:
+            end()
+        scenes.append(key)
+        held += count
+        # Uniform in [0, 1), the same on every machine and whatever lies beside the scene.
+        drawn = stable_hash(f"end of a shard/{'/'.join(key)}") / 2**64
+        if count > size or (held >= SHORTEST * size and drawn < count / ((1 - SHORTEST) * size)):
+            end()
+    end()
+    return shards
 
 
-def publish(work: Path, folder: Path) -> None:
-    """Move finished shards to where DVC expects them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for shard in sorted(work.glob("shard-*.parquet")):
-        shutil.copyfile(shard, folder / shard.name)
+def write_shard(shard: Shard, batches: Iterable[pa.RecordBatch], folder: Path, size: int) -> tuple[int, int]:
+    """Write the chips of a shard, in row groups of `chip_schema.GROUP`; returns how many files and chips there were.
+
+    Args:
+        shard: names the files.
+        batches: its chips, some at a time.
+        folder: gets a file, or several alike in size where one scene alone is larger than a shard.
+        size: chips a shard, on average.
+    """
+    groups = _row_groups(batches, chip_schema.GROUP)
+    files = round(shard.windows / size) if len(shard.scenes) == 1 else 1
+    most = -(-shard.windows // (chip_schema.GROUP * files)) if files > 1 else None
+    made = chips = 0
+    while (first := next(groups, None)) is not None:
+        rest = groups if most is None else islice(groups, most - 1)
+        path = folder / f"{shard.name}{f'-{made:02d}' if files > 1 else ''}.parquet"
+        chips += tables.write_groups(chain([first], rest), chip_schema.SCHEMA, path, geometry="geometry")
+        made += 1
+    return made, chips
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """The same rows in tables of `rows`, the last one shorter."""
+    held = chip_schema.SCHEMA.empty_table()
+    for batch in batches:
+        held = pa.concat_tables([held, pa.Table.from_batches([batch])])
+        whole = held.num_rows - held.num_rows % rows
+        for start in range(0, whole, rows):
+            yield held.slice(start, rows).combine_chunks()
+        held = held.slice(whole)
+    if held.num_rows:
+        yield held.combine_chunks()

@@ -1,23 +1,25 @@
 """What the stage `labels` leaves: the rows of all scenes in one order, what was lost and why, sources and licences."""
 
 import heapq
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.core import paths, tables
+from tasks.core import tables
 from tasks.core.errors import SceneError
-from tasks.core.stage import write_json
+from tasks.core.stage import read_json, write_json
 from tasks.earth import spectral_rules
 from tasks.earth.label_dates import joined
+from tasks.earth.label_jobs import ROWS as ROWS_FILE
+from tasks.earth.label_jobs import ROWS_ORDER, SAID, WHOLE, WHOLE_ORDER, in_order
 from tasks.earth.label_licences import entry
 from tasks.earth.label_params import SourceParams
-from tasks.earth.label_rows import COMPLETE, SCHEMA, Measured
+from tasks.earth.label_rows import COMPLETE, SCHEMA
 
 if TYPE_CHECKING:
     from tasks.earth.label_sources import Library
@@ -28,36 +30,30 @@ ROWS = 16_384
 """Rows in memory while files are merged, all together, roughly."""
 
 
-class _Sorted:
-    """Rows that come a scene at a time and leave in one order, with one scene in memory."""
+class _Merged:
+    """Tables of scenes, each sorted, that leave as one in the same order."""
 
     def __init__(self, folder: Path, schema: pa.Schema, order: Sequence[str]) -> None:
-        self._folder, self._schema, self._order = folder, schema, order
+        self._folder, self._schema, self._key = folder, schema, in_order(order)
         self._parts: list[Path] = []
         self._made = 0
 
-    def add(self, rows: list[dict[str, Any]]) -> None:
-        """Take the rows of one scene."""
-        if rows:
-            self._keep(sorted(rows, key=self._key))
+    def add(self, table: Path) -> None:
+        """Take the table of one scene."""
+        self._parts.append(table)
         if len(self._parts) >= MANY:
-            merged = self._parts
-            self._parts = []
-            self._keep(self._merged(merged))
-            for part in merged:
-                part.unlink()
+            merged = self._folder / f"{self._made:06d}.parquet"
+            tables.write_stream(self._rows_of(self._parts), self._schema, merged)
+            for part in self._parts:
+                if part.is_relative_to(self._folder):
+                    part.unlink()
+            self._parts, self._made = [merged], self._made + 1
 
     def write(self, path: Path) -> int:
         """Write all rows to `path`; returns how many there were."""
-        return tables.write_stream(self._merged(self._parts), self._schema, path)
+        return tables.write_stream(self._rows_of(self._parts), self._schema, path)
 
-    def _keep(self, rows: Any) -> None:
-        part = self._folder / f"{self._made:06d}.parquet"
-        self._made += 1
-        tables.write_stream(rows, self._schema, part)
-        self._parts.append(part)
-
-    def _merged(self, parts: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    def _rows_of(self, parts: Sequence[Path]) -> Iterator[dict[str, Any]]:
         return heapq.merge(*(self._rows(part, max(64, ROWS // max(len(parts), 1))) for part in parts), key=self._key)
 
     def _rows(self, part: Path, batch: int) -> Iterator[dict[str, Any]]:
@@ -65,34 +61,40 @@ class _Sorted:
             for some in file.iter_batches(batch):
                 yield from some.to_pylist()
 
-    def _key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
-        return tuple(row[column] for column in self._order)
-
 
 class Ledger:
-    """Everything that is known of the windows of one sensor, written when all scenes are through."""
+    """Everything that is known of the windows of one part of a sensor, written when all scenes are through."""
 
-    def __init__(self, sensor: str, folder: Path) -> None:
+    def __init__(self, sensor: str, folder: Path, work: Path) -> None:
+        """Begin one; `work` is a folder for tables on their way, removed by whose it is."""
         self.sensor, self.folder = sensor, folder
-        self._work = paths.work(f"labels@{sensor}")
-        shutil.rmtree(self._work, ignore_errors=True)
         self._lost: dict[tuple[str, str, str], dict[str, str]] = {}
         self._seen: dict[str, set[str]] = defaultdict(set)
         self._counts: Counter[str] = Counter()
         self._labelled = 0
-        self._rows = _Sorted(self._work / "rows", SCHEMA, ("chip_id", "label", "source"))
-        self._complete = _Sorted(self._work / "complete", COMPLETE, ("chip_id", "source"))
+        self._rows = _Merged(work / "rows", SCHEMA, ROWS_ORDER)
+        self._complete = _Merged(work / "complete", COMPLETE, WHOLE_ORDER)
 
-    def add(self, measured: Measured) -> None:
-        """Take what is known of one scene's windows."""
-        for row in measured.rows:
-            self._seen[row["source"]].add(row["label"])
-            self._counts[row["source"]] += 1
-        for row in measured.complete:
-            self._seen[row["source"]].update(row["labels"] or ())
-        self._labelled += len({row["chip_id"] for row in measured.rows})
-        self._rows.add(measured.rows)
-        self._complete.add(measured.complete)
+    def add(self, result: Path, libraries: Mapping[str, "Library"]) -> None:
+        """Take what is known of one scene's windows: the result of its job."""
+        rows = _frame(result / ROWS_FILE, "chip_id", "label", "source")
+        for source, label, count in rows.group_by("source", "label").len().sort("source", "label").iter_rows():
+            self._seen[source].add(label)
+            self._counts[source] += count
+        whole = _frame(result / WHOLE, "source", "labels")
+        for source, labels in whole.explode("labels").unique().sort("source", "labels").iter_rows():
+            self._seen[source].update(() if labels is None else (labels,))
+        self._labelled += rows["chip_id"].n_unique()
+        self._rows.add(result / ROWS_FILE)
+        self._complete.add(result / WHOLE)
+        said = read_json(result / SAID)
+        for name, used in said["used"].items():
+            libraries[name].used.update(used)
+        for name, lost in said["lost"].items():
+            for reason, count in lost.items():
+                libraries[name].lost[reason] = max(libraries[name].lost.get(reason, 0), count)
+        for name, (reason, detail) in sorted(said["failed"].items()):
+            self.lose(name, SceneError(reason, detail))
 
     def lose(self, item_id: str, error: SceneError, source: str = "") -> None:
         """Note an item that cannot be used; the same once."""
@@ -126,7 +128,6 @@ class Ledger:
             if library.used
         }
         write_json(self.folder / "licences.json", {"labels": labels_of, "scenes": dict(imagery)})
-        shutil.rmtree(self._work, ignore_errors=True)
         return {
             "labelled": self._labelled,
             "quarantined": len(lost),
@@ -154,6 +155,10 @@ class Ledger:
                 **({"unusable_features": dict(sorted(lost.items()))} if lost else {}),
             }
         return out
+
+
+def _frame(path: Path, *columns: str) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(tables.read(path, columns)))
 
 
 def vocabulary(params: SourceParams, seen: Sequence[str]) -> list[str]:

@@ -40,6 +40,9 @@ class LabelSource(Protocol):
         """Labels of a block's windows, in its order, at `gsd` metres where pixels are counted."""
         ...
 
+    def close(self) -> None:
+        """Let go of the files that were kept open from one block to the next."""
+
 
 @dataclass
 class Library:
@@ -56,15 +59,20 @@ class Library:
     lost: dict[str, int] = field(default_factory=dict)
     """Features that cannot be used, by reason."""
 
-    def for_scene(self, windows: NDArray[Any], when: datetime | None) -> LabelSource | None:
-        """The source as it holds for a scene; None where it has nothing near its windows (polygons in degrees)."""
+    def near(self, windows: NDArray[Any], when: datetime | None) -> list[int]:
+        """Indices of the entries that hold for a scene, whose windows are polygons in degrees."""
         near = np.unique(shapely.STRtree(self.footprints).query(windows, predicate="intersects")[1])
         if self.params.kind == "satlas":
             near = near[[label_satlas.holds(self.entries[index], when) for index in near]]
         else:
             kept = fitting(self.footprints[near], [self.entries[index].date for index in near], when)
             near = near[kept]
-        if not len(near):
+        return [int(index) for index in near]
+
+    def for_scene(self, windows: NDArray[Any], when: datetime | None) -> LabelSource | None:
+        """The source as it holds for a scene; None where it has nothing near its windows (polygons in degrees)."""
+        near = self.near(windows, when)
+        if not near:
             return None
         chosen: Any = [self.entries[index] for index in near]
         self.used |= {entry.name for entry in chosen}

@@ -106,6 +106,12 @@ class StacApi:
                 self._repeats(query, len(seen), matched)
                 return
 
+    def matched(self, query: Query) -> int | None:
+        """How many items the server says that a query has; None where it does not count them."""
+        request = self._first(query).sized(1)
+        page = self._http.json(request.url, request.method, request.body)
+        return _matched(page, None) if isinstance(page, dict) else None
+
     def collections(self) -> list[str]:
         """Names of all collections, in order."""
         request: _Request | None = _Request(self._link("data") or f"{self.url}/collections", "GET", None)

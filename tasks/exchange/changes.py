@@ -83,7 +83,7 @@ def changes(sensors: Sequence[str], parts: Sequence[str], now: Read, before: Rea
 
 def _sensor(sensor: str, parts: Sequence[str], now: Read, before: Read) -> SensorChanges:
     scenes, scenes_before = _scenes(now, sensor), _scenes(before, sensor)
-    labels, labels_before = _labels(now, sensor), _labels(before, sensor)
+    labels, labels_before = _labels(now, sensor, parts), _labels(before, sensor, parts)
     chips, chips_before = (_count(read, "chips", "chips", sensor, parts) for read in (now, before))
     pairs, pairs_before = (_count(read, "qa", "pairs", sensor, parts) for read in (now, before))
     return SensorChanges(
@@ -105,13 +105,13 @@ def _scenes(read: Read, sensor: str) -> set[str]:
     return set() if content is None else set(pq.read_table(io.BytesIO(content), columns=["id"])["id"].to_pylist())
 
 
-def _labels(read: Read, sensor: str) -> Counter[str]:
+def _labels(read: Read, sensor: str, parts: Sequence[str]) -> Counter[str]:
     """How many windows have each label."""
     import pyarrow.parquet as pq
 
-    content = read((paths.labels(sensor) / "labels.parquet").as_posix())
+    contents = [read((paths.labels(sensor, part) / "labels.parquet").as_posix()) for part in parts]
     counts: Counter[str] = Counter()
-    if content is not None:
+    for content in filter(None, contents):
         for batch in pq.ParquetFile(io.BytesIO(content)).iter_batches(columns=["label"]):
             for pair in batch.column(0).value_counts():
                 counts[pair["values"].as_py()] += pair["counts"].as_py()

@@ -60,9 +60,7 @@ def context(
         "label_colours": label_maps.sources(dataset.sensors),
         "sensors": dataset.sensors,
         "funnels": [(sensor, charts.funnel(sensor)) for sensor in dataset.sensors],
-        "cards": [
-            card for s in dataset.sensors for card in gallery.cards(s, dataset.predictions, dataset.parts, chips)
-        ],
+        "cards": [card for s in dataset.sensors for card in gallery.cards(s, dataset.predictions, chips)],
         "pairs": pairs,
         "series": series.context(dataset, of_rule),
         "bands": [

@@ -29,20 +29,23 @@ class CoverBook:
     def __init__(self, classes: Sequence[str], sensors: Iterable[str], work: Path) -> None:
         """Open the labels of some sensors; `work` is a folder of this process for files that they are read from."""
         self.places = {name: place for place, name in enumerate(classes)}
-        self._books: dict[str, LabelBook] = {}
+        self._books: dict[str, list[LabelBook]] = {}
+        """Of each sensor one a part."""
         # A training image is shown many times; of a large mixture the last ones are kept, some tens of megabytes.
         self.planes = lru_cache(KEPT)(self._planes)
         for sensor in sensors:
-            if (paths.labels(sensor) / "labels.parquet").is_file():
-                folder = work / f"labels-{sensor}"
+            books = []
+            for part in paths.labels_of_parts(sensor):
+                folder = work / f"labels-{sensor}-{part.name}"
                 folder.mkdir(parents=True, exist_ok=True)
-                self._books[sensor] = open_labels(sensor, folder)
+                books.append(open_labels(sensor, part, folder))
+            self._books[sensor] = books
 
     def _planes(self, image: ImageRef) -> Tensor:
         """(classes, cells, cells) of what is shown of a chip: 1 where a class lies, NaN where it is not known."""
         out = np.full((len(self.places), SIDE, SIDE), np.nan, np.float32)
-        if image.sensor in self._books:
-            labels, sources = self._books[image.sensor].of(image.chip_id)
+        for book in self._books.get(image.sensor, ()):
+            ((labels, sources),) = book.of([image.chip_id])  # nothing, but for the part that the chip is in
             for source in sources.values():
                 known = [class_name(source.name, label) for label in source.labels] if not source.is_tag else []
                 out[[self.places[name] for name in known if name in self.places]] = 0

@@ -16,7 +16,7 @@ def classes_of(sensors: Iterable[str]) -> list[str]:
     """Every label that has a place in a chip, by its source; sensors without labels of ours have none."""
     found = set()
     for sensor in sensors:
-        path = paths.labels(sensor) / "sources.json"
-        for name, source in read_json(path).items() if path.is_file() else ():
-            found |= {class_name(name, label) for label in source["labels"] if source["kind"] not in TAGS}
+        for folder in paths.labels_of_parts(sensor):
+            for name, source in read_json(folder / "sources.json").items():
+                found |= {class_name(name, label) for label in source["labels"] if source["kind"] not in TAGS}
     return sorted(found)

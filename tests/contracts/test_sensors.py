@@ -84,7 +84,7 @@ from pathlib import Path
 import polars as pl
 from tasks import check, scan, scenes, select, stats
 from tasks import chips as chips
-from tasks.core import tables
+from tasks.core import paths, tables
 from tasks.dialogue import conversations
 from tasks.earth.display_sensors import TRUE_COLOURS, known_sensor
 from tasks.core.stage import write_json
@@ -95,14 +95,17 @@ from tasks import qa as qa
 
 check.run()
 for stage in (scenes, scan, labels, select, chips, qa):
-    for part in ("a", "b") if stage in (scan, chips, qa) else (None,):
+    for part in ("a", "b") if stage in (scan, labels, chips, qa) else (None,):
         stage.run(*(("oli", part) if part else ("oli",)))
-made = tables.read_shards(Path("data/chips/oli/a"), ["chip_id", "bands", "unit"]).to_pylist()
+parts = [paths.chips("oli", part) for part in "ab"]
+made = [chip for part in parts for chip in tables.read_shards(part, ["chip_id", "bands", "unit"]).to_pylist()]
 split = [{"chip_id": chip["chip_id"], "split": "train"} for chip in made]
 tables.write(pl.DataFrame(split).to_arrow(), Path("data/split/assignment.parquet"))
 stats.run("oli")
-asked = tables.read(Path("data/qa/oli/a/conversations.parquet"))["conversations"].to_pylist()
-derived = tables.read_frame(Path("data/labels/oli/labels.parquet")).filter(pl.col("derived"))
+talks = [tables.read(paths.qa("oli", part) / "conversations.parquet") for part in "ab"]
+asked = [text for part in talks for text in part["conversations"].to_pylist()]
+said = pl.concat([tables.read_frame(folder / "labels.parquet") for folder in paths.labels_of_parts("oli")])
+derived = said.filter(pl.col("derived"))
 oli = known_sensor("oli")
 print(json.dumps({
     "chips": len(made),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,41 +152,41 @@ def test_a_band_cut_short_costs_its_own_scene_only(run_stage: Run, workspace: Pa
 
 def _through_select(run_stage: Run) -> None:
     _scan(run_stage)
-    for stage in ("labels", "select"):
-        done = run_stage(stage, sensor="sentinel-2")
+    for stage, options in (("labels", {"part": "a"}), ("labels", {"part": "b"}), ("select", {})):
+        done = run_stage(stage, sensor="sentinel-2", **options)
         assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("brandenburg")
-def test_a_killed_run_goes_on_from_its_whole_shards_and_ends_with_the_same_bytes(
+def test_a_killed_run_goes_on_from_what_it_had_finished_and_ends_with_the_same_bytes(
     run_stage: Run, workspace: Path, edit_params: Edit
 ) -> None:
-    edit_params("shard_size: 128", "shard_size: 8")
     _through_select(run_stage)
     part = max("ab", key=lambda name: _chips_of(run_stage, workspace, name))
     folder = workspace / f"data/chips/sentinel-2/{part}"
     undisturbed = {shard.name: shard.read_bytes() for shard in folder.glob("shard-*.parquet")}
-    assert len(undisturbed) > 1
-    for shard in folder.iterdir():
-        shard.unlink()
+    for made in _results(workspace):
+        shutil.rmtree(made)
     command = [sys.executable, "-m", "tasks.chips", "--sensor", "sentinel-2", "--part", part]
     process = subprocess.Popen(command, cwd=workspace, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    work = workspace / f".earthloom/work/chips@sentinel-2-{part}"
-    while not list(work.glob("shard-*.parquet")) and process.poll() is None:
+    while not _results(workspace) and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    finished = {path: path.stat().st_mtime_ns for path in work.glob("shard-*.parquet")}
-    (work / "shard-00099.parquet").write_bytes(b"PAR1 half")
-    (work / "shard-00099.parquet").unlink()
-    assert 0 < len(finished) < len(undisturbed), "the kill came too late to prove anything"
-    half = work / "shard-00001.parquet"
-    if half not in finished:
-        half.write_bytes(undisturbed["shard-00001.parquet"][:500])  # as a copy that was cut would be
+    finished = {path: path.stat().st_mtime_ns for path in _results(workspace)}
+    assert finished, "the run ended before it was killed"
+    for half in (workspace / ".earthloom/results").glob(".partial-*"):
+        assert not (half / "entry.json").exists(), "what was half-written counts"
     done = run_stage("chips", sensor="sentinel-2", part=part)
     assert done.returncode == 0, done.stderr
     assert {shard.name: shard.read_bytes() for shard in folder.glob("shard-*.parquet")} == undisturbed
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished, "a scene was read twice"
+
+
+def _results(workspace: Path) -> list[Path]:
+    """What is kept of the chips of single scenes."""
+    return [path.parent for path in (workspace / ".earthloom/results").glob("??/*/chips.arrow")]
 
 
 def _chips_of(run_stage: Run, workspace: Path, part: str) -> int:
@@ -197,7 +198,8 @@ def _chips_of(run_stage: Run, workspace: Path, part: str) -> int:
 @pytest.mark.usefixtures("brandenburg")
 def test_a_full_disk_is_one_clear_error_and_what_was_finished_stays(run_stage: Run, workspace: Path) -> None:
     _scan(run_stage)
-    assert run_stage("labels", sensor="sentinel-2").returncode == 0
+    for part in ("a", "b"):
+        assert run_stage("labels", sensor="sentinel-2", part=part).returncode == 0
     finished = {path: path.read_bytes() for path in (workspace / "data").rglob("*.parquet")}
     # A limit on the size of files is the disk's refusal that a test may cause: EFBIG instead of ENOSPC.
     code = (

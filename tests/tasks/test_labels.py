@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import geopandas
@@ -15,6 +16,7 @@ import yaml
 from rasterio.transform import from_origin
 
 from tasks import labels, scan, scenes
+from tasks.core import paths
 from tasks.core.errors import ParamsError, SceneError, VectorFileError
 from tasks.dialogue.chip_facts import open_labels
 from tasks.dialogue.facts import ChipFacts
@@ -56,7 +58,12 @@ def labelled(scanned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         params["labels"] |= {**changed, **({} if sources is None else {"sources": sources})}
         Path("params.yaml").unlink()
         Path("params.yaml").write_text(yaml.safe_dump(params))
-        return dict(labels.run(SENSOR))
+        summaries = [labels.run(SENSOR, part) for part in params["grid"]["parts"]]
+        by_source = Counter()
+        for summary in summaries:
+            by_source.update(summary["by_source"])
+        total = {name: sum(summary[name] for summary in summaries) for name in ("windows", "labels", "quarantined")}
+        return {**total, "by_source": dict(by_source)}
 
     return run
 
@@ -67,14 +74,27 @@ def windows() -> pl.DataFrame:
 
 
 def rows(name: str = "labels") -> pl.DataFrame:
-    return pl.read_parquet(f"data/labels/landsat/{name}.parquet")
+    return pl.concat([pl.read_parquet(folder / f"{name}.parquet") for folder in paths.labels_of_parts(SENSOR)])
+
+
+def said(name: str = "licences") -> dict:
+    """What the files of all parts say together."""
+    found: dict = {}
+    for folder in paths.labels_of_parts(SENSOR):
+        for key, value in json.loads((folder / f"{name}.json").read_text()).items():
+            found[key] = {**found.get(key, {}), **value}
+    return found
 
 
 def asked(count: int, seed: int) -> list[Pair]:
     """What templates ask of all windows, in short answers."""
-    book = open_labels(SENSOR, Path("work"))
     writer = TemplateGenerator(Choice(count, seed, short=1))
-    chips = [ChipFacts(chip_id, SENSOR, *book.of(chip_id)) for chip_id in windows()["chip_id"]]
+    chips = []
+    for folder in paths.labels_of_parts(SENSOR):
+        book = open_labels(SENSOR, folder, Path("work", folder.name))
+        own = pl.read_parquet(paths.scan(SENSOR, folder.name) / "windows.parquet").filter(pl.col("nodata_fraction") < 1)
+        ids = own["chip_id"].sort().to_list()
+        chips += [ChipFacts(chip_id, SENSOR, *known) for chip_id, known in zip(ids, book.of(ids), strict=True)]
     return [pair for facts in chips for pair in writer.write(facts)]
 
 
@@ -101,7 +121,7 @@ def test_a_projected_layer_of_ones_own_labels_its_windows_and_is_named_with_date
     assert found["fraction"].to_list() == pytest.approx([0.5] * 3, abs=2e-3)
     assert found["date"].unique().to_list() == ["2020"]
     assert found["licence"].unique().to_list() == ["CC0-1.0"]
-    ledger = json.loads(Path("data/labels/landsat/licences.json").read_text())
+    ledger = said()
     assert ledger["labels"]["fields"] == {
         "licence": "CC0-1.0", "attribution": "me", "url": None, "items": ["inputs/labels/fields.gpkg"], "date": "2020"
     }  # fmt: skip
@@ -109,7 +129,7 @@ def test_a_projected_layer_of_ones_own_labels_its_windows_and_is_named_with_date
 
 def test_the_ledger_of_licences_names_the_scenes_too(labelled) -> None:
     labelled(spectral="always")
-    ledger = json.loads(Path("data/labels/landsat/licences.json").read_text())
+    ledger = said()
     assert list(ledger["scenes"]) == ["landsat-8-l1"]
     found = ledger["scenes"]["landsat-8-l1"]
     assert "U.S. Geological Survey" in found["attribution"]
@@ -120,13 +140,15 @@ def test_the_ledger_of_licences_names_the_scenes_too(labelled) -> None:
 def test_labels_are_in_one_order_and_the_same_bytes_twice(labelled) -> None:
     source = {"own": {"kind": "polygon", "path": own_layer()}}
     labelled(source, spectral="always")
-    first = Path("data/labels/landsat/labels.parquet").read_bytes()
+    files = [folder / "labels.parquet" for folder in paths.labels_of_parts(SENSOR)]
+    first = [file.read_bytes() for file in files]
+    shutil.rmtree(".earthloom/results")
     labelled(source, spectral="always")
-    assert Path("data/labels/landsat/labels.parquet").read_bytes() == first
-    order = rows().select("chip_id", "label", "source")
-    assert order.equals(order.sort("chip_id", "label", "source"))
-    assert order.height > 50
-    assert not Path(".earthloom/work/labels@landsat").exists()
+    assert [file.read_bytes() for file in files] == first
+    orders = [pl.read_parquet(file).select("chip_id", "label", "source") for file in files]
+    assert all(order.equals(order.sort("chip_id", "label", "source")) for order in orders)
+    assert sum(order.height for order in orders) > 50
+    assert not list(Path(".earthloom/work").glob("labels@landsat-*"))
 
 
 def test_a_source_of_a_licence_that_is_not_allowed_is_left_out_with_a_row(labelled) -> None:

@@ -26,9 +26,9 @@ from tests.fixtures.small_dataset import write_params
 SENSOR = "sentinel-2"
 
 
-def write_labels(some: list[ChipFacts]) -> None:
+def write_labels(some: list[ChipFacts], part: str) -> None:
     """Tables of labels, in the order that the stage `labels` gives them."""
-    folder = paths.labels(SENSOR)
+    folder = paths.labels(SENSOR, part)
     rows = [
         {"chip_id": f.chip_id, "label": label.name, "source": label.source, "kind": label.kind,
          "fraction": label.fraction,
@@ -79,7 +79,8 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_params(tmp_path, [SENSOR])
     some = list(chip_facts.chips(120))
     bare = ChipFacts("chip-99999", SENSOR, (), {}, taken=some[0].taken)
-    write_labels(some)
+    write_labels(some[:80], "a")
+    write_labels(some[80:], "b")
     write_chips([*some[:80], bare], "a")
     write_chips(some[80:], "b")
     return tmp_path

@@ -92,6 +92,20 @@ def test_too_many_scenes_are_an_error_counted_after_the_filter(configure: Config
             scenes.run("sentinel-2")
 
 
+def test_an_area_of_the_whole_earth_is_refused_with_what_it_would_cost_before_all_is_asked_for(
+    configure: Configure,
+) -> None:
+    with serve([item(f"S2A_33UVU_202006{day:02d}_0_L2A") for day in range(1, 31)]) as served:
+        configure(served, max_windows=1000)
+        values = yaml.safe_load(Path("params.yaml").read_text())
+        values["areas"] = {"all": [-180, -90, 180, 90]}
+        Path("params.yaml").write_text(yaml.safe_dump(values))
+        cost = r"30 scenes .*candidate windows, .* GB of pixels.*max_windows allows 1,000"
+        with pytest.raises(ParamsError, match=cost):
+            scenes.run("sentinel-2")
+        assert sum(int(asked.body.get("limit", 0)) > 20 for asked in served.asked if asked.path == "/search") <= 2
+
+
 def test_a_catalog_that_gives_only_what_cannot_be_used_says_so(configure: Configure) -> None:
     with serve([item("broken") | {"geometry": None}]) as served:
         configure(served)

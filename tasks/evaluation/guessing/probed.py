@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 from tasks.core import paths, tables
 from tasks.core.stage import read_json
@@ -19,19 +21,22 @@ LabelledChips = Mapping[str, Mapping[str, Labelled]]
 
 def labelled_chips(sensor: str) -> LabelledChips:
     """What stage `labels` says of the chips of a sensor, of every source whose labels have a place."""
-    folder = paths.labels(sensor)
+    folders = paths.labels_of_parts(sensor)
+    of_parts = [read_json(folder / "sources.json") for folder in folders]
+    said = {name: [part[name] for part in of_parts if name in part] for name in sorted(set().union(*of_parts))}
     sources = {
-        name: SourceInfo(name, one["kind"], True, tuple(one["labels"]), tuple(one["change"]))
-        for name, one in read_json(folder / "sources.json").items()
+        name: SourceInfo(name, some[0]["kind"], True, _all_of(some, "labels"), _all_of(some, "change"))
+        for name, some in said.items()
     }
     masks: dict[str, dict[str, dict[str, bytes]]] = defaultdict(lambda: defaultdict(dict))
     kinds: dict[str, dict[str, str]] = defaultdict(dict)
     columns = ["chip_id", "label", "source", "kind", "mask"]
-    for row in tables.read(folder / "labels.parquet", columns).to_pylist():
+    for row in chain(*(tables.read(folder / "labels.parquet", columns).to_pylist() for folder in folders)):
         if row["kind"] in PLACED and row["mask"] is not None:
             masks[row["source"]][row["chip_id"]][row["label"]] = row["mask"]
             kinds[row["source"]][row["label"]] = row["kind"]
-    for row in tables.read(folder / "complete.parquet", ["chip_id", "source"]).to_pylist():
+    described = (tables.read(folder / "complete.parquet", ["chip_id", "source"]).to_pylist() for folder in folders)
+    for row in chain(*described):
         if row["source"] in masks:
             masks[row["source"]][row["chip_id"]]  # a chip that has none of its labels is one to learn from
     return {
@@ -41,6 +46,11 @@ def labelled_chips(sensor: str) -> LabelledChips:
         }
         for source, chips in masks.items()
     }
+
+
+def _all_of(sources: Sequence[Mapping[str, Any]], key: str) -> tuple[str, ...]:
+    """What one source says under `key` in any part."""
+    return tuple(sorted({value for one in sources for value in one[key]}))
 
 
 class Probes:

@@ -1,8 +1,10 @@
 from collections import Counter
 
 import pystac
+import pytest
 from shapely.geometry import box, mapping
 
+from tasks.core.errors import SceneError
 from tasks.earth.parts import of_part, part_of_scene
 
 
@@ -33,3 +35,28 @@ def test_every_scene_is_in_one_part_and_parts_are_alike_in_size() -> None:
 
 def test_the_order_of_the_names_does_not_matter() -> None:
     assert [part_of_scene(s, ["a", "b"]) for s in SCENES] == [part_of_scene(s, ["b", "a"]) for s in SCENES]
+
+
+def test_a_scene_lies_where_its_box_says_where_it_has_no_geometry_and_is_refused_by_name_without_both() -> None:
+    names = [f"p{number}" for number in range(16)]
+    whole, boxed, lost = _scene(10.2, 50.2), _scene(10.2, 50.2), _scene(10.2, 50.2, "S2_LOST")
+    boxed.geometry = None
+    lost.geometry = lost.bbox = None
+    assert part_of_scene(boxed, names) == part_of_scene(whole, names)
+    with pytest.raises(SceneError, match=r"S2_LOST of .* has neither a geometry nor a box"):
+        part_of_scene(lost, names)
+
+
+@pytest.mark.parametrize("shift", [0, 360, -360])
+def test_a_scene_across_180_degrees_has_one_place_however_its_halves_are_written(shift: int) -> None:
+    names = [f"p{number}" for number in range(16)]
+    near = [part_of_scene(_scene(west, 10.2), names) for west in (179.4, 179.8 - 360)]
+    halves = _scene(0, 0)
+    halves.geometry = mapping(box(179.4, 10.2, 180, 11.2).union(box(-180, 10.2, -179.6, 11.2)))
+    beyond = _scene(179.4 + shift, 10.2)
+    assert part_of_scene(beyond, names) == near[0] == part_of_scene(halves, names)
+
+
+def test_all_scenes_around_a_pole_are_in_one_part() -> None:
+    names = [f"p{number}" for number in range(16)]
+    assert len({part_of_scene(_scene(west, 88.0), names) for west in range(-180, 180, 30)}) == 1

@@ -1,0 +1,50 @@
+"""The manifests of the Dask cluster: pods by the schemas of Kubernetes, within the bounds of all others."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.core.fan_out import DASK
+from tasks.core.results import VARIABLE
+from tests.infra import checks
+
+MANIFESTS = checks.documents(checks.INFRA / "dask/cluster.yaml")
+(CLUSTER,) = [manifest for manifest in MANIFESTS if manifest["kind"] == "DaskCluster"]
+
+
+def pod(part: str) -> dict[str, Any]:
+    """What the operator makes of a part of the cluster."""
+    meta = {"name": part, "namespace": CLUSTER["metadata"]["namespace"]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": CLUSTER["spec"][part]["spec"]}
+
+
+PLAIN = [manifest for manifest in MANIFESTS if manifest is not CLUSTER]
+
+
+@pytest.mark.parametrize(
+    "manifest", [*PLAIN, pod("worker"), pod("scheduler")], ids=lambda one: one["kind"] + one["metadata"]["name"]
+)
+def test_a_manifest_is_valid_and_restricted_and_pinned(manifest: dict[str, Any]) -> None:
+    checks.kubernetes(manifest)
+    assert checks.lax(manifest) == [] and checks.literal_secrets(manifest) == []
+    assert all(checks.IMAGE.fullmatch(image) for image in checks.images(manifest))
+
+
+def test_the_service_leads_to_the_scheduler_and_the_page_names_its_address_and_the_cache() -> None:
+    scheduler = CLUSTER["spec"]["scheduler"]
+    (container,) = scheduler["spec"]["containers"]
+    assert scheduler["service"]["ports"][0]["targetPort"] == container["ports"][0]["name"]
+    page = (checks.ROOT / "docs/how-to/dask.md").read_text()
+    (worker,) = CLUSTER["spec"]["worker"]["spec"]["containers"]
+    cache = next(one["value"] for one in worker["env"] if one["name"] == VARIABLE)
+    assert f"{DASK}=tcp://{CLUSTER['metadata']['name']}-scheduler:8786" in page and f"{VARIABLE}={cache}" in page
+    assert cache in [mount["mountPath"] for mount in worker["volumeMounts"]]
+
+
+def test_the_programs_that_the_manifests_and_the_page_start_are_installed() -> None:
+    import sys
+
+    folder = Path(sys.executable).parent
+    assert all(shutil.which(name, path=str(folder)) for name in ("dask-scheduler", "dask-worker"))
