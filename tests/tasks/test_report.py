@@ -185,7 +185,7 @@ def test_every_window_is_drawn_and_counted_in_the_legend(reported: Path, html: s
 def test_labels_of_a_source_are_drawn_in_its_colour_with_its_licence_beside(reported: Path, html: str) -> None:
     drawn = re.findall(r'<path class="said s(\d) p(\d)" d="[^"]+"><title>(.+?): (.+?) of the window \((\d+) lab', html)
     labelled = pl.concat(
-        [pl.read_parquet(path) for path in sorted((reported / "data/labels").glob("*/labels.parquet"))],
+        [pl.read_parquet(path) for path in sorted((reported / "data/labels").glob("*/*/labels.parquet"))],
         how="vertical_relaxed",
     ).filter(~pl.col("derived"))
     assert {source for _, _, source, _, _ in drawn} == set(labelled["source"])
