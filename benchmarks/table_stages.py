@@ -3,10 +3,10 @@
     python -m benchmarks.table_stages [--chips 1000000] [--stages select qa split mixture] [--keep FOLDER]
 
 The tables of the stages before are made up: windows of one sensor on the global grid in one part, of which every fifth
-is cloudy, four labels a window with masks from a smooth field, and shards of chips without pixels. Each stage then runs
-as its own command, one after the other on what the one before has left, and its CPU-seconds and its peak of resident
-memory are those that the kernel counted for it. No peer does this at any size: the figures stand beside the goals of
-2 GB a stage.
+is cloudy, four labels a window with masks from a smooth field, and shards of chips without pixels. Without `qa`,
+`mixture` mixes five made conversations a chip. Each stage runs as its own command, one after the other on what the one
+before has left, and its CPU-seconds and its peak of resident memory are those that the kernel counted for it. No peer
+does this at any size: the figures stand beside the goals of 2 GB a stage.
 """
 
 import argparse
@@ -122,8 +122,31 @@ class Made:
             filled = [pa.array(given[f.name], f.type) if f.name in given else pa.nulls(size, f.type) for f in schema]
             yield pa.Table.from_arrays(filled, schema=schema)
 
+    def talks(self) -> Iterator[pa.Table]:
+        """Rows of stage `qa`, made up: five a chip."""
+        sensor, schema = SENSORS[SENSOR], conversations.SCHEMA
+        turn = {"question": "Is there water?", "answer": "yes", "question_type": "presence", "labels_used": []}
+        said = conversations.dump([(turn["question"], turn["answer"])], [sensor.tag])  # type: ignore[list-item]
+        for start in range(0, self.count, CHUNK):
+            *_, chips = self.ids(start, min(self.count, start + CHUNK))
+            ids = [chip for number, chip in enumerate(chips, start) if number % 5 != 4 for _ in range(TALKS)]
+            size = len(ids)
+            one = pa.array([[turn]], schema.field("turns").type)
+            given: dict[str, Any] = {
+                "conversation_id": [f"{chip}#{number % TALKS}" for number, chip in enumerate(ids)], "chip_id": ids,
+                "sensor": [SENSOR] * size, "task": ["presence"] * size, "conversations": [said] * size,
+                "turns": one.take(pa.array(np.zeros(size, int))), "generator": ["made"] * size,
+            }  # fmt: skip
+            filled = [
+                pa.array(given[f.name], f.type) if isinstance(given.get(f.name), list)
+                else given.get(f.name, pa.nulls(size, f.type)) for f in schema
+            ]  # fmt: skip
+            yield pa.Table.from_arrays(filled, schema=schema)
+
 
 FIELDS = list(scene_windows.SCHEMA)
+TALKS = 5
+"""Conversations a chip."""
 
 
 def _measured_labels() -> tuple[pa.Table, pa.Table]:
@@ -230,7 +253,12 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", default=list(COMMANDS), choices=list(COMMANDS))
     parser.add_argument("--keep", type=Path, help="work here, and take the tables that are there")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--talks", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.talks:
+        os.chdir(given.talks)
+        write(Made(given.chips).talks(), paths.qa(SENSOR, PART) / "conversations.parquet")
+        return
     if given.make:
         make(given.make, given.chips)
         return
@@ -245,6 +273,9 @@ def main() -> None:
         os.chdir(folder)
         print(f"{'stage':<10}{'CPU-s':>9}{'peak GB':>9}{'rows':>12}  a CPU-second")
         for stage in given.stages:
+            if stage == "mixture" and not (paths.qa(SENSOR, PART) / "conversations.parquet").exists():
+                made_up = [sys.executable, "-m", __spec__.name, "--talks", str(folder), "--chips", str(given.chips)]
+                subprocess.run(made_up, check=True, cwd=ROOT)
             seconds, peak = run(*COMMANDS[stage])
             rows, what = rows_of(stage)
             print(f"{stage:<10}{seconds:>9.1f}{peak:>9.2f}{rows:>12,}  {rows / seconds:,.0f} {what}", flush=True)

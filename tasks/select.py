@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field, field_validator
 
@@ -18,12 +20,21 @@ from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError
 from tasks.core.section import Section, load
 from tasks.core.stage import Summary, main, require
+from tasks.earth import scene_windows
 from tasks.earth.grid import GridParams
 from tasks.earth.places import ranked, there
 from tasks.earth.sensors import SENSORS, Sensor
 
 logger = logging.getLogger(__name__)
 KEPT = "kept"
+ASKED = [
+    "chip_id", "window_id", "acquisition", "datetime", "epsg", "left", "bottom", "right", "top", "nodata_fraction",
+    "cloud_fraction", "land_fraction",
+]  # fmt: skip
+"""Columns of windows that rules ask for."""
+REPEATED = ["item_id", "collection", "acquisition", "sensor", "mask_provenance", "radiometry"]
+ROWS = 65_536
+"""Windows that are written together."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +114,17 @@ BETWEEN = ("overlap", "near", "duplicate")
 
 
 def measure(
-    candidates: pl.DataFrame, labels: pl.DataFrame, rules: Mapping[str, Rule], others: Mapping[str, pl.DataFrame]
+    candidates: pl.DataFrame,
+    labels: pl.DataFrame | pl.LazyFrame,
+    rules: Mapping[str, Rule],
+    others: Mapping[str, pl.DataFrame],
 ) -> pl.DataFrame:
     """Add `label_count`, `sensors_there`, `tile_rank`, `near_days` and `date_rank`: 1 for the scene kept first.
 
     Only windows that pass every other rule take a rank: a cloudy date never pushes out a clear one. Dates are those of
     overpasses: the same one in two tiles is one date, and the tile with more data is taken.
     """
-    counts = labels.group_by("chip_id").agg(label_count=pl.col("label").n_unique())
+    counts = labels.lazy().group_by("chip_id").agg(label_count=pl.col("label").n_unique()).collect(engine="streaming")
     windows = candidates.join(counts, on="chip_id", how="left").with_columns(pl.col("label_count").fill_null(0))
     if others:
         windows = windows.with_columns(there(windows, others).alias("sensors_there"))
@@ -132,7 +146,7 @@ def measure(
 
 def select(
     candidates: pl.DataFrame,
-    labels: pl.DataFrame,
+    labels: pl.DataFrame | pl.LazyFrame,
     sensor: Sensor,
     params: SelectParams,
     others: Mapping[str, pl.DataFrame] | None = None,
@@ -160,8 +174,36 @@ def select(
 
 
 def candidates_of(sensor: str, parts: Sequence[str]) -> pl.DataFrame:
-    """What `scan` found of a sensor."""
-    return pl.concat([tables.read_frame(paths.scan(sensor, part) / "windows.parquet") for part in parts])
+    """What is asked of the windows that `scan` found of a sensor, in the order of its parts."""
+    found = [tables.read(paths.scan(sensor, part) / "windows.parquet", ASKED) for part in parts]
+    return pl.DataFrame(pl.from_arrow(pa.concat_tables(found)))
+
+
+def write_ledger(ledger: pl.DataFrame, scanned: Sequence[Path], path: Path, selected: Path) -> None:
+    """Write the windows with what was found of them, and those that are kept once more; some at a time.
+
+    Args:
+        ledger: `number` of each window in the order of the parts, what was measured of it and its verdict.
+        scanned: folders of the parts.
+        path: of the ledger.
+        selected: of the windows that are kept, without their verdict.
+    """
+    # Names of scenes and the like recur in thousands of rows: each is held once.
+    found = [tables.read(folder / "windows.parquet", dictionaries=REPEATED) for folder in scanned]
+    windows = pa.concat_tables(found).unify_dictionaries()
+    new = ledger.drop([name for name in windows.column_names if name in ledger.columns]).drop("number")
+    schema = scene_windows.SCHEMA
+    for field in new.to_arrow().schema:
+        schema = schema.append(field)
+    short = pa.schema([field for field in schema if field.name not in ("verdict", "value", "threshold")])
+    with tables.table_writer(schema, path) as write, tables.table_writer(short, selected) as keep:
+        for start in range(0, ledger.height, ROWS):
+            rows = windows.take(ledger["number"].slice(start, ROWS).to_arrow())
+            some = new.slice(start, ROWS).to_arrow()
+            for name in some.column_names:
+                rows = rows.append_column(name, some[name])
+            write(rows)
+            keep(rows.filter(pc.equal(some["verdict"], KEPT)).select(short.names))
 
 
 def require_scenes(sensor: str, scanned: Sequence[Path]) -> None:
@@ -186,21 +228,21 @@ def run(sensor: str) -> Summary:
     candidates = candidates_of(sensor, grid.parts)
     others = {name: candidates_of(name, grid.parts) for name in params.together}
     labelled = [paths.labels(sensor, part) / "labels.parquet" for part in grid.parts]
-    labels = pl.concat([pl.DataFrame(pl.from_arrow(tables.read(path, ["chip_id", "label"]))) for path in labelled])
-    ledger = select(candidates, labels, SENSORS[sensor], params, others)
-    tables.write(ledger.to_arrow(), paths.ledger(sensor))  # first, so that a failed run can still be explained
-    kept = ledger.filter(pl.col("verdict") == KEPT)
+    labels = tables.scan(labelled, ["chip_id", "label"])
+    ledger = select(candidates.with_row_index("number"), labels, SENSORS[sensor], params, others)
+    write_ledger(ledger, scanned, paths.ledger(sensor), paths.selected(sensor))
+    counts = dict(ledger["verdict"].value_counts().iter_rows())
     rules = params.rules(SENSORS[sensor])
-    dropped = {name: ledger.filter(pl.col("verdict") == name).height for name in rules}
-    if kept.is_empty():
+    dropped = {name: counts.get(name, 0) for name in rules}
+    if not counts.get(KEPT):
+        paths.selected(sensor).unlink()  # the ledger stays, so that a failed run can still be explained
         worst = max(dropped, key=lambda name: dropped[name])
         raise EmptyStageError(
             f"0 of {ledger.height} windows of {sensor} kept, most lost to '{worst}' ({dropped[worst]}, "
             f"threshold {rules[worst].threshold}). Loosen it under `select:` in params.yaml, or see the reasons "
             f"in {paths.ledger(sensor)}."
         )
-    tables.write(kept.drop("verdict", "value", "threshold").to_arrow(), paths.selected(sensor))
-    return {"candidates": ledger.height, "kept": kept.height, "dropped": dropped}
+    return {"candidates": ledger.height, "kept": counts[KEPT], "dropped": dropped}
 
 
 if __name__ == "__main__":

@@ -177,11 +177,22 @@ def mapped(path: Path, into: Path) -> pa.Table:
     return pa.ipc.open_file(pa.memory_map(str(into))).read_all()
 
 
-def read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a table of an earlier stage; a folder is read as all its `*.parquet` in order of name."""
+def read(path: Path, columns: Sequence[str] | None = None, dictionaries: Sequence[str] = ()) -> pa.Table:
+    """Read a table of an earlier stage; a folder is read as all its `*.parquet` in order of name.
+
+    Args:
+        path: of the table.
+        columns: that are read; None: all.
+        dictionaries: columns of texts that recur, of which each is held once.
+    """
     require(path)
     with whole(path):
-        return pq.read_table(path, columns=list(columns) if columns else None, page_checksum_verification=True)
+        return pq.read_table(
+            path,
+            columns=list(columns) if columns else None,
+            page_checksum_verification=True,
+            read_dictionary=list(dictionaries) or None,
+        )
 
 
 @contextmanager
