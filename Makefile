@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A folder of wheels that pip is configured with is passed on to uv, which does not read pip's configuration.
 LINKS := $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+# Compiled once here: where Python may not write bytecode, every process of a run would compile all that it imports.
+INSTALL = UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
 
@@ -19,13 +21,17 @@ env: $(VENV)/.complete
 $(VENV)/.complete: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv==0.13.8
-	UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
-	UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(INSTALL) -r requirements.lock
+	$(INSTALL) --no-deps --editable .
 	@touch $@
+
+.PHONY: bytecode
+bytecode: env
+	@$(BIN)/python -m compileall -q earthloom.py flows tasks models
 
 ## demo: the main job on the embedded sample scenes; ends with the path of the report
 .PHONY: demo
-demo: env
+demo: bytecode
 	$(BIN)/earthloom demo
 
 ## up: Prefect server on PostgreSQL, object store and workers on this machine, as processes; ARGS="--port 4300"
@@ -34,7 +40,7 @@ up: $(VENV)/.services
 	$(BIN)/earthloom up $(ARGS)
 
 $(VENV)/.services: $(VENV)/.complete requirements-services.lock
-	UV_FIND_LINKS="$(LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-services.lock
+	$(INSTALL) -r requirements-services.lock
 	@touch $@
 
 ## down: end what `make up` started; its data stay
@@ -44,7 +50,7 @@ down: env
 
 ## test: everything CI asks for: lint, types, tests
 .PHONY: test
-test: env lint
+test: bytecode lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 ## drills: faults done for real to real services, and a week of a team; an hour; prints a table

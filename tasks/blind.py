@@ -36,7 +36,7 @@ def scene_of(facts: str) -> str:
 
 
 def questions(side: str) -> Iterator[Item]:
-    """Every question about chips of one side of the split."""
+    """Every question about chips and series of one side of the split."""
     split = tables.read(paths.split() / "assignment.parquet", ["chip_id", "split"])
     chosen = {c for c, s in zip(split["chip_id"].to_pylist(), split["split"].to_pylist(), strict=True) if s == side}
     scenes: dict[str, str] = {}
@@ -55,6 +55,19 @@ def questions(side: str) -> Iterator[Item]:
                         for turn in row["turns"]:
                             texts = turn["question"], turn["answer"]
                             yield Item.of(chip, turn["question_type"], row["sensor"], scenes[chip], *texts)
+    yield from _of_series(side)
+
+
+def _of_series(side: str) -> Iterator[Item]:
+    table = tables.read(paths.series() / "series.parquet", ["series_id", "split"]).to_pylist()
+    chosen = {row["series_id"] for row in table if row["split"] == side}
+    path = require(paths.series() / "conversations.parquet")
+    with tables.whole(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(batch_size=4096, columns=COLUMNS[:-1]):
+            for row in batch.to_pylist():
+                for turn in row["turns"] if row["chip_id"] in chosen else ():
+                    texts = turn["question"], turn["answer"]
+                    yield Item.of(row["chip_id"], turn["question_type"], row["sensor"], "", *texts)
 
 
 def run() -> Summary:

@@ -18,6 +18,7 @@ from tasks.earth.grid import GridParams, window_grid
 from tasks.earth.label_params import LabelsParams
 from tasks.earth.scene_windows import ScanParams
 from tasks.earth.sensors import SENSORS
+from tasks.earth.series_params import SeriesParams
 from tasks.evaluation.evaluate_params import EvaluateParams
 from tasks.evaluation.gate_params import PromoteParams
 from tasks.guesses import GuessesParams
@@ -75,6 +76,7 @@ class Params(Section):
     chips: ChipsParams
     qa: QAParams
     split: SplitParams
+    series: SeriesParams
     guesses: GuessesParams
     blind: BlindParams
     stats: StatsParams
@@ -103,6 +105,9 @@ class Params(Section):
             check_window(
                 window_grid(32601, self.grid.cell, sensor.window_cells), sensor.gsd, sensor.band_count, f"{name}: "
             )
+        missing = [name for name in self.select.together if name not in self.sensors.enabled]
+        if missing:
+            raise ValueError(f"'select.together' names {missing[0]}, which is not in sensors.enabled: add it there")
         return self
 
 

@@ -13,6 +13,7 @@ class ReportParams(Section):
 
     gallery: int = Field(ge=1, le=48, description="chips shown of each sensor, test chips first")
     scene_maps: int = Field(ge=1, le=200, description="scenes drawn at most, those with most chips first")
+    series: int = Field(ge=0, le=24, description="series shown of each rule, test series first")
     pairs: int = Field(ge=1, le=32, description="question-answer pairs shown of a chip; the rest is folded away")
     smoothing: float = Field(ge=0, lt=1, description="weight of the past in the smoothed loss curves")
 
@@ -27,7 +28,7 @@ def run() -> Summary:
 
     params = load(ReportParams, "report")
     dataset = report_data.read()
-    values = context(dataset, params.gallery, params.scene_maps, params.pairs, params.smoothing)
+    values = context(dataset, params.gallery, params.scene_maps, params.pairs, params.smoothing, params.series)
     # The board takes what is declared of this stage, not the runs that may lie beside it.
     first, second = (MODELS[one.key].title for one in dataset.evaluations)
     board = board_page(BoardInputs(runs=None, leakage=None), (first, second), back=paths.report().name)
@@ -38,9 +39,9 @@ def run() -> Summary:
         with atomic(paths.report().parent / "plots" / f"{name}.svg") as partial:
             partial.write_text(drawing, encoding="utf-8")
     return {
-        "scenes": dataset.total("scenes"),
-        "candidates": dataset.total("ledger"),
-        "chips": dataset.total("chips"),
+        "scenes": dataset.scenes,
+        "candidates": dataset.candidates,
+        "chips": sum(sensor.chips.height for sensor in dataset.sensors),
         "pairs": dataset.pairs,
         "cards": len(values["cards"]),
         "bytes": paths.report().stat().st_size,

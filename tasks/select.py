@@ -1,8 +1,8 @@
 """Stage `select`: EarthDial's triple filter (cloud, land coverage, sparse labels; paper, data section) and the ledger.
 
-Besides the three: windows with too little data, the same overpass in a second tile, and further dates of a window that
-has enough. No pixel is opened
-here: `scan` and `labels` have measured. The ledger has one row for every candidate, so that its counts reconcile.
+Besides the three: windows with too little data, places that lack a sensor, the same overpass in a second tile, dates
+that are too near another one, and further dates of a window that has enough. No pixel is opened here: `scan` and
+`labels` have measured. The ledger has one row for every candidate, so that its counts reconcile.
 """
 
 import logging
@@ -12,13 +12,14 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError
 from tasks.core.section import Section, load
 from tasks.core.stage import Summary, main, require
 from tasks.earth.grid import GridParams
+from tasks.earth.places import ranked, there
 from tasks.earth.sensors import SENSORS, Sensor
 
 logger = logging.getLogger(__name__)
@@ -32,11 +33,13 @@ class Rule:
     column: str
     threshold: float
     at_most: bool
+    unknown: bool = False
+    """What a null measurement is: unknown cloud is not clear sky, but a date without another one is not near it."""
 
     def passes(self) -> pl.Expr:
-        """The condition. A null measurement fails it: unknown cloud is not clear sky."""
+        """The condition."""
         column = pl.col(self.column)
-        return (column <= self.threshold if self.at_most else column >= self.threshold).fill_null(False)
+        return (column <= self.threshold if self.at_most else column >= self.threshold).fill_null(self.unknown)
 
 
 class SelectParams(Section):
@@ -47,6 +50,22 @@ class SelectParams(Section):
     min_land: float = Field(ge=0, le=1, description="share of land in the land mask")
     min_labels: int = Field(ge=0, description="distinct labels a window")
     max_dates: int = Field(ge=1, description="scenes kept of one window: the clearest, then the latest")
+    min_days_apart: float = Field(
+        0, ge=0, description="days between two scenes kept of one window: nearer ones show nearly the same pixels"
+    )
+    together: list[str] = Field(
+        default_factory=list,
+        description="sensors that must all have a clear window in a place, or the place is left out for every sensor; "
+        "none for all places",
+    )
+
+    @field_validator("together")
+    @classmethod
+    def _are_sensors(cls, together: list[str]) -> list[str]:
+        unknown = [name for name in together if name not in SENSORS]
+        if unknown:
+            raise ValueError(f"there is no sensor '{unknown[0]}'; allowed: {', '.join(SENSORS)}")
+        return together
 
     def rules(self, sensor: Sensor) -> Mapping[str, Rule]:
         """Rules in the order they are charged: the first to fail is the reason."""
@@ -55,12 +74,17 @@ class SelectParams(Section):
             "cloud": Rule("cloud_fraction", self.max_cloud, True),
             "land": Rule("land_fraction", self.min_land, False),
             "labels": Rule("label_count", self.min_labels, False),
+            "together": Rule("sensors_there", len(self.together), False),
             "overlap": Rule("tile_rank", 1, True),
+            "near": Rule("near_days", self.min_days_apart, False, unknown=True),
             "duplicate": Rule("date_rank", self.max_dates, True),
         }
-        if sensor.mask is None:
-            del rules["cloud"]
-        return rules
+        left_out = {"cloud": sensor.mask is None, "together": not self.together, "near": not self.min_days_apart}
+        return {name: rule for name, rule in rules.items() if not left_out.get(name)}
+
+    def of_the_sky(self, sensor: Sensor) -> Mapping[str, Rule]:
+        """Those that need no labels and no other window."""
+        return {name: rule for name, rule in self.rules(sensor).items() if name in ("nodata", "cloud", "land")}
 
 
 def judge(windows: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
@@ -74,32 +98,53 @@ def judge(windows: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
     return windows.with_columns(verdict=verdict, value=value, threshold=threshold)
 
 
-def measure(candidates: pl.DataFrame, labels: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
-    """Add `label_count`, `tile_rank` and `date_rank`: 1 for the scene of a window that is kept first.
+BETWEEN = ("overlap", "near", "duplicate")
+"""Rules that hold windows against others of the same place."""
+
+
+def measure(
+    candidates: pl.DataFrame, labels: pl.DataFrame, rules: Mapping[str, Rule], others: Mapping[str, pl.DataFrame]
+) -> pl.DataFrame:
+    """Add `label_count`, `sensors_there`, `tile_rank`, `near_days` and `date_rank`: 1 for the scene kept first.
 
     Only windows that pass every other rule take a rank: a cloudy date never pushes out a clear one. Dates are those of
     overpasses: the same one in two tiles is one date, and the tile with more data is taken.
     """
     counts = labels.group_by("chip_id").agg(label_count=pl.col("label").n_unique())
     windows = candidates.join(counts, on="chip_id", how="left").with_columns(pl.col("label_count").fill_null(0))
-    others = [rule.passes() for name, rule in rules.items() if name not in ("overlap", "duplicate")]
+    if others:
+        windows = windows.with_columns(there(windows, others).alias("sensors_there"))
+    alone = [rule.passes() for name, rule in rules.items() if name not in BETWEEN]
     tiles = (
-        windows.filter(pl.all_horizontal(others))
+        windows.filter(pl.all_horizontal(alone))
         .sort("window_id", "acquisition", "nodata_fraction", "cloud_fraction", "chip_id")
         .with_columns(tile_rank=pl.int_range(1, pl.len() + 1).over("window_id", "acquisition"))
     )
-    dates = (
-        tiles.filter(pl.col("tile_rank") == 1)
-        .sort(["window_id", "cloud_fraction", "datetime", "chip_id"], descending=[False, False, True, False])
-        .with_columns(date_rank=pl.int_range(1, pl.len() + 1).over("window_id"))
-        .select("chip_id", "date_rank")
+    dates = tiles.filter(pl.col("tile_rank") == 1).sort(
+        ["window_id", "cloud_fraction", "datetime", "chip_id"], descending=[False, False, True, False]
     )
-    ranked = tiles.select("chip_id", "tile_rank").join(dates, on="chip_id", how="left")
-    return windows.join(ranked, on="chip_id", how="left")
+    apart = rules["near"].threshold if "near" in rules else 0.0
+    ranks = ranked(dates, int(rules["duplicate"].threshold), apart)
+    return windows.join(
+        tiles.select("chip_id", "tile_rank").join(ranks, on="chip_id", how="left"), on="chip_id", how="left"
+    )
 
 
-def select(candidates: pl.DataFrame, labels: pl.DataFrame, sensor: Sensor, params: SelectParams) -> pl.DataFrame:
+def select(
+    candidates: pl.DataFrame,
+    labels: pl.DataFrame,
+    sensor: Sensor,
+    params: SelectParams,
+    others: Mapping[str, pl.DataFrame] | None = None,
+) -> pl.DataFrame:
     """The ledger: every candidate with its verdict, ordered by chip id.
+
+    Args:
+        candidates: of the sensor.
+        labels: of their windows.
+        sensor: they are of.
+        params: of the filters.
+        others: candidates of each sensor of `select.together`.
 
     Raises:
         EmptyStageError: there is no candidate.
@@ -107,7 +152,16 @@ def select(candidates: pl.DataFrame, labels: pl.DataFrame, sensor: Sensor, param
     if candidates.is_empty():
         raise EmptyStageError(f"no window of {sensor.name} touches a scene; see the areas in params.yaml")
     rules = params.rules(sensor)
-    return judge(measure(candidates, labels, rules), rules).sort("chip_id")
+    clear = {
+        name: windows.filter(pl.all_horizontal(rule.passes() for rule in params.of_the_sky(SENSORS[name]).values()))
+        for name, windows in (others or {}).items()
+    }
+    return judge(measure(candidates, labels, rules, clear), rules).sort("chip_id")
+
+
+def candidates_of(sensor: str, parts: Sequence[str]) -> pl.DataFrame:
+    """What `scan` found of a sensor."""
+    return pl.concat([tables.read_frame(paths.scan(sensor, part) / "windows.parquet") for part in parts])
 
 
 def require_scenes(sensor: str, scanned: Sequence[Path]) -> None:
@@ -129,9 +183,11 @@ def run(sensor: str) -> Summary:
     params, grid = load(SelectParams, "select"), load(GridParams, "grid")
     scanned = [paths.scan(sensor, part) for part in grid.parts]
     require_scenes(sensor, scanned)
-    candidates = pl.concat([tables.read_frame(folder / "windows.parquet") for folder in scanned])
-    labels = pl.concat([tables.read_frame(paths.labels(sensor, part) / "labels.parquet") for part in grid.parts])
-    ledger = select(candidates, labels, SENSORS[sensor], params)
+    candidates = candidates_of(sensor, grid.parts)
+    others = {name: candidates_of(name, grid.parts) for name in params.together}
+    labelled = [paths.labels(sensor, part) / "labels.parquet" for part in grid.parts]
+    labels = pl.concat([pl.DataFrame(pl.from_arrow(tables.read(path, ["chip_id", "label"]))) for path in labelled])
+    ledger = select(candidates, labels, SENSORS[sensor], params, others)
     tables.write(ledger.to_arrow(), paths.ledger(sensor))  # first, so that a failed run can still be explained
     kept = ledger.filter(pl.col("verdict") == KEPT)
     rules = params.rules(SENSORS[sensor])

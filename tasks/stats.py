@@ -1,28 +1,32 @@
 """Stage `stats`: mean, deviation and distribution of every band over the training chips of one sensor.
 
-Exact and streaming: one shard is in memory at a time, and percentiles are found by counting the bits of the
-values, not by sampling. Only chips of the training side are read, so that nothing of the test places leaks
-into the model. The ratio of a radar's polarisations is counted as a band of its own, since it is shown to the model
-as one. Of a sensor with true colour, the 8-bit rendering that people are shown of its chips is measured too: a picture
-that somebody asks about is normalised by it.
+One pass, one row group in memory at a time. Numbers are counted as they are stored, so that everything is exact where
+scenes are stored as integers; of floats `tasks.earth.value_counts` says how near percentiles and histogram are. Only
+chips of the training side are read, so that nothing of the test places leaks into the model. The ratio of a radar's
+polarisations is counted as a band of its own, since it is shown to the model as one. Of a sensor with true colour, the
+8-bit rendering that people are shown of its chips is measured too: a picture that somebody asks about is normalised by
+it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.core import paths, tables
 from tasks.core.errors import EmptyStageError
 from tasks.core.section import Section, load, read_params
-from tasks.core.stage import Summary, main, write_json
+from tasks.core.stage import Summary, main, require, write_json
 from tasks.earth import geotiff
 from tasks.earth.display_sensors import PICTURE
+from tasks.earth.geotiff import StoredImage
 from tasks.earth.pictures import stretched
 from tasks.earth.sensors import SENSORS, Sensor
+from tasks.earth.value_counts import ValueCounts
 from tasks.vlm.bands import with_ratio
 
 PERCENTILES = (2, 98)
@@ -35,103 +39,32 @@ class StatsParams(Section):
     bins: int = Field(ge=2, le=1024, description="bins of each band's histogram, from its least to its largest value")
 
 
-def ordered_bits(values: Plane) -> NDArray[np.uint32]:
-    """Bits of finite float32 values as integers that rise with the values."""
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    return np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint32)
+def training_chips(sensor: str) -> Iterator[StoredImage]:
+    """Each training chip as it is stored, part by part and shard by shard.
 
-
-def from_ordered_bits(bits: int) -> float:
-    """The value whose `ordered_bits` these are."""
-    raw = bits & 0x7FFFFFFF if bits >> 31 else ~bits & 0xFFFFFFFF
-    return float(np.uint32(raw).view(np.float32))
-
-
-@dataclass
-class RunningStatistics:
-    """First pass over one band: count, mean, sum of squared distances, bounds, and counts of the upper 16
-    bits.
+    Raises:
+        DamagedFileError: a shard does not hold what was written to it.
+        ChecksumError: a chip does not.
     """
-
-    count: int = 0
-    mean: float = 0.0
-    squares: float = 0.0
-    low: float = np.inf
-    high: float = -np.inf
-    upper: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1 << 16, dtype=np.int64))
-
-    def add(self, values: Plane) -> None:
-        """Take in finite values; batches are merged by Chan's formula, so the order of summation is
-        harmless.
-        """
-        if not values.size:
-            return
-        wide = values.astype(np.float64)
-        mean, squares = float(wide.mean()), float(((wide - wide.mean()) ** 2).sum())
-        total, step = self.count + values.size, mean - self.mean
-        self.squares += squares + step**2 * self.count * values.size / total
-        self.mean += step * values.size / total
-        self.count = total
-        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
-        self.upper += np.bincount(ordered_bits(values) >> 16, minlength=1 << 16)
-
-    def place(self, percent: float) -> tuple[int, int]:
-        """(upper 16 bits, rank among the values that share them) of a percentile, nearest rank from below."""
-        rank = max(0, int(np.ceil(self.count * percent / 100)) - 1)
-        ends = self.upper.cumsum()
-        upper = int(np.searchsorted(ends, rank, side="right"))
-        return upper, rank - int(ends[upper] - self.upper[upper])
-
-
-@dataclass
-class Distribution:
-    """Second pass over one band: histogram, and counts of the lower 16 bits where a percentile lies."""
-
-    edges: NDArray[np.float64]
-    wanted: dict[int, tuple[int, int]]
-    counts: NDArray[np.int64]
-    lower: dict[int, NDArray[np.int64]]
-
-    @classmethod
-    def after(cls, statistics: RunningStatistics, bins: int) -> "Distribution":
-        """An empty one, for the bounds and percentile places that the first pass found."""
-        high = statistics.high if statistics.high > statistics.low else statistics.low + 1
-        wanted = {percent: statistics.place(percent) for percent in PERCENTILES}
-        lower = {upper: np.zeros(1 << 16, dtype=np.int64) for upper, _ in wanted.values()}
-        return cls(np.linspace(statistics.low, high, bins + 1), wanted, np.zeros(bins, dtype=np.int64), lower)
-
-    def add(self, values: Plane) -> None:
-        """Take in finite values."""
-        self.counts += np.histogram(values, self.edges)[0]
-        bits = ordered_bits(values)
-        for upper, counts in self.lower.items():
-            counts += np.bincount(bits[bits >> 16 == upper] & 0xFFFF, minlength=1 << 16)
-
-    def percentile(self, percent: int) -> float:
-        """The exact value."""
-        upper, rank = self.wanted[percent]
-        lower = int(np.searchsorted(self.lower[upper].cumsum(), rank, side="right"))
-        return from_ordered_bits(upper << 16 | lower)
-
-
-def training_chips(sensor: str) -> Iterator[dict[str, Plane]]:
-    """Finite values of every band of each training chip, part by part and shard by shard."""
-    split = tables.read(paths.split() / "assignment.parquet", ["chip_id", "split"])
-    chosen = {c for c, s in zip(split["chip_id"].to_pylist(), split["split"].to_pylist(), strict=True) if s == "train"}
+    assignment = require(paths.split() / "assignment.parquet")
+    with tables.whole(assignment):
+        training = (
+            pl.scan_parquet(assignment)
+            .filter((pl.col("split") == "train") & (pl.col("sensor") == sensor))
+            .select("chip_id")
+            .collect()
+        )
     for part in read_params()["grid"]["parts"]:
         for shard in sorted(paths.chips(sensor, part).glob("shard-*.parquet")):
-            table = tables.read(shard, ["chip_id", "pixels"])
-            for chip_id, pixels in zip(table["chip_id"], table["pixels"], strict=True):
-                if chip_id.as_py() in chosen:
-                    yield planes_of(pixels.as_py(), SENSORS[sensor], f"chip {chip_id} in {shard}")
+            for chips in tables.picked(shard, _rows_of(shard, training), ["chip_id", "pixels"]):
+                for row in chips.to_pylist():
+                    yield geotiff.decode_layers(row["pixels"], what=f"chip {row['chip_id']} in {shard}")
 
 
-def planes_of(content: bytes, sensor: Sensor, what: str = "a chip") -> dict[str, Plane]:
-    """Finite values of each band of one GeoTIFF, and of the ratio if it is a radar's."""
-    raster = geotiff.decode(content, what=what)
-    stack = with_ratio(sensor, raster.pixels, raster.bands)
-    names = [*raster.bands, sensor.ratio_of(raster.bands) or ""][: len(stack)]
-    return {name: plane[np.isfinite(plane)] for name, plane in zip(names, stack, strict=True)}
+def _rows_of(shard: Path, chips: pl.DataFrame) -> NDArray[np.int64]:
+    """Numbers of the rows of a shard that hold one of the chips."""
+    names = pl.DataFrame(pl.from_arrow(tables.read(shard, ["chip_id"]))).with_row_index()
+    return names.join(chips, on="chip_id", how="semi").sort("index")["index"].to_numpy().astype(np.int64)
 
 
 def band_statistics(sensor: str, bins: int) -> dict[str, Any]:
@@ -140,61 +73,73 @@ def band_statistics(sensor: str, bins: int) -> dict[str, Any]:
     Raises:
         EmptyStageError: no chip of the sensor is on the training side, or a band has no valid pixel there.
     """
-    statistics: dict[str, RunningStatistics] = {}
-    rendering = {colour: RunningStatistics() for colour in PICTURE.rgb or ()}
+    counted: dict[str, ValueCounts] = {}
+    rendering = {colour: ValueCounts() for colour in PICTURE.rgb or ()}
     chips = 0
-    for planes in training_chips(sensor):
+    for image in training_chips(sensor):
         chips += 1
-        for name, values in planes.items():
-            statistics.setdefault(name, RunningStatistics()).add(values)
-        for colour, levels in rendered(planes, SENSORS[sensor]).items():
-            rendering[colour].add(levels)
+        count(image, SENSORS[sensor], counted)
+        for colour, levels in rendered(image, SENSORS[sensor]).items():
+            rendering[colour].add_numbers(levels, 1, 0, np.nan)
     if SENSORS[sensor].cube:
         # Bands of light that the air absorbs hold nothing in any scene.
-        statistics = {name: band for name, band in statistics.items() if band.count}
-    empty = [name for name, band in statistics.items() if not band.count]
+        counted = {name: band for name, band in counted.items() if band.count}
+    empty = [name for name, band in counted.items() if not band.count]
     if not chips or empty:
         what = f"no valid pixel in {', '.join(empty)}" if chips else "no chip"
         raise EmptyStageError(
             f"{sensor} has {what} on the training side of {paths.split() / 'assignment.parquet'}; "
             "add scenes, or change split.seed in params.yaml"
         )
-    distributions = {name: Distribution.after(band, bins) for name, band in statistics.items()}
-    for planes in training_chips(sensor):
-        for name in planes.keys() & distributions.keys():
-            distributions[name].add(planes[name])
-    known = SENSORS[sensor].plane_names or sorted(statistics)
-    names = [name for name in known if name in statistics]
-    bands = [describe(name, statistics[name], distributions[name]) for name in names]
+    known = SENSORS[sensor].plane_names or sorted(counted)
+    bands = [describe(name, counted[name], bins) for name in known if name in counted]
     found = {"sensor": sensor, "unit": SENSORS[sensor].unit, "split": "train", "chips": chips, "bands": bands}
     if all(colour.count for colour in rendering.values()):
-        colours = [{"name": name, **moments(one)} for name, one in rendering.items()]
+        colours = [{"name": name, **mean_and_deviation(one)} for name, one in rendering.items()]
         found["rendering"] = {"sensor": PICTURE.name, "unit": PICTURE.unit, "bands": colours}
     return found
 
 
-def rendered(planes: dict[str, Plane], sensor: Sensor) -> dict[str, Plane]:
-    """Red, green and blue of 0 to 255 as a viewer shows a chip, by the names of a picture's; empty without them."""
+def count(image: StoredImage, sensor: Sensor, counted: dict[str, ValueCounts]) -> None:
+    """Add each band of a chip to its counts, and the ratio if it is a radar's; a coarse pixel counts as those that it
+    covers of the finest.
+    """
+    for layer in image.layers:
+        times = image.height * image.width // layer.pixels[0].size
+        for name, plane, scale, offset in zip(layer.bands, layer.pixels, layer.scales, layer.offsets, strict=True):
+            counted.setdefault(name, ValueCounts()).add_numbers(plane, scale, offset, layer.nodata, times)
+    ratio = sensor.ratio_of(image.bands)
+    if ratio:
+        stack = with_ratio(sensor, geotiff.physical(image).pixels, image.bands)
+        counted.setdefault(ratio, ValueCounts()).add_numbers(stack[-1], 1, 0, np.nan)
+
+
+def rendered(image: StoredImage, sensor: Sensor) -> Mapping[str, NDArray[np.uint8]]:
+    """Red, green and blue of 0 to 255 as a viewer shows a chip, by the names of a picture's, of valid pixels; empty
+    without them.
+    """
+    raster = geotiff.physical(image.only(sensor.rgb or ()))
+    planes = {name: plane[np.isfinite(plane)] for name, plane in zip(raster.bands, raster.pixels, strict=True)}
     shown = [planes[band] for band in sensor.rgb or () if band in planes and planes[band].size]
-    levels = [(stretched(values) * 255).round() for values in shown]
+    levels = [(stretched(values) * 255).round().astype(np.uint8) for values in shown]
     return dict(zip(PICTURE.rgb or (), levels, strict=True)) if len(levels) == 3 else {}
 
 
-def moments(statistics: RunningStatistics) -> dict[str, Any]:
+def mean_and_deviation(band: ValueCounts) -> dict[str, Any]:
     """Count, mean and deviation, as they stand in the JSON."""
-    deviation = float(np.sqrt(statistics.squares / statistics.count))
-    return {"count": statistics.count, "mean": statistics.mean, "std": deviation}
+    return {"count": band.count, "mean": band.mean, "std": band.deviation}
 
 
-def describe(name: str, statistics: RunningStatistics, distribution: Distribution) -> dict[str, Any]:
+def describe(name: str, band: ValueCounts, bins: int) -> dict[str, Any]:
     """One band as it stands in the JSON; values in the unit of the sensor."""
+    edges, counts = band.histogram(bins)
     return {
         "name": name,
-        **moments(statistics),
-        "min": statistics.low,
-        "max": statistics.high,
-        **{f"p{percent:02d}": distribution.percentile(percent) for percent in PERCENTILES},
-        "histogram": {"edges": distribution.edges.tolist(), "counts": distribution.counts.tolist()},
+        **mean_and_deviation(band),
+        "min": band.low,
+        "max": band.high,
+        **{f"p{percent:02d}": band.percentile(percent) for percent in PERCENTILES},
+        "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
     }
 
 

@@ -25,7 +25,7 @@ from tasks.core.stage import atomic, write_json
 from tasks.earth import masks, window_masks
 from tasks.earth.assets import Asset
 from tasks.earth.blocks import LARGEST_BLOCK
-from tasks.earth.chip_pixels import calibrated, to_geotiff
+from tasks.earth.chip_pixels import read_planes, to_geotiff
 from tasks.earth.composites import composites_of
 from tasks.earth.grid import WindowGrid, crs_of, to_lonlat, utm_epsg
 from tasks.earth.luminance import LuminanceParams
@@ -135,12 +135,13 @@ class Chips:
         return self._kept(known, scene, list(bands), target, pixels, masked)
 
     def _masked(self, scene: Scene, target: TargetGrid) -> Masked:
-        with scene.reader.open(scene.shown) as opened:
-            found, valid = window_masks.planes(opened, target, scene, self.luminance)
-        count = int(valid.sum())
+        with window_masks.open_mask(scene) as opened:
+            flags = window_masks.flags(opened, target, scene, self.luminance)
+        held = flags[flags & masks.DATA > 0]
+        told = window_masks.told_by(scene) if held.size else ()
         shares = {
-            name: round(float((found[name] & valid).sum() / count), 6) if name in found and count else None
-            for name in masks.PLANES
+            name: round(float((held & flag > 0).mean()), 6) if name in told else None
+            for name, flag in masks.FLAGS.items()
         }
         return Masked(shares, scene.mask_provenance)
 
@@ -238,7 +239,8 @@ def _read(scene: Scene, bands: dict[str, Asset], target: TargetGrid, job: Job) -
     """Calibrated pixels, [bands, size, size], NaN where there is no data."""
     pixels = np.empty((len(bands), target.height, target.width), np.float32)
     job.step(0, len(bands) + 1, "opening the scene")
-    for number, (name, plane) in enumerate(calibrated(bands, target, scene.sensor, scene.reader)):
-        pixels[number] = plane
-        job.step(number + 1, len(bands) + 1, f"band {name}")
+    with scene.reader.open(bands) as opened:
+        for number, name in enumerate(bands):
+            pixels[number] = read_planes(opened, [name], target, scene.sensor)[name]
+            job.step(number + 1, len(bands) + 1, f"band {name}")
     return pixels

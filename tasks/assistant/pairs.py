@@ -12,7 +12,7 @@ from tasks.dialogue import reverify
 from tasks.dialogue.chip_facts import statistics
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.pairs import Pair
-from tasks.dialogue.verifier import judge
+from tasks.dialogue.series.facts import SeriesFacts
 from tasks.earth.countries import country_at
 
 
@@ -35,11 +35,11 @@ class Verifier:
             AssistantError: there are no facts of that chip.
         """
         facts, source = self._facts(chip, conversation)
-        verdict = judge(facts, [Pair(question, answer, "")])[0]
+        verdict = reverify.verdicts(facts, [Pair(question, answer, "")])[0]
         evidence = [{k: v for k, v in asdict(one).items() if v not in ("", None, ())} for one in verdict.evidence]
         return Verified(verdict=verdict.state, reason=verdict.reason, evidence=evidence, facts=source)
 
-    def _facts(self, chip: str | None, conversation: str | None) -> tuple[ChipFacts, str]:
+    def _facts(self, chip: str | None, conversation: str | None) -> tuple[ChipFacts | SeriesFacts, str]:
         if (chip is None) == (conversation is None):
             raise AssistantError("give either chip, an id of a chip, or conversation, an id of a row of a shard")
         if chip is not None and (cut := self.chips.find(chip)):

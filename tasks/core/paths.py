@@ -57,6 +57,11 @@ def split() -> Path:
     return DATA / "split"
 
 
+def series() -> Path:
+    """Folder of series.parquet, dropped.parquet, conversations.parquet and rejected.parquet."""
+    return DATA / "series"
+
+
 def blind() -> Path:
     """Folder of marks.json: which kinds of test question are answered from the text alone."""
     return DATA / "blind"

@@ -1,17 +1,26 @@
 """Tables on disk: Parquet with the same bytes for the same rows, written whole or not at all."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from polars.io.plugins import register_io_source
 
 from tasks.core.errors import DamagedFileError, SceneError
 from tasks.core.stage import atomic, require
+
+SCANNED = 1 << 16
+"""Rows that a query has in memory at a time."""
+PACKED: dict[bytes | str, bytes | str] = {"packed": "yes"}
+"""Metadata of a field whose values are compressed already: Parquet takes them as they are."""
 
 
 def rejection_schema(*where: str | pa.Field) -> pa.Schema:
@@ -62,9 +71,34 @@ def write(table: pa.Table, path: Path, geometry: str | None = None, group: int |
     """
     table = table.cast(_geo(table.schema, geometry))
     with atomic(path) as partial:
-        pq.write_table(
-            table, partial, compression="zstd", compression_level=3, row_group_size=group, write_page_checksum=True
-        )
+        pq.write_table(table, partial, row_group_size=group, write_page_checksum=True, **options(table.schema))
+
+
+def options(schema: pa.Schema) -> dict[str, Any]:
+    """How Parquet holds the columns of a schema, as `pq.ParquetWriter` takes it: ZSTD, but for what is `PACKED`."""
+    packed = {field.name for field in schema if field.metadata and b"packed" in field.metadata}
+    if not packed:
+        return {"compression": "zstd", "compression_level": 3}
+    leaves = {leaf: field.name in packed for field in schema for leaf in _leaves(field.name, field.type)}
+    loose = [leaf for leaf, done in leaves.items() if not done]
+    # Such a row is large and its row group has few of them: bounds of every column would be as long as the values.
+    return {
+        "compression": {leaf: "NONE" if done else "zstd" for leaf, done in leaves.items()},
+        "compression_level": dict.fromkeys(loose, 3),
+        "use_dictionary": loose,
+        "write_statistics": False,
+    }
+
+
+def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
+    """Paths of the columns that Parquet keeps of one of Arrow's."""
+    if pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    else:
+        yield path
 
 
 def write_rows(
@@ -99,7 +133,7 @@ def row_writer(schema: pa.Schema, path: Path, chunk: int = 16_384) -> Iterator[C
     The table takes the place of `path` only if the block succeeds.
     """
     some: list[Mapping[str, Any]] = []
-    with atomic(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd", compression_level=3) as writer:
+    with atomic(path) as partial, pq.ParquetWriter(partial, schema, **options(schema)) as writer:
 
         def flush() -> None:
             writer.write_table(pa.Table.from_pylist(some, schema=schema))
@@ -113,6 +147,13 @@ def row_writer(schema: pa.Schema, path: Path, chunk: int = 16_384) -> Iterator[C
         yield add
         if some:
             flush()
+
+
+@contextmanager
+def table_writer(schema: pa.Schema, path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """The same of a function that adds the rows of a table."""
+    with atomic(path) as partial, pq.ParquetWriter(partial, schema, **options(schema)) as writer:
+        yield lambda table: writer.write_table(table.cast(schema), row_group_size=16_384)
 
 
 def mapped(path: Path, into: Path) -> pa.Table:
@@ -171,6 +212,78 @@ def read_shards(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     shards = sorted(require(folder).glob("shard-*.parquet"))
     tables = [read(shard, columns) for shard in shards]
     return pa.concat_tables(tables) if tables else pa.table({})
+
+
+def scan(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pl.LazyFrame:
+    """Tables of one form, one after the other, as a query of polars: a row group of the columns that it asks for is in
+    memory at a time, and every page is held against its checksum, which polars' own reader does not do.
+
+    Args:
+        paths: of the tables, at least one.
+        columns: that may be asked for; `turns.list.element.question` is one field of a nested one. None: all.
+
+    Raises:
+        MissingInputError: one is not there.
+        DamagedFileError: when the query runs, one does not hold what was written to it.
+    """
+    for path in paths:
+        require(path)
+    with whole(paths[0]), pq.ParquetFile(paths[0]) as file:
+        names = list(columns or file.schema_arrow.names)
+        empty = pl.DataFrame(pl.from_arrow(file.read_row_groups([], columns=names)))
+
+    def read_batches(
+        wanted: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        chosen = names if wanted is None else [name for name in names if name.partition(".")[0] in wanted]
+        left = rows
+        for path in paths:
+            with whole(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+                for batch in file.iter_batches(size or SCANNED, columns=chosen):
+                    frame = pl.DataFrame(pl.from_arrow(batch)).select(wanted or empty.columns)
+                    frame = frame if left is None else frame.head(left)
+                    left = None if left is None else left - len(frame)
+                    yield frame if predicate is None else frame.filter(predicate)
+
+    return register_io_source(read_batches, schema=empty.schema, is_pure=True)
+
+
+def picked(path: Path, rows: Sequence[int] | NDArray[np.int64], columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Some rows of a table, of which only the row groups that hold one are read, one of them in memory at a time.
+
+    Args:
+        path: of the table.
+        rows: their numbers, rising.
+        columns: that are wanted.
+
+    Raises:
+        DamagedFileError: the file does not hold what was written to it.
+    """
+    with whole(path), pq.ParquetFile(require(path), page_checksum_verification=True) as file:
+        first, wanted = 0, np.asarray(rows, np.int64)
+        for group in range(file.num_row_groups):
+            end = first + file.metadata.row_group(group).num_rows
+            here = wanted[(wanted >= first) & (wanted < end)] - first
+            if len(here):
+                yield file.read_row_group(group, columns=list(columns)).take(pa.array(here))
+            first = end
+
+
+def footer(path: Path) -> bytes:
+    """What a Parquet file says of itself at its end: schema, and place, size and bounds of every column chunk.
+
+    Raises:
+        DamagedFileError: it does not end as Parquet does.
+    """
+    with require(path).open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 8))
+        length, mark = int.from_bytes(file.read(4), "little"), file.read(4)
+        with whole(path):
+            if mark != b"PAR1" or length + 12 > end:
+                raise pa.ArrowInvalid("it does not end with a footer of Parquet")
+        file.seek(end - 8 - length)
+        return file.read(length)
 
 
 def is_whole(path: Path) -> bool:

@@ -3,12 +3,16 @@
 Chips come in the order of their shards, one row group in memory at a time; labels are looked up on disk.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 from rasterio.errors import RasterioError
@@ -18,10 +22,14 @@ from tasks.core.errors import DamagedFileError
 from tasks.core.stage import read_json, require
 from tasks.dialogue.facts import ChipFacts, Label, SourceInfo, Statistics
 from tasks.earth import geotiff
-from tasks.earth.chip_measures import measure
-from tasks.earth.countries import country_at
+from tasks.earth.chip_measures import measure, needed
+from tasks.earth.countries import countries_at
 from tasks.earth.sensors import SENSORS
 
+PAGE, PAGES = 1024, 1024
+"""Rows whose chips' names are read together, and how many times as many names are kept."""
+WITH_PIXELS, WITHOUT = 64, 4096
+"""Chips that are read together."""
 METADATA = ("chip_id", "platform", "datetime", "transform", "width", "height", "geometry")
 
 
@@ -32,19 +40,26 @@ class ByChip:
         """Of a Parquet file; `into` is the Arrow file that rows are read from."""
         self._table = tables.mapped(path, into)
         self._names = self._table["chip_id"]
+        self._heads: list[str] = self._names.take(np.arange(0, len(self._names), PAGE)).to_pylist()
+        self._page = lru_cache(maxsize=PAGES)(self._read_page)
 
-    def rows(self, chip_id: str) -> list[dict[str, Any]]:
-        """All rows of a chip."""
-        places = range(len(self._names))
-        start = bisect_left(places, chip_id, key=self._name)
-        stop = start
-        while stop < len(self._names) and self._name(stop) == chip_id:
-            stop += 1
-        found: list[dict[str, Any]] = self._table.slice(start, stop - start).to_pylist() if stop > start else []
-        return found
+    def rows(self, chip_ids: Sequence[str]) -> list[list[dict[str, Any]]]:
+        """All rows of each chip."""
+        ranges = [self._range(chip_id) for chip_id in chip_ids]
+        places = np.concatenate([np.arange(start, stop) for start, stop in ranges] or [np.arange(0)])
+        found = iter(self._table.take(places).to_pylist() if len(places) else [])
+        return [list(islice(found, stop - start)) for start, stop in ranges]
 
-    def _name(self, place: int) -> str:
-        return str(self._names[place].as_py())
+    def _range(self, chip_id: str) -> tuple[int, int]:
+        """Numbers of the first row of a chip and of the one after its last."""
+        first = max(0, bisect_left(self._heads, chip_id) - 1)
+        last = max(0, bisect_right(self._heads, chip_id) - 1)
+        start, stop = bisect_left(self._page(first), chip_id), bisect_right(self._page(last), chip_id)
+        return first * PAGE + start, last * PAGE + stop
+
+    def _read_page(self, number: int) -> list[str]:
+        names: list[str] = self._names.slice(number * PAGE, PAGE).to_pylist()
+        return names
 
 
 @dataclass(frozen=True)
@@ -57,11 +72,17 @@ class LabelBook:
     sources: Mapping[str, SourceInfo]
     """Whether one is complete is known of each chip."""
 
-    def of(self, chip_id: str) -> tuple[tuple[Label, ...], dict[str, SourceInfo]]:
-        """Labels of a chip, and the sources that describe it."""
-        labels = tuple(_label(row) for row in self.labels.rows(chip_id))
+    def of(self, chip_ids: Sequence[str]) -> list[tuple[tuple[Label, ...], dict[str, SourceInfo]]]:
+        """Labels of each chip, and the sources that describe it."""
+        found = zip(self.labels.rows(chip_ids), self.complete.rows(chip_ids), strict=True)
+        return [self._known(labels, complete) for labels, complete in found]
+
+    def _known(
+        self, rows: Sequence[Mapping[str, Any]], complete: Sequence[Mapping[str, Any]]
+    ) -> tuple[tuple[Label, ...], dict[str, SourceInfo]]:
+        labels = tuple(_label(row) for row in rows)
         sources = {label.source: self.sources[label.source] for label in labels}
-        for row in self.complete.rows(chip_id):
+        for row in complete:
             looked_for = None if row["labels"] is None else frozenset(row["labels"])
             sources[row["source"]] = replace(self.sources[row["source"]], complete=True, looked_for=looked_for)
         return labels, sources
@@ -111,11 +132,10 @@ def chips_of(
     columns = [*METADATA, "pixels"] if pixels else list(METADATA)
     for shard in sorted(require(paths.chips(book.sensor, part)).glob("shard-*.parquet")):
         with tables.whole(shard), pq.ParquetFile(shard, page_checksum_verification=True) as file:
-            for group in range(file.num_row_groups):
-                chips = file.read_row_group(group, columns=columns)
-                for row in chips.to_pylist():
-                    if wanted is None or wanted(row["chip_id"]):
-                        yield _facts(book, row, f"chip {row['chip_id']} in {shard}")
+            for batch in file.iter_batches(WITH_PIXELS if pixels else WITHOUT, columns=columns):
+                if wanted is not None:
+                    batch = batch.filter(pa.array([wanted(chip_id) for chip_id in batch["chip_id"].to_pylist()]))
+                yield from _facts(book, batch, shard)
 
 
 def count_chips(sensor: str, part: str) -> int:
@@ -128,29 +148,31 @@ def count_chips(sensor: str, part: str) -> int:
     return total
 
 
-def _facts(book: LabelBook, row: Mapping[str, Any], what: str) -> ChipFacts:
-    labels, sources = book.of(row["chip_id"])
-    longitude = latitude = country = None
-    if row["geometry"]:
-        centre = shapely.centroid(shapely.from_wkb(row["geometry"]))
-        longitude, latitude = round(float(centre.x), 6), round(float(centre.y), 6)
-        country = country_at(longitude, latitude)
-    side = None
-    if row["transform"] and row["width"] == row["height"]:
-        side = abs(float(row["transform"][0])) * int(row["width"])
-    return ChipFacts(
-        row["chip_id"],
-        book.sensor,
-        labels,
-        sources,
-        platform=row["platform"] or "",
-        taken=row["datetime"],
-        longitude=longitude,
-        latitude=latitude,
-        country=country,
-        side=side,
-        pixels=statistics(book.sensor, row["pixels"], what) if row.get("pixels") else {},
-    )
+def _facts(book: LabelBook, batch: pa.RecordBatch, shard: Path) -> Iterator[ChipFacts]:
+    """Facts of some chips of one shard; what is asked of a table or a map is asked for all of them together."""
+    known = book.of(batch["chip_id"].to_pylist())
+    centres = shapely.centroid(shapely.from_wkb(batch["geometry"].to_pylist()))
+    placed = np.flatnonzero(~shapely.is_missing(centres))
+    longitude, latitude = shapely.get_x(centres).round(6), shapely.get_y(centres).round(6)
+    countries = dict(zip(placed.tolist(), countries_at(longitude[placed], latitude[placed]), strict=True))
+    for number, (row, (labels, sources)) in enumerate(zip(batch.to_pylist(), known, strict=True)):
+        side = None
+        if row["transform"] and row["width"] == row["height"]:
+            side = abs(float(row["transform"][0])) * int(row["width"])
+        what = f"chip {row['chip_id']} in {shard}"
+        yield ChipFacts(
+            row["chip_id"],
+            book.sensor,
+            labels,
+            sources,
+            platform=row["platform"] or "",
+            taken=row["datetime"],
+            longitude=float(longitude[number]) if number in countries else None,
+            latitude=float(latitude[number]) if number in countries else None,
+            country=countries.get(number),
+            side=side,
+            pixels=statistics(book.sensor, row["pixels"], what) if row.get("pixels") else {},
+        )
 
 
 def statistics(sensor: str, content: bytes, what: str) -> Statistics:
@@ -165,7 +187,7 @@ def statistics(sensor: str, content: bytes, what: str) -> Statistics:
         DamagedFileError: it cannot be read.
     """
     try:
-        raster = geotiff.decode(content, what=what)
+        raster = geotiff.decode(content, what=what, bands=needed(SENSORS[sensor]))
     except RasterioError as error:
         raise DamagedFileError(
             f"{what}: its pixels are not a readable GeoTIFF ({error}); rebuild stage `chips`"

@@ -6,7 +6,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.earth.label_masks import SIDE, Box, unpack
+from tasks.earth.sensors import SENSORS
 
 Statistics = Mapping[str, Mapping[str, float]]
 """Name of a quantity -> what was measured of it over the chip's valid pixels; see tasks/earth/chip_measures.py."""
@@ -99,8 +100,22 @@ class ChipFacts:
     """Metres that it is wide and high."""
     pixels: Statistics = field(default_factory=dict)
 
+    @property
+    def sensor_tags(self) -> tuple[str, ...]:
+        """EarthDial's tag of its sensor, with all bands."""
+        return (SENSORS[self.sensor].tag,)
+
+    @property
+    def image_count(self) -> int:
+        """How many `<image>` a conversation has."""
+        return 1
+
     def to_json(self) -> str:
         """All of it as one line of JSON, the same for the same facts."""
+        return self._json  # each conversation of a chip carries it
+
+    @cached_property
+    def _json(self) -> str:
         return json.dumps(
             {
                 "chip_id": self.chip_id,
@@ -207,8 +222,12 @@ class ChipFacts:
         return sorted({n for s in self.used if s.is_tag == tags for n in s.labels if s.can_deny(n)} - given)
 
 
+LABEL_FIELDS = tuple(one.name for one in fields(Label))
+SOURCE_FIELDS = tuple(one.name for one in fields(SourceInfo))
+
+
 def _label_to_dict(label: Label) -> dict[str, Any]:
-    row = {name: value for name, value in asdict(label).items() if value not in (None, ())}
+    row = {name: value for name in LABEL_FIELDS if (value := getattr(label, name)) not in (None, ())}
     if label.mask is not None:
         row["mask"] = base64.b64encode(label.mask).decode()
     return row
@@ -224,7 +243,7 @@ def _label_from_dict(row: Mapping[str, Any]) -> Label:
 
 
 def _source_to_dict(source: SourceInfo) -> dict[str, Any]:
-    row = asdict(source)
+    row = {name: getattr(source, name) for name in SOURCE_FIELDS}
     row["looked_for"] = None if source.looked_for is None else sorted(source.looked_for)
     return row
 

@@ -18,9 +18,17 @@ CLOSED = (
     "change-position",
     "season",
     "country",
+    "series-change",
+    "series-where",
+    "series-which",
+    "series-radar",
+    "series-taken",
+    "series-place",
+    "series-same-place",
+    "series-smooth",
 )
 """Kinds whose short answers are few: their balance is bounded."""
-OPEN = frozenset({"caption", "detailed-caption", "referring", "grounding", "abstention"})
+OPEN = frozenset({"caption", "detailed-caption", "referring", "grounding", "abstention", "series-untold"})
 """Kinds whose answers can be right in many wordings, or nearly right: an exact match would say nothing of them."""
 FREE_TEXT = frozenset({"caption", "detailed-caption"})
 """Kinds whose answers describe the chip in the writer's own words."""
@@ -35,6 +43,11 @@ TASK_TAGS = {
     "grounding": "[grounding]",
     "change": "[changedet]",
     "change-position": "[changedet]",
+    "series-change": "[changedet]",
+    "series-where": "[changedet]",
+    "series-which": "[changedet]",
+    "series-date": "[changedet]",
+    "series-untold": "[changedet]",
 }
 """EarthDial's tag of the task, where it has one."""
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tasks.dialogue.facts import ChipFacts
@@ -60,7 +60,7 @@ class Verdict:
     def evidence_json(self) -> str:
         """The evidence as one line of JSON."""
         return json.dumps(
-            [{k: v for k, v in asdict(one).items() if v not in ("", None, ())} for one in self.evidence],
+            [{k: v for k, v in vars(one).items() if v not in ("", None, ())} for one in self.evidence],
             ensure_ascii=False,
             separators=(",", ":"),
             sort_keys=True,

@@ -18,9 +18,12 @@ from tasks.core import tables
 from tasks.core.errors import MissingInputError
 from tasks.dialogue.chip_facts import statistics
 from tasks.dialogue.facts import ChipFacts
-from tasks.dialogue.pairs import ACCEPTED, Pair
+from tasks.dialogue.pairs import ACCEPTED, Pair, Verdict
+from tasks.dialogue.series.facts import SeriesFacts, SeriesImage, cells_of, read_facts
+from tasks.dialogue.series.verifier import judge_series
 from tasks.dialogue.verifier import judge
 from tasks.earth.sensors import SENSORS
+from tasks.earth.series_measures import Cells
 
 NAME = "conversations.parquet"
 BATCH = 512
@@ -42,6 +45,8 @@ DIFFERENCES = pa.schema(
 """One row for every pair whose stored verdict is not the one found, and for every chip whose pixels say otherwise."""
 CLOSE = 2e-4
 """Of a statistic of the pixels: it is stored with four decimals."""
+CLOSE_CELLS = 2e-3
+"""Of a cell of an image of a series: it is stored with three."""
 
 
 @dataclass
@@ -81,7 +86,7 @@ def reverify(path: Path) -> Verified:
         MissingInputError: it is no table of conversations of today's layout.
     """
     out = Verified(path)
-    known: tuple[str, ChipFacts | None] = ("", None)
+    known: tuple[str, ChipFacts | SeriesFacts | None] = ("", None)
     for row in _rows(path):
         turns = row["turns"]
         if not row["facts"]:
@@ -95,13 +100,18 @@ def reverify(path: Path) -> Verified:
             Pair(turn["question"], turn["answer"], turn["question_type"], (), follows=number > 0)
             for number, turn in enumerate(turns)
         ]
-        for turn, verdict in zip(turns, judge(facts, pairs), strict=True):
+        for turn, verdict in zip(turns, verdicts(facts, pairs), strict=True):
             out.pairs[verdict.state] += 1
             if verdict.state != turn["verdict"] and turn["verdict"] != ACCEPTED:
                 out.differences.append(
                     _difference(path, row, turn, found=verdict.state, stored=turn["verdict"], reason=verdict.reason)
                 )
     return out
+
+
+def verdicts(facts: ChipFacts | SeriesFacts, pairs: Sequence[Pair]) -> list[Verdict]:
+    """Verdicts of pairs about a chip or a series, in their order."""
+    return judge_series(facts, pairs) if isinstance(facts, SeriesFacts) else judge(facts, pairs)
 
 
 def against_pixels(verified: Verified, chips: Path) -> None:
@@ -111,10 +121,14 @@ def against_pixels(verified: Verified, chips: Path) -> None:
         verified: of the shard.
         chips: folder of the shards of chips; chips that it lacks are differences.
     """
-    wanted: dict[str, tuple[Mapping[str, Any], ChipFacts]] = {}
+    wanted: dict[str, tuple[Mapping[str, Any], ChipFacts | SeriesImage]] = {}
     for one in _rows(verified.path):
         if one["facts"] and one["chip_id"] not in wanted:
-            wanted[one["chip_id"]] = (one, _facts(one, verified.path))
+            facts = _facts(one, verified.path)
+            if isinstance(facts, SeriesFacts):
+                wanted |= {image.chip_id: (one, image) for image in facts.images}
+            else:
+                wanted[one["chip_id"]] = (one, facts)
     for shard in sorted(chips.rglob("shard-*.parquet")):
         with tables.whole(shard), pq.ParquetFile(shard, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
@@ -123,32 +137,44 @@ def against_pixels(verified: Verified, chips: Path) -> None:
                     continue
                 for chip in file.read_row_group(group, columns=["chip_id", "pixels"]).to_pylist():
                     if chip["chip_id"] in wanted:
-                        own, facts = wanted.pop(chip["chip_id"])
-                        _compare(verified, own, facts, chip["pixels"], f"chip {chip['chip_id']} in {shard}")
+                        own, image = wanted.pop(chip["chip_id"])
+                        _compare(verified, own, image, chip["pixels"], f"chip {chip['chip_id']} in {shard}")
     for row, _ in wanted.values():
         verified.differences.append(_difference(verified.path, row, reason=f"{chips} has no such chip"))
 
 
-def _compare(out: Verified, row: Mapping[str, Any], facts: ChipFacts, pixels: bytes, what: str) -> None:
+def _compare(out: Verified, row: Mapping[str, Any], facts: ChipFacts | SeriesImage, pixels: bytes, what: str) -> None:
     if facts.sensor not in SENSORS:
         out.differences.append(_difference(out.path, row, reason=f"there is no sensor '{facts.sensor}'"))
         return
-    found = statistics(facts.sensor, pixels, what)
     out.chips += 1
-    stored = facts.pixels
-    names = sorted({*found, *stored})
-    wrong = [
-        name
-        for name in names
-        if found.get(name, {}).keys() != stored.get(name, {}).keys()
-        or not all(math.isclose(found[name][key], stored[name][key], abs_tol=CLOSE) for key in found[name])
-    ]
+    if isinstance(facts, SeriesImage):
+        cells, kept = cells_of(facts.sensor, pixels, what), facts.cells
+        wrong = [name for name in sorted({*cells, *kept}) if not _agree(cells.get(name, ()), kept.get(name, ()))]
+        shown: list[Any] = [cells.get(name) for name in wrong]
+    else:
+        found, stored = statistics(facts.sensor, pixels, what), facts.pixels
+        wrong = [
+            name
+            for name in sorted({*found, *stored})
+            if found.get(name, {}).keys() != stored.get(name, {}).keys()
+            or not all(math.isclose(found[name][key], stored[name][key], abs_tol=CLOSE) for key in found[name])
+        ]
+        shown = [found.get(name) for name in wrong]
     if wrong:
-        reason = f"the pixels say otherwise of {', '.join(wrong)}: {[found.get(name) for name in wrong]}"
+        reason = f"the pixels say otherwise of {', '.join(wrong)}: {shown}"
         out.differences.append(_difference(out.path, row, reason=reason))
 
 
-def find_facts(paths: Sequence[Path], column: str, value: str) -> ChipFacts | None:
+def _agree(found: Cells, stored: Cells) -> bool:
+    """Whether two grids have the same cells, and nearly the same values in them."""
+    return len(found) == len(stored) and all(
+        a is b if a is None or b is None else math.isclose(a, b, abs_tol=CLOSE_CELLS)
+        for a, b in zip(found, stored, strict=True)
+    )
+
+
+def find_facts(paths: Sequence[Path], column: str, value: str) -> ChipFacts | SeriesFacts | None:
     """The facts that a conversation carries, of the first one found; None if there is none.
 
     Args:
@@ -186,9 +212,9 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         yield file
 
 
-def _facts(row: Mapping[str, Any], path: Path) -> ChipFacts:
+def _facts(row: Mapping[str, Any], path: Path) -> ChipFacts | SeriesFacts:
     try:
-        return ChipFacts.from_json(row["facts"])
+        return read_facts(row["facts"])
     except ValueError as error:
         raise MissingInputError(f"{path}, conversation {row['conversation_id']}: {error}") from error
 

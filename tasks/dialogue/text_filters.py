@@ -9,9 +9,8 @@ import unicodedata
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
 from tasks.dialogue.conversations import IMAGE, TAGS
 from tasks.dialogue.kinds import CLOSED, FREE_TEXT, is_sentence
@@ -62,6 +61,7 @@ NO_NAME = 4
 WARM = 20
 """Answers of a kind before their shares say something."""
 TOKENS = (*TAGS, IMAGE)
+OPENERS = frozenset(token[0] for token in TOKENS)
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,16 @@ def fault(pair: Pair) -> Fault | None:
         return Fault("schema", f"the {'answer' if question else 'question'} is empty")
     if len(question) > MAX_QUESTION or len(answer) > MAX_ANSWER:
         return Fault("length", f"{len(question)} and {len(answer)} letters; {MAX_QUESTION} and {MAX_ANSWER} at most")
-    if any(c == "\N{REPLACEMENT CHARACTER}" or unicodedata.category(c) in NO_TEXT for c in both if c != "\n"):
+    line = both.replace("\n", " ")
+    # Nearly all texts are plain, and letters are looked at one by one in the others alone.
+    plain = line.isascii() and line.isprintable()
+    if not plain and any(c == "\N{REPLACEMENT CHARACTER}" or unicodedata.category(c) in NO_TEXT for c in line):
         return Fault("schema", "it holds bytes that are no text")
     if len(question.split()) < 2:
         return Fault("schema", "the question is no sentence")
     role = ROLES.search(both)
-    mark = role.group() if role else next((token for token in TOKENS if token in both), None)
+    marked = any(opener in both for opener in OPENERS)
+    mark = role.group() if role else next((token for token in TOKENS if marked and token in both), None)
     if mark:
         return Fault("leakage", f"it holds a mark of dialogue or image: {mark!r}")
     if leak := LEAKAGE.search(both):
@@ -98,7 +102,7 @@ def fault(pair: Pair) -> Fault | None:
 
 
 def _language(text: str) -> Fault | None:
-    letters = [c for c in text if c.isalpha()]
+    letters = "" if text.isascii() else [c for c in text if c.isalpha()]
     if sum(ord(c) > LAST_LATIN for c in letters) > 0.05 * len(letters):
         return Fault("language", "it is not written in Latin letters")
     words = [word.lower() for word in WORD.findall(text)]
@@ -121,7 +125,12 @@ class TextFilter:
             max_answer_share: of one short answer among those of its kind.
         """
         self._free, self._most, self._share = free, max_same_type, max_answer_share
-        self._lsh = MinHashLSH(num_perm=BANDS * ROWS, params=(BANDS, ROWS))
+        if free:
+            # Here, for it takes a quarter of a second that templates need not spend.
+            from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
+
+            self._signature = partial(MinHash, num_perm=BANDS * ROWS, seed=1)
+            self._lsh = MinHashLSH(num_perm=BANDS * ROWS, params=(BANDS, ROWS))
         self._texts: OrderedDict[int, frozenset[str]] = OrderedDict()
         self._made = 0
         self._answers: dict[str, Counter[str]] = {kind: Counter() for kind in CLOSED}
@@ -157,7 +166,7 @@ class TextFilter:
         own = shingles(pair.answer)
         if len(own) < 2 * SHINGLE:
             return None
-        signature = MinHash(num_perm=BANDS * ROWS, seed=1)
+        signature = self._signature()
         signature.update_batch([shingle.encode() for shingle in sorted(own)])
         for number in sorted(self._lsh.query(signature)):
             others = self._texts[number]

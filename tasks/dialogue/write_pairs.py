@@ -5,23 +5,68 @@ of each; `run` holds the two against each other.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from tasks.core.errors import EarthloomError
 from tasks.dialogue import conversations
 from tasks.dialogue.consistency import contradictions
 from tasks.dialogue.decisions import Decisions
-from tasks.dialogue.facts import ChipFacts
-from tasks.dialogue.generator import PairGenerator
+from tasks.dialogue.facts import SourceInfo
 from tasks.dialogue.kinds import TASK_TAGS
 from tasks.dialogue.ledger import Add, Counts, Policy
-from tasks.dialogue.pairs import ACCEPTED, CONTRADICTED, NOT_CHECKABLE, SUPPORTED, Judge, Judged, Provenance, Written
+from tasks.dialogue.pairs import (
+    ACCEPTED,
+    CONTRADICTED,
+    NOT_CHECKABLE,
+    SUPPORTED,
+    Judged,
+    Pair,
+    Provenance,
+    Verdict,
+    Written,
+)
 from tasks.dialogue.text_filters import Fault, TextFilter
-from tasks.earth.sensors import SENSORS
 
 REJECTED_BY_PERSON = "a person rejected it"
+
+
+class Facts(Protocol):
+    """What is known of what is asked about: a chip, or a series of images."""
+
+    @property
+    def chip_id(self) -> str:
+        """Its name in tables."""
+
+    @property
+    def sensor(self) -> str:
+        """Of its first image."""
+
+    @property
+    def sources(self) -> Mapping[str, SourceInfo]:
+        """Label sources that describe it."""
+
+    @property
+    def sensor_tags(self) -> tuple[str, ...]:
+        """Tags of its sensors."""
+
+    @property
+    def image_count(self) -> int:
+        """How many images show it."""
+
+    def to_json(self) -> str:
+        """All of it."""
+
+
+F = TypeVar("F", bound=Facts)
+
+
+class WritesPairs(Protocol[F]):
+    """A `tasks.dialogue.generator.PairGenerator` of chips, or its like of series."""
+
+    def generate(self, chips: Iterable[F], judge: Callable[[F, Sequence[Pair]], list[Verdict]], /) -> Iterator[Written]:
+        """What was written about each, in their order."""
 
 
 class PairWriter:
@@ -37,11 +82,13 @@ class PairWriter:
         self._filter = TextFilter(free, policy.max_same_type, policy.max_answer_share)
         self._keep, self._reject = keep, reject
 
-    def run(self, generator: PairGenerator, chips: Iterable[ChipFacts], judge: Judge) -> Counts:
+    def run(
+        self, generator: WritesPairs[F], chips: Iterable[F], judge: Callable[[F, Sequence[Pair]], list[Verdict]]
+    ) -> Counts:
         """All chips, one after the other as the generator is done with them."""
-        pending: deque[ChipFacts] = deque()
+        pending: deque[F] = deque()
 
-        def remembered() -> Iterator[ChipFacts]:
+        def remembered() -> Iterator[F]:
             for facts in chips:
                 pending.append(facts)
                 yield facts
@@ -57,7 +104,7 @@ class PairWriter:
             raise EarthloomError(f"generator '{self.provenance.generator}' gave nothing about {pending[0].chip_id}")
         return self.counts
 
-    def _chip(self, facts: ChipFacts, written: Written) -> None:
+    def _chip(self, facts: Facts, written: Written) -> None:
         counts, usage = self.counts, written.usage
         counts.chips += 1
         counts.written += len(written.judged)
@@ -83,7 +130,7 @@ class PairWriter:
             counts.kept.update(judged.pair.question_type for judged in some)
             counts.unchecked += sum(judged.verdict.state == NOT_CHECKABLE for judged in some)
 
-    def _decided(self, facts: ChipFacts, judged: Sequence[Judged]) -> list[Judged]:
+    def _decided(self, facts: Facts, judged: Sequence[Judged]) -> list[Judged]:
         """Pairs as people decided: those that they accepted or corrected stand, those that they rejected do not."""
         out = []
         for one in judged:
@@ -99,7 +146,7 @@ class PairWriter:
             out.append(one)
         return out
 
-    def _believed(self, facts: ChipFacts, judged: Sequence[Judged]) -> list[Judged]:
+    def _believed(self, facts: Facts, judged: Sequence[Judged]) -> list[Judged]:
         """The pairs that the verifier supports, or that may stay unchecked."""
 
         def verdict(one: Judged) -> Fault | None:
@@ -114,13 +161,13 @@ class PairWriter:
 
         return self._sifted(facts, judged, [verdict(one) for one in judged])
 
-    def _without_faults(self, facts: ChipFacts, judged: list[Judged]) -> list[Judged]:
+    def _without_faults(self, facts: Facts, judged: list[Judged]) -> list[Judged]:
         """Those without a fault of text, and without one that says otherwise."""
         good = self._sifted(facts, judged, self._filter.chip([one.pair for one in judged]))
         found = contradictions(good)
         return self._sifted(facts, good, [found.get(place) for place in range(len(good))])
 
-    def _sifted(self, facts: ChipFacts, judged: Sequence[Judged], faults: Sequence[Fault | None]) -> list[Judged]:
+    def _sifted(self, facts: Facts, judged: Sequence[Judged], faults: Sequence[Fault | None]) -> list[Judged]:
         """Those without a fault; what refers back to one that has, has lost what it is about."""
         good: list[Judged] = []
         lost = False
@@ -138,14 +185,14 @@ class PairWriter:
                 self._lose(facts, one, fault)
         return good
 
-    def _lose(self, facts: ChipFacts, judged: Judged, fault: Fault) -> None:
+    def _lose(self, facts: Facts, judged: Judged, fault: Fault) -> None:
         self.counts.rejected[fault.reason] += 1
         pair = judged.pair
         row = self._row(facts, fault.reason, fault.detail)
         own = {"question": pair.question, "answer": pair.answer, "question_type": pair.question_type}
         self._reject({**row, **own, "verdict": judged.verdict.state, "attempt": judged.attempt})
 
-    def _row(self, facts: ChipFacts, reason: str, detail: str) -> dict[str, Any]:
+    def _row(self, facts: Facts, reason: str, detail: str) -> dict[str, Any]:
         return {
             "chip_id": facts.chip_id,
             "sensor": facts.sensor,
@@ -159,19 +206,20 @@ class PairWriter:
             "generator": self.provenance.generator,
         }
 
-    def _conversation(self, facts: ChipFacts, written: Written, number: int, some: Sequence[Judged]) -> dict[str, Any]:
+    def _conversation(self, facts: Facts, written: Written, number: int, some: Sequence[Judged]) -> dict[str, Any]:
         """One row of conversations.parquet, tagged for all bands of the sensor."""
         types = [one.pair.question_type for one in some]
         task_tags = {TASK_TAGS.get(kind, "") for kind in types}
         task_tag = task_tags.pop() if len(task_tags) == 1 else ""
-        tags = [*([task_tag] if task_tag else []), SENSORS[facts.sensor].tag]
+        tags = [*([task_tag] if task_tag else []), *facts.sensor_tags]
+        texts = [(one.pair.question, one.pair.answer) for one in some]
         origin, usage = self.provenance, written.usage
         return {
             "conversation_id": f"{facts.chip_id}#{number}",
             "chip_id": facts.chip_id,
             "sensor": facts.sensor,
             "task": types[0] if len(set(types)) == 1 else "mixed",
-            "conversations": conversations.dump([(one.pair.question, one.pair.answer) for one in some], tags),
+            "conversations": conversations.dump(texts, tags, facts.image_count),
             "turns": [
                 {
                     "question": one.pair.question,

@@ -27,6 +27,14 @@ LEAST = 0.5
 """Share of pixels that must be valid, or the quantity is absent."""
 
 
+def needed(sensor: Sensor) -> set[str]:
+    """Bands whose pixels `measure` looks at: others need not be decoded."""
+    measured = {band.name for band in sensor.bands if sensor.unit_of(band.name) in ("dB", "kelvin")}
+    if sensor.unit == "reflectance":
+        measured |= {sensor.nearest(band) or "" for first, second, _ in INDICES.values() for band in (first, second)}
+    return measured
+
+
 def measure(planes: Mapping[str, Plane], sensor: Sensor) -> Statistics:
     """Statistics of one chip.
 

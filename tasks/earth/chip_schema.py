@@ -1,11 +1,16 @@
-"""What a chip is on disk: one row of a GeoParquet shard, its pixels one GeoTIFF's bytes (float32, all bands).
+"""What a chip is on disk: one row of a GeoParquet shard, its pixels the bytes of one GeoTIFF.
 
-The pixels carry a checksum, which `tasks.earth.geotiff` checks wherever they are decoded.
+The GeoTIFF holds numbers as the scene's files do, each band with its scale and offset, bands of one GSD and type in one
+directory, the finest first (`tasks.earth.layers`). It is compressed in itself (ZSTD, predictor), so that Parquet takes
+it as it is, and one band is read without the others. Each band carries a checksum, which `tasks.earth.geotiff` checks
+wherever it is decoded.
 """
 
 import pyarrow as pa
 
-GROUP = 16
+from tasks.core.tables import PACKED
+
+GROUP = 8
 """Chips of a row group: what is read to have one of them."""
 
 SCHEMA = pa.schema(
@@ -36,6 +41,7 @@ SCHEMA = pa.schema(
         ("land_fraction", pa.float64()),
         ("mask_provenance", pa.string()),
         ("geometry", pa.binary()),  # WKB polygon, lon/lat
-        ("pixels", pa.binary()),  # GeoTIFF, float32, NaN nodata, band descriptions are the band names
+        # GeoTIFF: numbers, scales, offsets, nodata; band descriptions are the band names
+        pa.field("pixels", pa.binary(), metadata=PACKED),
     ]
 )

@@ -68,16 +68,11 @@ PICTURES = {name: sensor for name, sensor in IMPORTED.items() if sensor.unit == 
 """The renderings that are ordinary pictures, red, green and blue of 8 bits, by name."""
 ALL = {**SENSORS, **IMPORTED}
 """Measured sensors and renderings, by name."""
-_OF_SENSORS = [tag for sensor in ALL.values() for tag in (sensor.tag, sensor.rgb_tag, sensor.dates_tag) if tag]
+_OF_SENSORS = [tag for sensor in ALL.values() for tag in sensor.tags]
 NEW_TAGS = tuple(dict.fromkeys(tag for tag in _OF_SENSORS if tag not in PUBLISHED_TAGS))
 """Tags of our own, of sensors that EarthDial does not know."""
 SENSOR_TAGS = PUBLISHED_TAGS + NEW_TAGS
-RENDERED = {
-    tag: sensor
-    for sensor in reversed(IMPORTED.values())
-    for tag in (sensor.tag, sensor.rgb_tag, sensor.dates_tag)
-    if tag
-}
+RENDERED = {tag: sensor for sensor in reversed(IMPORTED.values()) for tag in sensor.tags}
 """Tag -> the sensor whose renderings carry it; the first of them where several do."""
 TRUE_COLOURS = tuple(dict.fromkeys([*(sensor.rgb for sensor in ALL.values() if sensor.rgb), ("red", "green", "blue")]))
 """Red, green and blue by every name they have in chips and data sets."""

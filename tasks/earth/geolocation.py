@@ -44,6 +44,11 @@ class Geolocation:
         code = self.crs.to_epsg() if self.affine is not None else None
         return code if code and (code - code % 100 in (32600, 32700)) else None
 
+    def shift_on_axes(self, epsg: int) -> float | None:
+        """Metres to add to northings of a zone to have the file's, if its rows and columns are those of the zone."""
+        upright = self.affine is not None and self.affine.b == self.affine.d == 0
+        return northing_shift(self.zone, epsg) if upright and self.zone else None
+
     @cached_property
     def lonlat(self) -> tuple[Places, Places]:
         """(longitude, latitude) of a lattice over the file, [OUTLINE, OUTLINE] each."""

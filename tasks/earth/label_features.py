@@ -105,6 +105,9 @@ class FeatureSource:
         out.complete = self._whole(block, chip_ids, out)
         return out
 
+    def close(self) -> None:
+        """Nothing is kept open: features are read whole."""
+
     @cached_property
     def _date(self) -> str | None:
         return joined([sheet.date for sheet, labelled in self._loaded if len(labelled.shapes)])

@@ -62,24 +62,22 @@ def planes(
         columns: values of the other columns; `kind` may map labels to kinds, and `date` may be one for each window.
     """
     rows: list[dict[str, Any]] = []
-    measured = block.cut(valid).sum(axis=(1, 2))
+    measured = block.sums(valid)
     for label, plane in found.items():
-        tiles = block.cut(plane & valid).astype(np.float64)
-        pixels = tiles.sum(axis=(1, 2))
-        whole = measured if of_valid else np.full_like(measured, tiles[0].size)
-        shares = np.divide(pixels, whole, out=np.zeros_like(pixels), where=whole > 0)
-        # A label without a pixel has some position and, below, no row.
-        where = places(tiles)
+        pixels = block.sums(plane & valid)
+        whole = measured if of_valid else np.full_like(measured, (valid.shape[1] // block.across) ** 2)
+        shares = np.divide(pixels, whole, out=np.zeros(len(pixels)), where=whole > 0)
         kind, date = columns["kind"], columns.get("date")
         given = np.flatnonzero(shares >= min_fraction)
-        masks = label_masks.resized(tiles[given] > 0)
-        for index, mask in zip(given.tolist(), masks, strict=True):
+        tiles = block.cut(plane & valid)[given]
+        where = places(tiles)
+        for index, mask, place in zip(given.tolist(), label_masks.resized(tiles), where.tolist(), strict=True):
             rows.append(
                 {
                     "chip_id": chip_ids[index],
                     "label": label,
                     "fraction": round(float(shares[index]), 6),
-                    "position": str(where[index]),
+                    "position": place,
                     "mask": label_masks.pack(mask),
                     **columns,
                     "kind": kind.get(label, "area") if isinstance(kind, Mapping) else kind,

@@ -1,14 +1,14 @@
 """Where in a window a label lies: a small mask, and boxes in fractions of the window from its north-west corner."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from rasterio.features import rasterize
 from rasterio.transform import Affine
 
-from tasks.earth.blocks import Block
+if TYPE_CHECKING:
+    from tasks.earth.blocks import Block
 
 SIDE = 32
 """Cells along either side of a mask: the resolution at which labels of our sensors are measured (twice the GSD)."""
@@ -51,7 +51,7 @@ def resized(tiles: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return out
 
 
-def burned(block: Block, shapes: NDArray[Any], lines: bool = False) -> NDArray[np.bool_]:
+def burned(block: "Block", shapes: NDArray[Any], lines: bool = False) -> NDArray[np.bool_]:
     """Shapes in the metres of a block's zone as one plane for each of its windows, (windows, SIDE, SIDE).
 
     Args:
@@ -67,6 +67,8 @@ def burned(block: Block, shapes: NDArray[Any], lines: bool = False) -> NDArray[n
     drawn = [shape for shape in shapes if not shape.is_empty]
     if not drawn:
         return np.zeros((len(block.columns), SIDE, SIDE), bool)
+    from rasterio.features import rasterize
+
     plane = rasterize(drawn, (rows, columns), transform=transform, all_touched=lines, dtype="uint8")
     return block.cut(plane.astype(bool))
 
@@ -76,7 +78,7 @@ def cell_of(x: float, y: float) -> tuple[int, int]:
     return min(max(int(y * SIDE), 0), SIDE - 1), min(max(int(x * SIDE), 0), SIDE - 1)
 
 
-def boxes(block: Block, window: int, parts: NDArray[Any]) -> list[list[float]]:
+def boxes(block: "Block", window: int, parts: NDArray[Any]) -> list[list[float]]:
     """Boxes around features cut to a window, the largest first.
 
     Args:

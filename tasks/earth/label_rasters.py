@@ -1,7 +1,6 @@
 """Rasters of classes as labels: read to the nearest pixel, the tiles of one time joined before anything is counted."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,9 +23,7 @@ from tasks.earth.geolocation import geolocation
 from tasks.earth.label_dates import Interval, joined
 from tasks.earth.label_params import ValueRange
 from tasks.earth.label_rows import WHOLE, Measured
-from tasks.earth.raster import OpenAsset, TargetGrid, open_asset, read_onto
-
-Opened = AbstractContextManager[OpenAsset]
+from tasks.earth.raster import OpenAsset, TargetGrid, opened_bands, read_onto
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,8 @@ class RasterTile:
     footprint: Any
     """shapely geometry in degrees."""
     date: Interval | None
-    open: Callable[[str], Opened]
-    """Opens the raster of an asset: the data set and the no-data value that its item declares."""
+    open: Callable[[str], OpenAsset]
+    """Opens the raster of an asset, for the caller to close."""
 
 
 @dataclass
@@ -54,6 +51,14 @@ class RasterSource:
     tiles: Sequence[RasterTile]
     failed: dict[str, SceneError] = field(default_factory=dict)
     """Tiles that could not be read; they are asked once."""
+    _opened: dict[tuple[str, str], OpenAsset] = field(default_factory=dict)
+    """By tile and asset, from one block of windows to the next."""
+
+    def close(self) -> None:
+        """Close the tiles."""
+        for opened in self._opened.values():
+            opened.dataset.close()
+        self._opened.clear()
 
     def measure(self, block: Block, chip_ids: Sequence[str], gsd: float, min_fraction: float) -> Measured:
         """What the source says of a block's windows, at `gsd` metres; fractions are of the whole window.
@@ -74,7 +79,7 @@ class RasterSource:
             out.rows += label_fractions.planes(
                 block, chip_ids, found, valid, min_fraction, of_valid=False, kind=kinds, date=dates, **columns
             )
-            whole &= block.cut(valid).mean(axis=(1, 2)) >= WHOLE
+            whole &= block.sums(valid) >= WHOLE * (target.width // block.across) ** 2
         if self.complete:
             out.complete += [
                 {"chip_id": chip_ids[i], "source": self.name, "labels": None} for i in np.flatnonzero(whole).tolist()
@@ -92,7 +97,10 @@ class RasterSource:
             if tile.name in self.failed or valid.all():
                 continue
             try:
-                with tile.open(key) as opened:
+                if (tile.name, key) not in self._opened:
+                    self._opened[tile.name, key] = tile.open(key)
+                opened = self._opened[tile.name, key]
+                with rasterio.Env(**opened.options):
                     own, there = read_onto(opened, target, codes=True)
             except SceneError as error:
                 self.failed[tile.name] = error
@@ -100,7 +108,7 @@ class RasterSource:
             new = there & ~valid
             values[new] = own[new]
             valid |= new
-            for window in np.flatnonzero(block.cut(new).any(axis=(1, 2))).tolist():
+            for window in np.flatnonzero(block.sums(new)).tolist():
                 times[window].append(tile.date)
         return values, valid, [joined(dates) for dates in times]
 
@@ -108,13 +116,11 @@ class RasterSource:
 def tile_of_item(item: pystac.Item, footprint: Any, catalog: Catalog) -> RasterTile:
     """A label item of the catalog."""
 
-    @contextmanager
-    def opened(key: str) -> Iterator[OpenAsset]:
+    def opened(key: str) -> OpenAsset:
         asset = find_named(item, key)
         if asset is None:
             raise SceneError("missing-asset", f"label item {item.id} has no asset '{key}'")
-        with open_asset(asset, catalog) as found:
-            yield found
+        return opened_bands([asset], catalog)[0]
 
     return RasterTile(item.id, footprint, Interval.of_item(item), opened)
 
@@ -126,21 +132,22 @@ def tile_of_file(path: Path, date: Interval | None) -> RasterTile:
         SceneError: it cannot be read, or has no coordinate system.
     """
 
-    @contextmanager
-    def opened(_: str) -> Iterator[OpenAsset]:
+    def opened(_: str) -> OpenAsset:
         try:
             # By one driver: others would follow a file to other files.
-            with rasterio.open(path, driver="GTiff") as dataset:
-                place = geolocation(dataset, str(path))
-                yield OpenAsset(Asset(path.name, "labels", str(path)), dataset, str(path), place, 1)
+            dataset = rasterio.open(path, driver="GTiff")
+            return OpenAsset(
+                Asset(path.name, "labels", str(path)), dataset, str(path), geolocation(dataset, str(path)), 1
+            )
         except rasterio.errors.RasterioError as error:
             raise SceneError("unreadable", f"{path} cannot be read as a GeoTIFF: {error}") from error
 
-    with opened("") as found:
-        if found.dataset.crs is None:
+    found = opened("")
+    with found.dataset as dataset:
+        if dataset.crs is None:
             raise SceneError("no-crs", f"{path} has ground control points alone; warp it first, as by gdalwarp")
-        bounds = transform_bounds(found.dataset.crs, "EPSG:4326", *found.dataset.bounds)
-        date = date or _of_tags(found.dataset.tags())
+        bounds = transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
+        date = date or _of_tags(dataset.tags())
     return RasterTile(str(path), lonlat_shapes.of_bounds(*bounds), date, opened)
 
 

@@ -40,6 +40,9 @@ class LabelSource(Protocol):
         """Labels of a block's windows, in its order, at `gsd` metres where pixels are counted."""
         ...
 
+    def close(self) -> None:
+        """Let go of the files that were kept open from one block to the next."""
+
 
 @dataclass
 class Library:

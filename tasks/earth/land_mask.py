@@ -1,46 +1,45 @@
-"""The land mask: GLOBE at 30 arc seconds, as the package global-land-mask carries it.
+"""The land mask: GLOBE at 30 arc seconds (NOAA, public domain), as the package global-land-mask 1.0.0 carries it.
 
-The package's own module unpacks the whole mask, 0.9 GB, on import. Only the rows that are asked for are read here.
+That package's file is one stream of 0.9 GB when unpacked. Here it is bits, in parts of some rows each that are unpacked
+by themselves: `python -m samples.land` makes the table, 1 MB.
 """
 
-import zipfile
-from functools import cache
-from importlib.metadata import files
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.lib import format as npy
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 ROWS, COLUMNS = 21600, 43200
 """Pixels of the mask, from the north pole and from 180 degrees west."""
-CHUNK = 270
+PART = 135
+"""Rows of a part: one row group of the table each."""
+TABLE = Path(__file__).with_name("land.parquet")
 
 
 @cache
-def _archive() -> Path:
-    found = [file for file in files("global-land-mask") or [] if file.name.endswith(".npz")]
-    return Path(str(found[0].locate()))
+def _table() -> pq.ParquetFile:
+    return pq.ParquetFile(TABLE)
 
 
-@cache
-def _rows(first: int, last: int) -> NDArray[np.bool_]:
-    """Rows [first, last) of the mask, True on land: the mask itself is True over the ocean."""
-    with zipfile.ZipFile(_archive()) as archive, archive.open("mask.npy") as stream:
-        npy.read_magic(stream)
-        shape, fortran, dtype = npy.read_array_header_1_0(stream)
-        if shape != (ROWS, COLUMNS) or fortran or dtype != np.bool_:
-            raise ValueError(f"{_archive()} holds a mask of {shape} {dtype}, not of ({ROWS}, {COLUMNS}) booleans")
-        for start in range(0, first, CHUNK):
-            stream.read(min(CHUNK, first - start) * COLUMNS)
-        wanted = stream.read((last - first) * COLUMNS)
-    return ~np.frombuffer(wanted, dtype=np.bool_).reshape(last - first, COLUMNS)
+@lru_cache(maxsize=8)
+def _part(number: int) -> NDArray[np.uint8]:
+    """Rows of one part, [PART, COLUMNS / 8]: a bit is 1 on land, the highest of a byte in the west."""
+    content = _table().read_row_group(number, ["bits"])["bits"][0].as_py()
+    return np.frombuffer(content, np.uint8).reshape(PART, COLUMNS // 8)
 
 
 def is_land(longitude: NDArray[np.float64], latitude: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each place is land."""
-    row = np.clip(np.floor((90 - latitude) * ROWS / 180).astype(np.int64), 0, ROWS - 1)
-    column = np.floor((longitude + 180) * COLUMNS / 360).astype(np.int64) % COLUMNS
-    # Whole chunks, so that the blocks of one scene share what was read.
-    first, last = int(row.min()) // CHUNK * CHUNK, min(ROWS, (int(row.max()) // CHUNK + 1) * CHUNK)
-    return np.asarray(_rows(first, last)[row - first, column])
+    """Whether each place is land, [places]."""
+    row = np.clip(np.floor((90 - latitude) * (ROWS / 180)).astype(np.int64), 0, ROWS - 1)
+    column = np.floor((longitude + 180) * (COLUMNS / 360)).astype(np.int64) % COLUMNS
+    part, row = np.divmod(row, PART)
+    byte = np.empty(row.shape, np.uint8)
+    for number in range(int(part.min()), int(part.max()) + 1) if row.size else ():
+        own = part == number
+        if own.all():
+            byte = _part(number)[row, column >> 3]
+        elif own.any():
+            byte[own] = _part(number)[row[own], column[own] >> 3]
+    return (byte >> (7 - (column & 7)).astype(np.uint8) & 1).astype(bool)

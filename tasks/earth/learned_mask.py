@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tasks.earth.assets import Asset
 from tasks.earth.chip_pixels import read_planes
 from tasks.earth.raster import TargetGrid
-from tasks.earth.scene_reader import SceneReader
+from tasks.earth.scene_reader import OpenScene
 from tasks.earth.sensors import Sensor
 
 ASKED = ("coastal", "blue", "red", "rededge1", "nir", "nir08", "nir09", "cirrus", "swir16", "swir22")
@@ -29,17 +29,31 @@ def serves(present: Sequence[str], sensor: Sensor) -> bool:
     return set(ASKED) <= common
 
 
+def bands_of(assets: Mapping[str, Asset], sensor: Sensor) -> dict[str, Asset]:
+    """Those assets that the model takes, in its order."""
+    names = {sensor.band(name).common_name: name for name in assets}
+    return {names[common]: assets[names[common]] for common in ASKED}
+
+
+def margin(gsd: float) -> int:
+    """Pixels around an image that decide on those at its edge."""
+    return max(1, round(AVERAGED / gsd)) + max(1, round(DILATED / gsd))
+
+
 def planes(
-    assets: Mapping[str, Asset], target: TargetGrid, sensor: Sensor, reader: SceneReader
+    opened: OpenScene, target: TargetGrid, sensor: Sensor
 ) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]:
     """The plane `cloud`, and which pixels hold data in every band.
+
+    Args:
+        opened: the assets of `bands_of`.
+        target: the pixels wanted.
+        sensor: they are of.
 
     Raises:
         SceneError: a band cannot be read.
     """
-    names = {sensor.band(name).common_name: name for name in assets}
-    found = read_planes({names[common]: assets[names[common]] for common in ASKED}, target, sensor, reader)
-    stack = np.stack([found[names[common]] for common in ASKED], axis=-1)
+    stack = np.stack(list(read_planes(opened, list(opened.assets), target, sensor).values()), axis=-1)
     valid = np.isfinite(stack).all(axis=-1)
     detector = _detector(max(1, round(AVERAGED / target.gsd)), max(1, round(DILATED / target.gsd)))
     cloud = detector.get_cloud_masks(np.nan_to_num(stack)[None])[0].astype(bool)

@@ -1,11 +1,11 @@
 """Opening the files of assets: checked before a pixel is read, and each band found in its file."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import rasterio
@@ -32,16 +32,16 @@ GDAL = {
     "GDAL_HTTP_TIMEOUT": "60",
     # Blocks of one row follow one another in a COG: one request for all of them.
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-    "GDAL_CACHEMAX": 512,
     # Instances of a stage run side by side already.
     "GDAL_NUM_THREADS": "1",
 }
+BLOCK_CACHE = 288 * 2**20
+"""Bytes of decoded blocks that GDAL keeps: two rows of blocks of all bands of a Sentinel-2 tile have 254 MB. Rasterio
+takes bytes, where GDAL itself would read a small number as MB."""
 DRIVERS = ("GTiff", "JP2OpenJPEG")
 """The drivers a file may be read with, by its content: others would follow a remote file to files of this machine."""
 LARGEST_FILE_BLOCK = 512_000_000
 """Bytes that one block of a file may unfold to. A whole tile of Sentinel-2 in one strip is 241 MB."""
-_ANNOTATIONS: WeakKeyDictionary[Catalog, dict[tuple[str, str | None], Annotation]] = WeakKeyDictionary()
-"""Of the scenes read last: each block of a scene needs them."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +57,35 @@ class OpenAsset:
     """Number of the band in the file, from 1."""
     annotation: Annotation | None = None
     """Turns the counts of a radar into power before they are sampled: power has means, counts of speckle have none."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of GDAL, to be set wherever it is read."""
 
-    @property
+    # What the file says is asked once, when it is opened: after a read that failed rasterio may raise its error again
+    # from any other question.
+    @cached_property
     def masked(self) -> bool:
         """Whether the file has a mask of its own; an alpha band is another."""
         flags = self.dataset.mask_flag_enums[self.band - 1]
         return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
 
-    @property
+    @cached_property
     def alpha(self) -> int | None:
         """Number of the band that says which pixels are there; None where there is none."""
         return _alpha(self.dataset, self.asset)
 
-    @property
+    @cached_property
+    def nodata(self) -> float | None:
+        """The number that the file says is no data."""
+        declared: float | None = self.dataset.nodatavals[self.band - 1]
+        return declared
+
+    @cached_property
     def averaged_here(self) -> bool:
         """Whether GDAL would leave pixels out of its means that are measured: where one band is 0, or alpha by name."""
         called_alpha = ColorInterp.alpha in self.dataset.colorinterp and self.alpha is None
         return self.asset.no_data_in_all or called_alpha
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Type of the numbers in the file."""
         dtype: np.dtype[Any] = np.dtype(self.dataset.dtypes[self.band - 1])
@@ -96,25 +106,41 @@ def open_asset(asset: Asset, catalog: Catalog) -> Iterator[OpenAsset]:
 
 @contextmanager
 def open_bands(assets: Sequence[Asset], catalog: Catalog) -> Iterator[list[OpenAsset]]:
-    """Open the bands of one file together; errors as of `open_asset`.
+    """Open the bands of one file together, with GDAL's options set in this thread; errors as of `open_asset`.
 
     Args:
         assets: of one href.
         catalog: they are of.
     """
+    opened = opened_bands(assets, catalog)
+    try:
+        with rasterio.Env(**opened[0].options, GDAL_CACHEMAX=BLOCK_CACHE), opened[0].dataset:
+            yield opened
+    except rasterio.errors.RasterioError as error:
+        raise fault(error, opened[0].where, opened[0].dataset.name, catalog.store(assets[0])) from error
+
+
+def opened_bands(assets: Sequence[Asset], catalog: Catalog) -> list[OpenAsset]:
+    """The same for the caller to close, and to be read by any thread, one at a time, with `options` set there."""
     asset = assets[0]
     catalog.require_unchanged(asset)
     url = catalog.href(asset.href)
     where = _where(asset)
+    options = {**GDAL, **catalog.gdal_options(asset)}
     try:
-        with rasterio.Env(**GDAL, **catalog.gdal_options(asset)), _opened(url) as dataset:
-            place = geolocation(dataset, where)
-            opened = []
-            for one in assets:
-                band, radar = _band(dataset, one, _where(one)), _annotation(one, dataset, catalog, where)
-                opened.append(OpenAsset(one, dataset, _where(one), place, band, radar))
-                _check(opened[-1])
-            yield opened
+        with rasterio.Env(**options):
+            dataset = _opened(url)
+            try:
+                place = geolocation(dataset, where)
+                opened = []
+                for one in assets:
+                    band, radar = _band(dataset, one, _where(one)), _annotation(one, dataset, catalog, where)
+                    opened.append(OpenAsset(one, dataset, _where(one), place, band, radar, options))
+                    _check(opened[-1])
+            except BaseException:
+                dataset.close()
+                raise
+            return opened
     except rasterio.errors.RasterioError as error:
         raise fault(error, where, url, catalog.store(asset)) from error
 
@@ -189,20 +215,16 @@ def _alpha(dataset: DatasetReader, asset: Asset) -> int | None:
 def _annotation(asset: Asset, dataset: DatasetReader, catalog: Catalog, where: str) -> Annotation | None:
     if asset.annotation is None:
         return None
-    known = _ANNOTATIONS.setdefault(catalog, {})
-    if asset.annotation not in known:
-        if len(known) > 4:
-            known.clear()
-        calibration, noise = (
-            None if href is None else catalog.content(replace(asset, href=href), LARGEST) for href in asset.annotation
-        )
-        assert calibration is not None
-        known[asset.annotation] = annotation(calibration, noise, dataset.width, dataset.height, where)
-    return known[asset.annotation]
+    calibration, noise = (
+        None if href is None else catalog.content(replace(asset, href=href), LARGEST) for href in asset.annotation
+    )
+    assert calibration is not None
+    return annotation(calibration, noise, dataset.width, dataset.height, where)
 
 
 def _check(opened: OpenAsset) -> None:
-    """Refuse a file that would not fit in memory, or is coarser than its band."""
+    """Refuse a file that would not fit in memory, or is coarser than its band; and ask what it says of itself."""
+    _ = opened.masked, opened.alpha, opened.nodata, opened.averaged_here
     height, width = opened.dataset.block_shapes[opened.band - 1]
     # Pixel-interleaved files decode all bands of a block together.
     bands = opened.dataset.count if str(opened.dataset.interleaving or "").lower().endswith("pixel") else 1

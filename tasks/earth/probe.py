@@ -116,8 +116,8 @@ def _computed(catalog: Catalog, item: pystac.Item, key: str) -> str:
     """What Sentinel Hub makes of a few pixels in the middle of a scene."""
     reader = SceneReader(item, catalog)
     asset = Asset(item.id, key, item.assets[key].href)
-    with reader.open(asset) as band:
-        zone = band.place.zones[0]
-        x, y = band.place.bounds_in(zone).centre
-        numbers = band.read(TargetGrid(zone, round(x) - 80.0, round(y) + 80.0, 10.0, 16, 16), codes=True)
+    with reader.open({key: asset}) as scene:
+        zone = scene.place.zones[0]
+        x, y = scene.place.bounds_in(zone).centre
+        numbers = scene.read({key: TargetGrid(zone, round(x) - 80.0, round(y) + 80.0, 10.0, 16, 16)}, codes=True)[key]
     return f"computed, {numbers.valid.mean():.0%} of {numbers.valid.size} pixels in its middle have data"

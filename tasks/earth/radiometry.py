@@ -28,6 +28,8 @@ KELVIN = (150.0, 360.0)
 """Where the median temperature of real ground and cloud tops lies."""
 BOUNDS = {"reflectance": REFLECTANCE, "dB": DECIBEL, "kelvin": KELVIN}
 """Of the median of real ground, by unit."""
+LOOKED_AT = 150_000
+"""Pixels of a plane of whole numbers by which it is judged, about."""
 UNITS = {
     "db": "dB", "decibel": "dB", "decibels": "dB", "power": "power", "intensity": "power", "natural": "power",
     "linear": "linear", "linear power": "linear", "amplitude": "amplitude", "magnitude": "amplitude",
@@ -66,7 +68,6 @@ def to_physical(
     stored: Stored,
     unit: str,
     what: str,
-    dtype: np.dtype[Any] | None = None,
 ) -> NDArray[np.float32]:
     """Physical values, float32, NaN where not valid.
 
@@ -80,37 +81,52 @@ def to_physical(
         stored: what is declared of them.
         unit: of the sensor: reflectance, dB, or display values, which stay what they are.
         what: they are of, for errors.
-        dtype: of the numbers in the file, where `values` are interpolated between them.
 
     Raises:
         RadiometryError: their type, unit or range cannot be that of the sensor, or nothing says what they are.
+    """
+    require_declared(values, valid, stored, unit, what)
+    # In float32 throughout, as chips are read: a block in float64 would take twice the memory.
+    physical = values.astype(np.float32) * np.float32(stored.scale) + np.float32(stored.offset)
+    valid = valid & np.isfinite(physical)
+    if unit == "dB":
+        physical, valid = _decibel(physical, valid, stored, what)
+    return np.where(valid, physical, np.float32(np.nan)).astype(np.float32)
+
+
+def keeps_numbers(dtype: np.dtype[Any], stored: Stored, unit: str) -> bool:
+    """Whether chips hold the numbers themselves: whole, of 16 bits at most, a scale and an offset from their values."""
+    return dtype.kind in "iu" and dtype.itemsize <= 2 and (unit != "dB" or stored.unit == "dB")
+
+
+def require_declared(values: NDArray[Any], valid: NDArray[np.bool_], stored: Stored, unit: str, what: str) -> None:
+    """Refuse numbers of which nothing says what they are; arguments as of `to_physical`.
+
+    Raises:
+        RadiometryError: says what must be declared.
     """
     if values.dtype.kind not in "iuf":
         raise RadiometryError(
             f"{what}: its numbers are {values.dtype}; {unit} is needed as integers with a scale, or as floats"
         )
-    unscaled = (stored.scale, stored.offset) == (1.0, 0.0)
-    # In float32 throughout, as chips store it: a block in float64 would take twice the memory.
-    physical = values.astype(np.float32) * np.float32(stored.scale) + np.float32(stored.offset)
-    valid = valid & np.isfinite(physical)
     if unit == "reflectance":
         _refuse_radar_units(stored, what)
-        if (dtype or values.dtype).kind != "f" and unscaled:
-            raise RadiometryError(
-                f"{what}: {_found(values, valid)} without a scale; declare what a step is as reflectance {stored.how}: "
-                "0.0001 for most products of Sentinel-2"
-            )
-    elif unit == "kelvin" and (dtype or values.dtype).kind != "f" and unscaled:
+    if values.dtype.kind == "f":
+        return
+    unscaled = (stored.scale, stored.offset) == (1.0, 0.0)
+    if unit == "reflectance" and unscaled:
+        raise RadiometryError(
+            f"{what}: {_found(values, valid)} without a scale; declare what a step is as reflectance {stored.how}: "
+            "0.0001 for most products of Sentinel-2"
+        )
+    if unit == "kelvin" and unscaled:
         raise RadiometryError(f"{what}: {_found(values, valid)} without a scale; declare kelvin a step {stored.how}")
-    elif unit == "dB":
-        if stored.unit is None and (dtype or values.dtype).kind != "f":
-            raise RadiometryError(
-                f"{what}: {_found(values, valid)} are not known to be dB, power or amplitude; declare unit, scale and "
-                f"offset {stored.how}: 8-bit numbers that show -25 to 0 dB have unit dB, scale {25 / 255:.5f}, offset "
-                "-25"
-            )
-        physical, valid = _decibel(physical, valid, stored, what)
-    return np.where(valid, physical, np.float32(np.nan)).astype(np.float32)
+    if unit == "dB" and stored.unit is None:
+        raise RadiometryError(
+            f"{what}: {_found(values, valid)} are not known to be dB, power or amplitude; declare unit, scale and "
+            f"offset {stored.how}: 8-bit numbers that show -25 to 0 dB have unit dB, scale {25 / 255:.5f}, offset "
+            "-25"
+        )
 
 
 def _refuse_radar_units(stored: Stored, what: str) -> None:
@@ -146,6 +162,38 @@ def _recognised(numbers: NDArray[np.float32], how: str, what: str) -> str:
         f"{what}: numbers of {numbers.min():.4g} to {numbers.max():.4g} (median {median:.4g}) could be dB or power "
         f"with its noise subtracted; declare the unit {how}"
     )
+
+
+def check_numbers(values: NDArray[Any], valid: NDArray[np.bool_], stored: Stored, unit: str, what: str) -> None:
+    """The same of whole numbers as they are stored, without making values of them all.
+
+    Args:
+        values: numbers, [height, width]; of many every second row or more is looked at.
+        valid: which of them are.
+        stored: what is declared of them.
+        unit: their values have.
+        what: they are of, for errors.
+
+    Raises:
+        RadiometryError: as of `check_plausible`.
+    """
+    bounds = BOUNDS.get(unit)
+    if bounds is None and (unit != DISPLAY or values.dtype == np.uint8):
+        return
+    step = max(1, values.size // LOOKED_AT) if bounds is not None else 1
+    values, valid = values[::step], valid[::step]
+    if bounds is not None and stored.scale > 0:
+        limits = np.iinfo(values.dtype)
+        low, high = (
+            int(np.clip(round_((bound - stored.offset) / stored.scale), limits.min, limits.max))
+            for bound, round_ in zip(bounds, (np.ceil, np.floor), strict=True)
+        )
+        inside = (values >= low) & (values <= high) & valid
+        # Where most numbers lie within the bounds, so does the one in their middle.
+        if 2 * np.count_nonzero(inside) > np.count_nonzero(valid):
+            return
+    physical = values[valid].astype(np.float32) * np.float32(stored.scale) + np.float32(stored.offset)
+    check_plausible(physical, stored, unit, what)
 
 
 def check_plausible(physical: NDArray[np.float32], stored: Stored, unit: str, what: str) -> None:

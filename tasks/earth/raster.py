@@ -16,11 +16,11 @@ from tasks.core.errors import SceneError
 from tasks.earth import sampling
 from tasks.earth.assets import Asset
 from tasks.earth.faults import fault
-from tasks.earth.geolocation import northing_shift
 from tasks.earth.open_files import GDAL as GDAL
 from tasks.earth.open_files import OpenAsset as OpenAsset
 from tasks.earth.open_files import open_asset as open_asset
 from tasks.earth.open_files import open_bands as open_bands
+from tasks.earth.open_files import opened_bands as opened_bands
 from tasks.earth.radiometry import RadiometryError, Stored, to_physical
 from tasks.earth.sentinel1 import Annotation
 
@@ -44,6 +44,12 @@ class TargetGrid:
         """Affine from (column, row) to metres."""
         return Affine(self.gsd, 0, self.left, 0, -self.gsd, self.top)
 
+    def grown(self, pixels: int) -> "TargetGrid":
+        """The same grid with so many pixels more on each side."""
+        metres = pixels * self.gsd
+        width, height = self.width + 2 * pixels, self.height + 2 * pixels
+        return TargetGrid(self.epsg, self.left - metres, self.top + metres, self.gsd, width, height)
+
 
 def read_onto(opened: OpenAsset, target: TargetGrid, codes: bool = False) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """One band on the pixels of `target`.
@@ -58,8 +64,8 @@ def read_onto(opened: OpenAsset, target: TargetGrid, codes: bool = False) -> tup
         codes: whether its numbers are classes or bits.
 
     Returns:
-        Numbers as stored, [height, width], of the file's type or float32 where they are interpolated, and which of
-        them are valid.
+        Numbers as stored, [height, width], of the file's type (float32 where an annotation makes power of them), and
+        which of them are valid.
 
     Raises:
         SceneError: the bytes behind the pixels are missing or corrupt.
@@ -76,10 +82,9 @@ def read_bands_onto(
     See `read_onto`.
     """
     opened = bands[0]
-    shift = northing_shift(opened.place.zone, target.epsg) if opened.place.zone else None
-    affine = opened.place.affine
+    shift, affine = opened.place.shift_on_axes(target.epsg), opened.place.affine
     try:
-        if shift is not None and affine is not None and affine.b == affine.d == 0:
+        if shift is not None and affine is not None:
             x = target.left + (np.arange(target.width) + 0.5) * target.gsd
             y = target.top + shift - (np.arange(target.height) + 0.5) * target.gsd
             columns, rows = (x - affine.c) / affine.a, (y - affine.f) / affine.e
@@ -105,8 +110,8 @@ def _on_axes(
     if window is None:
         return _nothing(bands, (len(rows), len(columns)))
     columns, rows = columns - window.col_off, rows - window.row_off
-    sample = sampling.nearest if exact else sampling.bilinear
-    return [sample(values, valid, columns[None, :], rows[:, None]) for values, valid in _read(bands, window)]
+    sample = sampling.nearest_on_axes if exact else sampling.bilinear_on_axes
+    return [sample(values, valid, columns, rows) for values, valid in _read(bands, window)]
 
 
 def _scattered(
@@ -162,7 +167,7 @@ def _means(bands: Sequence[OpenAsset], window: Window, step: int) -> Iterator[tu
     """Means of `step` x `step` pixels of a window, of those that hold a measurement by our own reading of the file."""
     height, width = max(1, window.height // step), max(1, window.width // step)
     down, across = min(step, window.height), min(step, window.width)
-    means = np.zeros((len(bands), height, width), np.float32)
+    means = np.zeros((len(bands), height, width), bands[0].dtype)
     valid = np.zeros((len(bands), height, width), dtype=bool)
     strip = max(1, STRIP // down)
     for top in range(0, height, strip):
@@ -172,7 +177,8 @@ def _means(bands: Sequence[OpenAsset], window: Window, step: int) -> Iterator[tu
             shape = (count, down, width, across)
             held = there.reshape(shape).sum(axis=(1, 3))
             total = np.where(there, values, 0).reshape(shape).sum(axis=(1, 3), dtype=np.float64)
-            means[index, top : top + count] = total / np.maximum(held, 1)
+            mean = total / np.maximum(held, 1)
+            means[index, top : top + count] = np.rint(mean) if means.dtype.kind in "iu" else mean
             valid[index, top : top + count] = held > 0
     yield from zip(means, valid, strict=True)
 
@@ -205,17 +211,17 @@ def _calibrated(
 def _valid(opened: OpenAsset, values: NDArray[Any], how: dict[str, Any]) -> NDArray[np.bool_]:
     """Which numbers are measurements, by the file's mask, the file's value, or the item's; never the fill value."""
     valid: NDArray[np.bool_] = np.isfinite(values) if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
+    numbers = []
     if opened.masked:
         valid &= opened.dataset.read_masks(opened.band, **how) > 0
     else:
-        declared = opened.dataset.nodatavals[opened.band - 1]
-        nodata = declared if _occurs(declared, values.dtype) else opened.asset.nodata
-        if nodata is not None and _occurs(nodata, values.dtype):
-            valid &= values != values.dtype.type(nodata)
-    # A sensor's fill is none of its measurements, also where something else is declared to be no data.
-    fill = opened.asset.fill
-    if values.dtype.kind != "f" and fill is not None and _occurs(fill, values.dtype):
-        valid &= values != values.dtype.type(fill)
+        numbers.append(opened.nodata if _occurs(opened.nodata, values.dtype) else opened.asset.nodata)
+    if values.dtype.kind != "f":
+        # A sensor's fill is none of its measurements, also where something else is declared to be no data.
+        numbers.append(opened.asset.fill)
+    for number in dict.fromkeys(numbers):
+        if _occurs(number, values.dtype):
+            valid &= values != values.dtype.type(number)
     return valid
 
 
@@ -228,8 +234,17 @@ def _occurs(value: float | None, dtype: np.dtype[Any]) -> bool:
     return bool(value == int(value) and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max)
 
 
+def stored_of(asset: Asset, dtype: np.dtype[Any], power: bool = False) -> Stored:
+    """What is known of an asset's numbers of a type; `power`: an annotation has made linear power of them."""
+    if power:
+        return Stored(unit="power")
+    if asset.assumed and dtype.kind == "f":
+        return Stored(unit=asset.unit)  # floats are physical already; a product's scale is that of its whole numbers
+    return asset.stored
+
+
 def calibrate(
-    values: NDArray[Any], valid: NDArray[np.bool_], asset: Asset, unit: str, dtype: np.dtype[Any], power: bool = False
+    values: NDArray[Any], valid: NDArray[np.bool_], asset: Asset, unit: str, power: bool = False
 ) -> NDArray[np.float32]:
     """Physical values of an asset's numbers as `tasks.earth.radiometry` reads them, NaN where not valid.
 
@@ -238,17 +253,13 @@ def calibrate(
         valid: which of them are.
         asset: their scale, offset and unit.
         unit: what chips hold the band in: reflectance, dB or kelvin.
-        dtype: of the numbers as they are stored; `values` may lie between them.
         power: whether an annotation has made linear power of them.
 
     Raises:
         SceneError: the numbers cannot be what the item says, or could be two things.
     """
-    what = f"scene {asset.item_id}, asset {asset.key}"
-    stored, dtype = (Stored(unit="power"), np.dtype(np.float32)) if power else (asset.stored, dtype)
-    if asset.assumed and dtype.kind == "f":
-        stored = Stored(unit=asset.unit)  # floats are physical already; a product's scale is that of its whole numbers
+    what, stored = f"scene {asset.item_id}, asset {asset.key}", stored_of(asset, values.dtype, power)
     try:
-        return to_physical(values, valid, stored, unit, what, dtype)
+        return to_physical(values, valid, stored, unit, what)
     except RadiometryError as error:
         raise SceneError("radiometry", str(error)) from error

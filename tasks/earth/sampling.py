@@ -79,17 +79,48 @@ def step(columns: Places, rows: Places) -> int:
 
 
 def nearest(values: NDArray[Any], valid: NDArray[np.bool_], columns: Places, rows: Places) -> Sampled:
-    """The pixel that each place lies in. `columns` and `rows` are broadcast against each other."""
+    """The pixel that each place lies in, places of their own [height, width]."""
     height, width = values.shape
-    # A place on the border of two pixels must not fall to the one before it by rounding.
-    column, row = _whole(columns + 1e-6), _whole(rows + 1e-6)
+    column, row = _whole(columns), _whole(rows)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     index = np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)
     return values[index], valid[index] & inside
 
 
+def nearest_on_axes(values: NDArray[Any], valid: NDArray[np.bool_], columns: Places, rows: Places) -> Sampled:
+    """The pixel that each crossing of `rows` and `columns` lies in; where they are the pixels' own, without a copy."""
+    for axis, places in ((0, rows), (1, columns)):
+        index, count = _whole(places), values.shape[axis]
+        if np.array_equal(index, np.arange(count)):
+            continue
+        first = int(index[0])
+        if np.array_equal(index, np.arange(first, first + len(index))):
+            # Pixel by pixel, with places before the first or beyond the last.
+            values, valid = (_shifted(plane, first, len(index), axis) for plane in (values, valid))
+            continue
+        clipped = np.clip(index, 0, count - 1)
+        values, valid = values.take(clipped, axis), valid.take(clipped, axis)
+        if (outside := np.flatnonzero(clipped != index)).size:
+            valid[(slice(None),) * axis + (outside,)] = False
+    return values, valid
+
+
+def _shifted(plane: NDArray[Any], first: int, count: int, axis: int) -> NDArray[Any]:
+    """Pixels `first` to `first + count` along an axis, 0 where there are none."""
+    shape = list(plane.shape)
+    shape[axis] = count
+    out = np.zeros(shape, plane.dtype)
+    start, end = max(first, 0), min(first + count, plane.shape[axis])
+    lead = (slice(None),) * axis
+    out[(*lead, slice(start - first, end - first))] = plane[(*lead, slice(start, end))]
+    return out
+
+
 def bilinear(values: NDArray[Any], valid: NDArray[np.bool_], columns: Places, rows: Places) -> Sampled:
-    """Float32 between the four pixels around each place, of those that are valid; valid where half their weight is."""
+    """Between the four pixels around each place, of those that are valid; valid where half their weight is.
+
+    Whole numbers are rounded to whole numbers: at most half a step of the instrument.
+    """
     height, width = values.shape
     inside = (columns >= 0) & (columns <= width) & (rows >= 0) & (rows <= height)
     columns, rows = np.nan_to_num(columns, nan=0.0) - 0.5, np.nan_to_num(rows, nan=0.0) - 0.5
@@ -104,13 +135,47 @@ def bilinear(values: NDArray[Any], valid: NDArray[np.bool_], columns: Places, ro
             share = row_share * column_share * valid[row, column]
             total += np.where(share > 0, share * values[row, column].astype(np.float32), np.float32(0))
             weight += share
+    return _weighed(total, weight, inside, values.dtype)
+
+
+def bilinear_on_axes(values: NDArray[Any], valid: NDArray[np.bool_], columns: Places, rows: Places) -> Sampled:
+    """The same for each crossing of `rows` and `columns`, one axis after the other."""
+    inside = np.logical_and.outer((rows >= 0) & (rows <= len(values)), (columns >= 0) & (columns <= values.shape[1]))
+    whole = bool(valid.all())
+    total = values.astype(np.float32) if whole else np.where(valid, values, values.dtype.type(0)).astype(np.float32)
+    total = _along(_along(total, rows, 0), columns, 1)
+    if whole:
+        return _weighed(total, np.float32(1), inside, values.dtype)
+    return _weighed(total, _along(_along(valid.astype(np.float32), rows, 0), columns, 1), inside, values.dtype)
+
+
+def _along(values: NDArray[np.float32], places: Places, axis: int) -> NDArray[np.float32]:
+    """Values at places along one axis, linearly between pixels."""
+    before = np.floor(places - 0.5)
+    share = (places - 0.5 - before).astype(np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
+    first = np.clip(before.astype(np.int64), 0, values.shape[axis] - 1)
+    second = np.clip(before.astype(np.int64) + 1, 0, values.shape[axis] - 1)
+    out = values.take(first, axis)
+    out *= 1 - share
+    out += values.take(second, axis) * share
+    return out
+
+
+def _weighed(
+    total: NDArray[np.float32],
+    weight: NDArray[np.float32] | np.float32,
+    inside: NDArray[np.bool_],
+    dtype: np.dtype[Any],
+) -> Sampled:
     kept = inside & (weight >= 0.5 - CLOSE)
-    sampled = total / np.where(kept, weight, np.float32(1))
+    sampled = total if np.ndim(weight) == 0 else total / np.where(kept, weight, np.float32(1))
+    if dtype.kind not in "iu":
+        return sampled, kept
     # Rounding must not lift 255 beyond what its type can hold.
-    if values.dtype.kind in "iu":
-        np.clip(sampled, np.iinfo(values.dtype).min, np.iinfo(values.dtype).max, out=sampled)
-    return sampled, kept
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(sampled), limits.min, limits.max).astype(dtype), kept
 
 
 def _whole(places: Places) -> NDArray[np.int64]:
-    return np.floor(np.where(np.isfinite(places), places, -1)).astype(np.int64)
+    # A place on the border of two pixels must not fall to the one before it by rounding.
+    return np.floor(np.where(np.isfinite(places), places + 1e-6, -1)).astype(np.int64)

@@ -8,20 +8,30 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pystac
+from rasterio.transform import Affine
 
 from tasks.core.errors import SceneError
-from tasks.earth import chip_schema
+from tasks.earth import chip_schema, geotiff
 from tasks.earth.acquisitions import baseline_of
 from tasks.earth.assets import Asset
-from tasks.earth.blocks import blocks_of
+from tasks.earth.blocks import Block, blocks_of
 from tasks.earth.catalog import Catalog
-from tasks.earth.chip_pixels import Pixels, read_block, to_geotiff
+from tasks.earth.chip_pixels import BlockPixels, read_block
 from tasks.earth.grid import polygons_wkb
 from tasks.earth.scene import assets_of
-from tasks.earth.scene_reader import SceneReader
+from tasks.earth.scene_reader import OpenScene, SceneReader
 from tasks.earth.sensors import Sensor
 
-COPIED = [f.name for f in chip_schema.SCHEMA if f.name.endswith("_fraction")]
+COPIED = [
+    "chip_id",
+    "window_id",
+    "datetime",
+    "acquisition",
+    "mask_provenance",
+    "radiometry",
+    *(field.name for field in chip_schema.SCHEMA if field.name.endswith("_fraction")),
+]
+"""Columns of the table of windows that chips have too."""
 
 
 @dataclass(frozen=True)
@@ -57,26 +67,46 @@ def scene_chips(
     """
     try:
         assets = assets_of(item, sensor, catalog, windows["offset"][0], collection, max_gsd_ratio)
+        with SceneReader(item, catalog).open(assets) as opened:
+            lost: dict[str, list[Lost]] = {}
+            for block, members in blocks_of(
+                windows, sensor.window_cells, cell, sensor.gsd, sensor.band_count, opened.lie
+            ):
+                for some, found in _readable(opened, block, members, sensor):
+                    if isinstance(found, SceneError):
+                        lost.setdefault(str(found), []).append(Lost(some, found))
+                    else:
+                        yield _rows(item, some, found, assets, sensor)
+                        del found  # before the next are read
     except SceneError as error:
         yield Lost(windows, error)
         return
-    for block, members in blocks_of(windows, sensor.window_cells, cell, sensor.gsd, sensor.band_count):
-        try:
-            pixels = read_block(assets, block, sensor, SceneReader(item, catalog))
-        except SceneError as error:
-            yield Lost(members, error)
-            continue
-        rows = _rows(item, members, pixels, assets, sensor)
-        yield pa.RecordBatch.from_pylist(rows, schema=chip_schema.SCHEMA)
+    for same in lost.values():
+        yield Lost(pl.concat([one.windows for one in same]), same[0].error)
+
+
+def _readable(
+    opened: OpenScene, block: Block, members: pl.DataFrame, sensor: Sensor
+) -> Iterator[tuple[pl.DataFrame, BlockPixels | SceneError]]:
+    """The pixels of a block; where a part of a file is damaged, of those of its windows that need other parts."""
+    try:
+        yield members, read_block(opened, block, sensor)
+    except SceneError as error:
+        if error.reason != "unreadable" or members.height == 1:
+            yield members, error
+            return
+        middle = members.height // 2
+        for first, last in ((0, middle), (middle, members.height)):
+            yield from _readable(opened, block.part(first, last), members[first:last], sensor)
 
 
 def _rows(
-    item: pystac.Item, windows: pl.DataFrame, pixels: Pixels, assets: Mapping[str, Asset], sensor: Sensor
-) -> list[dict[str, Any]]:
+    item: pystac.Item, windows: pl.DataFrame, pixels: BlockPixels, assets: Mapping[str, Asset], sensor: Sensor
+) -> pa.RecordBatch:
     boxes = windows.select("left", "bottom", "right", "top").to_numpy()
-    epsg, gsd = int(windows["epsg"][0]), float(boxes[0, 2] - boxes[0, 0]) / pixels.shape[-1]
-    properties, bands = item.properties, list(assets)
-    wavelengths = [asset.wavelength for asset in assets.values()] if sensor.cube else None
+    epsg, gsd = int(windows["epsg"][0]), float(boxes[0, 2] - boxes[0, 0]) / pixels.side
+    properties, bands, count = item.properties, list(assets), windows.height
+    places = [Affine(gsd, 0, left, 0, -gsd, top) for left, top in boxes[:, [0, 3]].tolist()]
     common = {
         "item_id": item.id,
         "collection": item.collection_id,
@@ -84,32 +114,27 @@ def _rows(
         "platform": properties.get("platform", ""),
         "processing_baseline": baseline_of(item) or str(properties.get("processing:version") or ""),
         "crs": f"EPSG:{epsg}",
-        "height": pixels.shape[-2],
-        "width": pixels.shape[-1],
+        "height": pixels.side,
+        "width": pixels.side,
         "bands": bands,
-        "wavelengths": wavelengths,
+        "wavelengths": [asset.wavelength for asset in assets.values()] if sensor.cube else None,
         "unit": sensor.unit,
     }
-    rows = []
-    for index, (row, geometry) in enumerate(zip(windows.iter_rows(named=True), polygons_wkb(epsg, boxes), strict=True)):
-        own = {
-            name: row[name]
-            for name in [
-                "chip_id",
-                "window_id",
-                "datetime",
-                "acquisition",
-                "mask_provenance",
-                "radiometry",
-                *COPIED,
-            ]
-        }
-        chip = pixels[index]
-        # Measured on the pixels themselves: the mask may lie on another grid.
-        # In cubes a band of absorbed light holds nothing anywhere; that is no hole in the others.
-        held = chip[np.isfinite(chip).any(axis=(1, 2))] if sensor.cube else chip
-        own["nodata_fraction"] = round(float(np.isnan(held).any(axis=0).mean()), 6) if len(held) else 1.0
-        own["transform"] = [gsd, 0.0, row["left"], 0.0, -gsd, row["top"]]
-        tiff = to_geotiff(chip, bands, epsg, row["left"], row["top"], gsd)
-        rows.append({**common, **own, "geometry": geometry, "pixels": tiff})
-    return rows
+    columns: dict[str, Any] = {name: windows[name].to_arrow() for name in COPIED}
+    columns |= {name: [value] * count for name, value in common.items()}
+    # Measured on the pixels themselves: the mask may lie on another grid.
+    columns["nodata_fraction"] = np.round(pixels.nodata_fraction, 6)
+    columns["transform"] = [list(place)[:6] for place in places]
+    columns["geometry"] = polygons_wkb(epsg, boxes)
+    columns["pixels"] = [
+        geotiff.encode_layers(pixels.of(index), bands, place, f"EPSG:{epsg}") for index, place in enumerate(places)
+    ]
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(columns[field.name]).cast(field.type)
+            if isinstance(columns[field.name], pa.Array)
+            else pa.array(columns[field.name], field.type)
+            for field in chip_schema.SCHEMA
+        ],
+        schema=chip_schema.SCHEMA,
+    )

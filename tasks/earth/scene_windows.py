@@ -3,6 +3,7 @@
 Reads the mask asset only; for radar, which has none, the first band tells where there is data.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from tasks.core.section import Section
 from tasks.earth import masks, window_masks
 from tasks.earth.areas import Areas
 from tasks.earth.blocks import Block, blocks
-from tasks.earth.grid import GridParams, to_lonlat, window_grid
+from tasks.earth.grid import POLAR, GridParams, to_lonlat, window_grid
 from tasks.earth.land_mask import is_land
 from tasks.earth.luminance import LuminanceParams
 from tasks.earth.scene import Scene
 
+LATTICE = 1300
+"""Metres between places whose degrees are computed: what lies between them is 0.1 m off at most."""
 SCHEMA = pa.schema(
     [
         ("chip_id", pa.string()),
@@ -64,46 +67,63 @@ def scan_scene(scene: Scene, areas: Areas, grid: GridParams, params: ScanParams)
             and in an area.
     """
     sensor, batches = scene.sensor, []
-    with scene.reader.open(scene.shown) as opened:
+    told = window_masks.told_by(scene)
+    with window_masks.open_mask(scene) as opened:
         for epsg in opened.place.zones:
             windows = window_grid(epsg, grid.cell, sensor.window_cells)
             columns, rows = windows.cells_in(opened.place.bounds_in(epsg))
             mine = windows.in_own_zone(columns, rows)
             mine[mine] = areas.touch(epsg, windows.boxes(columns[mine], rows[mine]))
-            for block in blocks(windows, columns[mine], rows[mine], sensor.window_cells, sensor.gsd, sensor.band_count):
+            size = sensor.window_cells, sensor.gsd, sensor.band_count
+            for block in blocks(windows, columns[mine], rows[mine], *size, opened.lie(epsg)):
                 # A mask of 20 m says no more at 10 m.
-                planes = window_masks.planes(opened, block.target(2 * sensor.gsd), scene, params.luminance)
-                measured = fractions(block, *planes)
-                batches.append(_rows(scene, block, measured | {"land": land_fraction(block, params.land_mask_samples)}))
+                flags = window_masks.flags(opened, block.target(2 * sensor.gsd), scene, params.luminance)
+                measured = fractions(block, flags, told) | {"land": land_fraction(block, params.land_mask_samples)}
+                batches.append(_rows(scene, block, measured))
     if not batches:
         raise SceneError("no-window", f"scene {scene.item.id} has no window that touches an area of params.yaml")
     return pa.Table.from_batches(batches, SCHEMA)
 
 
-def fractions(
-    block: Block, found: dict[str, NDArray[np.bool_]], valid: NDArray[np.bool_]
-) -> dict[str, NDArray[np.float64]]:
-    """Fraction of each plane in each window of the block, NaN where nothing was measured."""
-    shares = block.cut(valid).mean(axis=(1, 2))
-    out = {"nodata": 1 - shares}
+def fractions(block: Block, flags: NDArray[np.uint8], told: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Fraction of each plane in each window of the block, NaN where nothing was measured.
+
+    Args:
+        block: the windows.
+        flags: of the pixels of its target, as of `masks.flags`.
+        told: planes that the mask tells.
+    """
+    valid = block.sums(flags & masks.DATA > 0)
+    measured = np.where(valid > 0, valid, np.nan)
+    side = flags.shape[1] // block.across
+    out = {"nodata": 1 - valid / side**2}
     for name in masks.PLANES:
-        if name not in found:
-            out[name] = np.full(len(shares), np.nan)
-            continue
-        with np.errstate(invalid="ignore", divide="ignore"):
-            out[name] = block.cut(found[name] & valid).mean(axis=(1, 2)) / shares
+        known = name in told
+        out[name] = (block.sums(flags & masks.FLAGS[name] > 0) if known else np.nan) / measured
     return out
 
 
 def land_fraction(block: Block, samples: int) -> NDArray[np.float64]:
     """Share of land among samples x samples points of each window, from the GLOBE land mask (30 arc seconds)."""
-    steps = (np.arange(samples) + 0.5) / samples * block.grid.size
-    x = block.columns[:, None, None] * block.grid.size + steps[None, None, :]
-    y = block.rows[:, None, None] * block.grid.size + steps[None, :, None]
+    size = block.grid.size
+    steps = (np.arange(samples) + 0.5) / samples
+    # Between places at most LATTICE metres apart degrees are as good as linear; near a pole they are not.
+    polar = block.grid.epsg % 100 == POLAR
+    count = -(-size // LATTICE) + 1
+    nodes = steps if polar or count >= samples else np.linspace(0, 1, count)
+    x = (block.columns[:, None, None] + nodes[None, None, :]) * size
+    y = (block.rows[:, None, None] + nodes[None, :, None]) * size
     x, y = np.broadcast_arrays(x, y)
-    longitude, latitude = to_lonlat(block.grid.epsg).transform(x.ravel(), y.ravel())
-    land = is_land(longitude, latitude).reshape(x.shape)
-    return np.asarray(land.mean(axis=(1, 2)))
+    longitude, latitude = (
+        np.asarray(one).reshape(x.shape) for one in to_lonlat(block.grid.epsg).transform(x.ravel(), y.ravel())
+    )
+    if nodes is not steps:
+        first = longitude[:, :1, :1]
+        longitude = first + (longitude - first + 180) % 360 - 180  # a window may lie on both sides of 180 degrees
+        between = np.maximum(1 - np.abs(steps[:, None] * (count - 1) - np.arange(count)), 0)
+        longitude, latitude = (between @ one @ between.T for one in (longitude, latitude))
+    land = is_land(longitude.ravel(), latitude.ravel()).reshape(len(block.columns), -1)
+    return np.asarray(land.mean(axis=1))
 
 
 def _rows(scene: Scene, block: Block, measured: dict[str, NDArray[np.float64]]) -> pa.RecordBatch:

@@ -43,7 +43,7 @@ def check(sensor: "Sensor") -> None:
         raise ValueError(f"mask: the layout of {', '.join(sensor.mask_aliases)} is needed: {', '.join(MASKS_IN_FILES)}")
     if sensor.mask == "luminance" and not (sensor.unit == "dn8" and sensor.rgb):
         raise ValueError("mask: luminance is that of red, green and blue of unit dn8, which the entry has not")
-    if sensor.rgb_tag and not (sensor.rgb or sensor.cube):
+    if (sensor.rgb_tag or sensor.rgb_dates_tag) and not (sensor.rgb or sensor.cube):
         raise ValueError("rgb_tag: no bands have the common names red, green and blue")
 
 
@@ -59,7 +59,7 @@ def check_table(sensors: Mapping[str, "Sensor"], table: str) -> None:
             raise ParamsError(f"{table}: sensor '{name}': its name is in paths: small letters, digits and hyphens")
         if sensor.unit not in UNITS:
             raise ParamsError(f"{table}: sensor '{name}': unit: '{sensor.unit}' is none of {', '.join(UNITS)}")
-        for tag in dict.fromkeys(filter(None, (sensor.tag, sensor.rgb_tag, sensor.dates_tag))):
+        for tag in sensor.tags:
             if tag in seen:
                 raise ParamsError(f"{table}: sensor '{name}': tag {tag} is that of {seen[tag]} already")
             seen[tag] = name

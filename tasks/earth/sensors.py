@@ -57,7 +57,9 @@ class Sensor:
     rgb_tag: Tag | None = None
     """EarthDial's tag for the true-colour composite; None where there is none."""
     dates_tag: Tag | None = None
-    """EarthDial's tag for several dates of one place; None where it has none."""
+    """EarthDial's tag for several dates of one place, in its grammar where it has none of its own; None: `tag`."""
+    rgb_dates_tag: Tag | None = None
+    """The same for true-colour composites."""
     polarisations: tuple[tuple[str, str], ...] = ()
     """Of a radar, the pairs it is flown in, like- before cross-polarised: shown together, their difference in dB as
     third plane."""
@@ -106,6 +108,12 @@ class Sensor:
     def band_count(self) -> int:
         """How many bands its chips have at most."""
         return len(self.bands) or CUBE_BANDS
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All of EarthDial's tags of it, each once."""
+        some = (self.tag, self.rgb_tag, self.dates_tag, self.rgb_dates_tag)
+        return tuple(dict.fromkeys(tag for tag in some if tag))
 
     def band(self, name: str) -> Band:
         """The band called `name`.

@@ -1,25 +1,50 @@
 """What a scene's mask says of pixels: its own, one made of its colours, or one that a model makes of its bands."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.earth import learned_mask, luminance, masks
+from tasks.earth.assets import Asset
 from tasks.earth.luminance import LuminanceParams
 from tasks.earth.raster import TargetGrid
 from tasks.earth.scene import Scene
-from tasks.earth.scene_reader import OpenBand
+from tasks.earth.scene_reader import OpenScene
 
-Planes = tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]
-"""What a mask says, by name, and which pixels hold data."""
+SHOWN = "shown"
+"""The mask among the assets that are opened, or the band that shows where a scene without one has data."""
 
 
-def planes(opened: OpenBand, target: TargetGrid, scene: Scene, params: LuminanceParams) -> Planes:
-    """What the mask says of the pixels of `target`, [height, width], and which of them hold data.
+@contextmanager
+def open_mask(scene: Scene) -> Iterator[OpenScene]:
+    """What a scene's mask is, or is made of, opened; errors as of `SceneReader.open`."""
+    with scene.reader.open(_asked(scene)) as opened:
+        yield opened
+
+
+def _asked(scene: Scene) -> Mapping[str, Asset]:
+    if scene.mask is None and scene.sensor.mask == "luminance":
+        return {name: scene.assets[name] for name in scene.sensor.rgb or ()}
+    if scene.learned:
+        return learned_mask.bands_of(scene.assets, scene.sensor)
+    return {SHOWN: scene.shown}
+
+
+def told_by(scene: Scene) -> tuple[str, ...]:
+    """Which of `masks.PLANES` a scene's mask tells."""
+    if scene.mask is not None and scene.sensor.mask is not None:
+        return masks.told_by(scene.sensor.mask)
+    return ("cloud",) if scene.learned or scene.sensor.mask == "luminance" else ()
+
+
+def flags(opened: OpenScene, target: TargetGrid, scene: Scene, params: LuminanceParams) -> NDArray[np.uint8]:
+    """What the mask says of the pixels of `target`, [height, width]: bits of `masks.FLAGS`, and `masks.DATA`.
 
     Args:
-        opened: `scene.shown`, opened.
+        opened: by `open_mask`.
         target: the pixels wanted.
         scene: they are of.
         params: of a mask that is made of colours.
@@ -30,20 +55,22 @@ def planes(opened: OpenBand, target: TargetGrid, scene: Scene, params: Luminance
     """
     sensor = scene.sensor
     if scene.mask is not None and sensor.mask is not None:
-        codes, valid = opened.read_codes(target, partial(masks.bands_of, sensor.mask))
-        found, has_data = masks.planes(codes, sensor.mask)
-        return found, valid & has_data
-    if sensor.mask == "luminance":
-        return _by_luminance(scene, target, params)
-    if scene.learned:
-        return learned_mask.planes(scene.assets, target, sensor, scene.reader)
-    return {}, opened.read(target, codes=False).valid
+        codes, valid = opened.read_codes(SHOWN, target, partial(masks.bands_of, sensor.mask))
+        found = masks.flags(codes, sensor.mask)
+        return found if valid.all() else found * valid
+    if scene.learned or sensor.mask == "luminance":
+        margin = learned_mask.margin(target.gsd) if scene.learned else luminance.margin(target.gsd, params)
+        # With the ground around, so that a window is judged alike whatever is read beside it.
+        wider = target.grown(margin)
+        made = learned_mask.planes(opened, wider, sensor) if scene.learned else _by_luminance(opened, wider, params)
+        inner = np.s_[margin : margin + target.height, margin : margin + target.width]
+        return masks.flags_of(*made)[inner]
+    return masks.flags_of({}, opened.read({SHOWN: target})[SHOWN].valid)
 
 
-def _by_luminance(scene: Scene, target: TargetGrid, params: LuminanceParams) -> Planes:
+def _by_luminance(opened: OpenScene, target: TargetGrid, params: LuminanceParams) -> luminance.Planes:
     """Cloud of an image without a mask, by its own red, green and blue."""
-    shown = {name: scene.assets[name] for name in scene.sensor.rgb or ()}
-    numbers = {name: found for name, _, found in scene.reader.bands(shown, target)}
-    red, green, blue = (one.values for one in numbers.values())
+    numbers = opened.read(dict.fromkeys(opened.assets, target)).values()
+    red, green, blue = (one.values for one in numbers)
     found, has_data = luminance.planes(red, green, blue, target.gsd, params)
-    return found, has_data & np.logical_and.reduce([one.valid for one in numbers.values()])
+    return found, has_data & np.logical_and.reduce([one.valid for one in numbers])

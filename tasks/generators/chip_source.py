@@ -14,8 +14,8 @@ from tasks.core import tables
 from tasks.core.errors import DamagedFileError
 from tasks.earth import geotiff
 
-KEPT = 4
-"""Row groups, of sixteen chips, that are kept: chips are asked for in about the order of the shards."""
+KEPT = 8
+"""Row groups that are kept: chips are asked for in about the order of the shards."""
 
 
 class ChipSource:
@@ -37,9 +37,10 @@ class ChipSource:
         self._columns = list(columns)
         for path in sorted(folder.glob("shard-*.parquet")):
             with tables.whole(path), pq.ParquetFile(path) as file:
-                for number in range(file.num_row_groups):
-                    names = file.read_row_group(number, columns=["chip_id"])["chip_id"].to_pylist()
-                    self._places |= {name: (path, number, row) for row, name in enumerate(names)}
+                sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+                names = file.read(columns=["chip_id"])["chip_id"].to_pylist()
+                places = [(path, number, row) for number, size in enumerate(sizes) for row in range(size)]
+                self._places |= dict(zip(names, places, strict=True))
 
     def row(self, chip_id: str) -> dict[str, Any]:
         """The columns of one chip.
@@ -61,7 +62,9 @@ class ChipSource:
         """
         content = self.row(chip_id)["pixels"]
         raster = geotiff.decode(content, what=f"chip {chip_id} in {self._places[chip_id][0]}")
-        return {name: plane.astype(np.float32) for name, plane in zip(raster.bands, raster.pixels, strict=True)}
+        return {
+            name: plane.astype(np.float32, copy=False) for name, plane in zip(raster.bands, raster.pixels, strict=True)
+        }
 
     def shard(self, chip_id: str) -> str:
         """Name of the shard that holds a chip, which `row` has given."""

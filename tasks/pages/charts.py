@@ -8,7 +8,7 @@ from markupsafe import Markup
 from tasks.evaluation.metrics.best_control import significance
 from tasks.evaluation.metrics.guesses import BESIDE
 from tasks.pages.maps import REASONS
-from tasks.pages.report_data import SensorData
+from tasks.pages.sensor_data import SensorData
 from tasks.pages.svg import Plot, mark_style, short_number
 
 CONTROL_TITLES = {key: control.title for key, control in BESIDE.items()}
@@ -22,12 +22,12 @@ def percent(value: float) -> str:
 
 def funnel(data: SensorData) -> Markup:
     """What is left after each filter, from candidates to chips with conversations."""
-    steps: list[tuple[str, int, str]] = [("candidates", data.ledger.height, "")]
-    left = data.ledger.height
+    steps: list[tuple[str, int, str]] = [("candidates", data.candidates, "")]
+    left = data.candidates
     for name, count in data.dropped.items():
         left -= count
         steps.append((REASONS.get(name, name), left, f"\u2212{short_number(count)}" if count else "0"))
-    asked = data.turns["chip_id"].n_unique() if data.turns.height else 0
+    asked = data.questions.height
     for name, count in (("pixels unreadable", data.chips.height), ("no question", asked)):
         steps.append((name, count, f"\u2212{short_number(left - count)}" if left - count else "0"))
         left = count
@@ -37,13 +37,13 @@ def funnel(data: SensorData) -> Markup:
     plot = Plot(
         364,
         row * len(steps) + 6,
-        (0, data.ledger.height),
+        (0, data.candidates),
         (0, 1),
         label,
         left=start,
         right=364 - start - wide,
     )
-    before = data.ledger.height
+    before = data.candidates
     for index, (name, count, lost) in enumerate(steps):
         y = 4 + row * index
         ends = index in (0, len(steps) - 1)

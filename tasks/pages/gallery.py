@@ -12,7 +12,7 @@ from tasks.core.data_url import data_url
 from tasks.earth import geotiff
 from tasks.evaluation.metrics.guesses import BESIDE
 from tasks.pages import png
-from tasks.pages.report_data import SensorData
+from tasks.pages.sensor_data import SensorData
 
 CONTROL_ANSWERS = {control.column: control.short for control in BESIDE.values()}
 """Columns of predictions: how an answer came about that is no answer to this image."""
@@ -67,13 +67,13 @@ class Card:
     turns: Sequence[ShownTurn]
 
 
-def cards(data: SensorData, predictions: pl.DataFrame, parts: Sequence[str], count: int) -> list[Card]:
+def cards(data: SensorData, predictions: pl.DataFrame, count: int) -> list[Card]:
     """Cards of the chosen chips of one sensor."""
     chosen = choose(data, predictions, count)
-    pixels = data.pixels(chosen, parts)
-    rows = {row["chip_id"]: row for row in data.chips.filter(pl.col("chip_id").is_in(chosen)).iter_rows(named=True)}
-    labels = data.labels.filter(pl.col("chip_id").is_in(chosen)).partition_by("chip_id", as_dict=True)
-    turns = data.turns.filter(pl.col("chip_id").is_in(chosen)).partition_by("chip_id", as_dict=True)
+    rows = data.chip_rows(chosen)
+    splits = dict(data.chips.filter(pl.col("chip_id").is_in(chosen)).select("chip_id", "split").iter_rows())
+    labels = data.labels_of(chosen).partition_by("chip_id", as_dict=True)
+    turns = data.turns_of(chosen).partition_by("chip_id", as_dict=True)
     said = predictions.filter(pl.col("image_id").is_in(chosen))
     out = []
     for chip_id in chosen:
@@ -83,12 +83,12 @@ def cards(data: SensorData, predictions: pl.DataFrame, parts: Sequence[str], cou
             Card(
                 chip_id=chip_id,
                 sensor=data.sensor.name,
-                split=row["split"],
+                split=splits[chip_id],
                 item_id=row["item_id"],
                 date=f"{row['datetime']:%Y-%m-%d}",
                 ground=f"{side:.0f} m, {data.sensor.gsd} m a pixel",
                 mask=row["mask_provenance"] or "",
-                pictures=render(pixels[chip_id], data),
+                pictures=render(row["pixels"], data),
                 labels=_labels(labels[(chip_id,)]) if (chip_id,) in labels else [],
                 turns=_turns(turns[(chip_id,)], said) if (chip_id,) in turns else [],
             )
@@ -99,10 +99,10 @@ def cards(data: SensorData, predictions: pl.DataFrame, parts: Sequence[str], cou
 def choose(data: SensorData, predictions: pl.DataFrame, count: int) -> list[str]:
     """Chips with questions, the richest of each scene first; two thirds that the model was asked about."""
     asked = set(predictions["image_id"].to_list())
-    variety = data.turns.group_by("chip_id").agg(types=pl.col("question_type").n_unique())
-    classes = data.labels.group_by("chip_id").agg(classes=pl.col("label").n_unique())
+    classes = data.labels.group_by("chip_id").agg(classes=pl.col("label").n_unique()).collect(engine="streaming")
     ranked = (
-        data.chips.join(variety, on="chip_id")
+        data.chips.select("chip_id", "item_id")
+        .join(data.questions.select("chip_id", "types"), on="chip_id")
         .join(classes, on="chip_id", how="left")
         .sort(["types", "classes", "chip_id"], descending=[True, True, False])
         .with_columns(turn=pl.int_range(pl.len()).over("item_id"))
@@ -138,7 +138,8 @@ def _turns(rows: pl.DataFrame, predictions: pl.DataFrame) -> list[ShownTurn]:
 
 def render(tiff: bytes, data: SensorData) -> list[Rendering]:
     """The chip in true and false colour; radar as both polarisations and their ratio, and as one alone."""
-    raster = geotiff.decode(tiff)
+    shown = None if data.sensor.polarisations else {*(data.sensor.rgb or ()), *(data.sensor.false_colour or ())}
+    raster = geotiff.decode(tiff, bands=shown)
     planes = dict(zip(raster.bands, raster.pixels, strict=True))
     if data.sensor.polarisations:
         return _radar(planes, data)

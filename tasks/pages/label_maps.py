@@ -8,7 +8,7 @@ import pystac
 from markupsafe import Markup, escape
 
 from tasks.pages import maps
-from tasks.pages.report_data import SensorData
+from tasks.pages.sensor_data import SensorData, counted
 from tasks.pages.svg import number
 
 COLOURS = 6
@@ -30,7 +30,7 @@ class LabelMap:
     windows: int
 
 
-def by_window(data: SensorData) -> pl.DataFrame:
+def by_window(data: SensorData) -> pl.LazyFrame:
     """Candidate windows with `source`, the one that covers most of a window, and `share`; without derived labels.
 
     A window that no source labels has null; one that has lines, points and tags alone has the share 0.
@@ -39,18 +39,16 @@ def by_window(data: SensorData) -> pl.DataFrame:
         data.labels.filter(~pl.col("derived"))
         .with_columns(covered=pl.when(pl.col("kind") == "area").then(pl.col("fraction")).otherwise(0.0))
         .group_by("chip_id", "source")
-        .agg(share=pl.col("covered").sum().clip(0.0, 1.0))
+        .agg(share=pl.col("covered").sum().clip(0.0, 1.0).round(9))
         .sort(["chip_id", "share", "source"], descending=[False, True, False])
         .unique("chip_id", keep="first", maintain_order=True)
     )
-    return data.ledger.join(said, on="chip_id", how="left")
+    return data.ledger.join(said, on="chip_id", how="left", maintain_order="left")
 
 
 def sources(sensors: Sequence[SensorData]) -> dict[str, int]:
     """Name of every source that is no reading of the scene's own bands -> number of its colour."""
-    names = sorted(
-        {str(name) for data in sensors for name in data.labels.filter(~pl.col("derived"))["source"].unique()}
-    )
+    names = sorted({name for data in sensors for name, _ in counted(data.labels.filter(~pl.col("derived")), "source")})
     return {name: min(index, COLOURS - 1) for index, name in enumerate(names)}
 
 
@@ -59,13 +57,19 @@ def draw(sensors: Sequence[SensorData], limit: int) -> list[LabelMap]:
     colours = sources(sensors)
     found = []
     for data in sensors:
-        windows = by_window(data)
-        for item in data.scenes:
-            own = windows.filter(pl.col("item_id") == item.id)
-            if own["source"].is_not_null().any():
-                found.append((-int(own["source"].is_not_null().sum()), data.sensor.name, item, data, own))
-    found.sort(key=lambda one: (one[0], one[1], one[2].id))
-    return [_draw(item, data, own, colours) for _, _, item, data, own in found[:limit]]
+        labelled = dict(counted(by_window(data).filter(pl.col("source").is_not_null()), "item_id"))
+        found += [(-labelled[item.id], data.sensor.name, item.id, item, data) for item in data.scenes
+                  if item.id in labelled]  # fmt: skip
+    found.sort(key=lambda one: one[:3])
+    chosen = [item_id for _, _, item_id, *_ in found[:limit]]
+    windows = {
+        data.sensor.name: by_window(data).filter(pl.col("item_id").is_in(chosen)).collect(engine="streaming")
+        for data in sensors
+    }
+    return [
+        _draw(item, data, windows[data.sensor.name].filter(pl.col("item_id") == item.id), colours)
+        for *_, item, data in found[:limit]
+    ]
 
 
 def _draw(item: pystac.Item, data: SensorData, windows: pl.DataFrame, colours: Mapping[str, int]) -> LabelMap:

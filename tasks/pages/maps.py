@@ -16,7 +16,8 @@ from rasterio.warp import reproject, transform_bounds
 
 from tasks.core.data_url import data_url
 from tasks.pages import png
-from tasks.pages.report_data import KEPT, SPLITS, SensorData, Thumbnail
+from tasks.pages.report_data import SPLITS
+from tasks.pages.sensor_data import KEPT, SensorData, Thumbnail, counted
 from tasks.pages.svg import number, short_number
 from tasks.pages.world_map import Site
 
@@ -25,9 +26,13 @@ REASONS = {
     "cloud": "too much cloud",
     "land": "too little land",
     "labels": "too few labels",
+    "together": "not all sensors are there",
     "overlap": "same overpass, other tile",
+    "near": "too near another date",
     "duplicate": "further date of a place",
 }
+HATCHED = ("nodata", "cloud", "land", "labels", "duplicate")
+"""Those with a hatching of their own in the page's template."""
 LOST = "quarantined"
 """A kept window without a chip: its pixels could not be read."""
 SIDES = {
@@ -63,11 +68,11 @@ class SiteMaps:
     """Scenes that are not drawn."""
 
 
-def fates(data: SensorData) -> pl.DataFrame:
+def fates(data: SensorData) -> pl.LazyFrame:
     """The ledger with `fate`: why a window was dropped, else its chip's side, else quarantined."""
-    sides = data.chips.select("chip_id", "split")
+    sides = data.chips.lazy().select("chip_id", "split")
     kept = pl.col("verdict") == KEPT
-    return data.ledger.join(sides, on="chip_id", how="left").with_columns(
+    return data.ledger.join(sides, on="chip_id", how="left", maintain_order="left").with_columns(
         fate=pl.when(kept).then(pl.col("split").fill_null(LOST)).otherwise(pl.col("verdict"))
     )
 
@@ -75,20 +80,24 @@ def fates(data: SensorData) -> pl.DataFrame:
 def draw_sites(sites: Sequence[Site], sensors: Sequence[SensorData], limit: int) -> list[SiteMaps]:
     """Maps of the scenes of every site; beyond `limit` scenes, those with most chips."""
     by_sensor = {data.sensor.name: data for data in sensors}
-    windows = {
-        (name, str(item_id)): rows
-        for name, data in by_sensor.items()
-        for (item_id,), rows in fates(data).group_by("item_id", maintain_order=True)
-    }
     scenes = [(name, item.id) for name, data in by_sensor.items() for item in data.scenes]
-    empty = {name: data.ledger.clear() for name, data in by_sensor.items()}
-    kept = {key: rows.filter(pl.col("verdict") == KEPT).height for key, rows in windows.items()}
+    kept = {
+        (name, item_id): chips
+        for name, data in by_sensor.items()
+        for item_id, chips in counted(data.ledger.filter(pl.col("verdict") == KEPT), "item_id")
+    }
     ranked = sorted(scenes, key=lambda key: (-kept.get(key, 0), key))
     shown = set(ranked[:limit])
+    windows = {
+        name: fates(data)
+        .filter(pl.col("item_id").is_in([item_id for sensor, item_id in shown if sensor == name]))
+        .collect(engine="streaming")
+        for name, data in by_sensor.items()
+    }
     out = []
     for site in sites:
         maps = [
-            draw_scene(item, by_sensor[sensor], windows.get((sensor, item.id), empty[sensor]))
+            draw_scene(item, by_sensor[sensor], windows[sensor].filter(pl.col("item_id") == item.id))
             for sensor, item in site.scenes
             if (sensor, item.id) in shown
         ]
@@ -162,7 +171,7 @@ def _windows(fate: str, rows: pl.DataFrame, box: Box, scale: float) -> str:
     d = "".join(squares)
     if kept:
         return f'<path class="kept {escape(fate)}" d="{d}">{title}</path>'
-    known = fate if fate in REASONS else "other"
+    known = fate if fate in HATCHED else "other"
     hatch = f'<path class="drop {known}" fill="url(#hatch-{known})" d="{d}">{title}</path>'
     return f'<path class="veil" d="{d}"/>{hatch}'
 
@@ -218,14 +227,14 @@ def legend(sensors: Sequence[SensorData]) -> list[Mapping[str, object]]:
     """Every fate that windows met, with how many did, kept ones first."""
     counts: dict[str, int] = {}
     for data in sensors:
-        for fate, count in fates(data).group_by("fate").len().iter_rows():
-            counts[str(fate)] = counts.get(str(fate), 0) + int(count)
+        for fate, count in counted(fates(data), "fate"):
+            counts[fate] = counts.get(fate, 0) + count
     fates_in_order = [*SPLITS, LOST, *REASONS, *sorted(set(counts) - {*SPLITS, LOST, *REASONS})]
     return [
         {
             "fate": fate,
             "kept": fate in SPLITS or fate == LOST,
-            "css": fate if fate in REASONS or fate in SPLITS or fate == LOST else "other",
+            "css": fate if fate in HATCHED or fate in SPLITS or fate == LOST else "other",
             "text": SIDES.get(fate) or REASONS.get(fate, fate),
             "count": counts[fate],
         }

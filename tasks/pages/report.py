@@ -22,6 +22,7 @@ from tasks.pages import (
     report_data,
     report_text,
     routing,
+    series,
     svg,
     versions,
     world_map,
@@ -33,7 +34,7 @@ HERE = Path(__file__).parent
 
 
 def context(
-    dataset: report_data.ReportData, chips: int, scene_maps: int, pairs: int, smoothing: float
+    dataset: report_data.ReportData, chips: int, scene_maps: int, pairs: int, smoothing: float, of_rule: int
 ) -> Mapping[str, Any]:
     """Everything the template shows.
 
@@ -43,6 +44,7 @@ def context(
         scene_maps: scenes drawn at most.
         pairs: question-answer pairs shown of a chip; the rest is folded away.
         smoothing: weight of the past in the smoothed loss curves.
+        of_rule: series shown of each rule.
     """
     scenes = [(sensor.sensor.name, item) for sensor in dataset.sensors for item in sensor.scenes]
     sites = world_map.sites(scenes, load_areas())
@@ -58,10 +60,9 @@ def context(
         "label_colours": label_maps.sources(dataset.sensors),
         "sensors": dataset.sensors,
         "funnels": [(sensor, charts.funnel(sensor)) for sensor in dataset.sensors],
-        "cards": [
-            card for s in dataset.sensors for card in gallery.cards(s, dataset.predictions, dataset.parts, chips)
-        ],
+        "cards": [card for s in dataset.sensors for card in gallery.cards(s, dataset.predictions, chips)],
         "pairs": pairs,
+        "series": series.context(dataset, of_rule),
         "bands": [
             (s, charts.spectrum(s), [charts.histogram(band, s.stats["unit"]) for band in s.stats["bands"]])
             for s in dataset.sensors

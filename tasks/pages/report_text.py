@@ -27,11 +27,11 @@ SURELY: Mapping[Significance, str] = {"better": "surely below", "level": "not su
 def headline(data: ReportData) -> list[Mapping[str, str]]:
     """The numbers a reader takes away."""
     overall = data.scores["overall"]
-    ledger, kept = data.total("ledger"), sum(sensor.kept for sensor in data.sensors)
+    ledger, kept = data.candidates, sum(sensor.kept for sensor in data.sensors)
     base = _rival(overall)[1]
-    asked = sum(sensor.turns["chip_id"].n_unique() for sensor in data.sensors)
+    asked = sum(sensor.questions.height for sensor in data.sensors)
     facts = [
-        (count(data.total("scenes")), "scenes", f"{len(data.sensors)} sensors"),
+        (count(data.scenes), "scenes", f"{len(data.sensors)} sensors"),
         (count(ledger), "candidate windows", "every one in the ledger"),
         (count(kept), "kept", f"{percent(kept / ledger)} passed every filter"),
         (count(data.pairs), "questions", f"about {count(asked)} chips, each answer recomputed"),
@@ -57,16 +57,15 @@ def listed(names: Iterable[str]) -> str:
 
 def lead(data: ReportData) -> str:
     """What was done, in one paragraph."""
-    chips = pl.concat([sensor.chips.select("split") for sensor in data.sensors])["split"].to_list()
-    sides = Counter(chips)
-    windows, kept = data.total("ledger"), sum(sensor.kept for sensor in data.sensors)
+    sides = sum((Counter(sensor.sides) for sensor in data.sensors), Counter[str]())
+    windows, kept = data.candidates, sum(sensor.kept for sensor in data.sensors)
     tested = data.predictions["image_id"].n_unique()
     sensors = listed(sensor.sensor.name for sensor in data.sensors)
-    scenes, metres = count(data.total("scenes")), count(data.certificate["required_m"])
+    scenes, metres = count(data.scenes), count(data.certificate["required_m"])
     return (
         f"From the catalog \u2018{data.params['catalog']}\u2019 came {scenes} scenes of {sensors}. "
         f"The ground they show was cut into {count(windows)} windows; {count(kept)} passed the filters for "
-        f"data, cloud, land and labels, and {count(len(chips))} became chips with all bands of their sensor. "
+        f"data, cloud, land and labels, and {count(sides.total())} became chips with all bands of their sensor. "
         f"{count(data.pairs)} questions were asked about them, each with an answer recomputed from the "
         f"labels before it was believed. {_trained(data)} on the {count(sides['train'])} "
         f"chips of the training side, and then asked about {count(tested)} of the {count(sides['test'])} "
@@ -177,6 +176,7 @@ def label_sources(data: ReportData) -> list[Mapping[str, Any]]:
             last=last.fill_null(""),
         )
         .sort("source")
+        .collect(engine="streaming")
         .to_dicts()
     ]
 

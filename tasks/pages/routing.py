@@ -123,8 +123,8 @@ def _examples(data: ReportData) -> list[RoutedExample]:
     pictures: dict[tuple[str, str], list[Rendering]] = {}
     for sensor in data.sensors:
         chips = sorted({one["chip_id"] for one in found if one["sensor"] == sensor.sensor.name})
-        tiffs = sensor.pixels(chips, data.parts) if chips else {}
-        pictures |= {(sensor.sensor.name, chip): render(tiff, sensor) for chip, tiff in tiffs.items()}
+        rows = sensor.chip_rows(chips)
+        pictures |= {(sensor.sensor.name, chip): render(row["pixels"], sensor) for chip, row in rows.items()}
     out = []
     for one in found:
         shown = pictures.get((one["sensor"], one["chip_id"]), [])

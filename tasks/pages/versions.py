@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import tasks
-from tasks.core import paths
+from tasks.core import paths, tables
 from tasks.core.section import PARAMS_FILE
 from tasks.core.stage import require
 from tasks.pages.parameter_counts import sizes
@@ -18,14 +18,14 @@ def versions(data: ReportData) -> list[tuple[str, str, str]]:
     """(what, its identity, what it is made of) of code, parameters, data and models."""
     project = tomllib.loads((Path(tasks.__file__).parents[1] / "pyproject.toml").read_text())["project"]
     sensors = [sensor.sensor.name for sensor in data.sensors]
-    tables = [f(name, part) for name in sensors for part in data.parts for f in (paths.chips, paths.qa)]
-    generators = sorted({g for sensor in data.sensors for g in sensor.turns["generator"].to_list()})
+    made = [f(name, part) for name in sensors for part in data.parts for f in (paths.chips, paths.qa)]
+    generators = sorted({generator for sensor in data.sensors for generator in sensor.generators})
     rows = [
         ("Code", f"earthloom {project['version']}", project["license"]),
         ("Parameters", digest([PARAMS_FILE]), f"params.yaml; catalog \u2018{data.params['catalog']}\u2019"),
         (
             "Dataset",
-            digest([*tables, paths.split()]),
+            digest([*made, paths.split()]),
             f"chips, conversations ({listed(generators)}) and split of {listed(sensors)}",
         ),
     ]
@@ -45,11 +45,21 @@ def versions(data: ReportData) -> list[tuple[str, str, str]]:
 
 
 def digest(files: Sequence[Path]) -> str:
-    """SHA-256, first 16 digits, over the names and contents of files and folders."""
+    """SHA-256, first 16 digits, over the names and contents of files and folders.
+
+    Of Parquet it is over the length and the footer, which holds the place and size of every column of every few rows:
+    a dataset is not read once more for its name.
+    """
     total = hashlib.sha256()
     for path in files:
         for file in sorted(path.rglob("*")) if require(path).is_dir() else [path]:
             if file.is_file():
-                with file.open("rb") as content:
-                    total.update(file.as_posix().encode() + hashlib.file_digest(content, "sha256").digest())
+                total.update(file.as_posix().encode() + _identity(file))
     return total.hexdigest()[:16]
+
+
+def _identity(file: Path) -> bytes:
+    if file.suffix == ".parquet":
+        return hashlib.sha256(b"%d" % file.stat().st_size + tables.footer(file)).digest()
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").digest()

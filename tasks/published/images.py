@@ -222,4 +222,4 @@ def nowhere(height: int) -> Affine:
 
 def to_geotiff(planes: Planes) -> bytes:
     """Bytes of a GeoTIFF that lies nowhere on Earth, its bands named; the same pixels give the same bytes."""
-    return geotiff.encode(planes.pixels, planes.bands, nowhere(planes.pixels.shape[1]), compress=geotiff.ZSTD)
+    return geotiff.encode(planes.pixels, planes.bands, nowhere(planes.pixels.shape[1]))

@@ -45,7 +45,7 @@ class CoverBook:
         """(classes, cells, cells) of what is shown of a chip: 1 where a class lies, NaN where it is not known."""
         out = np.full((len(self.places), SIDE, SIDE), np.nan, np.float32)
         for book in self._books.get(image.sensor, ()):
-            labels, sources = book.of(image.chip_id)  # nothing, but for the part that the chip is in
+            ((labels, sources),) = book.of([image.chip_id])  # nothing, but for the part that the chip is in
             for source in sources.values():
                 known = [class_name(source.name, label) for label in source.labels] if not source.is_tag else []
                 out[[self.places[name] for name in known if name in self.places]] = 0

@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import astuple
 from pathlib import Path
 
@@ -20,21 +20,21 @@ from tasks.vlm.images import Normalisation, preprocess
 from tasks.vlm.samples import ImageRef, Sample, tile_share
 
 
-def read_geotiff(content: bytes, what: str) -> dict[str, NDArray[np.float32]]:
-    """(H, W) of each band by its name.
+def read_geotiff(content: bytes, what: str, bands: Collection[str] | None = None) -> dict[str, NDArray[np.float32]]:
+    """(H, W) of each band by its name, of those that are wanted and there; None: of all.
 
     Raises:
         TrainingError: the bytes are not a GeoTIFF whose bands have names.
     """
     try:
-        raster = geotiff.decode(content, what=what)
+        raster = geotiff.decode(content, what=what, bands=bands)
     except RasterioError as error:
         raise TrainingError(
             f"{what}: its pixels are not a readable GeoTIFF ({error}); rebuild stage `chips`"
         ) from error
     if not all(raster.bands):
         raise TrainingError(f"{what}: its GeoTIFF has bands without a name; rebuild stage `chips`")
-    return {name: plane.astype(np.float32) for name, plane in zip(raster.bands, raster.pixels, strict=True)}
+    return {name: plane.astype(np.float32, copy=False) for name, plane in zip(raster.bands, raster.pixels, strict=True)}
 
 
 class ChipShard:
@@ -130,7 +130,10 @@ class ChipReader:
         if key in self._images:
             self._images.move_to_end(key)
             return self._images[key]
-        pixels = read_geotiff(self._shards.content(image), f"chip {image.chip_id} in {image.shard}")
+        content, what = self._shards.content(image), f"chip {image.chip_id} in {image.shard}"
+        pixels = read_geotiff(content, what, image.bands)
+        if not pixels.keys() >= set(image.bands):
+            pixels = read_geotiff(content, what)  # the error names the bands that are there
         if image.crop is not None:
             pixels = {band: image.crop.cut(plane) for band, plane in pixels.items()}
         prepared = preprocess(pixels, image.sensor, image.bands, self.normalise)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-ControlName = Literal["no-image", "other-image", "shuffled-bands", "greyed"]
+ControlName = Literal["no-image", "other-image", "shuffled-bands", "greyed", "images-reversed"]
 """As params.yaml and the command line name them; `CONTROLS` has an entry for each."""
 Mix = Callable[[Any], Any]
 """From the planes of an image to as many others, (N, H, W) both, of numpy or of torch."""
@@ -54,14 +54,20 @@ class Control(Beside):
     """One control: the model asked again, and what it is shown then."""
 
     name: ControlName
-    images: Literal["own", "none", "another"] = "own"
+    images: Literal["own", "none", "another", "reversed"] = "own"
     """Which images the model is shown. none: the training mean in place of every pixel, and to a model that sees RGB
-    pictures no picture at all; another: those of another sample, by `partners`."""
+    pictures no picture at all; another: those of another sample, by `partners`; reversed: its own, the last one first,
+    of samples that have several."""
     mix: Mix | None = None
     """What becomes of the planes of each image, the normalised bands of a checkpoint's or the colours of a picture;
     None where they stay. An image of one plane has nothing to mix, and no such control."""
     spellings: tuple[str, ...] = ()
     """Columns of its answers in files of predictions written elsewhere, besides `key` and `column`."""
+
+    @property
+    def of_several(self) -> bool:
+        """Whether it is asked of questions about several images alone."""
+        return self.images == "reversed"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -116,6 +122,14 @@ _TABLE = (
         mark="m0 -6l6 11h-12z",
         colour="ink",
         spellings=("grey_answer",),
+    ),
+    Control(
+        name="images-reversed",
+        title="the same model with its images in reverse order",
+        short="images in reverse order",
+        images="reversed",
+        mark="m-6 -3h12v6h-12z",
+        colour="orange",
     ),
 )
 CONTROLS: Mapping[ControlName, Control] = {control.name: control for control in _TABLE}

@@ -6,24 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pystac
 import pytest
 import yaml
 
-from tasks.earth import lonlat_shapes
+from tasks.earth import geotiff, lonlat_shapes
 from tasks.earth.areas import Areas
 from tasks.earth.assets import find_mask, required_bands, resolve
-from tasks.earth.blocks import blocks_of
 from tasks.earth.catalog import Catalog, CatalogParams, Query
-from tasks.earth.chip_pixels import read_block
 from tasks.earth.grid import GridParams
 from tasks.earth.items import read_items, write_items
 from tasks.earth.probe import probe
 from tasks.earth.raster import open_asset
-from tasks.earth.scene import assets_of
-from tasks.earth.scene_reader import SceneReader
+from tasks.earth.scene import open_scene
+from tasks.earth.scene_chips import scene_chips
+from tasks.earth.scene_windows import ScanParams, scan_scene
 from tasks.earth.sensors import SENSORS
-from tasks.scan import ScanParams, scan
 from tests.conftest import ROOT
 from tests.fixtures.published_catalogs import EPSG, LAYOUTS, LEFT, SIDE, Layout, Published, published, truth
 
@@ -77,9 +76,8 @@ def scanned(layout: Layout, running: Published) -> tuple[pystac.Item, pl.DataFra
     grid = GridParams(cell=640, parts=["a"])
     params = ScanParams(land_mask_samples=2)
     areas = Areas({"here": np.array([lonlat_shapes.of_bounds(*AREA)], dtype=object)})
-    windows, lost, _ = scan(found, {}, areas, SENSORS[layout.sensor], running.catalog, grid, params)
-    assert lost == []
-    whole = pl.DataFrame(pl.from_arrow(windows)).filter(pl.col("nodata_fraction") < 0.05)
+    scene = open_scene(found[0], found[0].id, SENSORS[layout.sensor], running.catalog, grid.max_gsd_ratio)
+    whole = pl.DataFrame(scan_scene(scene, areas, grid, params)).filter(pl.col("nodata_fraction") < 0.05)
     return found[0], whole.sort("row", "column")
 
 
@@ -87,13 +85,13 @@ def chips(layout: Layout, running: Published) -> tuple[pl.DataFrame, dict[str, n
     """Windows, and the pixels of each band [windows, side, side]."""
     sensor = SENSORS[layout.sensor]
     item, windows = scanned(layout, running)
-    assets = assets_of(item, sensor, running.catalog, windows["offset"][0], None, 2.1)
-    reader, pixels, members = SceneReader(item, running.catalog), [], []
-    for block, own in blocks_of(windows, sensor.window_cells, 640, sensor.gsd):
-        pixels.append(read_block(assets, block, sensor, reader))
-        members.append(own)
-    stack = np.concatenate(pixels)
-    return pl.concat(members), {name: stack[:, index] for index, name in enumerate(assets)}
+    found = list(scene_chips(item, windows, sensor, running.catalog, 640, None, 2.1))
+    rows = [row for some in found if isinstance(some, pa.RecordBatch) for row in some.to_pylist()]
+    assert len(rows) == windows.height
+    stack = np.stack([geotiff.decode(row["pixels"]).pixels for row in rows])
+    order = pl.DataFrame({"chip_id": [row["chip_id"] for row in rows]})
+    windows = order.join(windows, on="chip_id", how="left", maintain_order="left")
+    return windows, {name: stack[:, index] for index, name in enumerate(rows[0]["bands"])}
 
 
 @pytest.mark.usefixtures("account")

@@ -74,7 +74,8 @@ if words[:1] == ["once"]:
     sys.exit(int(words[1]))
 if words[:1] == ["sleep"]:
     pathlib.Path("sleeping").write_text(str(os.getpid()))
-    time.sleep(float(words[1]))
+    while order.exists():
+        time.sleep(0.05)
 value = yaml.safe_load(pathlib.Path("params.yaml").read_text())
 for step in key.split("."):
     value = value[step]
@@ -89,6 +90,8 @@ if "@" in name and key != "model":
     pathlib.Path(f"data/summary/{name}.json").write_text(json.dumps({"lines": len(text)}))
 """
 
+PATIENCE = 400
+"""Seconds after which a test gives up on an event: for a machine with ten times as much to do, never a measure."""
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
@@ -144,9 +147,9 @@ def an_object(folder: Path, text: str) -> Path:
     return next(path for path in folder.rglob("*") if path.is_file() and text in path.read_text(errors="replace"))
 
 
-def wait_for(path: Path, seconds: float = 40) -> str:
+def wait_for(path: Path) -> str:
     """The text of a file, once there is some."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while not path.is_file() or not path.read_text():
         assert time.monotonic() < deadline, f"{path} did not come"
         time.sleep(0.05)
@@ -167,9 +170,14 @@ def ran(root: Path) -> list[str]:
 
 
 def order(root: Path, address: str, what: str) -> None:
-    """What the instance is to do when it runs: `exit 1`, `once 75`, `sleep 60`."""
+    """What the instance is to do when it runs: `exit 1`, `once 75`, or `sleep` until this is taken back."""
     (root / "orders").mkdir(exist_ok=True)
     (root / "orders" / address).write_text(what)
+
+
+def release(root: Path, address: str) -> None:
+    """Take back what the instance was to do."""
+    (root / "orders" / address).unlink()
 
 
 def touch(root: Path, old: str, new: str) -> None:

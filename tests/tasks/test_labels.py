@@ -93,7 +93,8 @@ def asked(count: int, seed: int) -> list[Pair]:
     for folder in paths.labels_of_parts(SENSOR):
         book = open_labels(SENSOR, folder, Path("work", folder.name))
         own = pl.read_parquet(paths.scan(SENSOR, folder.name) / "windows.parquet").filter(pl.col("nodata_fraction") < 1)
-        chips += [ChipFacts(chip_id, SENSOR, *book.of(chip_id)) for chip_id in own["chip_id"].sort()]
+        ids = own["chip_id"].sort().to_list()
+        chips += [ChipFacts(chip_id, SENSOR, *known) for chip_id, known in zip(ids, book.of(ids), strict=True)]
     return [pair for facts in chips for pair in writer.write(facts)]
 
 

@@ -203,6 +203,18 @@ def test_the_gallery_shows_the_models_own_answers_beside_the_blank_ones(reported
     assert page.text.count("\u2717") == (~shown["correct"]).sum()
 
 
+def test_series_stand_as_strips_of_dated_pictures_with_what_is_asked_of_them(html: str, reported: Path) -> None:
+    section = html[html.index('<section id="series">') :].partition("</section>")[0]
+    shown = re.findall(r'data-series="([^"]+)"', section)
+    table = pl.read_parquet(reported / "data/series/series.parquet")
+    assert len(shown) == report_dataset.PARAMS["report"]["series"] and set(shown) <= set(table["series_id"])
+    assert section.count("<figcaption><b>2026-01-02</b>") == 2 * len(shown)
+    talks = pl.read_parquet(reported / "data/series/conversations.parquet").filter(pl.col("chip_id").is_in(shown))
+    assert section.count('class="gpt"') == talks["turns"].list.len().sum() > 0
+    dropped = pl.read_parquet(reported / "data/series/dropped.parquet")
+    assert all(f"{reason} {number}" in section for reason, number in dropped.group_by("reason").len().iter_rows())
+
+
 def test_charts_are_left_as_pictures_for_dvc_plots(reported: Path) -> None:
     plots = {path.stem: path.read_text() for path in (reported / "data/report/plots").glob("*.svg")}
     assert {
@@ -294,6 +306,7 @@ def test_two_runs_leave_the_same_bytes_whatever_runs_of_benchmarks_lie_there(
         "train/2/log.csv",
         "moe/2/log.csv",
         "routing/routing.json",
+        "series/series.parquet",
         "evaluate/rsmoe/scores.json",
         "evaluate/earthdial/predictions.parquet",
         "evaluate/earthdial/scores.json",

@@ -1,6 +1,7 @@
 """The triple filter and its ledger."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -96,3 +97,54 @@ def test_one_overpass_in_two_tiles_is_one_date_of_a_window_and_the_tile_with_mor
 def test_no_candidate_is_an_error_that_names_the_areas() -> None:
     with pytest.raises(EmptyStageError, match="see the areas"):
         select(_candidates().head(0), _labels(_candidates()), SENSORS["landsat"], PARAMS)
+
+
+def _place(sensor: str, *days: float, cell: int = 640, cloud: float = 0.0) -> pl.DataFrame:
+    """Windows of one place on some days; those of another cell size hold it."""
+    left, bottom = (value // cell * cell for value in (1290.0, 2570.0))
+    return pl.DataFrame(
+        [
+            {
+                "chip_id": f"{sensor}_{day:g}", "window_id": f"w-{cell}", "datetime": datetime(2020, 1, 1, tzinfo=UTC)
+                + timedelta(day), "acquisition": f"{sensor}-{day:g}", "epsg": 32618, "left": left, "bottom": bottom,
+                "right": left + cell, "top": bottom + cell, "nodata_fraction": 0.0, "cloud_fraction": cloud,
+                "land_fraction": 1.0,
+            }
+            for day in days
+        ]
+    )  # fmt: skip
+
+
+def _ledger(windows: pl.DataFrame, sensor: str, others: dict[str, pl.DataFrame] | None = None, **changes: Any) -> Any:
+    labels = pl.DataFrame({"chip_id": windows["chip_id"], "label": "forest"})
+    params = PARAMS.model_copy(update={"min_labels": 1, **changes})
+    return select(windows, labels, SENSORS[sensor], params, others)
+
+
+def test_of_dates_that_are_near_each_other_the_clearest_is_kept_and_the_days_between_are_in_the_ledger() -> None:
+    windows = _place("s2", 0, 2, 6, 40).with_columns(cloud_fraction=pl.Series([0.05, 0.0, 0.02, 0.09]))
+    ledger = _ledger(windows, "sentinel-2", max_dates=2, min_days_apart=5)
+    verdicts = {name: (verdict, value) for name, verdict, value in ledger.select("chip_id", "verdict", "value").rows()}
+    assert verdicts == {
+        "s2_2": ("kept", None), "s2_40": ("kept", None), "s2_0": ("near", 2.0), "s2_6": ("near", 4.0),
+    }  # fmt: skip
+    assert set(ledger.filter(verdict="near")["threshold"]) == {5.0}
+    apart = _ledger(windows, "sentinel-2", max_dates=2, min_days_apart=0)
+    assert sorted(apart.filter(verdict="kept")["chip_id"]) == ["s2_2", "s2_6"] and "near" not in set(apart["verdict"])
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict", "value"),
+    [
+        ({"sentinel-1": _place("s1", 300), "landsat": _place("l8", 9, cell=1920)}, "kept", None),
+        ({"sentinel-1": _place("s1", 300), "landsat": _place("l8", 9, cell=1920, cloud=0.9)}, "together", 1.0),
+        ({"sentinel-1": _place("s1", 300).with_columns(epsg=32619), "landsat": _place("l8", 9, cell=1920)},
+         "together", 1.0),
+    ],
+    ids=["all-there", "cloudy", "elsewhere"],
+)  # fmt: skip
+def test_places_where_a_sensor_that_is_asked_for_has_no_clear_window_are_left_out(
+    others: dict[str, pl.DataFrame], verdict: str, value: float | None
+) -> None:
+    ledger = _ledger(_place("s2", 0), "sentinel-2", others, together=list(others))
+    assert ledger["verdict"].to_list() == [verdict] and ledger["value"].to_list() == [value]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.verifier.expressions import Adjacent, Beside, Boxes, Position, Region, Where
@@ -99,6 +98,8 @@ def adjacent(facts: ChipFacts, atom: Adjacent) -> Outcome:
     first, second = planes(facts, atom.first), planes(facts, atom.second)
     if lacking and not (first and second):
         return Outcome(False, f"there is no {lacking[0].name}", (lacking[0].evidence(),))
+    from scipy import ndimage  # here, for it takes 0.2 s of every start
+
     found = []
     for one, plane in first:
         for other, other_plane in second:
@@ -153,6 +154,8 @@ def _features(one: Known, true: Sequence[Box], atom: Boxes) -> Outcome:
 
 def _of_mask(one: Known, plane: NDArray[np.bool_], atom: Boxes) -> Outcome:
     """Boxes of what has no features: around its connected parts, or around all of it."""
+    from scipy import ndimage
+
     evidence = (one.evidence("position"),)
     parts, number = ndimage.label(plane, FULL)
     sizes = ndimage.sum_labels(plane, parts, range(1, number + 1))

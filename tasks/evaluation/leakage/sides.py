@@ -24,8 +24,6 @@ from tasks.evaluation.datasets.samples import BenchmarkImageRef, read_samples
 from tasks.evaluation.leakage.footprints import Footprint, of_raster, of_wkb
 
 SAMPLES = "samples.parquet"
-BATCH = 64
-"""Rows with pixels that are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -166,16 +164,14 @@ class MixtureSide:
     def _of_shard(self, shard: Path, wanted: set[str]) -> Iterator[SideImage]:
         if not shard.is_file():
             raise MissingInputError(f"{shard} is not there, but {self.path} names it; rebuild stage `mixture`")
-        left = set(wanted)
-        with tables.whole(shard), pq.ParquetFile(shard, page_checksum_verification=True) as file:
-            columns = [name for name in ("chip_id", "geometry", "pixels") if name in file.schema_arrow.names]
-            for batch in file.iter_batches(BATCH, columns=columns):
-                for row in batch.to_pylist():
-                    if row["chip_id"] in left:
-                        left.discard(row["chip_id"])
-                        yield from self._chip(row, shard)
-        if left:
+        with tables.whole(shard):
+            columns = [name for name in ("chip_id", "geometry", "pixels") if name in pq.read_schema(shard).names]
+        places = {name: row for row, name in enumerate(tables.read(shard, ["chip_id"])["chip_id"].to_pylist())}
+        if left := wanted - places.keys():
             raise MissingInputError(f"chip {min(left)} is not in {shard}, but {self.path} names it; rebuild `mixture`")
+        for chosen in tables.picked(shard, sorted(places[name] for name in wanted), columns):
+            for row in chosen.to_pylist():
+                yield from self._chip(row, shard)
 
     def _chip(self, row: dict[str, Any], shard: Path) -> Iterator[SideImage]:
         try:

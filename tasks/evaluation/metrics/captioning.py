@@ -13,7 +13,8 @@ from tasks.evaluation.metrics import rouge
 from tasks.evaluation.metrics.bleu_cider import Cider, bleu, bleu_counts, words
 from tasks.evaluation.metrics.bootstrap import Array, MetricSums, ratio
 from tasks.evaluation.metrics.predictions import Predictions, listed
-from tasks.evaluation.metrics.text_normalisation import normalise_text, stemmer
+from tasks.evaluation.metrics.text_normalisation import normalise_text
+from tasks.evaluation.metrics.tokens import stemmer
 from tasks.evaluation.metrics.wordnet import wordnet
 
 NAMES = ("meteor", "rougeL", "cider", "exact")

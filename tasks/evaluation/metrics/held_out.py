@@ -104,7 +104,10 @@ class MarkedAnswers:
         above the best of them, and the alarm of a constant answer.
         """
         part = self.predictions.rows(where)
-        asked = [name for name, (answer, _) in self.columns.items() if part.frame[answer].null_count() < len(part)]
+        # Of one that only questions about several images have, what it was not asked of says nothing.
+        most = {one.key: 0 for one in CONTROLS.values() if one.of_several}
+        nulls = {name: part.frame[answer].null_count() for name, (answer, _) in self.columns.items()}
+        asked = [name for name, count in nulls.items() if count <= most.get(name, len(part) - 1)]
         sums = {name: self._sums[name].rows(where) for name in asked}
         groups = self.predictions.groups()
         low, high = sums[OWN].intervals(groups, self.bootstrap, self.seed)["accuracy"]

@@ -18,7 +18,7 @@ from tasks.evaluation.metrics import rouge
 from tasks.evaluation.metrics.bootstrap import Array, MetricSums, codes, joined, means, ratio
 from tasks.evaluation.metrics.detection import boxes_of
 from tasks.evaluation.metrics.predictions import Predictions
-from tasks.evaluation.metrics.text_normalisation import recall_tokens, stemmer, word_tokens
+from tasks.evaluation.metrics.tokens import recall_tokens, stemmer, word_tokens
 from tasks.evaluation.metrics.wordnet import wordnet
 
 VQA_TYPES = ("comp", "presence", "rural_urban")

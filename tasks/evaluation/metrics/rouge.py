@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from rouge_score import tokenize
 
-from tasks.evaluation.metrics.text_normalisation import stemmer
+from tasks.evaluation.metrics.tokens import stemmer
 
 
 @dataclass(frozen=True)

@@ -148,9 +148,13 @@ def question_as(
     """A question as a control asks it, about the images of question `other` where it wants another's.
 
     Raises:
-        UnaskableError: it wants another's, and there is no other.
+        UnaskableError: it wants another's, and there is no other, or another order, and there is one image.
     """
     question = replace(source.question(number), control=control)
+    if control is not None and CONTROLS[control].of_several:
+        if len(question.images) < 2:
+            raise UnaskableError("one_image", "an image alone has no order")
+        return replace(question, images=question.images[::-1])
     if control is None or CONTROLS[control].images != "another":
         return question
     if other is None:

@@ -98,7 +98,7 @@ def _measured(image: BenchmarkImageRef) -> Sensor | None:
         if names and names <= set(sensor.band_names) and (image.format == "npy" or sensor.rgb is None)
     ]
     if len(fitting) > 1:
-        fitting = [sensor for sensor in fitting if image.sensor in (sensor.tag, sensor.rgb_tag, sensor.dates_tag)]
+        fitting = [sensor for sensor in fitting if image.sensor in sensor.tags]
     return fitting[0] if len(fitting) == 1 else None
 
 

@@ -79,7 +79,7 @@ def rows(shown: Shown, options: Options) -> Iterator[dict[str, Any]]:
         for question, answer in talk.messages("<image>", options.tags):
             turns += [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
         image = {"bytes": shown.picture, "path": f"{file_name(shown.chip['chip_id'])}.png"}
-        more = {"pixels": shown.chip["pixels"], "bands": shown.chip["bands"]} if options.pixels else {}
+        more = {"pixels": shown.geotiff, "bands": shown.chip["bands"]} if options.pixels else {}
         yield {"image": image, "conversations": turns, **flat(shown, talk), **more}
 
 
@@ -104,7 +104,7 @@ class _Shards(RowShards):
             self.end()
         for row in rows(shown, self.options):
             self.row(row)
-        self.bytes += len(shown.picture) + (len(shown.chip["pixels"]) if self.options.pixels else 0)
+        self.bytes += len(shown.picture) + (len(shown.geotiff) if self.options.pixels else 0)
 
     def close(self) -> None:
         self.renamed()

@@ -21,7 +21,7 @@ def _put_files(folder: Path, shown: Shown, options: Options) -> dict[str, str]:
     chip_id = shown.chip["chip_id"]
     paths = {"image": put(folder, picture_path(chip_id), shown.picture)}
     if options.pixels:
-        paths["pixels"] = put(folder, picture_path(chip_id, "tif", "pixels"), shown.chip["pixels"])
+        paths["pixels"] = put(folder, picture_path(chip_id, "tif", "pixels"), shown.geotiff)
     return paths
 
 

@@ -94,8 +94,8 @@ class _Saved(RowShards):
             text = dump(talk.turns, talk.tags)
             row = {KEY: name, PICTURE: {"bytes": picture, "path": f"{file_name(name)}.png"}, self.entry.text[0]: text}
             self.digest.update(f"{name}\0{text}\0".encode())
-            self.row({**row, PIXELS: shown.chip["pixels"]} if self.options.pixels else row)
-            self.bytes += len(picture) + (len(shown.chip["pixels"]) if self.options.pixels else 0)
+            self.row({**row, PIXELS: shown.geotiff} if self.options.pixels else row)
+            self.bytes += len(picture) + (len(shown.geotiff) if self.options.pixels else 0)
         self.digest.update(picture)
 
     def open(self, number: int) -> tuple[Path, Any]:

@@ -8,12 +8,14 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from rasterio.transform import Affine
 
 from tasks.core import tables
 from tasks.core.errors import DamagedFileError, ExchangeError, MissingInputError
@@ -76,6 +78,16 @@ class Shown:
     talks: list[Talk]
     marked: frozenset[str] | None
     """Kinds of question that are answered without the picture, by stage `blind`; None where it has not run."""
+
+    @cached_property
+    def geotiff(self) -> bytes:
+        """All bands in one directory, calibrated: who reads an export may know of no scales and further directories."""
+        content: bytes = self.chip["pixels"]
+        image = geotiff.decode_layers(content, what=f"chip {self.chip['chip_id']}")
+        if len(image.layers) == 1 and image.layers[0].is_plain:
+            return content
+        raster = geotiff.physical(image)
+        return geotiff.encode(raster.pixels, raster.bands, Affine(*self.chip["transform"]), self.chip["crs"])
 
     @property
     def sensor(self) -> Sensor:
@@ -170,7 +182,9 @@ def _shown(
     chip = shards.row(chip_id)
     sensor = known_sensor(chip["sensor"])
     raster = geotiff.decode(chip["pixels"], what=f"chip {chip_id}")
-    planes = {name: plane.astype(np.float32) for name, plane in zip(raster.bands, raster.pixels, strict=True)}
+    planes = {
+        name: plane.astype(np.float32, copy=False) for name, plane in zip(raster.bands, raster.pixels, strict=True)
+    }
     picture = renderings(planes, sensor, 1, chip["width"])[0]
     levels = np.frombuffer(picture.levels, np.uint8).reshape(picture.height, picture.width, 3)
     talks, others = [], []

@@ -85,7 +85,7 @@ def write(folder: Path, options: Options) -> Iterator[Add]:
             }
         }  # fmt: skip
         if options.pixels:
-            path = put(folder, picture_path(chip_id, "tif", "pixels"), shown.chip["pixels"])
+            path = put(folder, picture_path(chip_id, "tif", "pixels"), shown.geotiff)
             kind = "image/tiff; application=geotiff"
             assets["pixels"] = {"href": f"./{path}", "type": kind, "title": "all bands", "roles": ["data"]}
         waiting.append(item(shown, assets))

@@ -66,7 +66,7 @@ def write(folder: Path, options: Options) -> Iterator[Add]:
                 stack.callback(tars[shown.split].close)
             files = {"png": shown.picture, "json": description(shown, options)}
             if options.pixels:
-                files["tif"] = shown.chip["pixels"]
+                files["tif"] = shown.geotiff
             tars[shown.split].add(file_name(shown.chip["chip_id"]), files)
 
         yield add

@@ -79,7 +79,7 @@ def test_two_walks_at_once_with_one_cache_both_complete_and_leave_it_whole(
         toy.shell(root, f"dvc cache dir -q {cache} && dvc config cache.type hardlink,copy")
     walks = [toy.start(root, server) for root in roots]
     for walk in walks:
-        output, _ = walk.communicate(timeout=120)
+        output, _ = walk.communicate(timeout=toy.PATIENCE)
         assert walk.returncode == 0, output
     found = objects(cache)
     assert found and all(name == digest for name, digest in found.items())

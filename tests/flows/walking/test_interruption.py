@@ -28,18 +28,18 @@ def alive(pid: int) -> bool:
 def test_after_kill_9_the_same_command_goes_on_to_the_same_lock(
     project: Path, reproduced: Path, server: str, walker: Walker
 ) -> None:
-    toy.order(project, "chips@red-b", "sleep 60")
+    toy.order(project, "chips@red-b", "sleep")
     process = toy.start(project, server)
     orphan = int(toy.wait_for(project / "sleeping"))
     process.kill()
     process.communicate()
     half = toy.lock(project)
     assert b"scenes@red" in half and b"chips@red-b" not in half
-    psutil.wait_procs([psutil.Process(orphan)] if psutil.pid_exists(orphan) else [], timeout=20)
+    psutil.wait_procs([psutil.Process(orphan)] if psutil.pid_exists(orphan) else [], timeout=toy.PATIENCE)
     assert not alive(orphan)
 
     before = set(toy.ran(project))
-    (project / "orders" / "chips@red-b").unlink()
+    toy.release(project, "chips@red-b")
     walker(project)
     again = set(toy.ran(project))
     assert {"chips@red-b", "split"} <= again
@@ -49,11 +49,11 @@ def test_after_kill_9_the_same_command_goes_on_to_the_same_lock(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_walk_stops_its_commands(number: signal.Signals, project: Path, server: str) -> None:
-    toy.order(project, "chips@red-b", "sleep 60")
+    toy.order(project, "chips@red-b", "sleep")
     process = toy.start(project, server)
     command = int(toy.wait_for(project / "sleeping"))
     process.send_signal(number)
-    output, _ = process.communicate(timeout=90)
+    output, _ = process.communicate(timeout=toy.PATIENCE)
     assert process.returncode not in (0, None)
     assert not alive(command), output
     assert list((project / ".earthloom/running").iterdir()) == []
@@ -63,7 +63,7 @@ def test_a_stopped_walk_stops_its_commands(number: signal.Signals, project: Path
 def test_a_second_walk_in_the_workspace_is_refused_and_told_by_whom(project: Path, server: str) -> None:
     with open_workspace(project):
         process = toy.start(project, server)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=toy.PATIENCE)
     assert process.returncode == 1
     assert f"is in use by process {os.getpid()}" in output
     assert "Traceback" not in output
@@ -71,7 +71,7 @@ def test_a_second_walk_in_the_workspace_is_refused_and_told_by_whom(project: Pat
 
 
 def test_a_workspace_in_which_repro_works_is_refused_and_a_look_into_it_is_not(project: Path) -> None:
-    toy.order(project, "check", "sleep 60")
+    toy.order(project, "check", "sleep")
     repro = subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro", "check"], cwd=project, env=toy.ENVIRONMENT, stdout=subprocess.DEVNULL
     )
@@ -84,7 +84,7 @@ def test_a_workspace_in_which_repro_works_is_refused_and_a_look_into_it_is_not(p
             assert recorder.changed("check")
         sleeping.kill()
     finally:
-        repro.wait(timeout=30)
+        repro.wait(timeout=toy.PATIENCE)
     with open_workspace(project) as recorder:  # what dead processes have left in DVC's table holds nobody up
         assert recorder.changed("check")
 

@@ -43,7 +43,7 @@ def instance(command: str, stage: str = "check") -> Instance:
 def gone(pids: list[int]) -> bool:
     """Whether these processes have ended, or do so within 20 s."""
     left = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
-    _, alive = psutil.wait_procs([p for p in left if p.status() != psutil.STATUS_ZOMBIE], timeout=20)
+    _, alive = psutil.wait_procs([p for p in left if p.status() != psutil.STATUS_ZOMBIE], timeout=toy.PATIENCE)
     return not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -71,7 +71,7 @@ def test_a_stop_ends_a_command_that_ignores_it_and_what_has_left_its_group(tmp_p
     thread.start()
     pids = [int(word) for word in toy.wait_for(tmp_path / "pids").split()]
     commands.stop()
-    thread.join(timeout=20)
+    thread.join(timeout=toy.PATIENCE)
     assert gone(pids) and isinstance(failed[0], CommandError)
     with pytest.raises(FlowError, match="not started, the run was stopped"):
         commands.run(instance("true"), LOGGER)
@@ -86,7 +86,7 @@ def test_a_parent_that_is_killed_leaves_no_process(number: signal.Signals, tmp_p
     pids = [int(word) for word in toy.wait_for(tmp_path / "pids").split()]
     guards = [child.pid for child in psutil.Process(parent.pid).children(recursive=True)]
     parent.send_signal(number)
-    assert parent.wait(timeout=20) == -number
+    assert parent.wait(timeout=toy.PATIENCE) == -number
     assert gone(pids) and gone(guards)
 
 

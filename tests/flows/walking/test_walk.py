@@ -89,12 +89,13 @@ def test_what_is_tried_again(address: str, code: int, tries: int, project: Path,
 
 
 def test_an_input_that_changes_under_a_running_command_is_not_recorded(project: Path, walker: Walker) -> None:
-    toy.order(project, "check", "sleep 2")
+    toy.order(project, "check", "sleep")
 
     def edit() -> None:
         toy.wait_for(project / "sleeping")
         with (project / "work.py").open("a") as file:
             file.write("# edited\n")
+        toy.release(project, "check")
 
     editor = threading.Thread(target=edit)
     editor.start()

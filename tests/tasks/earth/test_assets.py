@@ -154,9 +154,9 @@ def test_a_scale_of_one_says_no_more_than_none_and_floats_are_physical_already(t
     band = resolve(item({"B04": {"raster:bands": [template]}}, name), S2)["B04"]
     assert (band.scale, band.declared_offset, band.assumed) == (1e-4, None, True)
     whole, valid = np.full((2, 2), 1300, np.uint16), np.ones((2, 2), bool)
-    assert calibrate(whole, valid, band, "reflectance", whole.dtype) == pytest.approx(0.13)
+    assert calibrate(whole, valid, band, "reflectance") == pytest.approx(0.13)
     floats = np.full((2, 2), 0.13, np.float32)
-    assert calibrate(floats, valid, band, "reflectance", floats.dtype) == pytest.approx(0.13)
+    assert calibrate(floats, valid, band, "reflectance") == pytest.approx(0.13)
 
 
 def test_thermal_numbers_of_another_scale_are_no_temperature_whatever_the_product() -> None:

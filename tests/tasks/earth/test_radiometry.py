@@ -111,5 +111,5 @@ def test_numbers_that_cannot_be_what_they_should_be_are_refused(
 def test_an_asset_of_a_scene_that_is_refused_names_the_scene_and_can_be_grouped_by_its_reason() -> None:
     stored, valid = np.ones((4, 4), np.uint8), np.ones((4, 4), bool)
     with pytest.raises(SceneError, match="scene S1A_x, asset vv: 8-bit numbers") as caught:
-        calibrate(stored, valid, Asset("S1A_x", "vv", "x.tif"), "dB", stored.dtype)
+        calibrate(stored, valid, Asset("S1A_x", "vv", "x.tif"), "dB")
     assert caught.value.reason == "radiometry"

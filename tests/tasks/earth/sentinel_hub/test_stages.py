@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pystac
 import pytest
 import yaml
@@ -13,14 +14,13 @@ from shapely import box
 
 from tasks import chips, labels, scan, scenes, select
 from tasks.core import tables
+from tasks.earth import geotiff
 from tasks.earth.areas import Areas
 from tasks.earth.blocks import blocks_of
 from tasks.earth.catalog import Catalog, Query, open_catalog
-from tasks.earth.chip_pixels import read_block
 from tasks.earth.grid import GridParams
 from tasks.earth.probe import probe
-from tasks.earth.scene import assets_of
-from tasks.earth.scene_reader import SceneReader
+from tasks.earth.scene_chips import scene_chips
 from tasks.earth.sensors import SENSORS, Sensor
 from tasks.earth.sentinel_hub.collections import collections
 from tests.fixtures.sentinel_hub_server import CLIENT_ID, CLIENT_SECRET, TOKEN, Raster, Scene, Service
@@ -101,17 +101,16 @@ def test_stages_give_the_same_windows_and_chips_from_files_and_from_sentinel_hub
         a, b = ours[name].fill_null(-1).to_numpy(), theirs[name].fill_null(-1).to_numpy()
         # A code on the border of two pixels may fall to either.
         assert np.abs(a - b).max() < 0.02, name
-    _, members = next(
-        blocks_of(
-            ours.filter(pl.col("nodata_fraction") < 0.5), known.window_cells, GRID.cell, known.gsd, known.band_count
-        )
-    )
-    block, _ = next(blocks_of(members, known.window_cells, GRID.cell, known.gsd, known.band_count))
+    _, members = next(blocks_of(ours.filter(pl.col("nodata_fraction") < 0.5), known.window_cells, GRID.cell))
     sides = []
     for scene, table, catalog in ((item, ours, sample), (computed, theirs, hub)):
-        assets = assets_of(scene, known, catalog, table["offset"][0], None, GRID.max_gsd_ratio)
-        pixels = read_block(assets, block, known, SceneReader(scene, catalog))
-        sides.append(dict(zip(assets, pixels.swapaxes(0, 1), strict=True)))
+        windows = table.filter(pl.col("chip_id").is_in(members["chip_id"].to_list()))
+        rows = []
+        for found in scene_chips(scene, windows, known, catalog, GRID.cell, None, GRID.max_gsd_ratio):
+            assert isinstance(found, pa.RecordBatch)
+            rows += found.to_pylist()
+        pixels = np.stack([geotiff.decode(row["pixels"]).pixels for row in sorted(rows, key=lambda r: r["chip_id"])])
+        sides.append(dict(zip(rows[0]["bands"], pixels.swapaxes(0, 1), strict=True)))
     shared = [name for name in sides[0] if name in sides[1]]
     assert len(shared) == (len(sides[0]) if sensor != "landsat" else len(sides[0]) - 1)  # no cirrus in Level-2
     for name in shared:

@@ -12,7 +12,7 @@ from tasks.core.errors import PredictionsError
 from tasks.evaluation.metrics.legacy import recall
 from tasks.evaluation.metrics.predictions import read
 from tasks.evaluation.metrics.score import ScoringSettings, score, score_file
-from tasks.evaluation.metrics.text_normalisation import recall_tokens, word_tokens
+from tasks.evaluation.metrics.tokens import recall_tokens, word_tokens
 from tests.conftest import ROOT
 
 SHARED = ROOT.parent / "shared/predictions"
