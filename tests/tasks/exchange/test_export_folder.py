@@ -84,7 +84,8 @@ def test_an_export_that_fails_leaves_the_earlier_one_as_it_was(data: Path, tmp_p
     out = tmp_path / "out"
     export("huggingface", data, out, Options())
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    (data / "labels/sentinel-2/licences.json").write_text('{"labels": {}, "scenes": {}}')
+    for part in ("a", "b"):
+        (data / f"labels/sentinel-2/{part}/licences.json").write_text('{"labels": {}, "scenes": {}}')
     with pytest.raises(ExchangeError, match="nothing says under which licence sentinel-2-scenes, synthetic may leave"):
         export("huggingface", data, out, Options())
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

@@ -29,10 +29,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows[0]["turns"][0]["answer"] = answer
     rows[0]["conversations"] = conversations.dump([("What covers most of this image?", answer)], ["[s2_ms_10]"])
     tables.write_rows(rows, conversations.SCHEMA, path)
-    ledger = read_json(data / "labels/sentinel-1/licences.json")
+    ledger = read_json(data / "labels/sentinel-1/a/licences.json")
     scenes = ledger["scenes"]["sentinel-1-scenes"]
     scenes |= {"licence": "CC-BY-4.0", "attribution": "A | B\n<b>lab</b>", "url": "https://example.org/licence"}
-    write_json(data / "labels/sentinel-1/licences.json", ledger)
+    for part in ("a", "b"):
+        write_json(data / f"labels/sentinel-1/{part}/licences.json", ledger)
     return data
 
 
