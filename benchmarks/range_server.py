@@ -25,6 +25,9 @@ class Server(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.count = {"requests": 0, "bytes": 0}
 
+    def handle_error(self, *_: Any) -> None:
+        """A client that went away is none of ours."""
+
 
 class Handler(BaseHTTPRequestHandler):
     """One connection, kept open."""

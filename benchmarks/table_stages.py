@@ -25,13 +25,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.core import paths
+from tasks.core import paths, tables
 from tasks.core.yaml_text import read_yaml
+from tasks.dialogue import conversations
 from tasks.earth import chip_schema, label_fractions, scene_windows, spectral_rules
 from tasks.earth.blocks import Block
 from tasks.earth.grid import polygons_wkb, window_grid
 from tasks.earth.label_rows import COMPLETE, SCHEMA
 from tasks.earth.sensors import SENSORS
+from tasks.vlm import series_samples
 
 ROOT = Path(__file__).resolve().parents[1]
 SENSOR = next(iter(SENSORS))
@@ -150,11 +152,11 @@ def _measured_labels() -> tuple[pa.Table, pa.Table]:
     )
 
 
-def write(tables: Iterator[pa.Table], path: Path) -> None:
+def write(some: Iterator[pa.Table], path: Path) -> None:
     """One Parquet file of tables of one schema."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = None
-    for table in tables:
+    for table in some:
         writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
         writer.write_table(table, row_group_size=16_384)
     assert writer is not None
@@ -179,6 +181,9 @@ def make(folder: Path, chips: int) -> None:
     write(made.of_labels(made.complete), labels / "complete.parquet")
     source = {"kind": "spectral", "labels": list(spectral_rules.CLASSES), "change": []}
     (labels / "sources.json").write_text(f'{{"{spectral_rules.SOURCE}": {source}}}'.replace("'", '"'))
+    no_series = paths.series()
+    tables.write_rows([], series_samples.SCHEMA, no_series / "series.parquet")
+    tables.write_rows([], conversations.SCHEMA, no_series / "conversations.parquet")
     written, path = 0, paths.chips(SENSOR, PART)
     path.mkdir(parents=True)
     for table in made.shards():

@@ -6,33 +6,39 @@ mix), so that one checkpoint serves all modalities. Data sets of others, once im
 names. No pixel is opened here.
 """
 
-import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
-from itertools import chain
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from tasks.core import paths, tables
-from tasks.core.errors import EmptyStageError, MissingInputError
+from tasks.core.errors import EmptyStageError
 from tasks.core.section import Section, load, read_params
-from tasks.core.stage import Summary, main, write_json
+from tasks.core.sorting import bounds_of, in_order
+from tasks.core.stage import Summary, address, main, require, write_json
 from tasks.dialogue import conversations
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.kinds import TASK_TAGS
-from tasks.earth.grid import stable_hash
 from tasks.earth.label_masks import SIDE
 from tasks.earth.sensors import SENSORS, Sensor
 from tasks.generators.crop_pairs import CropParams, Cropped, pairs_of_crops
 from tasks.published.samples import imported_statistics, samples_of
 from tasks.vlm.bands import Modality, bands_to_load, modality_tag
+from tasks.vlm.chip_samples import read_chips, repeats, sample_tables
 from tasks.vlm.samples import SCHEMA
 from tasks.vlm.series_samples import SeriesKind, series_rows
 
 SPLITS = ("train", "val", "test")
+FURTHER = 16_384
+"""Rows in memory of those that come one by one."""
 
 
 class MixtureRecipe(Section):
@@ -80,62 +86,52 @@ class MixtureParams(Section):
     stage3: MixtureRecipe
 
 
-def repeats(sample_id: str, weight: float) -> int:
-    """Times a sample is seen in an epoch; the fraction of a weight goes to a fixed share of the samples."""
-    whole = math.floor(weight)
-    return whole + (stable_hash(f"repeats/{sample_id}") / 2**64 < weight - whole)
-
-
-def chips_of(sensor: str, part: str) -> dict[str, dict[str, Any]]:
-    """What is known of every chip of one part, by chip id: the fields of an `ImageRef` but the modality."""
-    found = {}
-    for shard in sorted(paths.chips(sensor, part).glob("shard-*.parquet")):
-        for chip in tables.read(shard, ["chip_id", "bands", "width", "height", "datetime"]).to_pylist():
-            found[chip["chip_id"]] = {**chip, "shard": shard.as_posix(), "sensor": sensor}
-    return found
-
-
-def rows_of(sensor: str, part: str, modalities: dict[Modality, float]) -> Iterator[dict[str, Any]]:
-    """Every conversation of one part in each modality: the rows of `SCHEMA`, with its weight for
-    `repeats`.
-    """
-    known, chips = SENSORS[sensor], chips_of(sensor, part)
-    for row in tables.read(paths.qa(sensor, part) / "conversations.parquet").to_pylist():
-        if row["chip_id"] not in chips:
-            raise MissingInputError(f"{sensor} {part} has questions about chip {row['chip_id']}, but no such chip")
-        chip = chips[row["chip_id"]]
-        for modality, weight in modalities.items():
-            sample_id = f"{row['conversation_id']}/{modality}"
-            yield {
-                "sample_id": sample_id,
-                "chip_id": row["chip_id"],
-                "sensor": sensor,
-                "modality": modality,
-                "images": [{**chip, "modality": modality, "bands": bands_to_load(known, modality, chip["bands"])}],
-                "conversations": conversations.retag(row["conversations"], known.tag, modality_tag(known, modality)),
-                "question_types": [turn["question_type"] for turn in row["turns"]],
-                "repeats": repeats(sample_id, weight),
-            }
-
-
-def mix(recipe: MixtureRecipe, sensors: Iterable[str], parts: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
-    """Rows of each split, sorted by sample. Val and test take every conversation once, whatever its
-    weight.
-    """
-    split = tables.read(paths.split() / "assignment.parquet", ["chip_id", "split"])
-    side = dict(zip(split["chip_id"].to_pylist(), split["split"].to_pylist(), strict=True))
-    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    parts = list(parts)
+def own_samples(
+    recipe: MixtureRecipe, sensors: Sequence[str], parts: Sequence[str], split: pa.Table
+) -> Iterator[pa.Table]:
+    """Samples about whole chips of our own, with the side of each; see `sample_tables`."""
     for sensor in sensors:
-        modalities = {m: weights[sensor] for m, weights in recipe.weights.items() if weights.get(sensor)}
-        for part in parts if modalities else []:
-            for row in rows_of(sensor, part, modalities):
-                if row["chip_id"] not in side:
-                    raise MissingInputError(f"chip {row['chip_id']} is on no side of the split; rebuild `split`")
-                name = side[row["chip_id"]]
-                rows[name].append(row if name == "train" else {**row, "repeats": 1})
-    rows["train"] = [row for row in rows["train"] if row["repeats"]]
-    return {name: sorted(rows[name], key=lambda row: str(row["sample_id"])) for name in SPLITS}
+        weights = {m: of_sensor[sensor] for m, of_sensor in recipe.weights.items() if of_sensor.get(sensor)}
+        for part in parts if weights else []:
+            yield from sample_tables(sensor, part, weights, split)
+
+
+def write_samples(
+    own: Iterable[pa.Table], bounds: Sequence[str], further: Mapping[str, Iterable[Mapping[str, Any]]], stage: str
+) -> dict[str, int]:
+    """Write the three tables of a stage; returns the rows of each.
+
+    Args:
+        own: tables of samples with their side; they come first, sorted.
+        bounds: of the ranges that they are sorted in.
+        further: side -> rows of `SCHEMA` that follow.
+        stage: of training.
+    """
+    work = paths.work(address("mixture", stage))
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    written = dict.fromkeys(SPLITS, 0)
+    out = {name: paths.mixture(stage) / f"{name}.parquet" for name in SPLITS}
+    with ExitStack() as files:
+        tables_of = {name: files.enter_context(tables.table_writer(SCHEMA, out[name])) for name in SPLITS}
+        for table in in_order(own, "sample_id", bounds, work):
+            for name in SPLITS:
+                some = table.filter(pc.equal(table["split"], name)).drop_columns("split")
+                tables_of[name](some)
+                written[name] += some.num_rows
+        for name, rows in further.items():
+            for chunk in batched(rows, FURTHER):
+                tables_of[name](pa.Table.from_pylist(chunk, schema=SCHEMA))
+                written[name] += len(chunk)
+    shutil.rmtree(work)
+    return written
+
+
+def batched(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
+    """Rows, some at a time."""
+    left = iter(rows)
+    while chunk := list(islice(left, size)):
+        yield chunk
 
 
 def _of_series(recipe: MixtureRecipe, side: str) -> Iterator[dict[str, Any]]:
@@ -158,7 +154,7 @@ def crop_rows(recipe: MixtureRecipe, sensors: Iterable[str], parts: Iterable[str
     for sensor in sensors:
         modalities = [m for m, weights in recipe.weights.items() if weights.get(sensor)]
         for part in parts if modalities else []:
-            chips = chips_of(sensor, part)
+            chips = {row["chip_id"]: {**row, "sensor": sensor} for row in read_chips(sensor, part).to_pylist()}
             facts = {
                 row["chip_id"]: row["facts"]
                 for row in tables.read(
@@ -221,21 +217,23 @@ def run(stage: str) -> Summary:
     """Mix what one training stage sees."""
     recipe = load(MixtureRecipe, f"mixture.stage{stage}")
     values = read_params()
-    rows = mix(recipe, values["sensors"]["enabled"], values["grid"]["parts"])
-    write_imported_statistics(stage, values["sensors"]["enabled"])
     enabled, parts = values["sensors"]["enabled"], values["grid"]["parts"]
-    several = {name: _of_series(recipe, name) for name in SPLITS}
-    training = chain(rows["train"], several["train"], crop_rows(recipe, enabled, parts), imported_rows(recipe.imported))
-    streams = {"train": training, **{name: chain(rows[name], several[name]) for name in SPLITS[1:]}}
-    out = {name: paths.mixture(stage) / f"{name}.parquet" for name in SPLITS}
-    written = {name: tables.write_stream(streams[name], SCHEMA, out[name]) for name in SPLITS}
+    write_imported_statistics(stage, enabled)
+    split = tables.read(paths.split() / "assignment.parquet", ["chip_id", "split"])
+    talks = [paths.qa(sensor, part) / "conversations.parquet" for sensor in enabled for part in parts]
+    asked = sum(pq.read_metadata(require(path)).num_rows for path in talks) * max(1, len(recipe.weights))
+    further = {name: _of_series(recipe, name) for name in SPLITS}
+    further["train"] = chain(further["train"], crop_rows(recipe, enabled, parts), imported_rows(recipe.imported))
+    own = own_samples(recipe, enabled, parts, split)
+    written = write_samples(own, bounds_of(split["chip_id"], asked), further, stage)
     if not written["train"]:
         raise EmptyStageError(
             f"stage {stage} has no training sample; its recipe asks for "
             f"{ {m: list(w) for m, w in recipe.weights.items()} } and imported {list(recipe.imported)}, "
             f"enabled sensors are {values['sensors']['enabled']}"
         )
-    seen = pl.read_parquet(out["train"], columns=["modality", "repeats"]).group_by("modality").sum().sort("modality")
+    shown = pl.read_parquet(paths.mixture(stage) / "train.parquet", columns=["modality", "repeats"])
+    seen = shown.group_by("modality").sum().sort("modality")
     return {
         **written,
         "seen_per_epoch": int(seen["repeats"].sum()),

@@ -13,9 +13,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from tasks.core.code import code
 from tasks.core.errors import ParamsError, SceneError
 from tasks.core.results import Results
 
@@ -99,6 +101,12 @@ class Stores:
     def of(self, job: Job) -> Results:
         """The one of a job."""
         return self.shared if job.shared else self.own
+
+
+@cache
+def code_of(module: str) -> str:
+    """Hash of all code that a work's module reaches; found out once a process."""
+    return code(module)
 
 
 def fan_out(work: Work, jobs: Iterable[Job], own: Path) -> Iterator[tuple[Job, Result]]:

@@ -27,9 +27,9 @@ def labels(sensor: str, part: str) -> Path:
     return DATA / "labels" / sensor / part
 
 
-def labels_of_parts(sensor: str) -> list[Path]:
+def labels_of_parts(sensor: str, data: Path = DATA) -> list[Path]:
     """The folders of `labels` of all parts that a sensor has."""
-    return sorted(path for path in (DATA / "labels" / sensor).glob("*") if path.is_dir())
+    return sorted(path for path in (data / "labels" / sensor).glob("*") if path.is_dir())
 
 
 def selected(sensor: str) -> Path:

@@ -149,6 +149,13 @@ def row_writer(schema: pa.Schema, path: Path, chunk: int = 16_384) -> Iterator[C
             flush()
 
 
+@contextmanager
+def table_writer(schema: pa.Schema, path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """The same of a function that adds the rows of a table."""
+    with atomic(path) as partial, pq.ParquetWriter(partial, schema, **options(schema)) as writer:
+        yield lambda table: writer.write_table(table.cast(schema), row_group_size=16_384)
+
+
 def mapped(path: Path, into: Path) -> pa.Table:
     """A table whose rows are read from disk one by one as they are asked for, and take no memory of the process.
 

@@ -106,10 +106,3 @@ def load(conversations: str) -> list[tuple[str, str]]:
     if not all(value.strip() for value in values):
         raise ValueError("a turn is empty")
     return list(zip(values[::2], values[1::2], strict=True))
-
-
-def retag(conversations: str, old: str, new: str) -> str:
-    """The same conversation with another sensor tag, as when the true-colour rendering of a chip is shown."""
-    turns = json.loads(conversations)
-    turns[0]["value"] = turns[0]["value"].replace(old, new, 1)
-    return json.dumps(turns, ensure_ascii=False)

@@ -19,8 +19,9 @@ from tasks.earth.grid import SUPER_CELL, WindowGrid, super_cells, window_grid
 from tasks.earth.raster import TargetGrid
 
 LARGEST_BLOCK, LARGEST_SIDE = 20_000_000, 2048
-"""Numbers read together, over all bands, at most, unless one window has more; and pixels along a side of a square, for
-a file in another grid takes some 60 bytes a pixel beside them."""
+"""Numbers read together, over all bands, at most, unless one window has more; and pixels along a side of a square."""
+ASKEW_SIDE = 1024
+"""The same of files in another grid, which take some 60 bytes a pixel beside their numbers."""
 Places = NDArray[np.int64]
 LARGEST_WINDOW, LARGEST_CHIP = 4096, 256_000_000
 """Pixels along a side of a chip, and numbers over all its bands, at most."""
@@ -34,6 +35,8 @@ class Lie:
     """Whether their rows are those of the zone."""
     apart: float = 0.0
     """Metres of a gap between windows that may hold a whole block of some file, which is then not read."""
+    side: int = LARGEST_SIDE
+    """Pixels along a side of a square at most, where it is read in squares."""
     tall: bool = False
     """Whether two rows of their blocks are more than GDAL keeps, so that each reading should span many rows."""
 
@@ -156,7 +159,7 @@ def _groups(
     if lie.along:
         yield from _along(grid, columns, rows, most, lie)
         return
-    windows = max(1, min(LARGEST_SIDE // grid.pixels(gsd), math.isqrt(most)))
+    windows = max(1, min(lie.side // grid.pixels(gsd), math.isqrt(most)))
     super_cell = -super_cells(rows, cells), super_cells(columns, cells)
     # A super-cell of fine pixels or many bands would not fit in memory: smaller squares.
     whole = windows * cells >= SUPER_CELL

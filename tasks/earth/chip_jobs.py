@@ -11,8 +11,7 @@ import pyarrow as pa
 import pystac
 
 from tasks.core import tables
-from tasks.core.code import code
-from tasks.core.fan_out import Job, Make
+from tasks.core.fan_out import Job, Make, code_of
 from tasks.core.stage import fingerprint
 from tasks.earth import chip_schema
 from tasks.earth.catalog import Catalog
@@ -67,7 +66,7 @@ class ChipWork:
         scene = SceneArgument.of(item, item.id, sensor, catalog, collections)
         own, known = scene_key(scene, item, sensor, catalog)
         asked = windows.select(SCHEMA.names).sort("epsg", "row", "column", descending=[False, True, False])
-        key = fingerprint(code(self.module), own, asked.write_csv(), self.grid.model_dump(exclude={"parts"}))
+        key = fingerprint(code_of(self.module), own, asked.write_csv(), self.grid.model_dump(exclude={"parts"}))
         return Job(f"scene {item.id}", key, (scene, asked), known)
 
 

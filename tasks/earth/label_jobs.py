@@ -13,8 +13,7 @@ import polars as pl
 import pystac
 
 from tasks.core import tables
-from tasks.core.code import code
-from tasks.core.fan_out import Job, Make
+from tasks.core.fan_out import Job, Make, code_of
 from tasks.core.stage import fingerprint, write_json
 from tasks.earth import label_files
 from tasks.earth.asset_versions import label_assets, vouched
@@ -145,7 +144,7 @@ class LabelWork:
         known = known and all(versions.values())
         rules = self.params.model_dump(include={"min_fraction", "spectral"})
         grid = self.grid.model_dump(exclude={"parts"})
-        key = fingerprint(code(self.module), own, windows.write_csv(), sources, versions, rules, grid)
+        key = fingerprint(code_of(self.module), own, windows.write_csv(), sources, versions, rules, grid)
         frozen = {href: catalog.frozen[href] for href in versions if href in catalog.frozen}
         return Job(f"scene {item.id}", key, LabelArgument(scene, windows, items, frozen), known)
 

@@ -60,7 +60,7 @@ def told_by(layout: Mask) -> tuple[str, ...]:
 
 
 def flags(values: NDArray[Any], layout: Mask) -> NDArray[np.uint8]:
-    """What each pixel of a mask says, [height, width]: bits of `FLAGS`, and `DATA`.
+    """What each pixel of a mask says, [height, width]: bits of `FLAGS`, and `DATA`; 0 where it holds no data.
 
     Args:
         values: codes, [height, width]; of a layout of several bands [bands, height, width].
@@ -77,11 +77,11 @@ def flags(values: NDArray[Any], layout: Mask) -> NDArray[np.uint8]:
 
 
 def flags_of(found: Mapping[str, NDArray[np.bool_]], data: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Boolean planes by name, and which pixels hold data, as flags."""
-    out = data.astype(np.uint8) * np.uint8(DATA)
+    """Boolean planes by name, and which pixels hold data, as flags; nothing is said of those that hold none."""
+    out = np.full(data.shape, DATA, np.uint8)
     for name, plane in found.items():
         out |= plane.astype(np.uint8) * np.uint8(FLAGS[name])
-    return out
+    return out * data
 
 
 def planes(values: NDArray[Any], layout: Mask) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]:

@@ -11,8 +11,7 @@ import pystac
 import shapely
 
 from tasks.core import tables
-from tasks.core.code import code
-from tasks.core.fan_out import Job, Make
+from tasks.core.fan_out import Job, Make, code_of
 from tasks.core.stage import fingerprint, write_json
 from tasks.earth.areas import Areas
 from tasks.earth.catalog import Catalog
@@ -75,7 +74,7 @@ class ScanWork:
         own, known = scene_key(scene, item, sensor, catalog)
         shapes = shapely.to_wkb(around(item, areas)).tolist()
         grid = self.grid.model_dump(exclude={"parts"})
-        key = fingerprint(code(self.module), own, [shape.hex() for shape in shapes], grid, self.params.model_dump())
+        key = fingerprint(code_of(self.module), own, [shape.hex() for shape in shapes], grid, self.params.model_dump())
         return Job(f"scene {item.id}", key, (scene, shapes), known)
 
 

@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import SceneError
 from tasks.earth.assets import Asset
-from tasks.earth.blocks import Lie
+from tasks.earth.blocks import ASKEW_SIDE, Lie
 from tasks.earth.catalog import Catalog
 from tasks.earth.geolocation import Geolocation
 from tasks.earth.open_files import BLOCK_CACHE
 from tasks.earth.raster import OpenAsset, TargetGrid, opened_bands, read_bands_onto
 from tasks.earth.sentinel_hub import SOURCE
+from tasks.earth.static_catalog import FOLDER
 
 FILES_AT_ONCE = 6
-"""Files of a scene that are read at the same time: enough for a server 30 ms away, and each thread takes memory."""
+"""Files of a scene that are read at the same time: enough for a server some 30 ms away."""
 SPARE = 16 * 2**20
 """Bytes of decoded blocks kept beside two rows of them: GDAL counts some more for each."""
 
@@ -57,9 +58,9 @@ class OpenScene:
         """How its files lie under the windows of a zone."""
         files = {id(band.dataset): band for band in self._bands.values()}.values()
         if any(band.place.shift_on_axes(epsg) is None for band in files):
-            return Lie()
+            return Lie(side=ASKEW_SIDE)
         apart = min(band.dataset.block_shapes[band.band - 1][1] * _pixel(band) for band in files)
-        return Lie(True, apart, self.two_rows > BLOCK_CACHE)
+        return Lie(True, apart, tall=self.two_rows > BLOCK_CACHE)
 
     @property
     def two_rows(self) -> int:
@@ -218,7 +219,8 @@ class SceneReader:
         for name, asset in assets.items():
             files.setdefault(asset.href, []).append(name)
         with ExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(min(len(files), FILES_AT_ONCE)))
+            near = all(href.startswith(FOLDER) for href in files)  # nothing to wait for, and each thread takes memory
+            pool = stack.enter_context(ThreadPoolExecutor(1 if near else min(len(files), FILES_AT_ONCE)))
             bands: dict[str, OpenAsset] = {}
             waiting = [
                 pool.submit(opened_bands, [assets[name] for name in names], self.catalog) for names in files.values()

@@ -93,14 +93,13 @@ def fractions(block: Block, flags: NDArray[np.uint8], told: Sequence[str]) -> di
         flags: of the pixels of its target, as of `masks.flags`.
         told: planes that the mask tells.
     """
-    data = flags & masks.DATA > 0
-    valid = block.sums(data)
+    valid = block.sums(flags & masks.DATA > 0)
     measured = np.where(valid > 0, valid, np.nan)
     side = flags.shape[1] // block.across
     out = {"nodata": 1 - valid / side**2}
     for name in masks.PLANES:
         known = name in told
-        out[name] = (block.sums((flags & masks.FLAGS[name] > 0) & data) if known else np.nan) / measured
+        out[name] = (block.sums(flags & masks.FLAGS[name] > 0) if known else np.nan) / measured
     return out
 
 

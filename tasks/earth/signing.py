@@ -8,6 +8,7 @@ have signed is no worse than it was.
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -41,6 +42,7 @@ class Signer:
         if settings.subscription_key:
             self._http.headers["Ocp-Apim-Subscription-Key"] = settings.subscription_key
         self._tokens: dict[str, _Token] = {}
+        self._lock = Lock()
 
     def sign(self, url: str) -> str:
         """`url` with a token that is good for some minutes.
@@ -54,9 +56,10 @@ class Signer:
         if {"st", "se", "sp"} & set(parse_qs(parts.query)):
             return url
         account, container = parts.netloc.partition(".")[0], parts.path.lstrip("/").partition("/")[0]
-        token = self._tokens.get(where := f"{account}/{container}")
-        if token is None or token.expiry - datetime.now(UTC) < SPARE:
-            token = self._tokens[where] = self._ask(where)
+        with self._lock:  # the files of a scene are opened at the same time, and one token does for all
+            token = self._tokens.get(where := f"{account}/{container}")
+            if token is None or token.expiry - datetime.now(UTC) < SPARE:
+                token = self._tokens[where] = self._ask(where)
         return f"{url}?{token.text}"
 
     def _ask(self, where: str) -> _Token:

@@ -57,7 +57,7 @@ def flags(opened: OpenScene, target: TargetGrid, scene: Scene, params: Luminance
     if scene.mask is not None and sensor.mask is not None:
         codes, valid = opened.read_codes(SHOWN, target, partial(masks.bands_of, sensor.mask))
         found = masks.flags(codes, sensor.mask)
-        return found if valid.all() else np.where(valid, found, found & ~np.uint8(masks.DATA))
+        return found if valid.all() else found * valid
     if scene.learned or sensor.mask == "luminance":
         margin = learned_mask.margin(target.gsd) if scene.learned else luminance.margin(target.gsd, params)
         # With the ground around, so that a window is judged alike whatever is read beside it.

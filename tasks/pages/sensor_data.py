@@ -168,9 +168,14 @@ def read_sensor(name: str, parts: Sequence[str], splits: pl.DataFrame) -> Sensor
         .collect(engine="streaming"),
         generators=[generator for generator, _ in counted(tables.scan(conversations, ["generator"]), "generator")],
         stats=read_json(paths.stats(name)),
-        quarantine=[row for f in sources for row in tables.read(f / "quarantine.parquet").to_pylist()],
+        quarantine=once([row for f in sources for row in tables.read(f / "quarantine.parquet").to_pylist()]),
         rejected=dict(counted(rejected, "reason")),
     )
+
+
+def once(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of all parts: what holds for a whole source is said by each of them."""
+    return [dict(row) for row in dict.fromkeys(tuple(row.items()) for row in rows)]
 
 
 def places(shards: Sequence[Path]) -> pl.DataFrame:

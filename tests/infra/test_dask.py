@@ -1,6 +1,7 @@
 """The manifests of the Dask cluster: pods by the schemas of Kubernetes, within the bounds of all others."""
 
-import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ def pod(part: str) -> dict[str, Any]:
 PLAIN = [manifest for manifest in MANIFESTS if manifest is not CLUSTER]
 
 
-@pytest.mark.parametrize(
-    "manifest", [*PLAIN, pod("worker"), pod("scheduler")], ids=lambda one: one["kind"] + one["metadata"]["name"]
-)
+def label(manifest: dict[str, Any]) -> str:
+    return f"{manifest['kind']}-{manifest['metadata']['name']}"
+
+
+@pytest.mark.parametrize("manifest", [*PLAIN, pod("worker"), pod("scheduler")], ids=label)
 def test_a_manifest_is_valid_and_restricted_and_pinned(manifest: dict[str, Any]) -> None:
     checks.kubernetes(manifest)
     assert checks.lax(manifest) == [] and checks.literal_secrets(manifest) == []
@@ -43,8 +46,10 @@ def test_the_service_leads_to_the_scheduler_and_the_page_names_its_address_and_t
     assert cache in [mount["mountPath"] for mount in worker["volumeMounts"]]
 
 
-def test_the_programs_that_the_manifests_and_the_page_start_are_installed() -> None:
-    import sys
-
-    folder = Path(sys.executable).parent
-    assert all(shutil.which(name, path=str(folder)) for name in ("dask-scheduler", "dask-worker"))
+@pytest.mark.parametrize("part", ["worker", "scheduler"])
+def test_what_the_manifests_start_is_installed_and_knows_its_flags(part: str) -> None:
+    (container,) = CLUSTER["spec"][part]["spec"]["containers"]
+    program, *words = container["args"]
+    command = [Path(sys.executable).with_name(program), words[0], "--help"]
+    known = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert words[0] == part and all(word in known for word in words if word.startswith("--"))

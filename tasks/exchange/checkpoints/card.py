@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from tasks.core import paths
 from tasks.core.stage import read_json
 from tasks.earth.display_sensors import known_sensor
 from tasks.exchange.exports.licences import Ledger, ledger
@@ -43,10 +44,11 @@ def origin(data_version: str | None, limits: Limits | None, data: Path) -> Origi
     sensors = [name for name in limits.sensors if (data / "labels" / name).is_dir()] if limits else []
     if not sensors or limits is None or len(sensors) < len(limits.sensors):
         return Origin(data_version, limits, None)
-    said = [read_json(data / "labels" / name / "licences.json") for name in sensors]
+    folders = [folder for name in sensors for folder in paths.labels_of_parts(name, data)]
+    said = [read_json(folder / "licences.json") for folder in folders]
     sources = {name for one in said for name in one["labels"]}
     # What was computed from the scenes themselves has no entry of its own, and is under the scenes' licence.
-    derived = {name for one in sensors for name in read_json(data / "labels" / one / "sources.json")}
+    derived = {name for folder in folders for name in read_json(folder / "sources.json")}
     collections = {name for one in said for name in one["scenes"]}
     return Origin(data_version, limits, ledger(data, sensors, sources | derived, collections))
 

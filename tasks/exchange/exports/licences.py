@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.core import paths
 from tasks.core.errors import ExchangeError
 from tasks.core.stage import read_json
 from tasks.earth.label_licences import UNKNOWN
@@ -90,13 +91,14 @@ def ledger(data: Path, sensors: Iterable[str], sources: set[str], collections: s
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     derived: set[str] = set()
     for sensor in sensors:
-        folder = data / "labels" / sensor
-        said = read_json(folder / "licences.json")
-        for role, used in (("labels", sources), ("scenes", collections)):
-            for name, entry in said[role].items():
-                if name in used:
-                    found.setdefault((role, name), []).append(entry)
-        derived |= {name for name, one in read_json(folder / "sources.json").items() if one.get("derived")} & sources
+        for folder in paths.labels_of_parts(sensor, data) or [data / "labels" / sensor]:
+            said = read_json(folder / "licences.json")
+            for role, used in (("labels", sources), ("scenes", collections)):
+                for name, entry in said[role].items():
+                    if name in used:
+                        found.setdefault((role, name), []).append(entry)
+            rules = {name for name, one in read_json(folder / "sources.json").items() if one.get("derived")}
+            derived |= rules & sources
     known = {name for _, name in found}
     if unknown := sorted((sources - derived - known) | (collections - known)):
         raise ExchangeError(
@@ -107,7 +109,7 @@ def ledger(data: Path, sensors: Iterable[str], sources: set[str], collections: s
 
 
 def _entry(role: str, name: str, said: list[Mapping[str, Any]]) -> Entry:
-    """One source, from what the ledgers of several sensors say of it."""
+    """One source, from what the ledgers of several sensors and parts say of it."""
 
     def joined(key: str) -> str:
         return "; ".join(dict.fromkeys(str(one[key]) for one in said if one.get(key)))

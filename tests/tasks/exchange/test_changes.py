@@ -15,7 +15,7 @@ def version(root: Path, scenes: list[str], labels: list[str], chips: dict[str, i
     folder = root / "data/scenes/landsat"
     folder.mkdir(parents=True)
     pq.write_table(pa.table({"id": scenes, "item": ["{}"] * len(scenes)}), folder / "items.parquet")
-    folder = root / "data/labels/landsat"
+    folder = root / "data/labels/landsat/a"
     folder.mkdir(parents=True)
     pq.write_table(pa.table({"chip_id": ["x"] * len(labels), "label": labels}), folder / "labels.parquet")
     (root / "data/summary").mkdir()

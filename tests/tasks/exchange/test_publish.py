@@ -37,7 +37,7 @@ def checkpoint(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) 
     write_json(folder / "scores.json", {"overall": SCORE, "by_type": {"cover": SCORE}, "by_modality": {"ms": SCORE}})
     stage = {"name": "train@3", "model": {"preset": "tiny"}, "common": {"seed": 7}, "stage": {"epochs": 2}}
     write_json(folder / "recipe.json", {"stages": [stage]})
-    labels = place / "data/labels/sentinel-2"
+    labels = place / "data/labels/sentinel-2/a"
     labels.mkdir(parents=True)
     dated = {"date": "2019", "items": ["a"]}
     entry = {
