@@ -56,7 +56,7 @@ def write_groups(groups: Iterable[pa.Table], schema: pa.Schema, path: Path, geom
     written, schema = 0, _geo(schema, geometry)
     with (
         atomic(path) as partial,
-        pq.ParquetWriter(partial, schema, compression="zstd", compression_level=3, write_page_checksum=True) as writer,
+        pq.ParquetWriter(partial, schema, write_page_checksum=True, **options(schema)) as writer,
     ):
         for group in groups:
             writer.write_table(group.cast(schema), row_group_size=max(group.num_rows, 1))
