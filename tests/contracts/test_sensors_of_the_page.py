@@ -30,30 +30,30 @@ from tasks import check, chips, labels, qa, scan, scenes, select, stats
 from tasks.core import paths, tables
 from tasks.core.stage import write_json
 from tasks.pages import gallery, report_text
-from tasks.pages.report_data import read_sensor
+from tasks.pages.sensor_data import read_sensor
 
 check.run()
 seen = {}
 for name in SENSORS:
     for stage in (scenes, scan, labels, select, chips, qa):
-        for part in ("a", "b") if stage in (scan, chips, qa) else (None,):
+        for part in ("a", "b") if stage in (scan, labels, chips, qa) else (None,):
             summary = stage.run(*filter(None, (name, part)))
             if stage is select:
                 write_json(paths.summary(f"select@{name}"), summary)
     shards = [tables.read_shards(paths.chips(name, part), ["chip_id", "window_id", "sensor", "bands", "unit",
         "wavelengths", "transform", "width", "mask_provenance", "cloud_fraction"]) for part in "ab"]
     made = [row for shard in shards if shard.num_rows for row in shard.to_pylist()]
-    split = pl.DataFrame([{"chip_id": chip["chip_id"], "split": "train"} for chip in made])
+    split = pl.DataFrame([{"chip_id": chip["chip_id"], "sensor": name, "split": "train"} for chip in made])
     tables.write(split.to_arrow(), paths.split() / "assignment.parquet")
     stats.run(name)
     data = read_sensor(name, ["a", "b"], split)
     predictions = pl.DataFrame(schema={"image_id": pl.String, "question": pl.String, "modality": pl.String})
-    cards = gallery.cards(data, predictions, ["a", "b"], 1)
+    cards = gallery.cards(data, predictions, 1)
     seen[name] = {
         "chips": made,
         "measured": [band["name"] for band in data.stats["bands"]],
         "pictures": [picture.title for picture in cards[0].pictures],
-        "tags": sorted(set(data.turns["tags"].to_list())),
+        "tags": sorted(set(data.turns_of([chip["chip_id"] for chip in made])["tags"].to_list())),
         "credit": data.sensor.credit,
     }
 print(json.dumps(seen, default=str))
