@@ -99,7 +99,7 @@ for stage in (scenes, scan, labels, select, chips, qa):
         stage.run(*(("oli", part) if part else ("oli",)))
 parts = [paths.chips("oli", part) for part in "ab"]
 made = [chip for part in parts for chip in tables.read_shards(part, ["chip_id", "bands", "unit"]).to_pylist()]
-split = [{"chip_id": chip["chip_id"], "sensor": name, "split": "train"} for chip in made]
+split = [{"chip_id": chip["chip_id"], "sensor": "oli", "split": "train"} for chip in made]
 tables.write(pl.DataFrame(split).to_arrow(), Path("data/split/assignment.parquet"))
 stats.run("oli")
 talks = [tables.read(paths.qa("oli", part) / "conversations.parquet") for part in "ab"]
