@@ -210,6 +210,8 @@ def report(chips: float, machines: int, cores: int, latency: float) -> str:
         f"{objects:,.0f} objects written": objects / 1000 * prices.put_per_1000,
         f"{kept:,.0f} GB kept for a month, twice with the cache": 2 * kept * prices.gigabyte_month,
     }
+    read = sum(cost.gigabytes_in for cost in costs.values())
+    bill[f"{read:,.0f} GB, if they were read from another region"] = read * prices.gigabyte_out
     lines += [f"| {name} | {value:,.0f} |" for name, value in bill.items()]
     lines += ["", f"From the first page of the catalog to the last sample: {together:.1f} hours."]
     lines += ["", "| what breaks, and at how many chips | chips |", "|---|---:|"]
