@@ -9,6 +9,7 @@ not they are fetched by blocks, so that neither side holds a whole result in mem
 """
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,13 +21,14 @@ from distributed import Client, Future, TimeoutError, wait
 from distributed.scheduler import KilledWorker
 
 from tasks.core.dask_worker import BLOCK, Common, Identity, Left, Mark, do, forget, read_block
-from tasks.core.errors import ClusterError, EarthloomError, SceneError
+from tasks.core.errors import ClusterError, EarthloomError, ParamsError, SceneError
 from tasks.core.fan_out import DASK, Job, Result, Stores, Work, given_up
 from tasks.core.results import Results
 
 logger = logging.getLogger(__name__)
 PATIENCE = 20.0
 """Seconds that a scheduler may take to answer, and a cluster to have its first worker."""
+ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 AHEAD = 2
 """Jobs under way for each thread of a worker."""
 
@@ -145,8 +147,11 @@ def open_cluster(address: str, work: Work, stores: Stores) -> Iterator[Cluster]:
     """A connection to a cluster whose workers have been asked for their version.
 
     Raises:
+        ParamsError: the address is none.
         ClusterError: nobody answers, there is no worker, or one has another version; names it.
     """
+    if not ADDRESS.fullmatch(address):
+        raise ParamsError(f"{DASK} is '{address}': it must be a scheduler's tcp://HOST:PORT or tls://HOST:PORT")
     identity = Identity.here(work.module)
     with ExitStack() as stack:
         try:

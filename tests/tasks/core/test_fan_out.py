@@ -166,6 +166,12 @@ def test_workers_of_other_code_and_addresses_where_nobody_answers_are_refused_by
     marks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tasks.core.dask_engine.PATIENCE", 2.0)
+    for wrong in ("nonsense", "tcp://", "127.0.0.1:8786", "http://127.0.0.1:8786"):
+        monkeypatch.setenv(DASK, wrong)
+        with pytest.raises(
+            ParamsError, match=rf"EARTHLOOM_DASK is '{wrong}': it must be a scheduler's tcp://HOST:PORT"
+        ):
+            list(fan_out(MadeWork(str(marks)), jobs("scene"), tmp_path / "own"))
     monkeypatch.setenv(DASK, "tcp://127.0.0.1:9")
     with pytest.raises(ClusterError, match=r"EARTHLOOM_DASK=tcp://127\.0\.0\.1:9: no Dask scheduler answers there"):
         list(fan_out(MadeWork(str(marks)), jobs("scene"), tmp_path / "own"))
