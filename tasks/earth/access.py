@@ -107,15 +107,17 @@ class Access:
         url = self.href(href)
         return f"/vsicurl/{url}" if url.startswith("http") else url
 
-    def version(self, href: str, store: Store | None = None) -> str | None:
+    def version(self, href: str, store: Store | None = None, again: bool = False) -> str | None:
         """What the server says of the version of a recorded href's file: entity tag, time of change, length.
 
         None where it says nothing, or cannot be asked: then whether the file has changed is unknown. Asked once a
-        run. No signature and no address is in it. Of bands that Sentinel Hub computes their name: the scene that they
-        are computed from is a finished product.
+        run, or `again` where that gave nothing. No signature and no address is in it. Of bands that Sentinel Hub
+        computes their name: the scene that they are computed from is a finished product.
         """
         if href.startswith(SENTINEL_HUB):
             return href
+        if again and self._versions.get(href) is None:
+            self._versions.pop(href, None)
         if href not in self._versions:
             try:
                 url = self.address(href)

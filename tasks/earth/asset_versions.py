@@ -5,6 +5,7 @@ say nothing of it.
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +24,7 @@ from tasks.earth.label_params import SourceParams
 from tasks.earth.sensors import Sensor
 from tasks.earth.stores import Store
 
+logger = logging.getLogger(__name__)
 AT_ONCE = 8
 """Scenes that are asked about side by side: the answers are small and far away."""
 FILE = "versions.json"
@@ -59,14 +61,17 @@ def freeze_versions(
         How many assets have a known version.
     """
 
-    def versions_of(assets: Sequence[Asset]) -> dict[str, str]:
+    def versions_of(assets: Sequence[Asset], again: bool = False) -> dict[str, str]:
         known = {}
         for asset in assets:
-            version = catalog.version(asset.href, catalog.store(asset))
+            version = catalog.version(asset.href, catalog.store(asset), again)
             if version is None:
                 break
             known[asset.href] = version
         return known
+
+    def unknown(scenes: Sequence[Sequence[Asset]]) -> list[Sequence[Asset]]:
+        return [assets for assets in scenes if any(asset.href not in known for asset in assets)]
 
     def asked() -> Iterator[list[Asset]]:
         for item in items:
@@ -76,9 +81,21 @@ def freeze_versions(
 
     known: dict[str, str] = {}
     if catalog.remote:
+        scenes = list(asked())
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for found in pool.map(versions_of, asked()):
+            for found in pool.map(versions_of, scenes):
                 known |= found
+            # A server that was busy says it the second time; one that says nothing is not asked for more than this.
+            for found in pool.map(lambda assets: versions_of(assets, again=True), unknown(scenes)):
+                known |= found
+        if left := unknown(scenes):
+            logger.warning(
+                "of %d of %d scenes and label items a server does not say which version their files are, the first %s: "
+                "a change of theirs will not be noticed, and what is made of them is made again each time",
+                len(left),
+                len(scenes),
+                left[0][0].item_id,
+            )
     write_json(folder / FILE, known)
     return len(known)
 

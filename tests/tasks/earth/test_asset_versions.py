@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pystac
 import pytest
 import yaml
 
@@ -13,6 +14,7 @@ from tasks.earth.raster import open_asset
 from tasks.earth.sensors import SENSORS
 from tests.conftest import ROOT
 from tests.fixtures.published_catalogs import LAYOUTS, published
+from tests.fixtures.stac_server import Answer, Asked, item, serve
 
 LAYOUT = next(layout for layout in LAYOUTS if (layout.preset, layout.sensor) == ("planetary-computer", "landsat"))
 PRESET = yaml.safe_load((ROOT / "params.yaml").read_text())["catalogs"][LAYOUT.preset]
@@ -46,3 +48,21 @@ def test_versions_hold_no_address_beside_what_the_item_says_and_no_signature(tmp
         known = read_versions(tmp_path)
         assert set(known) <= {asset.href for asset in items[0].assets.values()}
         assert not any("127.0.0.1" in version or "sig=" in version for version in known.values())
+
+
+@pytest.mark.parametrize("busy", [1, 9], ids=["busy-once", "busy-always"])
+def test_a_busy_server_is_asked_again_and_what_it_never_says_is_said(
+    busy: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def habit(asked: Asked) -> Answer | None:
+        return Answer(503, b"busy") if asked.path.endswith(".tif") and asked.times < busy else None
+
+    made = item(**{"eo:cloud_cover": 1.0})
+    with serve([made], habit, files={"assets/I0/red.tif": b"pixels"}) as running:
+        hrefs = {"assets": {"B04": {"href": f"{running.url}/assets/I0/red.tif"}}}
+        known = freeze_versions(
+            running.catalog(), [pystac.Item.from_dict(made | hrefs)], {}, SENSORS["sentinel-2"], tmp_path
+        )
+    assert known == (busy == 1) == len(read_versions(tmp_path))
+    warned = "of 1 of 1 scenes and label items a server does not say which version their files are, the first I0"
+    assert (warned in caplog.text) == (busy > 1)
