@@ -6,7 +6,7 @@ GDAL keeps the blocks that two rows of windows share. What the bands of some win
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -137,12 +137,19 @@ class OpenScene:
             for names, target in wanted:
                 own = [bands[name] for name in names]
                 with rasterio.Env(**own[0].options):
-                    read = read_bands_onto(own, target, codes)
+                    try:
+                        read = read_bands_onto(own, target, codes)
+                    except Exception:
+                        # GDAL keeps the last error of a thread, and rasterio would raise it from the next question.
+                        with suppress(Exception):
+                            _ = own[0].dataset.colorinterp
+                        raise
                 for name, band, (values, valid) in zip(names, own, read, strict=True):
                     out[name] = Numbers(values, valid, band.annotation is not None)
             return out
 
-        several = self._pool.map(of_file, files.values()) if len(files) > 1 else map(of_file, files.values())
+        # Never in the caller's own thread, whose last error may be of something else.
+        several = self._pool.map(of_file, files.values())
         found = {name: numbers for some in several for name, numbers in some.items()}
         return {name: found[name] for name in bands}
 

@@ -238,7 +238,7 @@ def row(
         "epoch": round(epoch, 4),
         "loss": None if loss is None else float(f"{loss:.6g}"),
         "val_loss": None if val_loss is None else float(f"{val_loss:.6g}"),
-        "cover_loss": None if cover_loss is None else float(f"{cover_loss:.6g}"),
+        "cover_loss": None if cover_loss is None else float(f"{cover_loss:.4g}"),
         "lr": None if rate is None else float(f"{rate:.6g}"),
         "tokens": progress.tokens,
         "visual_tokens": progress.visual_tokens,

@@ -16,6 +16,7 @@ from tests.tasks.pages import runs_on_disk
 
 RASTER = "tasks/earth/raster.py"
 CALIBRATE = "        return to_physical(values, valid, stored, unit, what)"
+SCALES = '    scales, offsets = (tuple(getattr(band, name) for _, band in bands) for name in ("scale", "offset"))\n'
 HALVED = "        return 0.5 * to_physical(values, valid, stored, unit, what)"
 
 
@@ -73,7 +74,9 @@ def mend(path: Path, content: bytes) -> None:
 def test_scenes_of_a_killed_run_are_not_used_once_the_calibration_has_changed(root: Path) -> None:
     before = chips(root)
     assert len(before) > 1
-    checkout.edit(root / RASTER, CALIBRATE, HALVED)
+    checkout.edit(
+        root / "tasks/earth/chip_pixels.py", SCALES, f"{SCALES}    scales = tuple(0.5 * scale for scale in scales)\n"
+    )
     after = chips(root)
     assert after.keys() == before.keys()
     assert not [name for name in before if after[name] == before[name]], "a shard has the old pixels"

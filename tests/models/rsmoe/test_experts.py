@@ -65,9 +65,7 @@ def rows_of(counts: Sequence[int]) -> tuple[torch.Tensor, tuple[int, ...], list[
 
 @pytest.mark.parametrize("alpha", [16, 12])
 @pytest.mark.parametrize("counts", [EQUAL, UNEQUAL, MANY])
-def test_a_batch_of_all_experts_is_exactly_what_peft_gives_for_adapter_names(
-    counts: tuple[int, ...], alpha: int
-) -> None:
+def test_a_batch_of_all_experts_is_what_peft_gives_for_adapter_names(counts: tuple[int, ...], alpha: int) -> None:
     model = specialise(tiny(lora_alpha=alpha))
     adapted = with_peft(model)
     ids, tokens, names = rows_of(counts)
@@ -76,7 +74,8 @@ def test_a_batch_of_all_experts_is_exactly_what_peft_gives_for_adapter_names(
         ours = model.logits(hidden, tokens)
         theirs = adapted(input_ids=ids, adapter_names=names).logits
         dense = adapted(input_ids=ids, adapter_names=["__base__"] * len(ids)).logits
-    assert torch.equal(ours, theirs)
+    # Some processors sum products of many rows in another order than of few.
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
     assert (ours - dense).abs().max() > 0.1, "the adapters do nothing"
 
 

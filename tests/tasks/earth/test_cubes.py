@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from tasks.core.errors import ParamsError, SceneError
 from tasks.earth.assets import resolve
-from tasks.earth.chip_shards import ShardWriter, plan_shards
 from tasks.earth.label_params import LabelsParams, require_label_source
 from tasks.earth.scene import open_scene
+from tasks.earth.scene_chips import scene_chips
 from tests.fixtures.one_file_scenes import GRID, LEFT, TOP, ramp, scanned, scene, served, table, tiff
 
 ENMAP = """
@@ -52,12 +53,12 @@ def test_a_cube_gives_chips_of_all_its_bands_in_order_of_wavelength_and_leaves_b
     made = scene({"spectral_image": fields}, SIDE * 30, "ENMAP01-____L2A-DT1", "enmap-hsi-l2a")
     with served(made, {"spectral_image": cube(tags=not by_item)}) as (item, catalog, running):
         windows = scanned(item, sensor, catalog).filter(pl.col("nodata_fraction") < 0.5)
-        writer = ShardWriter(sensor, catalog, {(str(item.collection_id), item.id): item}, {}, GRID.cell, 2.1)
-        (plan,) = plan_shards(windows, sensor, GRID.cell, 100)
         asked = len(running.asked)
-        rows, lost = writer.shard(plan)
+        found = list(scene_chips(item, windows, sensor, catalog, GRID.cell, None, 2.1))
         assert len(running.asked) - asked < 12, "the file is opened for what it says, and once for all of its bands"
-    assert lost == [] and len(rows) == windows.height > 0
+    assert all(isinstance(some, pa.RecordBatch) for some in found)
+    rows = [row for some in found for row in some.to_pylist()]  # type: ignore[union-attr]
+    assert len(rows) == windows.height > 0
     count = 219 if by_item else 224
     row = rows[0]
     assert len(row["bands"]) == len(row["wavelengths"]) == count

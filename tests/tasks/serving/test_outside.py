@@ -86,7 +86,8 @@ def test_the_list_of_models_and_the_page_carry_the_limits(url: str) -> None:
 def test_no_limits_asks_the_model_anyway(limited: Path, scene: Path) -> None:
     with served(limited, "--no-limits") as url:
         answer = ask(url, [user(OUTSIDE, part(scene))])
-    assert not answer.model_extra and "not taught" not in answer.choices[0].message.content
+    # A network of random weights may say something like a box.
+    assert not set(answer.model_extra or {}) - {"boxes"} and "not taught" not in answer.choices[0].message.content
 
 
 def test_in_a_terminal_the_conversation_is_as_before_and_slash_limits_lists_them(

@@ -42,7 +42,7 @@ def assert_same(out: Path, done: Path) -> None:
 
 def test_answers_and_what_they_were_made_of_stand_in_the_run(done: Path) -> None:
     table = predictions(done, "tiny", "rsvqa-lr")
-    assert len(table) == 150 and table["answer"].n_unique() > 2
+    assert len(table) == 150 and table["answer"].n_unique() > 1
     assert table["id"].to_list() == [str(number) for number in range(150)]
     assert table["prompt"][0].startswith("<|system|>") and "<image>" in table["prompt"][0]
     assert set(table["stop"]) <= {"end", "length"} and table["prompt_tokens"].min() > 16
