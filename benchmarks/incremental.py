@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tasks.core.fan_out import DASK, WORKERS
@@ -114,9 +114,10 @@ def same_bytes(folder: Path, scenes: int, size: int) -> None:
         for count in (1, 2, 8):
             made(f"{count} processes", **{WORKERS: str(count)})
         made("2 processes, one killed", kill="multiprocessing.spawn", **{WORKERS: "2"})
-        with cluster(folder, 2) as (address, _):
+        project = folder / "the stage's own process"
+        with cluster(folder, project, 2) as (address, _):
             made("Dask, 2 workers", **{DASK: address})
-        with cluster(folder, 2) as (address, workers):
+        with cluster(folder, project, 2) as (address, workers):
             made("Dask, 2 workers, one killed", kill=str(workers[0]), **{DASK: address})
 
 
@@ -136,11 +137,16 @@ def killing(what: str, served: Served) -> Iterator[None]:
 
     start, ended = len(served.asked), threading.Event()
 
+    def running() -> Iterator[int]:
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):  # ended meanwhile
+                if what in " ".join(process.cmdline()):
+                    yield process.pid
+
     def wait() -> None:
         while not ended.is_set():
             if sum(asked.path.endswith(".tif") for asked in served.asked[start:]) > 40:
-                found = [p for p in psutil.Process().children(recursive=True) if what in " ".join(p.cmdline())]
-                victim = int(what) if what.isdigit() else found[0].pid if found else None
+                victim = int(what) if what.isdigit() else next(running(), None)
                 if victim is not None:
                     os.kill(victim, signal.SIGKILL)
                     return
@@ -156,7 +162,7 @@ def killing(what: str, served: Served) -> Iterator[None]:
 
 
 @contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[int]]]:
+def cluster(folder: Path, project: Path, workers: int) -> Iterator[tuple[str, list[int]]]:
     """A scheduler and workers over TCP, each a process of its own and without a nanny that would start it again."""
     place = Path(tempfile.mkdtemp(dir=folder))
     words = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
@@ -170,7 +176,9 @@ def cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[int]]]:
         address = json.loads(file.read_text())["address"]
         for _ in range(workers):
             more = ["-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
-            running.append(subprocess.Popen([sys.executable, *more], env=environment, **quiet))
+            # Files of one's own, such as labels, lie under the folder that a worker runs in.
+            own = {**quiet, "cwd": project}
+            running.append(subprocess.Popen([sys.executable, *more], env=environment, **own))
         yield address, [process.pid for process in running[1:]]
     finally:
         for process in running:
