@@ -162,18 +162,18 @@ def alone(costs: dict[str, Cost], chips: float, parts: int) -> dict[str, float]:
     }
 
 
-def limits(chips: float) -> list[tuple[float, str]]:
+def limits() -> list[tuple[float, str]]:
     """(chips at which it breaks, what), the first to break first."""
     m = {name: figure.value for name, figure in MEASURED.items()}
-    per_window = sum(source.share / source.kept for source in SOURCES)
     per_chip = sum(source.share * source.bands for source in SOURCES) * m["megabytes_chip"] / 1000
+    scenes = sum(source.share / source.kept / source.windows for source in SOURCES)
     largest = max(source.share / source.kept for source in SOURCES)
     found = [
         (DISK / (3 * per_chip), f"one machine's disk of {DISK / 1000:g} TB: shards, their cache and DVC's copy"),
         (MEMORY / (m["select_memory"] * largest) * 1e6, f"`select` in {MEMORY:g} GB: one instance a sensor"),
         (MEMORY / m["split_memory"] * 1e6, f"`split` in {MEMORY:g} GB: one instance for all sensors"),
         (20 * 500_000, f"{INSTANCES} instances of one dvc.yaml, at 500,000 chips a part and sensor"),
-        (24 * 3600 / PAGE_SECONDS * PAGE * 2000 / per_window, "a catalog that answers one page at a time, in a day"),
+        (24 * 3600 / PAGE_SECONDS * PAGE / scenes, "a catalog that answers one page at a time, in a day"),
     ]
     return sorted(found)
 
@@ -215,7 +215,7 @@ def report(chips: float, machines: int, cores: int, latency: float) -> str:
     lines += [f"| {name} | {value:,.0f} |" for name, value in bill.items()]
     lines += ["", f"From the first page of the catalog to the last sample: {together:.1f} hours."]
     lines += ["", "| what breaks, and at how many chips | chips |", "|---|---:|"]
-    lines += [f"| {what} | {at / 1e6:,.1f} M |" for at, what in limits(chips)]
+    lines += [f"| {what} | {at / 1e6:,.1f} M |" for at, what in limits()]
     return "\n".join(lines)
 
 
