@@ -47,7 +47,7 @@ def publish(workspace: Path, edit_params: Callable[[str, str], None]) -> Callabl
         edit_params("areas:\n", "areas:\n  world: [-180, -90, 180, 90]\n")
         edit_params("max_scene_cloud: 90", "max_scene_cloud: 100")
         # They are published decimated, at a tenth of their resolution and less: refused, unless it is asked for.
-        edit_params("  parts: [a, b]", "  parts: [a, b]\n  max_gsd_ratio: 25")
+        edit_params("  parts: [a, b]", "  parts: [a]\n  max_gsd_ratio: 25")
 
     return put
 
@@ -58,7 +58,7 @@ def test_the_cloud_measured_in_windows_agrees_with_what_the_item_says_of_its_sce
 ) -> None:
     collection, percent = CASES[sensor]
     publish(collection)
-    for stage, options in (("scenes", {}), ("scan", {"part": "a"}), ("scan", {"part": "b"})):
+    for stage, options in (("scenes", {}), ("scan", {"part": "a"})):
         done = run_stage(stage, sensor=sensor, **options)
         assert done.returncode == 0, done.stderr
     windows = pl.read_parquet("data/scan/*/*/windows.parquet").drop_nulls("cloud_fraction")
@@ -76,7 +76,8 @@ def test_a_decimated_scene_is_refused_by_name_where_nobody_asked_for_it(
     publish("landsat-c2-l2")
     edit_params("  max_gsd_ratio: 25", "  max_gsd_ratio: 2.1")
     assert run_stage("scenes", sensor="landsat").returncode == 0
-    done = run_stage("scan", sensor="landsat", part="a")
+    assert run_stage("scan", sensor="landsat", part="a").returncode == 0, "a part alone may be empty"
+    done = run_stage("select", sensor="landsat")
     assert done.returncode == 1 and "grid.max_gsd_ratio" in done.stderr
     (row,) = pl.read_parquet("data/scan/landsat/a/quarantine.parquet").to_dicts()
     assert row["reason"] == "gsd" and "m wide" in row["detail"] and "no more than 63 m" in row["detail"]
