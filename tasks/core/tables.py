@@ -165,16 +165,33 @@ def mapped(path: Path, into: Path) -> pa.Table:
         path: the Parquet file.
         into: the Arrow file; one that is there is taken as it is.
     """
-    if not into.is_file():
-        with (
-            pq.ParquetFile(require(path)) as source,
-            atomic(into) as partial,
-            pa.OSFile(str(partial), "wb") as sink,
-            pa.ipc.new_file(sink, source.schema_arrow) as writer,
-        ):
-            for batch in source.iter_batches():
-                writer.write_batch(batch)
+    _write_arrow(path, into)
     return pa.ipc.open_file(pa.memory_map(str(into))).read_all()
+
+
+def batches(path: Path, into: Path, rows: int) -> pa.ipc.RecordBatchFileReader:
+    """A table of which some `rows` are read at once, into memory that is given back: nothing of it stays mapped.
+
+    Args:
+        path: the Parquet file.
+        into: the Arrow file; one that is there is taken as it is.
+        rows: of a batch, at most.
+    """
+    _write_arrow(path, into, rows)
+    return pa.ipc.open_file(pa.OSFile(str(into)))
+
+
+def _write_arrow(path: Path, into: Path, rows: int = 65_536) -> None:
+    if into.is_file():
+        return
+    with (
+        pq.ParquetFile(require(path)) as source,
+        atomic(into) as partial,
+        pa.OSFile(str(partial), "wb") as sink,
+        pa.ipc.new_file(sink, source.schema_arrow) as writer,
+    ):
+        for batch in source.iter_batches(rows):
+            writer.write_batch(batch)
 
 
 def read(path: Path, columns: Sequence[str] | None = None, dictionaries: Sequence[str] = ()) -> pa.Table:

@@ -26,40 +26,45 @@ from tasks.earth.chip_measures import measure, needed
 from tasks.earth.countries import countries_at
 from tasks.earth.sensors import SENSORS
 
-PAGE, PAGES = 1024, 1024
-"""Rows whose chips' names are read together, and how many times as many names are kept."""
+ROWS, BATCHES = 4096, 32
+"""Rows of a table of labels that are read together, and how many times as many are kept, some 60 MB."""
 WITH_PIXELS, WITHOUT = 64, 4096
 """Chips that are read together."""
 METADATA = ("chip_id", "platform", "datetime", "transform", "width", "height", "geometry")
 
 
 class ByChip:
-    """Rows of a table that is sorted by chip, read from disk as they are asked for."""
+    """Rows of a table that is sorted by chip, read from disk as they are asked for, a few batches in memory."""
 
     def __init__(self, path: Path, into: Path) -> None:
         """Of a Parquet file; `into` is the Arrow file that rows are read from."""
-        self._table = tables.mapped(path, into)
-        self._names = self._table["chip_id"]
-        self._heads: list[str] = self._names.take(np.arange(0, len(self._names), PAGE)).to_pylist()
-        self._page = lru_cache(maxsize=PAGES)(self._read_page)
+        self._batches = tables.batches(path, into, ROWS)
+        self._batch = lru_cache(maxsize=BATCHES)(self._read_batch)
+        names = self._batches.schema.get_field_index("chip_id")
+        alone = pa.ipc.open_file(pa.OSFile(str(into)), options=pa.ipc.IpcReadOptions(included_fields=[names]))
+        self._heads = [alone.get_batch(number)[0][0].as_py() for number in range(alone.num_record_batches)]
 
     def rows(self, chip_ids: Sequence[str]) -> list[list[dict[str, Any]]]:
         """All rows of each chip."""
-        ranges = [self._range(chip_id) for chip_id in chip_ids]
-        places = np.concatenate([np.arange(start, stop) for start, stop in ranges] or [np.arange(0)])
-        found = iter(self._table.take(places).to_pylist() if len(places) else [])
-        return [list(islice(found, stop - start)) for start, stop in ranges]
+        places: dict[int, list[tuple[int, int, int]]] = {}  # batch -> chips in it, with their rows
+        for chip, chip_id in enumerate(chip_ids):
+            first = max(0, bisect_left(self._heads, chip_id) - 1)
+            for number in range(first, bisect_right(self._heads, chip_id)):
+                names = self._batch(number)[0]
+                start, stop = bisect_left(names, chip_id), bisect_right(names, chip_id)
+                if start < stop:
+                    places.setdefault(number, []).append((chip, start, stop))
+        out: list[list[dict[str, Any]]] = [[] for _ in chip_ids]
+        for number in sorted(places):
+            wanted = np.concatenate([np.arange(start, stop) for _, start, stop in places[number]])
+            found = iter(self._batch(number)[1].take(pa.array(wanted)).to_pylist())
+            for chip, start, stop in places[number]:
+                out[chip] += islice(found, stop - start)
+        return out
 
-    def _range(self, chip_id: str) -> tuple[int, int]:
-        """Numbers of the first row of a chip and of the one after its last."""
-        first = max(0, bisect_left(self._heads, chip_id) - 1)
-        last = max(0, bisect_right(self._heads, chip_id) - 1)
-        start, stop = bisect_left(self._page(first), chip_id), bisect_right(self._page(last), chip_id)
-        return first * PAGE + start, last * PAGE + stop
-
-    def _read_page(self, number: int) -> list[str]:
-        names: list[str] = self._names.slice(number * PAGE, PAGE).to_pylist()
-        return names
+    def _read_batch(self, number: int) -> tuple[list[str], pa.RecordBatch]:
+        batch = self._batches.get_batch(number)
+        return batch["chip_id"].to_pylist(), batch
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,11 @@ class Label:
         """Where it lies, (SIDE, SIDE), row 0 in the north; None for a tag."""
         return None if self.mask is None else unpack(self.mask)
 
+    @cached_property
+    def cells(self) -> int | None:
+        """The same as one number, see `tasks.earth.mask_cells`; None for a tag."""
+        return None if self.mask is None else int.from_bytes(self.mask, "big")
+
 
 TAGS = ("tag", "skyscript")
 """Kinds of sources whose labels hold somewhere around a chip."""

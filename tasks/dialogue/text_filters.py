@@ -9,7 +9,7 @@ import unicodedata
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from tasks.dialogue.conversations import IMAGE, TAGS
@@ -76,38 +76,76 @@ class Fault:
 def fault(pair: Pair) -> Fault | None:
     """What is wrong with a pair's text; None if nothing is."""
     question, answer = pair.question.strip(), pair.answer.strip()
-    both = f"{question}\n{answer}"
     if not question or not answer:
         return Fault("schema", f"the {'answer' if question else 'question'} is empty")
     if len(question) > MAX_QUESTION or len(answer) > MAX_ANSWER:
         return Fault("length", f"{len(question)} and {len(answer)} letters; {MAX_QUESTION} and {MAX_ANSWER} at most")
-    line = both.replace("\n", " ")
-    # Nearly all texts are plain, and letters are looked at one by one in the others alone.
-    plain = line.isascii() and line.isprintable()
-    if not plain and any(c == "\N{REPLACEMENT CHARACTER}" or unicodedata.category(c) in NO_TEXT for c in line):
+    asked, said = _seen(question), _seen(answer)
+    if not (asked.is_text and said.is_text):
         return Fault("schema", "it holds bytes that are no text")
-    if len(question.split()) < 2:
+    if asked.words < 2:
         return Fault("schema", "the question is no sentence")
-    role = ROLES.search(both)
-    marked = any(opener in both for opener in OPENERS)
-    mark = role.group() if role else next((token for token in TOKENS if marked and token in both), None)
-    if mark:
+    if mark := asked.role or said.role or next((one for one in TOKENS if one in asked.tokens | said.tokens), None):
         return Fault("leakage", f"it holds a mark of dialogue or image: {mark!r}")
-    if leak := LEAKAGE.search(both):
-        return Fault("leakage", f"it speaks of what only the prompt held: {leak.group()!r}")
-    if refused := REFUSAL.search(answer):
-        return Fault("refusal", f"the answer is a refusal: {refused.group()!r}")
+    if leak := asked.leak or said.leak:
+        return Fault("leakage", f"it speaks of what only the prompt held: {leak!r}")
+    if refused := said.refusal:
+        return Fault("refusal", f"the answer is a refusal: {refused!r}")
     # A short answer may be a name in any language; a longer one is held by itself as well.
-    return _language(both) or (_language(answer) if len(answer.split()) >= NO_NAME else None)
+    return _language(asked, said) or (_language(said) if said.words >= NO_NAME else None)
 
 
-def _language(text: str) -> Fault | None:
-    letters = "" if text.isascii() else [c for c in text if c.isalpha()]
-    if sum(ord(c) > LAST_LATIN for c in letters) > 0.05 * len(letters):
-        return Fault("language", "it is not written in Latin letters")
+@dataclass(frozen=True)
+class _Seen:
+    """What stands in one text, a question or an answer."""
+
+    is_text: bool
+    words: int
+    role: str
+    tokens: frozenset[str]
+    leak: str
+    refusal: str
+    letters: int
+    beyond: int
+    """Letters of other scripts."""
+    english: int
+    other: int
+    """Words of other languages."""
+
+
+@lru_cache(20_000)  # the same is asked of many chips, and often answered
+def _seen(text: str) -> _Seen:
+    # Nearly all texts are plain, and letters are looked at one by one in the others alone.
+    plain = text.isascii() and text.replace("\n", " ").isprintable()
+    is_text = plain or not any(
+        c == "\N{REPLACEMENT CHARACTER}" or unicodedata.category(c) in NO_TEXT for c in text.replace("\n", " ")
+    )
+    marked = any(opener in text for opener in OPENERS)
     words = [word.lower() for word in WORD.findall(text)]
-    english, other = (sum(word in WORDS[name] for word in words) for name in ("english", "others"))
-    if other > english:
+    return _Seen(
+        is_text=is_text,
+        words=len(text.split()),
+        role=_first(ROLES, text),
+        tokens=frozenset(token for token in TOKENS if token in text) if marked else frozenset(),
+        leak=_first(LEAKAGE, text),
+        refusal=_first(REFUSAL, text),
+        letters=sum(map(str.isalpha, text)),
+        beyond=0 if text.isascii() else sum(ord(c) > LAST_LATIN for c in text if c.isalpha()),
+        english=sum(word in WORDS["english"] for word in words),
+        other=sum(word in WORDS["others"] for word in words),
+    )
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    """What a pattern finds first; empty if nothing."""
+    found = pattern.search(text)
+    return found.group() if found else ""
+
+
+def _language(*texts: _Seen) -> Fault | None:
+    if sum(one.beyond for one in texts) > 0.05 * sum(one.letters for one in texts):
+        return Fault("language", "it is not written in Latin letters")
+    if sum(one.other for one in texts) > sum(one.english for one in texts):
         return Fault("language", "it is not English")
     return None
 
@@ -141,15 +179,18 @@ class TextFilter:
         kept: list[tuple[Pair, frozenset[str]]] = []
         types: Counter[str] = Counter()
         for pair in pairs:
-            found = fault(pair) or self._beside(pair, kept, types) or self._near(pair) or self._balance(pair)
+            # Templates ask nothing twice in nearly the same words, but of several classes by design.
+            own = shingles(f"{pair.question} {pair.answer}") if self._free else frozenset()
+            found = fault(pair) or self._beside(pair, own, kept, types) or self._near(pair) or self._balance(pair)
             if found is None:
-                kept.append((pair, shingles(f"{pair.question} {pair.answer}")))
+                kept.append((pair, own))
                 types[pair.question_type] += 1
             out.append(found)
         return out
 
-    def _beside(self, pair: Pair, kept: Sequence[tuple[Pair, frozenset[str]]], types: Counter[str]) -> Fault | None:
-        own = shingles(f"{pair.question} {pair.answer}")
+    def _beside(
+        self, pair: Pair, own: frozenset[str], kept: Sequence[tuple[Pair, frozenset[str]]], types: Counter[str]
+    ) -> Fault | None:
         for other, others in kept:
             if other.question == pair.question and not pair.follows:
                 return Fault("duplicate", f"the chip was asked the same: {other.question!r}")

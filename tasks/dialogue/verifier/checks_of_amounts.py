@@ -44,13 +44,12 @@ def presence(facts: ChipFacts, atom: Presence) -> Outcome:
         found = one.evidence("fraction", "count", "position")
         if atom.where is None:
             return Outcome(True, f"there is {one.name}", (found,))
-        plane = one.row.plane
-        if plane is None:
+        if one.row.cells is None:
             return unknown(f"'{one.source.name}' does not tell where {one.name} lies")
-        inside = int((plane & region(atom.where)).sum())
+        inside = bool(one.row.cells & region(atom.where))
         if not inside and not one.whole:
             return unknown(f"'{one.source.name}' has no {one.name} there, but may lack some")
-        return Outcome(inside > 0, f"{one.name} lies in the {one.row.position}", (found,))
+        return Outcome(inside, f"{one.name} lies in the {one.row.position}", (found,))
 
     outcome = each(facts, atom.concept, test, kinds)
     if outcome.holds is None and not atom.around and _tagged(facts, atom.concept):
@@ -78,8 +77,8 @@ def changed(facts: ChipFacts, atom: Changed) -> Outcome:
     def test(one: Known) -> Outcome:
         if one.row is None or one.row.fraction == 0:
             return Outcome(False, f"there was no {one.name}", (one.evidence(),))
-        if atom.where is not None and one.row.plane is not None:
-            there = bool((one.row.plane & region(atom.where)).any())
+        if atom.where is not None and one.row.cells is not None:
+            there = bool(one.row.cells & region(atom.where))
             return Outcome(there, f"{one.name} lies in the {one.row.position}", (one.evidence("fraction", "position"),))
         return Outcome(True, f"there was {one.name}", (one.evidence("fraction", "position"),))
 

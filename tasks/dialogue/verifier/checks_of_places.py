@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from tasks.dialogue.facts import ChipFacts
 from tasks.dialogue.verifier.expressions import Adjacent, Beside, Boxes, Position, Region, Where
-from tasks.dialogue.verifier.known import Known, agreed, centroid, known, overlap, planes, region, silent
+from tasks.dialogue.verifier.known import Known, agreed, known, overlap, placed, region, silent
 from tasks.dialogue.verifier.outcomes import Outcome, unknown
 from tasks.earth.label_fractions import COMPASS
 from tasks.earth.label_masks import SIDE, Box
+from tasks.earth.mask_cells import centre_of, grown
 
 EDGE = 0.03
 """A centre of mass this close to another third of the chip may be said to lie in it."""
@@ -30,27 +31,27 @@ def position(facts: ChipFacts, atom: Position) -> Outcome:
         if one.row is None:
             found.append(Outcome(False, f"there is no {one.name}", (one.evidence(),)))
             continue
-        plane = one.row.plane
+        cells = one.row.cells
         if atom.largest and one.row.boxes:
             x1, y1, x2, y2 = one.row.boxes[0]
             place = ((x1 + x2) / 2, (y1 + y2) / 2)
-        elif plane is not None and plane.any():
-            place = centroid(plane)
+        elif cells:
+            place = centre_of(cells)
         elif one.row.position is None:
             found.append(unknown(f"'{one.source.name}' does not tell where {one.name} lies"))
             continue
         else:
             place = _middle(one.row.position)
-        found.append(_lies(one, place, plane, atom.where))
+        found.append(_lies(one, place, cells, atom.where))
     return agreed(found, silent(atom.concept))
 
 
-def _lies(one: Known, place: tuple[float, float], plane: NDArray[np.bool_] | None, where: Where) -> Outcome:
+def _lies(one: Known, place: tuple[float, float], cells: int | None, where: Where) -> Outcome:
     evidence = (one.evidence("position"),)
     if where.half or where.box is not None:
-        if plane is None:
+        if not cells:
             return unknown(f"the place of {one.name} is not known well enough")
-        inside = float(plane[region(where)].sum() / plane.sum())
+        inside = (cells & region(where)).bit_count() / cells.bit_count()
         if 0.35 < inside < 0.65:
             return Outcome(None, f"{inside:.0%} of {one.name} lies there", evidence)
         return Outcome(inside >= 0.65, f"{inside:.0%} of {one.name} lies there", evidence)
@@ -77,9 +78,9 @@ def _middle(name: str) -> tuple[float, float]:
 def beside(facts: ChipFacts, atom: Beside) -> Outcome:
     """Does the first lie in that direction from the second?"""
     found = []
-    for one, plane in planes(facts, atom.first):
-        for other, other_plane in planes(facts, atom.second):
-            (x, y), (other_x, other_y) = centroid(plane), centroid(other_plane)
+    for one, cells in placed(facts, atom.first):
+        for other, others in placed(facts, atom.second):
+            (x, y), (other_x, other_y) = centre_of(cells), centre_of(others)
             east, south = x - other_x, y - other_y
             wanted = {"north": -south, "south": south, "east": east, "west": -east}
             steps = [wanted[part] for part in atom.direction.split("-") if part in wanted]
@@ -95,22 +96,20 @@ def beside(facts: ChipFacts, atom: Beside) -> Outcome:
 def adjacent(facts: ChipFacts, atom: Adjacent) -> Outcome:
     """Do they touch?"""
     lacking = [one for c in (atom.first, atom.second) for one in known(facts, c) if one.denied]
-    first, second = planes(facts, atom.first), planes(facts, atom.second)
+    first, second = placed(facts, atom.first), placed(facts, atom.second)
     if lacking and not (first and second):
         return Outcome(False, f"there is no {lacking[0].name}", (lacking[0].evidence(),))
-    from scipy import ndimage  # here, for it takes 0.2 s of every start
-
     found = []
-    for one, plane in first:
-        for other, other_plane in second:
+    for one, cells in first:
+        touching = grown(cells)
+        around = grown(grown(touching))
+        for other, others in second:
             if one.name == other.name:
                 continue
             evidence = (one.evidence("position"), other.evidence("position"))
-            border = int((ndimage.binary_dilation(plane, FULL) & other_plane).sum())
-            near = bool((ndimage.binary_dilation(plane, FULL, 3) & other_plane).any())
-            if border >= TOUCHING:
+            if (touching & others).bit_count() >= TOUCHING:
                 found.append(Outcome(True, f"{one.name} and {other.name} touch", evidence))
-            elif near:
+            elif around & others:
                 found.append(Outcome(None, f"{one.name} and {other.name} come close, too close to tell", evidence))
             elif one.whole and other.whole:
                 found.append(Outcome(False, f"{one.name} and {other.name} do not touch", evidence))
@@ -154,7 +153,7 @@ def _features(one: Known, true: Sequence[Box], atom: Boxes) -> Outcome:
 
 def _of_mask(one: Known, plane: NDArray[np.bool_], atom: Boxes) -> Outcome:
     """Boxes of what has no features: around its connected parts, or around all of it."""
-    from scipy import ndimage
+    from scipy import ndimage  # here, for it takes 0.2 s of every start
 
     evidence = (one.evidence("position"),)
     parts, number = ndimage.label(plane, FULL)
@@ -182,13 +181,13 @@ def in_region(facts: ChipFacts, atom: Region) -> Outcome:
         if one.row is None:
             found.append(Outcome(False, f"there is no {one.name}", (one.evidence(),)))
             continue
-        rows = [r for r in facts.labels if r.source == one.source.name and r.kind == "area" and r.plane is not None]
+        rows = [r for r in facts.labels if r.source == one.source.name and r.kind == "area" and r.cells is not None]
         same = [r.name for r in rows for box in r.boxes if overlap(box, atom.box) >= SAME_BOX]
         evidence = (one.evidence("position"),)
         if same:
             found.append(Outcome(one.name in same, f"that box holds {same[0]}", evidence))
             continue
-        inside = {r.name: float(r.plane[cells].mean()) for r in rows if r.plane is not None}
+        inside = {r.name: ((r.cells or 0) & cells).bit_count() / cells.bit_count() for r in rows}
         own = inside.get(one.name, 0.0)
         rival = max((v for k, v in inside.items() if k != one.name), default=0.0)
         reason = f"that box holds {own:.0%} {one.name}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from tasks.dialogue.pairs import Evidence
 from tasks.dialogue.verifier.expressions import Concept, Where
 from tasks.dialogue.verifier.outcomes import Outcome, unknown
 from tasks.earth.label_masks import SIDE, Box
+from tasks.earth.mask_cells import cells_of
 
 GROUND = ("area", "line", "point")
 """Kinds of labels that lie in the chip itself."""
@@ -94,8 +95,9 @@ def silent(concept: Concept) -> str:
     return f"no label source that describes the whole chip tells of '{concept.word}'"
 
 
-def region(where: Where) -> NDArray[np.bool_]:
-    """Cells of a part of the chip, (SIDE, SIDE)."""
+@lru_cache(4096)
+def region(where: Where) -> int:
+    """Cells of a part of the chip, see `tasks.earth.mask_cells`."""
     if where.box is not None:
         return _cells(where.box)
     name = where.direction
@@ -112,7 +114,7 @@ def region(where: Where) -> NDArray[np.bool_]:
     return _cells((x[0], y[0], x[1], y[1]))
 
 
-def _cells(box: Box) -> NDArray[np.bool_]:
+def _cells(box: Box) -> int:
     centres = (np.arange(SIDE) + 0.5) / SIDE
     inside: NDArray[np.bool_] = ((centres >= box[1]) & (centres <= box[3]))[:, None] & (
         (centres >= box[0]) & (centres <= box[2])
@@ -120,13 +122,7 @@ def _cells(box: Box) -> NDArray[np.bool_]:
     if not inside.any():  # smaller than a cell
         row, column = (min(int(value * SIDE), SIDE - 1) for value in (box[1], box[0]))
         inside[max(row, 0), max(column, 0)] = True
-    return inside
-
-
-def centroid(plane: NDArray[np.bool_]) -> tuple[float, float]:
-    """(x, y) of the centre of mass, fractions from the north-west corner."""
-    rows, columns = np.nonzero(plane)
-    return float((columns.mean() + 0.5) / SIDE), float((rows.mean() + 0.5) / SIDE)
+    return cells_of(inside)
 
 
 def overlap(a: Box, b: Box) -> float:
@@ -142,7 +138,6 @@ def _area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def planes(facts: ChipFacts, concept: Concept) -> list[tuple[Known, NDArray[np.bool_]]]:
-    """The labels of a concept that have a place, with it."""
-    found: list[Any] = [(one, one.row.plane) for one in known(facts, concept) if one.row is not None]
-    return [(one, plane) for one, plane in found if plane is not None and plane.any()]
+def placed(facts: ChipFacts, concept: Concept) -> list[tuple[Known, int]]:
+    """The labels of a concept that have a place, with its cells."""
+    return [(one, one.row.cells) for one in known(facts, concept) if one.row is not None and one.row.cells]

@@ -74,6 +74,10 @@ IN_THE_BOX = re.compile(r"(?: is)?(?: present| located| cover)?(?: in| within| i
 """The end of "forest lies in the box"."""
 
 
+SENTENCE_END = re.compile(r"(?<=[a-z]{3}\.)(?<!deg\.) (?=[A-Z])")
+"""Where a text can be cut: what stands before is a word, and no short form of a unit."""
+
+
 @dataclass(frozen=True)
 class Parsed:
     """A pair as it is understood."""
@@ -127,8 +131,8 @@ def parse_after(question: str, answer: str, labels: frozenset[str], before: Pars
         answer = ONE.sub("1", answer)
     if asked.kind == "date":
         answer = re.sub(r"^\s*May\b", "in May", answer)
-    clauses = [tidy(clause) for clause in read(answer, lexicon, reading).clauses]
-    found = _answer(asked, [clause for clause in clauses if clause], reading)
+    clauses = _clauses(answer, labels, reading)
+    found = _answer(asked, clauses, reading)
     if isinstance(found, Unread):
         found = Unread(found.words or f"the answer '{answer.strip()[:80]}'")
     # "It" of the next question may be what this answer named.
@@ -137,7 +141,27 @@ def parse_after(question: str, answer: str, labels: frozenset[str], before: Pars
     return Parsed(found, replace(asked, subjects=subjects), reading)
 
 
-@lru_cache(5_000)
+def _clauses(answer: str, labels: frozenset[str], reading: Reading) -> list[str]:
+    """The clauses of an answer; what their words stand for is added to a reading."""
+    clauses: list[str] = []
+    # What says anything of a whole text, like a list with a dash on every line, is read as a whole.
+    for sentence in [answer] if "\n" in answer else SENTENCE_END.split(answer):
+        found, values = _sentence(sentence, labels, len(reading.values))
+        clauses += found
+        reading.values.extend(values)
+    return clauses
+
+
+@lru_cache(20_000)
+def _sentence(text: str, labels: frozenset[str], start: int) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """Clauses of a sentence, and the values of its words, of which the first is number `start`: whole answers are as
+    many as the chips, the sentences that they consist of are not."""
+    reading = Reading([], [None] * start)
+    clauses = [tidy(clause) for clause in read(text, lexicon_of(labels), reading).clauses]
+    return tuple(clause for clause in clauses if clause), tuple(reading.values[start:])
+
+
+@lru_cache(20_000)
 def asked_of(text: str, labels: frozenset[str]) -> tuple[Question | Unread, tuple[Any, ...]]:
     """A question, and the values of its words: the same are asked of many chips."""
     reading = Reading()

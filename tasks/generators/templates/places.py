@@ -3,9 +3,10 @@
 from tasks.dialogue import boxes as box_text
 from tasks.dialogue.pairs import Pair
 from tasks.earth.label_masks import Box
+from tasks.earth.mask_cells import grown_over_sides as beside
 from tasks.generators.templates.kind import Kind, yes_no
 from tasks.generators.templates.nouns import noun
-from tasks.generators.templates.view import LEAST_CELLS, View, box_cells, grown, is_within
+from tasks.generators.templates.view import LEAST_CELLS, View, box_cells, is_within
 from tasks.generators.templates.voice import Found, Voice
 
 WHERE = (
@@ -79,14 +80,14 @@ def find_adjacency(view: View) -> list[Found]:
     out = []
     placed = [(label, cells) for label in view.clear[:6] if (cells := view.bits(label))]
     for place, (a, first) in enumerate(placed):
-        near = grown(first)
+        near = beside(first)
         for b, second in placed[place + 1 :]:
             if a.source != b.source or (first & second).bit_count() > LEAST_CELLS:
                 continue
             subject = "|".join(sorted((a.name, b.name)))
             if (near & second).bit_count() >= LEAST_CELLS:
                 out.append(Found(subject, "yes", (a.name, b.name)))
-            elif view.is_all(a) and view.is_all(b) and not grown(grown(grown(near))) & second:
+            elif view.is_all(a) and view.is_all(b) and not beside(beside(beside(near))) & second:
                 out.append(Found(subject, "no", (a.name, b.name)))
     return out
 

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from tasks.dialogue.facts import MARGIN, ChipFacts, Label
 from tasks.earth.label_masks import SIDE, Box
+from tasks.earth.mask_cells import centre_of
 from tasks.generators.templates.nouns import is_sayable
 from tasks.generators.templates.voice import Found
 
@@ -13,26 +14,9 @@ CLEAR = 2 * MARGIN
 """Share from which a label is certainly there."""
 LEAST_CELLS = 3
 """Cells of a mask that two labels must share a border along to be neighbours, or lie apart not to be."""
-WEST = sum(1 << (SIDE * row + SIDE - 1) for row in range(SIDE))
-"""The first column of a mask, as `bits` has it: its last cell is the lowest bit."""
-EAST = sum(1 << (SIDE * row) for row in range(SIDE))
-ALL = (1 << SIDE * SIDE) - 1
-COLUMN_BITS, ROW_BITS = (
-    tuple(
-        sum(1 << (SIDE * SIDE - 1 - cell) for cell in range(SIDE * SIDE) if (cell // step % SIDE) >> bit & 1)
-        for bit in range(SIDE.bit_length() - 1)
-    )
-    for step in (1, SIDE)
-)
-"""Cells whose column, or row, has a bit set: five counts of cells add up all columns."""
 T = TypeVar("T")
 Draw = Callable[[str, list[Found]], Found | None]
 """Kind and what was found of it -> one that the balance of answers lets through; None if it lets none."""
-
-
-def grown(cells: int) -> int:
-    """A mask and all cells beside it, over the sides."""
-    return cells | ((cells & ~WEST) << 1) | ((cells & ~EAST) >> 1) | (cells << SIDE & ALL) | cells >> SIDE
 
 
 def box_cells(box: Box) -> int:
@@ -73,7 +57,6 @@ class View:
             draw: used by kinds that ask several things at once.
         """
         self.facts, self.draw = facts, draw
-        self._bits: dict[str, int] = {}
         self._found: dict[Any, list[Found]] = {}
         self._kinds: dict[str, list[Label]] = {}
         for label in facts.labels:
@@ -179,10 +162,7 @@ class View:
 
     def bits(self, label: Label) -> int:
         """The mask of a label as one number; 0 where it has none."""
-        key = f"{label.source}/{label.name}"
-        if key not in self._bits:
-            self._bits[key] = 0 if label.mask is None else int.from_bytes(label.mask, "big")
-        return self._bits[key]
+        return label.cells or 0
 
     def place(self, label: Label) -> str | None:
         """Where a label lies, unless it lies all over, in the middle, or near a border between two names."""
@@ -194,9 +174,4 @@ class View:
 
 def _near_a_bound(cells: int) -> bool:
     """Whether the centre of mass lies within MARGIN of the border between two thirds of the chip."""
-    total = cells.bit_count() * SIDE
-    for bits in (COLUMN_BITS, ROW_BITS):
-        centre = (sum((cells & mask).bit_count() << bit for bit, mask in enumerate(bits)) + total / SIDE / 2) / total
-        if abs(centre - 1 / 3) < MARGIN or abs(centre - 2 / 3) < MARGIN:
-            return True
-    return False
+    return any(abs(centre - bound) < MARGIN for centre in centre_of(cells) for bound in (1 / 3, 2 / 3))
