@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from tasks.earth.label_masks import SIDE, Box, unpack
@@ -121,7 +122,7 @@ class ChipFacts:
 
     @cached_property
     def _json(self) -> str:
-        return json.dumps(
+        return orjson.dumps(
             {
                 "chip_id": self.chip_id,
                 "sensor": self.sensor,
@@ -135,10 +136,8 @@ class ChipFacts:
                 "sources": [_source_to_dict(self.sources[name]) for name in sorted(self.sources)],
                 "pixels": self.pixels,
             },
-            ensure_ascii=False,
-            separators=(",", ":"),
-            sort_keys=True,
-        )
+            option=orjson.OPT_SORT_KEYS,
+        ).decode()
 
     @classmethod
     def from_json(cls, text: str) -> "ChipFacts":

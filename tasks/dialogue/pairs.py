@@ -1,9 +1,10 @@
 """A question-answer pair on its way: as it was written, as it was verified, and what it cost."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import orjson
 
 from tasks.dialogue.facts import ChipFacts
 from tasks.earth.label_masks import Box
@@ -59,12 +60,8 @@ class Verdict:
 
     def evidence_json(self) -> str:
         """The evidence as one line of JSON."""
-        return json.dumps(
-            [{k: v for k, v in vars(one).items() if v not in ("", None, ())} for one in self.evidence],
-            ensure_ascii=False,
-            separators=(",", ":"),
-            sort_keys=True,
-        )
+        shown = [{k: v for k, v in vars(one).items() if v not in ("", None, ())} for one in self.evidence]
+        return orjson.dumps(shown, option=orjson.OPT_SORT_KEYS).decode()
 
 
 @dataclass(frozen=True)

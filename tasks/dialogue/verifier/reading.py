@@ -22,6 +22,9 @@ BRACKETS = re.compile(r"(?:<box>\s*)?\[{1,3}\s*-?\d[\d\s,.;\-\[\]]*\](?:\s*</box
 WRITTEN_DATE = re.compile(r"\b(\d{1,2})\.(\d{1,2})\.(\d{4})\b")
 """Day, month, year; with slashes it may be month, day, year, and is not read."""
 ISO_DATE = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b|\b(\d{4})-(\d{2})\b")
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+TAKEN_OUT = re.compile(r"qq[a-j]q\d+")
+"""A word for a value that was read before words are."""
 UNITS = {
     "ha": ("area", 1e4), "km2": ("area", 1e6), "m2": ("area", 1.0), "km": ("length", 1e3), "metres": ("length", 1.0),
     "celsius": ("celsius", 1.0), "kelvin": ("kelvin", 1.0), "db": ("dB", 1.0),
@@ -64,7 +67,9 @@ def read(text: str, lexicon: Lexicon, reading: Reading | None = None) -> Reading
     text = ISO_DATE.sub(lambda found: put("T", _iso(found)), text)
     for name, pattern in _sensors() if _any_sensor().search(text) else ():
         text = pattern.sub(lambda found, name=name: put("M", (name, found.group().strip())), text)  # type: ignore[misc]
-    words = [taken_out[int(w[4:])] if re.fullmatch(r"qq[a-j]q\d+", w) else w for w in words_of(text)]
+    words = words_of(text)
+    if taken_out:
+        words = [taken_out[int(w[4:])] if TAKEN_OUT.fullmatch(w) else w for w in words]
     clause: list[str] = []
     index = 0
     while index < len(words):
@@ -108,6 +113,8 @@ def _next(words: list[str], at: int, lexicon: Lexicon, out: Reading) -> tuple[in
 
 def _date(words: list[str], at: int, out: Reading) -> tuple[int, list[str]] | None:
     """16 February 2017, February 16, 2017, February 2017, 2017."""
+    if not (words[at][0].isdigit() or words[at] in MONTHS):
+        return None
     rest = [*words[at : at + 5], "", "", "", "", ""]
     if rest[0].isdigit() and rest[1] == "of" and rest[2] in MONTHS:
         rest.pop(1)
@@ -182,7 +189,7 @@ def _measure(words: list[str], at: int, out: Reading) -> tuple[int, list[str]] |
     """Numbers, with their unit, and fractions in words."""
     word = words[at]
     following = words[at + 1] if at + 1 < len(words) else ""
-    if re.fullmatch(r"-?\d+(\.\d+)?", word):
+    if NUMBER.fullmatch(word):
         value = float(word)
         if following == "percent":
             return 2, [out.note("S", exact(value / 100, 0.06))]
