@@ -64,6 +64,11 @@ class SeriesImage:
         """Whether a radar took it."""
         return bool(known_sensor(self.sensor).polarisations)
 
+    @cached_property
+    def is_blank(self) -> bool:
+        """Whether no cell of it has a value, in anything that is measured of its sensor."""
+        return bool(self.cells) and all(value is None for cells in self.cells.values() for value in cells)
+
 
 @dataclass(frozen=True)
 class SeriesFacts:
