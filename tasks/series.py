@@ -74,7 +74,7 @@ def read_chips() -> pl.DataFrame:
     chips = pl.concat(frames).join(pl.DataFrame(pl.from_arrow(split)), on="chip_id", how="left")
     lost = chips.filter(pl.col("split").is_null())
     if lost.height:
-        first = lost["chip_id"].min()
+        first = str(lost["chip_id"].min())
         raise MissingInputError(
             f"{lost.height} chips are on no side of the split, such as {first}; rebuild stage `split`"
         )
