@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.core import paths, tables
-from tasks.core.errors import EarthloomError, EmptyStageError
+from tasks.core.errors import EarthloomError, EmptyStageError, MissingInputError
 from tasks.core.log import progress
 from tasks.core.section import load, read_params
 from tasks.core.stage import Summary, main, require
@@ -51,7 +51,12 @@ CHUNK = 256
 
 
 def read_chips() -> pl.DataFrame:
-    """One row a chip of all sensors and parts, without pixels; see `tasks.earth.series_rules.find`."""
+    """One row a chip of all sensors and parts, without pixels; see `tasks.earth.series_rules.find`.
+
+    Raises:
+        EmptyStageError: there is no chip.
+        MissingInputError: a chip is on no side of the split: its series would be shown nowhere.
+    """
     enabled = read_params()["sensors"]["enabled"]
     parts = load(GridParams, "grid").parts
     frames = []
@@ -66,7 +71,14 @@ def read_chips() -> pl.DataFrame:
     if not frames:
         raise EmptyStageError("there is no chip to make series of; see the quarantine tables under data/chips")
     split = tables.read(paths.split() / "assignment.parquet", ["chip_id", "split"])
-    return pl.concat(frames).join(pl.DataFrame(pl.from_arrow(split)), on="chip_id", how="left")
+    chips = pl.concat(frames).join(pl.DataFrame(pl.from_arrow(split)), on="chip_id", how="left")
+    lost = chips.filter(pl.col("split").is_null())
+    if lost.height:
+        first = str(lost["chip_id"].min())
+        raise MissingInputError(
+            f"{lost.height} chips are on no side of the split, such as {first}; rebuild stage `split`"
+        )
+    return chips
 
 
 def found_by(params: SeriesParams, chips: pl.DataFrame) -> tuple[Found, dict[str, Any]]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from transformers import BatchFeature, ImageProcessingMixin
 
 from models.parts.image import Image, Tiles, batch_images, dated, grouped, standardised
+from models.parts.prompt import image_tags
 
 NEAR = 0.011
 """Micrometres within which a wavelength means a band: less than half the distance of any two bands of a sensor."""
@@ -31,6 +32,7 @@ class EarthDialImageProcessor(ImageProcessingMixin):
         size: int = 448,
         max_tiles: int = 6,
         tokens_per_tile: int = 256,
+        dates_tags: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         """Take the settings.
@@ -43,11 +45,13 @@ class EarthDialImageProcessor(ImageProcessingMixin):
             size: side of a tile in pixels.
             max_tiles: most tiles of a question's images.
             tokens_per_tile: visual tokens of a tile.
+            dates_tags: tag of one image -> tag of several dates.
             **kwargs: of transformers.
         """
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self.sensors, self.tags = dict(sensors or {}), list(tags)
         self.size, self.max_tiles, self.tokens_per_tile = size, max_tiles, tokens_per_tile
+        self.dates_tags = dict(dates_tags or {})
 
     def __call__(self, images: Sequence[Any], return_tensors: str | None = None) -> BatchFeature:
         """The images of one question, as keyword arguments of the model's `forward`, all on the CPU."""
@@ -64,14 +68,21 @@ class EarthDialImageProcessor(ImageProcessingMixin):
         whole = dated([self._image(one) for one in described], [_date(one.get("date")) for one in described])
         return [image.tiled(self.size, share) for image in whole]
 
-    def tag(self, image: Any) -> str:
-        """The tag of an image's sensor as the image is shown, which the questions of training began with."""
-        one = self.described(image)
-        modality, _ = self._shown(one)
-        tag = self.sensors[one["sensor"]]["tags"][modality]
+    def image_tags(self, images: Sequence[Any]) -> tuple[str, ...]:
+        """The tags of the images of one question, which the questions of training began with.
+
+        Raises:
+            ValueError: there is no tag for an image as it is shown.
+        """
+        return image_tags([self._tagged(self.described(image)) for image in images], self.dates_tags)
+
+    def _tagged(self, image: Mapping[str, Any]) -> tuple[str, str]:
+        """(sensor, tag of the image alone)."""
+        modality, _ = self._shown(image)
+        tag = self.sensors[image["sensor"]]["tags"][modality]
         if tag is None:
-            raise ValueError(f"{one['sensor']} cannot be shown as {modality}: EarthDial has no tag for it")
-        return str(tag)
+            raise ValueError(f"{image['sensor']} cannot be shown as {modality}: EarthDial has no tag for it")
+        return image["sensor"], str(tag)
 
     def described(self, image: Any) -> dict[str, Any]:
         """An image as a dictionary with `pixels`, `sensor` and `bands`.

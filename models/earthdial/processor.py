@@ -64,7 +64,7 @@ class EarthDialProcessor(ProcessorMixin):
             leading = re.match(rf"(?:\s*{IMAGE})+", question)
             if leading is None or leading[0].count(IMAGE) < len(own):
                 return question  # who places images inside the text writes the tags too
-            tags = [self.image_processor.tag(image) for image in own]
+            tags = self.image_processor.image_tags(own)
             return headed(question[leading.end() :], tags, len(own), self.image_processor.tags)
 
         prompt = USER.sub(tagged, prompt)

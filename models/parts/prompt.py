@@ -8,7 +8,7 @@ from offsets.
 
 import itertools
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -120,12 +120,24 @@ def render(turns: Turns, system: str = SYSTEM, layout: ChatLayout = PHI3) -> str
     return "".join(text for text, _ in spans(turns, system, layout=layout))
 
 
+def image_tags(shown: Sequence[tuple[str, str]], of_dates: Mapping[str, str]) -> tuple[str, ...]:
+    """The tags of the images of one question: of several with one tag that tag's form for several dates, else each tag
+    once, in the order of the sensors and not of the images: which image is whose is to be seen.
+
+    Args:
+        shown: of each image its sensor, and its tag as if it were alone.
+        of_dates: tag of one image -> tag of several dates; one that is not there stands for itself.
+    """
+    tags = tuple(dict.fromkeys(tag for _, tag in sorted(shown)))
+    return (of_dates.get(tags[0], tags[0]),) if len(tags) == 1 < len(shown) else tags
+
+
 def headed(question: str, tags: Sequence[str], images: int, known: Container[str]) -> str:
     """A question with its tags and `<image>` in front, as the conversations of training have them.
 
     Args:
         question: may begin with tags, such as that of a task: they stay first.
-        tags: of the sensors of its images, one an image.
+        tags: of its images, as `image_tags` gives them.
         images: how many stand before the question.
         known: what counts as a tag.
     """

@@ -67,11 +67,14 @@ def show(done: "Exported", place: Path) -> None:
     table = Table(title=f"Exported to {place}")
     for heading in ("sensor", "split"):
         table.add_column(heading)
-    for heading in ("chips", "conversations", "pairs"):
+    for heading in ("chips or series", "conversations", "pairs"):
         table.add_column(heading, justify="right")
     for (sensor, split), chips in sorted(done.tally.chips.items()):
         numbers = (chips, done.tally.conversations[sensor, split], done.tally.count(sensor=sensor, split=split))
         table.add_row(sensor, split, *(f"{number:,}" for number in numbers))
+    for (sensors, split), series in sorted(done.tally.series.items()):
+        numbers = (series, done.tally.conversations[sensors, split], done.tally.count(sensor=sensors, split=split))
+        table.add_row(f"series of {sensors}", split, *(f"{number:,}" for number in numbers))
     log.console.print(table)
     for reason, count in sorted(done.left_out.items()):
         log.console.print(f"{count:,} conversations left out ({reason}), a row each in left_out.parquet")

@@ -15,14 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
-from rasterio.errors import RasterioError
 
 from tasks.core import paths, tables
-from tasks.core.errors import DamagedFileError
 from tasks.core.stage import read_json, require
 from tasks.dialogue.facts import ChipFacts, Label, SourceInfo, Statistics
-from tasks.earth import geotiff
 from tasks.earth.chip_measures import measure, needed
+from tasks.earth.chip_planes import planes_of
 from tasks.earth.countries import countries_at
 from tasks.earth.sensors import SENSORS
 
@@ -191,11 +189,4 @@ def statistics(sensor: str, content: bytes, what: str) -> Statistics:
     Raises:
         DamagedFileError: it cannot be read.
     """
-    try:
-        raster = geotiff.decode(content, what=what, bands=needed(SENSORS[sensor]))
-    except RasterioError as error:
-        raise DamagedFileError(
-            f"{what}: its pixels are not a readable GeoTIFF ({error}); rebuild stage `chips`"
-        ) from error
-    planes = {band or "": plane for band, plane in zip(raster.bands, raster.pixels, strict=True)}
-    return measure(planes, SENSORS[sensor])
+    return measure(planes_of(content, what, needed(SENSORS[sensor])), SENSORS[sensor])

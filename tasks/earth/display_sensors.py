@@ -72,6 +72,13 @@ _OF_SENSORS = [tag for sensor in ALL.values() for tag in sensor.tags]
 NEW_TAGS = tuple(dict.fromkeys(tag for tag in _OF_SENSORS if tag not in PUBLISHED_TAGS))
 """Tags of our own, of sensors that EarthDial does not know."""
 SENSOR_TAGS = PUBLISHED_TAGS + NEW_TAGS
+DATES_TAGS = {
+    alone: several
+    for sensor in ALL.values()
+    for alone, several in ((sensor.tag, sensor.dates_tag), (sensor.rgb_tag, sensor.rgb_dates_tag))
+    if alone and several
+}
+"""Tag of an image alone -> tag of several dates that are shown so."""
 RENDERED = {tag: sensor for sensor in reversed(IMPORTED.values()) for tag in sensor.tags}
 """Tag -> the sensor whose renderings carry it; the first of them where several do."""
 TRUE_COLOURS = tuple(dict.fromkeys([*(sensor.rgb for sensor in ALL.values() if sensor.rgb), ("red", "green", "blue")]))

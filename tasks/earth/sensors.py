@@ -8,7 +8,8 @@ docs/how-to/add-a-sensor.md says what a new entry needs besides.
 import re
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -63,6 +64,10 @@ class Sensor:
     polarisations: tuple[tuple[str, str], ...] = ()
     """Of a radar, the pairs it is flown in, like- before cross-polarised: shown together, their difference in dB as
     third plane."""
+    orbits_per_cycle: int | None = None
+    """Orbits after which a platform passes over the same ground again, where scenes are named by the orbit's number."""
+    first_orbits: Mapping[str, int] = field(default_factory=dict)
+    """Platform -> the first orbit of a cycle, from which relative orbits are counted."""
     window_cells: int | float = 1
     """Side of a chip window in cells of the global grid: a whole number, or a whole part of one such as 0.1."""
     files: tuple[Pattern, ...] = ()

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from tasks.earth.sensors import SENSORS
+from tasks.earth.sensors import SENSORS, Sensor
 from tasks.earth.series_params import SeriesRule
 
 DAY = 86_400.0
@@ -52,14 +52,13 @@ def find(name: str, rule: SeriesRule, chips: pl.DataFrame) -> Found:
     """
     radars = [sensor for sensor in rule.sensors if SENSORS[sensor].polarisations]
     clear = pl.col("cloud_fraction") <= rule.max_cloud
-    track = pl.col("acquisition").str.extract(r"((?:-[ap]m)?_track-\w+)$").fill_null("")
     asked = chips.filter(pl.col("sensor").is_in(rule.sensors)).with_columns(
         clear=pl.when(pl.col("sensor").is_in([s for s in rule.sensors if SENSORS[s].mask])).then(clear).otherwise(True),
         bands=pl.col("bands").list.join(","),
         t=pl.col("datetime").dt.timestamp("us") / 1e6 / DAY,
         stamp=pl.col("datetime").dt.strftime("%Y%m%dT%H%M%S"),
         # A radar looks from one side: only the same orbit, ascending or descending, shows the same slopes and walls.
-        **{"pass": pl.when(pl.col("sensor").is_in(radars)).then(track).otherwise(pl.lit(""))},
+        **{"pass": pl.coalesce(*(_orbit(SENSORS[name]) for name in radars), pl.lit(""))},
     )
     asked = asked.with_columns(pl.col("clear").fill_null(False))
     if rule.kind == "sensors":
@@ -93,6 +92,24 @@ def find(name: str, rule: SeriesRule, chips: pl.DataFrame) -> Found:
     ).select(list(SERIES))
     dropped = _dropped(name, rule, asked, usable, fitting, torn, kept)
     return Found(rows.cast(dict[Any, pl.DataType](SERIES)).sort("series_id"), dropped)
+
+
+def _orbit(sensor: Sensor) -> pl.Expr:
+    """Name of the relative orbit of a radar's chips, from that of their overpass; null of others, and where unknown.
+
+    Most catalogs name an overpass by the number of its orbit. Those of one platform that are whole cycles apart see
+    the same ground; of two platforms that is known only where it is known with which orbit their cycles begin.
+    """
+    name = pl.col("acquisition")
+    orbit = name.str.extract(r"_orbit-(\d+)$").cast(pl.Int64)
+    platform = name.str.extract(r"^(.+)_orbit-\d+$")
+    cycle = pl.lit(sensor.orbits_per_cycle, pl.Int64)
+    first = platform.replace_strict(list(sensor.first_orbits), list(sensor.first_orbits.values()), default=None,
+                                    return_dtype=pl.Int64)  # fmt: skip
+    relative = pl.format("_track-{}", ((orbit - first) % cycle + 1).cast(pl.String).str.zfill(3))
+    own = pl.format("{}_orbit-{}-of-{}", platform, orbit % cycle, cycle)
+    found = pl.coalesce(name.str.extract(r"((?:-[ap]m)?_track-\w+)$"), relative, own)
+    return pl.when(pl.col("sensor") == sensor.name).then(found)
 
 
 def _members(series: pl.DataFrame) -> pl.Series:

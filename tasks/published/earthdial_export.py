@@ -17,7 +17,7 @@ from models.parts.prompt import CHAT_TEMPLATE
 from tasks.core.errors import WeightsError
 from tasks.core.stage import atomic, read_json, storage_errors, write_json
 from tasks.dialogue.conversations import TAGS
-from tasks.earth.display_sensors import known_sensor
+from tasks.earth.display_sensors import DATES_TAGS, known_sensor
 from tasks.earth.radiometry import BOUNDS
 from tasks.earth.sensors import DISPLAY, Sensor
 from tasks.published.internvl_hf_export import export_internvl
@@ -128,6 +128,7 @@ def _with_code(
             size=config.image_size,
             max_tiles=config.max_tiles,
             tokens_per_tile=config.tokens_per_tile,
+            dates_tags=DATES_TAGS,
         ),
         load_tokenizer(folder),
         chat_template=CHAT_TEMPLATE,

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from models.parts.image import dated
-from models.parts.prompt import IMAGE, SYSTEM, headed
+from models.parts.prompt import IMAGE, SYSTEM, headed, image_tags
 from tasks.dialogue import boxes as box_text
 from tasks.dialogue import conversations
+from tasks.earth.display_sensors import DATES_TAGS
 from tasks.vlm.answerer import Answerer, Question
 from tasks.vlm.image_file import ImageFile
 from tasks.vlm.limits import Limits
@@ -55,7 +56,8 @@ class Conversation:
         question = without(question, second)
         self.images.extend(shown)
         if shown and not placeholders:
-            question = headed(question, [image.tag for image in shown], len(shown), conversations.TAGS)
+            tags = image_tags([(image.sensor.name, image.tag) for image in shown], DATES_TAGS)
+            question = headed(question, tags, len(shown), conversations.TAGS)
         self.turns.append((question, ""))
 
     def copy(self) -> "Conversation":

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 
 from models.parts.image import Image, Tiles, dated
 from tasks.core import tables
 from tasks.core.errors import TrainingError
 from tasks.core.stage import require
-from tasks.earth import geotiff
+from tasks.earth.chip_planes import planes_of
 from tasks.vlm.images import Normalisation, preprocess
 from tasks.vlm.samples import ImageRef, Sample, tile_share
 
@@ -24,17 +23,13 @@ def read_geotiff(content: bytes, what: str, bands: Collection[str] | None = None
     """(H, W) of each band by its name, of those that are wanted and there; None: of all.
 
     Raises:
-        TrainingError: the bytes are not a GeoTIFF whose bands have names.
+        DamagedFileError: the bytes are not a GeoTIFF.
+        TrainingError: a band has no name.
     """
-    try:
-        raster = geotiff.decode(content, what=what, bands=bands)
-    except RasterioError as error:
-        raise TrainingError(
-            f"{what}: its pixels are not a readable GeoTIFF ({error}); rebuild stage `chips`"
-        ) from error
-    if not all(raster.bands):
+    planes = planes_of(content, what, bands)
+    if not all(planes):
         raise TrainingError(f"{what}: its GeoTIFF has bands without a name; rebuild stage `chips`")
-    return {name: plane.astype(np.float32, copy=False) for name, plane in zip(raster.bands, raster.pixels, strict=True)}
+    return {name: plane.astype(np.float32, copy=False) for name, plane in planes.items()}
 
 
 class ChipShard:

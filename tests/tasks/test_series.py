@@ -2,23 +2,28 @@
 
 import contextlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+from pyproj import Transformer
 
 from tasks import mixture, series
 from tasks.core import paths, tables
-from tasks.core.errors import ParamsError
+from tasks.core.errors import MissingInputError, ParamsError
 from tasks.core.section import parse
 from tasks.dialogue import conversations, reverify
 from tasks.dialogue.pairs import CONTRADICTED, NOT_CHECKABLE, SUPPORTED, Pair
 from tasks.dialogue.series.facts import PARTS, SeriesFacts
 from tasks.dialogue.series.verifier import judge_series
+from tasks.earth.grid import utm_epsg
 from tasks.earth.series_params import SeriesRule
 from tasks.earth.series_rules import find
+from tasks.generators.templates.series_pairs import options
 from tasks.vlm.samples import read_samples
 from tests.fixtures.series_dataset import RULES, SIDES, changed, write_series_dataset
 
@@ -85,7 +90,7 @@ def test_two_images_are_a_series_only_by_days_clear_sky_product_cell_and_side(
 
 def test_radar_dates_are_of_one_orbit_and_of_many_dates_the_window_keeps_as_many_series_as_asked() -> None:
     other = chip("w", "sentinel-1", 40, acquisition="s1_2020-02-10-pm_track-076")
-    unknown = chip("w", "sentinel-1", 50, acquisition="s1_orbit-18527")
+    unknown = chip("w", "sentinel-1", 50, acquisition="s1_2020-02-20-am")
     optical = [chip("w", "sentinel-2", day) for day in (0, 12, 24)]  # has series of its own
     rows = [*(chip("w", "sentinel-1", day) for day in (0, 12, 24, 36)), other, unknown, *optical]
     rule = DATES.model_copy(update={"images": 3, "per_window": 1})
@@ -95,6 +100,17 @@ def test_radar_dates_are_of_one_orbit_and_of_many_dates_the_window_keeps_as_many
     assert row["chips"] == [f"w_sentinel-1_{day}" for day in (0, 12, 36)] and row["days"] == 36
     reasons = dict(found.dropped.select("chip_id", "reason").iter_rows())
     assert reasons == {"w_sentinel-1_24": "enough", "w_sentinel-1_40": "alone", "w_sentinel-1_50": "orbit"}
+
+
+def test_radar_dates_that_catalogs_name_by_their_orbit_are_of_one_track_only_whole_cycles_apart() -> None:
+    # S1A 53498 is relative orbit 51, as 53673 of the next cycle and S1B 28177 are; 53505 passes the other way.
+    names = {0: "1a_orbit-53498", 12: "1a_orbit-53673", 6: "1b_orbit-28077", 0.5: "1a_orbit-53505", 30: "1c_orbit-900",
+             42: "1c_orbit-1075"}  # fmt: skip
+    rows = [chip("w", "sentinel-1", day, acquisition=f"sentinel-{name}") for day, name in names.items()]
+    found = find("two", DATES.model_copy(update={"per_window": 9}), pl.DataFrame(rows))
+    pairs = {tuple(float(one.rpartition("_")[2]) for one in chips) for chips in found.series["chips"]}
+    assert pairs == {(0, 6), (0, 12), (6, 12), (30, 42)}
+    assert found.dropped.select("chip_id", "reason").rows() == [("w_sentinel-1_0.5", "alone")]
 
 
 def test_every_chip_of_a_rule_is_in_a_series_or_dropped_and_every_pair_kept_or_rejected(folder: Path) -> None:
@@ -161,6 +177,59 @@ def test_a_difference_that_is_neither_clear_nor_none_is_not_checkable(folder: Pa
     assert {one.state for one in verdicts} == {NOT_CHECKABLE}
     still = judge_series(facts_of(folder, 1, "two-dates"), [Pair(question, answer, "") for answer in answers])
     assert [one.state for one in still] == [CONTRADICTED, SUPPORTED, CONTRADICTED] and not changed(1)
+
+
+def test_nothing_is_asked_of_a_series_one_of_whose_images_holds_no_data(folder: Path) -> None:
+    facts = facts_of(folder, 0, "both")
+    assert options(facts)
+    last = facts.images[-1]
+    blank = replace(last, cells={name: (None,) * len(cells) for name, cells in last.cells.items()})
+    empty = replace(facts, images=(*facts.images[:-1], blank))
+    assert not options(empty)
+    (verdict,) = judge_series(empty, [Pair("Which image is a radar image?", "the first image", "")])
+    assert (verdict.state, verdict.reason) == (NOT_CHECKABLE, "the second image holds no data")
+
+
+def test_a_chip_that_the_split_has_not_seen_stops_the_stage_by_its_name(tmp_path: Path) -> None:
+    write_series_dataset(tmp_path)
+    path = tmp_path / "data/split/assignment.parquet"
+    whole = tables.read_frame(path).sort("chip_id")
+    tables.write(whole.tail(whole.height - 1).to_arrow(), path)
+    with (
+        contextlib.chdir(tmp_path),
+        pytest.raises(MissingInputError, match=f"1 chips .* such as {whole['chip_id'][0]}; rebuild"),
+    ):
+        series.run()
+
+
+@pytest.mark.parametrize(("east", "west"), [(179.97, -179.97), (11.97, 12.03)], ids=["antimeridian", "zones"])
+def test_windows_on_both_sides_of_a_zone_s_edge_are_two_places_each_with_its_own_series(
+    east: float, west: float
+) -> None:
+    rows = []
+    for longitude in (east, west):
+        epsg = int(utm_epsg(np.array([longitude]), np.array([-16.5]))[0])
+        x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(longitude, -16.5)
+        window = f"{epsg}-0640-c{int(x // 640):05d}-r{int(y // 640):05d}"
+        place = f"EPSG:{epsg} {x // 640 * 640} {y // 640 * 640} 640.0"
+        rows += [chip(window, "sentinel-2", day, place=place) for day in (0, 10)]
+        rows += [chip(window, "sentinel-1", 1, place=place, cloud_fraction=None)]
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    for rule in (DATES, BOTH):
+        found = find("edge", rule, frame)
+        assert found.series.height == 2 and found.series["window_id"].n_unique() == 2
+        assert all(len({one[:5] for one in chips}) == 1 for chips in found.series["chips"])
+
+
+def test_images_of_one_moment_are_no_series_of_dates_and_are_not_asked_which_came_first(folder: Path) -> None:
+    anywhen = DATES.model_copy(update={"min_days": 0})
+    rows = [chip("w", "sentinel-2", 0), chip("w", "sentinel-2", 0, chip_id="twin")]
+    found = find("same", anywhen, pl.DataFrame(rows))
+    assert found.series.is_empty() and set(found.dropped["reason"]) == {"days"}
+    facts = facts_of(folder, 0, "both")
+    taken = facts.images[0].taken
+    same = replace(facts, images=tuple(replace(image, taken=taken) for image in facts.images))
+    assert "taken" in options(facts) and "taken" not in options(same)
 
 
 @pytest.mark.parametrize(

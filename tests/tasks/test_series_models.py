@@ -5,14 +5,19 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
+from models.parts.image import batch_images
+from models.parts.prompt import IGNORED
 from tasks import blind, evaluate, guesses, mixture, series, stats, subtasks, tokenizer, train
 from tasks.core import paths, tables
 from tasks.core.errors import UnaskableError
 from tasks.core.stage import read_json
+from tasks.evaluation.runner.checkpoint_model import Checkpoint, CheckpointSettings
 from tasks.evaluation.runner.held_out import HeldOut
 from tasks.evaluation.runner.run import question_as
-from tasks.vlm.samples import read_samples
+from tasks.vlm.chip_reader import ChipReader
+from tasks.vlm.samples import encode_samples, read_samples
 from tests.fixtures.series_dataset import write_series_dataset
 
 SHOWN = {
@@ -78,6 +83,30 @@ def test_held_out_series_are_question_types_of_their_own_beside_all_controls(tra
     single = [score for name, score in scores["by_type"].items() if not name.startswith("series-")]
     assert single and not any("images_reversed" in score for score in [*single, scores["overall"]])
     assert run["controls"]["images-reversed"]["rejected"] == {"one_image": sum(score["n"] for score in single)}
+
+
+def test_a_series_is_asked_with_the_tokens_and_the_pixels_that_it_would_be_trained_with(trained: Path) -> None:
+    with contextlib.chdir(trained):
+        model, source = Checkpoint(paths.train("1"), CheckpointSettings()), HeldOut()
+        answerer = model.answerer
+        config = answerer.model.config
+        chips = ChipReader(answerer.normalise, config.image_size, config.max_tiles, cache_mb=64)
+        samples = {one.sample_id: one for one in read_samples(source.path) if len(one.images) > 1}
+        size = (config.tokens_per_tile, 4096, config.image_size, config.max_tiles)
+        encoded = {
+            one.sample_id: tokens for one, tokens in encode_samples([*samples.values()], answerer.tokenizer, *size)[0]
+        }
+        asked = [place for place, row in enumerate(source.rows()) if row["id"].rpartition(" turn ")[0] in samples]
+        assert len(asked) > 5 and encoded.keys() == samples.keys()
+        for place in asked:
+            name = source.rows()[place]["id"].rpartition(" turn ")[0]
+            question = source.question(place)
+            prompt = list(model._encoded(question).ids[0])
+            answer = [label for label in encoded[name].labels if label != IGNORED]
+            assert prompt + answer == encoded[name].ids
+            trained_on, shown = (batch_images(tiles) for tiles in (chips.images(samples[name]), model.tiles(question)))
+            assert all(torch.equal(shown[key], trained_on[key]) for key in trained_on)
+            assert trained_on["days"].unique().numel() == 2  # of two dates
 
 
 def test_the_control_of_order_shows_the_same_images_with_the_last_one_first(trained: Path) -> None:

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 
-from tasks.core.errors import DamagedFileError
+from models.parts.prompt import image_tags
 from tasks.dialogue.facts import MARGIN, ChipFacts, SourceInfo
-from tasks.earth import geotiff
-from tasks.earth.display_sensors import known_sensor
+from tasks.earth.chip_planes import planes_of
+from tasks.earth.display_sensors import DATES_TAGS, known_sensor
 from tasks.earth.label_fractions import COMPASS
 from tasks.earth.sensors import SENSORS
 from tasks.earth.series_measures import INDEX, SIDE, Cells, measure
@@ -64,6 +63,11 @@ class SeriesImage:
     def is_radar(self) -> bool:
         """Whether a radar took it."""
         return bool(known_sensor(self.sensor).polarisations)
+
+    @cached_property
+    def is_blank(self) -> bool:
+        """Whether no cell of it has a value, in anything that is measured of its sensor."""
+        return bool(self.cells) and all(value is None for cells in self.cells.values() for value in cells)
 
 
 @dataclass(frozen=True)
@@ -173,19 +177,14 @@ class SeriesFacts:
 
 
 def sensor_tags(sensors: Sequence[str], rgb: bool = False) -> tuple[str, ...]:
-    """EarthDial's tags of the images of a series: that of several dates where all are of one sensor and it has one.
-
-    Those of several sensors are in the order of their names, not of the images: which image is whose is to be seen.
+    """EarthDial's tags of the images of a series, as `models.parts.prompt.image_tags` orders them.
 
     Args:
         sensors: of each image.
         rgb: whether they are shown in true colour, where they can be.
     """
-    known = [known_sensor(name) for name in sorted(set(sensors))]
-    if len(known) == 1 and (tag := known[0].rgb_dates_tag if rgb and known[0].rgb else known[0].dates_tag):
-        return (tag,)
-    each = [(one.rgb_tag if rgb else None) or one.tag for one in known]
-    return tuple(each)
+    known = map(known_sensor, sensors)
+    return image_tags([(one.name, (one.rgb_tag if rgb else None) or one.tag) for one in known], DATES_TAGS)
 
 
 def cells_of(sensor: str, content: bytes, what: str) -> dict[str, Cells]:
@@ -199,14 +198,7 @@ def cells_of(sensor: str, content: bytes, what: str) -> dict[str, Cells]:
     Raises:
         DamagedFileError: it cannot be read.
     """
-    try:
-        raster = geotiff.decode(content, what=what)
-    except RasterioError as error:
-        raise DamagedFileError(
-            f"{what}: its pixels are not a readable GeoTIFF ({error}); rebuild stage `chips`"
-        ) from error
-    planes = {band or "": plane for band, plane in zip(raster.bands, raster.pixels, strict=True)}
-    return measure(planes, SENSORS[sensor])
+    return measure(planes_of(content, what), SENSORS[sensor])
 
 
 def read_facts(text: str) -> "ChipFacts | SeriesFacts":

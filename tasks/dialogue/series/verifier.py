@@ -57,6 +57,8 @@ def truth(facts: SeriesFacts, asked: Asked) -> Truth:
     Raises:
         Cannot: the facts do not tell it for certain.
     """
+    if blank := [place for place, image in enumerate(facts.images) if image.is_blank]:
+        raise Cannot(f"the {ORDINALS[blank[0]]} image holds no data")
     return _TRUTHS[asked.kind](facts, asked)
 
 

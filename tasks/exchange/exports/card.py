@@ -24,7 +24,7 @@ def card(
     left_out: Mapping[str, int],
     marked: frozenset[str] | None,
     options: Options,
-    configs: Sequence[tuple[str, str]],
+    configs: Mapping[str, Sequence[tuple[str, str]]],
 ) -> str:
     """The text of README.md.
 
@@ -36,7 +36,7 @@ def card(
         left_out: conversations that it does not hold, by reason.
         marked: kinds of question that are answered without the picture; None where that was not measured.
         options: what was asked for.
-        configs: (split, pattern of files) for the hub's loader.
+        configs: name -> (split, pattern of files) of each, for the hub's loader.
     """
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -50,6 +50,7 @@ def card(
         tally=tally,
         ledger=ledger,
         chips=sum(tally.chips.values()),
+        series=sum(tally.series.values()),
         conversations=rows,
         verdicts=tally.verdicts.most_common(),
         writers=sorted(tally.writers.items()),

@@ -5,7 +5,7 @@ the column's dictionary.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.exchange.exports.json_lines import from_value
 from tasks.exchange.exports.names import file_name
-from tasks.exchange.exports.options import SPLIT_NAMES, Add, Options
+from tasks.exchange.exports.options import SERIES, SPLIT_NAMES, Adding, Options
 from tasks.exchange.exports.row_shards import RowShards
+from tasks.exchange.exports.series import ShownSeries, flat_series
 from tasks.exchange.exports.source import Shown, flat
 
 GROUP = 100
@@ -48,6 +50,31 @@ COLUMNS = {
 }
 """Of a row; with the pixels, `pixels` (GeoTIFF) and `bands` follow."""
 WITH_PIXELS = {"pixels": pa.binary(), "bands": _TEXTS}
+OF_SERIES = {
+    "images": pa.list_(_IMAGE),
+    "conversations": pa.list_(_TURN),
+    "conversation_id": _TEXT,
+    "series_id": _TEXT,
+    "kind": _TEXT,
+    "rule": _TEXT,
+    "days": pa.float64(),
+    "chip_ids": _TEXTS,
+    "sensors": _TEXTS,
+    "platforms": _TEXTS,
+    "datetimes": _TEXTS,
+    "crs": _TEXT,
+    "transform": pa.list_(pa.float64()),
+    "task": _TEXT,
+    "question_types": _TEXTS,
+    "guessable": pa.list_(pa.bool_()),
+    "verdicts": _TEXTS,
+    "evidence": _TEXTS,
+    "generator": _TEXT,
+    "prompt_hash": _TEXT,
+    "renderings": _TEXTS,
+}
+"""Of a row with several images; with the pixels, `pixels` and `bands` of each follow."""
+SERIES_PIXELS = {"pixels": pa.list_(pa.binary()), "bands": pa.list_(_TEXTS)}
 
 
 def columns(options: Options) -> dict[str, pa.DataType]:
@@ -55,15 +82,20 @@ def columns(options: Options) -> dict[str, pa.DataType]:
     return {**COLUMNS, **(WITH_PIXELS if options.pixels else {})}
 
 
-def schema(options: Options) -> pa.Schema:
+def series_columns(options: Options) -> dict[str, pa.DataType]:
+    """The columns of an export's rows with several images."""
+    return {**OF_SERIES, **(SERIES_PIXELS if options.pixels else {})}
+
+
+def _schema(known: Mapping[str, pa.DataType]) -> pa.Schema:
     """With the features in its metadata, from which `datasets` knows that a column holds pictures."""
-    features = {name: _feature(name, kind) for name, kind in columns(options).items()}
+    features = {name: _feature(name, kind) for name, kind in known.items()}
     metadata = {"huggingface": json.dumps({"info": {"features": features}}, sort_keys=True)}
-    return pa.schema(list(columns(options).items()), metadata=metadata)
+    return pa.schema(list(known.items()), metadata=metadata)
 
 
 def _feature(name: str, kind: pa.DataType) -> Any:
-    if name == "image":
+    if kind.equals(_IMAGE):
         return {"_type": "Image"}
     if pa.types.is_list(kind):
         return [_feature("", kind.value_type)]  # as every version of `datasets` reads a list
@@ -74,24 +106,37 @@ def _feature(name: str, kind: pa.DataType) -> Any:
 
 def rows(shown: Shown, options: Options) -> Iterator[dict[str, Any]]:
     """One row for each conversation about a chip."""
+    more = {"pixels": shown.geotiff, "bands": shown.chip["bands"]} if options.pixels else {}
     for talk in shown.talks:
-        turns = []
-        for question, answer in talk.messages("<image>", options.tags):
-            turns += [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
-        image = {"bytes": shown.picture, "path": f"{file_name(shown.chip['chip_id'])}.png"}
-        more = {"pixels": shown.geotiff, "bands": shown.chip["bands"]} if options.pixels else {}
-        yield {"image": image, "conversations": turns, **flat(shown, talk), **more}
+        turns = from_value(talk, options)
+        yield {"image": _picture(shown), "conversations": turns, **flat(shown, talk), **more}
+
+
+def series_rows(shown: ShownSeries, options: Options) -> Iterator[dict[str, Any]]:
+    """One row for each conversation about a series."""
+    more: dict[str, Any] = {}
+    if options.pixels:
+        more = {"pixels": [image.geotiff for image in shown.images],
+                "bands": [image.chip["bands"] for image in shown.images]}  # fmt: skip
+    for talk in shown.talks:
+        turns = from_value(talk, options, shown.mark)
+        images = [_picture(image) for image in shown.images]
+        yield {"images": images, "conversations": turns, **flat_series(shown, talk), **more}
+
+
+def _picture(shown: Shown) -> dict[str, Any]:
+    return {"bytes": shown.picture, "path": f"{file_name(shown.chip['chip_id'])}.png"}
 
 
 class _Shards(RowShards):
     """The shards of one split."""
 
-    def __init__(self, folder: Path, split: str, options: Options) -> None:
-        super().__init__(folder, schema(options), GROUP)
-        self.split, self.options = split, options
+    def __init__(self, folder: Path, name: str, known: Mapping[str, pa.DataType], options: Options) -> None:
+        super().__init__(folder, _schema(known), GROUP)
+        self.name, self.options = name, options
 
     def open(self, number: int) -> tuple[Path, Any]:
-        path = self.folder / f"{self.split}-{number:05d}.parquet"
+        path = self.folder / f"{self.name}-{number:05d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         writer = pq.ParquetWriter(
             path, self.schema, compression="zstd", compression_level=3, dictionary_pagesize_limit=1 << 28,
@@ -99,27 +144,34 @@ class _Shards(RowShards):
         )  # fmt: skip
         return path, writer
 
-    def add(self, shown: Shown) -> None:
+    def add(self, rows: Iterable[dict[str, Any]], images: Sequence[Shown]) -> None:
         if self.bytes >= self.options.shard_bytes:
             self.end()
-        for row in rows(shown, self.options):
+        for row in rows:
             self.row(row)
-        self.bytes += len(shown.picture) + (len(shown.geotiff) if self.options.pixels else 0)
+        self.bytes += sum(len(one.picture) + (len(one.geotiff) if self.options.pixels else 0) for one in images)
 
     def close(self) -> None:
         self.renamed()
 
 
 @contextmanager
-def write(folder: Path, options: Options) -> Iterator[Add]:
-    """Parquet shards under data/, named by split."""
+def write(folder: Path, options: Options) -> Iterator[Adding]:
+    """Parquet shards under data/, named by split; those of series, which have other columns, begin with `series-`."""
     shards: dict[str, _Shards] = {}
 
-    def add(shown: Shown) -> None:
-        if shown.split not in shards:
-            shards[shown.split] = _Shards(folder / "data", SPLIT_NAMES[shown.split], options)
-        shards[shown.split].add(shown)
+    def of(name: str, known: Mapping[str, pa.DataType]) -> _Shards:
+        if name not in shards:
+            shards[name] = _Shards(folder / "data", name, known, options)
+        return shards[name]
 
-    yield add
+    def add(shown: Shown) -> None:
+        of(SPLIT_NAMES[shown.split], columns(options)).add(rows(shown, options), [shown])
+
+    def add_series(shown: ShownSeries) -> None:
+        name = f"{SERIES}{SPLIT_NAMES[shown.split]}"
+        of(name, series_columns(options)).add(series_rows(shown, options), shown.images)
+
+    yield Adding(add, add_series)
     for one in shards.values():
         one.close()

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from tasks.exchange.exports.series import ShownSeries
 from tasks.exchange.exports.source import Shown
 
 SPLIT_NAMES = {"train": "train", "val": "validation", "test": "test"}
 """Sides of the split as `datasets` calls them."""
+SERIES = "series-"
+"""What the names of files with several images a conversation begin with, in every layout."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,20 @@ class Options:
 
 Add = Callable[[Shown], None]
 """Writes one chip with its conversations."""
-Writer = Callable[[Path, Options], AbstractContextManager[Add]]
+AddSeries = Callable[[ShownSeries], None]
+"""Writes one series with its conversations."""
+
+
+@dataclass(frozen=True)
+class Adding:
+    """What an export that has begun takes."""
+
+    chip: Add
+    series: AddSeries | None = None
+    """None where a row of the layout holds one image."""
+
+
+Writer = Callable[[Path, Options], AbstractContextManager[Adding]]
 """Begins an export in a folder; it is whole when the block has ended."""
 
 

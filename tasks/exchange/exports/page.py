@@ -28,9 +28,11 @@ def page(form: str, tally: Tally, ledger: Ledger, left_out: Mapping[str, int], m
     pairs = tally.count()
     style = (STYLE.read_text() + (HERE / "page.css").read_text()).replace("\n", "")
     supported = tally.verdicts["supported"]
+    series = sum(tally.series.values())
+    of_them = f"; {count(series)} series of several" if series else ""
     headline = [
         (count(pairs), "pairs", f"in {count(conversations)} conversations"),
-        (count(chips), "chips", f"of {len(tally.sensors)} sensor{'s' if len(tally.sensors) != 1 else ''}"),
+        (count(chips), "chips", f"of {len(tally.sensors)} sensor{'s' if len(tally.sensors) != 1 else ''}{of_them}"),
         (f"{pairs / max(chips, 1):.2f}", "pairs a chip", "over all sensors"),
         (f"{100 * supported / max(pairs, 1):.1f} %", "supported", "by labels or pixels, as the verifier reads them"),
         (count(len(tally.kinds)), "kinds of question", f"{tally.picture_bytes / 1e6:,.1f} MB of pictures"),

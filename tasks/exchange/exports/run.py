@@ -15,6 +15,7 @@ from tasks.exchange.exports.folder import building
 from tasks.exchange.exports.licences import Ledger, ledger
 from tasks.exchange.exports.options import SPLIT_NAMES, Options, Writer
 from tasks.exchange.exports.page import page
+from tasks.exchange.exports.series import SeriesSource
 from tasks.exchange.exports.source import LEFT_OUT, SPLITS, Source
 from tasks.exchange.exports.tally import Tally
 
@@ -32,6 +33,10 @@ class Layout:
     """Pattern of a split's files for the hub's loader; `{split}` is one side."""
     tags: bool = False
     """Whether it always carries EarthDial's tags."""
+    talks: bool = True
+    """Whether conversations are in it."""
+    series: str = ""
+    """As `configs`, of the files with several images a conversation."""
 
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -39,38 +44,47 @@ LAYOUTS: Mapping[str, Layout] = {
         hugging_face.write,
         "Parquet under `data/`, one row a conversation; `datasets.load_dataset` takes the path of this folder. `image` "
         "is decoded as a picture; `conversations` are turns of `from` and `value`. `croissant.json` describes "
-        "the columns.",
+        "the columns. Conversations about several images are the configuration `series`, whose `images` is a list.",
         "data/{name}-*.parquet",
+        series="data/series-{name}-*.parquet",
     ),
     "llava": Layout(
         json_lines.write_llava,
-        f"`train.json`, `val.json` and `test.json` in LLaVA's form; `--image_folder` is this folder. {_PICTURES}",
+        f"`train.json`, `val.json` and `test.json` in LLaVA's form; `--image_folder` is this folder. {_PICTURES} "
+        "Conversations about several images are in `series-train.json` and so on: `image` is a list there, and the "
+        "first question has an `<image>` for each.",
     ),
     "sharegpt": Layout(
         json_lines.write_sharegpt,
         "The same conversations as ShareGPT (`sharegpt/`) and as messages (`messages/`), JSON lines. LLaMA-Factory "
         "finds both in `dataset_info.json`; its `dataset_dir` and `media_dir` are this folder. ms-swift reads "
-        f"`messages/` when it is started here. {_PICTURES}",
+        f"`messages/` when it is started here. {_PICTURES} Conversations about several images are in files beside "
+        "them, `series-train.jsonl` and so on.",
         "sharegpt/{split}.jsonl",
+        series="sharegpt/series-{split}.jsonl",
     ),
     "earthdial": Layout(
         saved_folders.write,
         "A folder for each sensor and side of the split, as `datasets.save_to_disk` writes it: "
         "`datasets.load_from_disk`, EarthDial's own loader or `earthloom import earthdial-instruct` read it. The first "
-        "question carries EarthDial's tags. Radar is one band, grey, as EarthDial has it.",
+        "question carries EarthDial's tags. Radar is one band, grey, as EarthDial has it. A row has "
+        "one picture: conversations about several are left out.",
         tags=True,
     ),
     "webdataset": Layout(
         tar_shards.write,
         "Tar shards by side of the split. A sample is a chip: `png`, `json` with all its conversations under `talks`, "
-        "and `tif` with the pixels, if they are part of this export.",
+        "and `tif` with the pixels, if they are part of this export. A sample of `series-*.tar` is a series: `0.png`, "
+        "`1.png` and so on, and `json`.",
         "{name}-*.tar",
+        series="series-{name}-*.tar",
     ),
     "stac-geoparquet": Layout(
         stac_items.write,
         "Chips as STAC items in `items-*.parquet`, read by rustac or stac-geoparquet; hrefs are relative to this "
         "folder. "
         "`earthloom:shard` names the shard of the built data set that holds the chip. Conversations are not in it.",
+        talks=False,
     ),
 }
 
@@ -116,8 +130,15 @@ def export(
         tally = Tally()
         with tables.row_writer(LEFT_OUT, folder / "left_out.parquet") as leave, layout.write(folder, options) as add:
             for shown in progress(source.chips(leave), f"chips as {form}"):
-                add(shown)
+                add.chip(shown)
                 tally.add(shown)
+            several = SeriesSource(source)
+            if add.series is not None:
+                for series in several.series(leave):
+                    add.series(series)
+                    tally.add_series(series)
+            elif layout.talks:
+                several.leave_all(leave, form)
         if not tally.pairs:
             raise EmptyStageError(f"no conversation is left to export: {dict(source.left_out)} were left out")
         found = ledger(data, tally.sensors, tally.sources, tally.collections)
@@ -128,15 +149,18 @@ def export(
 
 def _describe(folder: Path, form: str, layout: Layout, done: Exported, options: Options) -> None:
     tally, found = done.tally, done.ledger
-    configs = [
-        (SPLIT_NAMES[split], layout.configs.format(split=split, name=SPLIT_NAMES[split]))
-        for split in tally.splits
-        if layout.configs
-    ]
+    configs = {
+        config: [(SPLIT_NAMES[split], pattern.format(split=split, name=SPLIT_NAMES[split])) for split in splits]
+        for config, pattern, splits in (
+            ("default", layout.configs, tally.splits_of(tally.chips)),
+            ("series", layout.series, tally.splits_of(tally.series)),
+        )
+        if pattern and splits
+    }
     text = card(form, layout.read, tally, found, done.left_out, done.marked, options, configs)
     (folder / "README.md").write_text(text, encoding="utf-8")
     (folder / "statistics.html").write_text(page(form, tally, found, done.left_out, done.marked), encoding="utf-8")
     write_json(folder / "licences.json", found.as_json())
     if form == "huggingface":
         sentence = f"{tally.count():,} checked question-answer pairs about {sum(tally.chips.values()):,} image chips."
-        write_json(folder / "croissant.json", croissant(options, found, tally.splits, sentence))
+        write_json(folder / "croissant.json", croissant(options, found, tally.splits_of(tally.chips), sentence))

@@ -21,7 +21,7 @@ from tasks.core.stage import write_json
 from tasks.dialogue.conversations import dump
 from tasks.earth.pictures import stretched
 from tasks.exchange.exports.names import file_name
-from tasks.exchange.exports.options import Add, Options
+from tasks.exchange.exports.options import Adding, Options
 from tasks.exchange.exports.row_shards import RowShards
 from tasks.exchange.exports.source import Shown
 from tasks.pages import png
@@ -119,7 +119,7 @@ class _Saved(RowShards):
 
 
 @contextmanager
-def write(folder: Path, options: Options) -> Iterator[Add]:
+def write(folder: Path, options: Options) -> Iterator[Adding]:
     """A folder for each sensor and split, such as `Satlas_X_earthloom_train`."""
     saved: dict[str, _Saved] = {}
 
@@ -130,6 +130,6 @@ def write(folder: Path, options: Options) -> Iterator[Add]:
             saved[name] = _Saved(folder / name, entry, options)
         saved[name].add(shown)
 
-    yield add
+    yield Adding(add)
     for one in saved.values():
         one.close()

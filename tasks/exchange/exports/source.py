@@ -7,7 +7,7 @@ is held but the chip at hand and the row groups around it.
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ LEFT_OUT = tables.rejection_schema("chip_id", "conversation_id")
 """One row for every chip or conversation that an export does not hold; of a whole chip, its first conversation."""
 BATCH = 512
 """Conversations read at a time."""
-_COLUMNS = [name for name in conversations.SCHEMA.names if name != "facts"]
+CONVERSATION = [name for name in conversations.SCHEMA.names if name != "facts"]
+"""Columns of a conversation that an export reads."""
 Planes = Mapping[str, NDArray[np.float32]]
 AddRow = Callable[[Mapping[str, Any]], None]
 """Takes one row of `LEFT_OUT`."""
@@ -137,7 +138,7 @@ class Source:
             part = path.parts[-2]
             shards = ChipSource(self.data / "chips" / path.parts[-3] / part, chip_schema.SCHEMA.names)
             seen: set[str] = set()
-            for chip_id, rows in itertools.groupby(_rows(path), key=lambda row: str(row["chip_id"])):
+            for chip_id, rows in itertools.groupby(rows_of(path, CONVERSATION), key=lambda row: str(row["chip_id"])):
                 if chip_id in seen:
                     raise DamagedFileError(f"{path}: chip {chip_id} stands in two places; rebuild stage `qa`")
                 seen.add(chip_id)
@@ -145,19 +146,27 @@ class Source:
                 if side is None:
                     raise MissingInputError(f"chip {chip_id} is on no side of the split; rebuild stage `split`")
                 if side not in self.splits:
-                    self._leave(add_left_out, list(rows), side)
+                    self.leave(add_left_out, list(rows), side)
                     continue
                 shown = _shown(chip_id, list(rows), side, part, shards, self.marked)
                 for row in shown[1]:
-                    self._leave(add_left_out, [row], "several-images")
+                    detail = "the conversation shows several images, and a chip has one rendering"
+                    self.leave(add_left_out, [row], "several-images", detail)
                 if shown[0].talks:
                     yield shown[0]
 
-    def _leave(self, add: AddRow, rows: list[dict[str, Any]], reason: str) -> None:
-        detail = {
-            "buffer": "the chip lies between two sides of the geographic split",
-            "several-images": "the conversation shows several images, and a chip has one rendering",
-        }.get(reason, f"the export was not asked for the side '{reason}'")
+    def leave(self, add: AddRow, rows: Sequence[Mapping[str, Any]], reason: str, detail: str = "") -> None:
+        """Count conversations that do not leave, and give `add` a row of each.
+
+        Args:
+            add: takes the rows.
+            rows: of the conversations.
+            reason: a code, or the side of the split that they are on.
+            detail: in words; of a side it is known.
+        """
+        if not detail:
+            between = "the chip lies between two sides of the geographic split"
+            detail = between if reason == "buffer" else f"the export was not asked for the side '{reason}'"
         for row in rows:
             self.left_out[reason] = self.left_out.get(reason, 0) + 1
             add({"chip_id": row["chip_id"], "conversation_id": row["conversation_id"], "reason": reason,
@@ -169,9 +178,10 @@ def tables_of(data: Path) -> Iterator[Path]:
     return (data / "qa").glob("*/*/conversations.parquet")
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def rows_of(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a table in their order."""
     with tables.whole(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        for batch in file.iter_batches(batch_size=BATCH, columns=_COLUMNS):
+        for batch in file.iter_batches(batch_size=BATCH, columns=columns):
             yield from batch.to_pylist()
 
 
@@ -179,6 +189,16 @@ def _shown(
     chip_id: str, rows: list[dict[str, Any]], side: str, part: str, shards: ChipSource, marked: frozenset[str] | None
 ) -> tuple[Shown, list[dict[str, Any]]]:
     """The chip with the conversations that show one image, and the rows of the others."""
+    shown = shown_chip(chip_id, side, part, shards, marked)
+    talks, others = [], []
+    for row in rows:
+        talk = _talk(row, shown.sensor)
+        talks.append(talk) if talk else others.append(row)
+    return replace(shown, talks=talks), others
+
+
+def shown_chip(chip_id: str, side: str, part: str, shards: ChipSource, marked: frozenset[str] | None) -> Shown:
+    """A chip and its rendering, without conversations."""
     chip = shards.row(chip_id)
     sensor = known_sensor(chip["sensor"])
     raster = geotiff.decode(chip["pixels"], what=f"chip {chip_id}")
@@ -187,19 +207,24 @@ def _shown(
     }
     picture = renderings(planes, sensor, 1, chip["width"])[0]
     levels = np.frombuffer(picture.levels, np.uint8).reshape(picture.height, picture.width, 3)
-    talks, others = [], []
-    for row in rows:
-        talk = _talk(row, sensor)
-        talks.append(talk) if talk else others.append(row)
     rendering = f"{picture.rendering.rpartition(';')[0]})"  # not its size: these are the chip's own pixels
-    return Shown(chip, side, part, shards.shard(chip_id), planes, png.encode(levels), rendering, talks, marked), others
+    return Shown(chip, side, part, shards.shard(chip_id), planes, png.encode(levels), rendering, [], marked)
+
+
+def turns_of(row: Mapping[str, Any], stage: str) -> list[tuple[str, str]]:
+    """The turns of a conversation that a stage wrote.
+
+    Raises:
+        DamagedFileError: they are not in EarthDial's schema.
+    """
+    try:
+        return conversations.load(row["conversations"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(f"conversation {row['conversation_id']}: {error}; rebuild stage `{stage}`") from error
 
 
 def _talk(row: dict[str, Any], sensor: Sensor) -> Talk | None:
-    try:
-        turns = conversations.load(row["conversations"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedFileError(f"conversation {row['conversation_id']}: {error}; rebuild stage `qa`") from error
+    turns = turns_of(row, "qa")
     head, mark, question = turns[0][0].partition(f"{conversations.IMAGE}\n")
     if not mark or any(conversations.IMAGE in said for turn in [(head, question), *turns[1:]] for said in turn):
         return None
@@ -221,7 +246,7 @@ def flat(shown: Shown, talk: Talk) -> dict[str, Any]:
         "transform": list(chip["transform"]) if chip["transform"] else None,
         "task": row["task"],
         "question_types": [turn["question_type"] for turn in row["turns"]],
-        "guessable": guessable(shown, talk),
+        "guessable": guessable(shown.marked, talk),
         "verdicts": [turn["verdict"] for turn in row["turns"]],
         "evidence": [turn["evidence"] for turn in row["turns"]],
         "label_sources": row["label_sources"] or [],
@@ -233,9 +258,9 @@ def flat(shown: Shown, talk: Talk) -> dict[str, Any]:
     }
 
 
-def guessable(shown: Shown, talk: Talk) -> list[bool] | None:
+def guessable(marked: frozenset[str] | None, talk: Talk) -> list[bool] | None:
     """Of each turn, whether its kind of question is answered without the picture; None where that was not measured."""
-    return None if shown.marked is None else [turn["question_type"] in shown.marked for turn in talk.row["turns"]]
+    return None if marked is None else [turn["question_type"] in marked for turn in talk.row["turns"]]
 
 
 def as_line(value: Any) -> str:

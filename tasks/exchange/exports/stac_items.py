@@ -14,7 +14,7 @@ import shapely
 
 from tasks.core.errors import ExchangeError
 from tasks.exchange.exports.names import picture_path
-from tasks.exchange.exports.options import Add, Options, put
+from tasks.exchange.exports.options import Adding, Options, put
 from tasks.exchange.exports.source import Shown
 
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
@@ -65,7 +65,7 @@ def item(shown: Shown, assets: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def write(folder: Path, options: Options) -> Iterator[Add]:
+def write(folder: Path, options: Options) -> Iterator[Adding]:
     """`items-00000.parquet` and on, images/ and, with the pixels, pixels/."""
     waiting: list[dict[str, Any]] = []
     files = 0
@@ -92,7 +92,7 @@ def write(folder: Path, options: Options) -> Iterator[Add]:
         if len(waiting) >= ITEMS:
             flush()
 
-    yield add
+    yield Adding(add)
     if waiting:
         flush()
 

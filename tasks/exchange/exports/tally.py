@@ -1,9 +1,11 @@
 """What an export holds, counted while it is written: what its page and its card say of it."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tasks.exchange.exports.source import SPLITS, Shown
+from tasks.exchange.exports.series import ShownSeries
+from tasks.exchange.exports.source import SPLITS, Shown, Talk
 
 MOST_ANSWERS = 64
 """Different answers to a kind of question that are counted; a kind with more is answered freely."""
@@ -19,7 +21,9 @@ class Tally:
     """By (sensor, split)."""
     conversations: Counter[tuple[str, str]] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """By (kind of question, sensor, split)."""
+    """By (kind of question, sensor, split); the sensors of a series are joined, as in sentinel-1+sentinel-2."""
+    series: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By (its sensors, split); conversations and pairs have them too."""
     verdicts: Counter[str] = field(default_factory=Counter)
     writers: Counter[str] = field(default_factory=Counter)
     """By generator, and its model if it has one."""
@@ -38,12 +42,22 @@ class Tally:
         chip = shown.chip
         place = (chip["sensor"], shown.split)
         self.chips[place] += 1
-        self.conversations[place] += len(shown.talks)
         self.picture_bytes += len(shown.picture)
         self.collections.add(chip["collection"] or "")
         if chip["datetime"] is not None:
             self.years.add(chip["datetime"].year)
-        for talk in shown.talks:
+        self._talks(shown.talks, place)
+
+    def add_series(self, shown: ShownSeries) -> None:
+        """Count one series with its conversations; its chips count where they have conversations of their own."""
+        place = (shown.sensors, shown.split)
+        self.series[place] += 1
+        self.collections |= {image.chip["collection"] or "" for image in shown.images}
+        self._talks(shown.talks, place)
+
+    def _talks(self, talks: Sequence[Talk], place: tuple[str, str]) -> None:
+        self.conversations[place] += len(talks)
+        for talk in talks:
             row = talk.row
             self.sources.update(row["label_sources"] or [])
             self.writers[" ".join(filter(None, (row["generator"], row["model"])))] += len(talk.turns)
@@ -72,12 +86,18 @@ class Tally:
     @property
     def sensors(self) -> list[str]:
         """Sensors of the chips."""
-        return sorted({sensor for sensor, _ in self.chips})
+        return sorted({name for sensors, _ in (*self.chips, *self.series) for name in sensors.split("+")})
 
     @property
     def splits(self) -> list[str]:
-        """Sides of the split that hold a chip."""
-        return [split for split in SPLITS if any(key[1] == split for key in self.chips)]
+        """Sides of the split that hold a chip or a series."""
+        return self.splits_of([*self.chips, *self.series])
+
+    @staticmethod
+    def splits_of(counted: Iterable[tuple[str, str]]) -> list[str]:
+        """Those of some keys, in their order."""
+        there = {split for _, split in counted}
+        return [split for split in SPLITS if split in there]
 
     def count(self, kind: str | None = None, sensor: str | None = None, split: str | None = None) -> int:
         """Pairs of a kind, a sensor and a split, each of them any if not given."""

@@ -1,30 +1,50 @@
-"""WebDataset: tar shards of `<key>.png`, `<key>.json` and, with the pixels, `<key>.tif`; a sample is a chip."""
+"""WebDataset: tar shards of `<key>.png`, `<key>.json` and, with the pixels, `<key>.tif`; a sample is a chip.
+
+A series is a sample of shards of its own: `<key>.0.png`, `<key>.1.png`, `<key>.json`.
+"""
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
-from tasks.dialogue.conversations import IMAGE
+from tasks.exchange.exports.json_lines import from_value
 from tasks.exchange.exports.names import file_name
-from tasks.exchange.exports.options import SPLIT_NAMES, Add, Options
+from tasks.exchange.exports.options import SERIES, SPLIT_NAMES, Adding, Options
+from tasks.exchange.exports.series import ShownSeries, flat_series
 from tasks.exchange.exports.source import Shown, as_line, flat
 
 OF_CHIP = ("chip_id", "sensor", "platform", "datetime", "crs", "transform", "rendering")
+OF_SERIES = ("series_id", "kind", "rule", "days", "chip_ids", "sensors", "platforms", "datetimes", "crs", "transform",
+             "renderings")  # fmt: skip
 
 
 def description(shown: Shown, options: Options) -> bytes:
     """The chip, its split and its conversations as JSON."""
-    rows = [(talk, flat(shown, talk)) for talk in shown.talks]
-    chip = {name: rows[0][1][name] for name in OF_CHIP}
-    talks = []
-    for talk, row in rows:
-        turns = []
-        for question, answer in talk.messages(IMAGE, options.tags):
-            turns += [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
-        talks.append({"conversations": turns, **{key: value for key, value in row.items() if key not in OF_CHIP}})
-    return as_line({**chip, "split": shown.split, "bands": shown.chip["bands"], "talks": talks}).encode()
+    rows = [flat(shown, talk) for talk in shown.talks]
+    turns = [from_value(talk, options) for talk in shown.talks]
+    return _described(rows, turns, OF_CHIP, {"split": shown.split, "bands": shown.chip["bands"]})
+
+
+def series_description(shown: ShownSeries, options: Options) -> bytes:
+    """The series, its split and its conversations as JSON."""
+    rows = [flat_series(shown, talk) for talk in shown.talks]
+    turns = [from_value(talk, options, shown.mark) for talk in shown.talks]
+    bands = [image.chip["bands"] for image in shown.images]
+    return _described(rows, turns, OF_SERIES, {"split": shown.split, "bands": bands})
+
+
+def _described(
+    rows: Sequence[Mapping[str, Any]], turns: Sequence[Any], shared: Sequence[str], more: Mapping[str, Any]
+) -> bytes:
+    """What the rows share once, and `talks` with the rest of each."""
+    talks = [
+        {"conversations": said, **{key: value for key, value in row.items() if key not in shared}}
+        for row, said in zip(rows, turns, strict=True)
+    ]
+    return as_line({**{name: rows[0][name] for name in shared}, **more, "talks": talks}).encode()
 
 
 class _Tar:
@@ -55,18 +75,28 @@ class _Tar:
 
 
 @contextmanager
-def write(folder: Path, options: Options) -> Iterator[Add]:
-    """`train-000000.tar` and on, by split."""
+def write(folder: Path, options: Options) -> Iterator[Adding]:
+    """`train-000000.tar` and on, by split; of series `series-train-000000.tar` and on."""
     tars: dict[str, _Tar] = {}
     with ExitStack() as stack:
 
+        def put(name: str, identity: str, files: dict[str, bytes]) -> None:
+            if name not in tars:
+                tars[name] = _Tar(folder, name, options.shard_bytes)
+                stack.callback(tars[name].close)
+            tars[name].add(file_name(identity), files)
+
         def add(shown: Shown) -> None:
-            if shown.split not in tars:
-                tars[shown.split] = _Tar(folder, SPLIT_NAMES[shown.split], options.shard_bytes)
-                stack.callback(tars[shown.split].close)
             files = {"png": shown.picture, "json": description(shown, options)}
             if options.pixels:
                 files["tif"] = shown.geotiff
-            tars[shown.split].add(file_name(shown.chip["chip_id"]), files)
+            put(SPLIT_NAMES[shown.split], shown.chip["chip_id"], files)
 
-        yield add
+        def add_series(shown: ShownSeries) -> None:
+            files = {f"{number}.png": image.picture for number, image in enumerate(shown.images)}
+            if options.pixels:
+                files |= {f"{number}.tif": image.geotiff for number, image in enumerate(shown.images)}
+            files["json"] = series_description(shown, options)
+            put(f"{SERIES}{SPLIT_NAMES[shown.split]}", shown.series_id, files)
+
+        yield Adding(add, add_series)

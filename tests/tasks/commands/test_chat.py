@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,17 @@ from safetensors.torch import load_file, save_file
 from models.earthdial.continuous_batching import Usage
 from models.parts.prompt import encode
 from models.parts.tile_grid import count_tiles
-from tasks import mixture, stats, tokenizer
+from tasks import mixture, series, stats, tokenizer
 from tasks.core import paths, tables
 from tasks.core.errors import EarthloomError
 from tasks.earth.sensors import SENSORS
 from tasks.vlm.answerer import Answerer, Question, load_tokenizer
 from tasks.vlm.chat import Conversation
 from tasks.vlm.image_file import DeclaredMetadata, ImageFile, open_image
-from tasks.vlm.samples import read_samples, tile_share
+from tasks.vlm.samples import ImageRef, read_samples, tile_share
+from tasks.vlm.true_colour import TrueColour
 from tests.fixtures.image_files import L2A, decibel, reflectance, write
+from tests.fixtures.series_dataset import write_series_dataset
 from tests.fixtures.small_dataset import ROOT, write_dataset
 from tests.fixtures.tiny_checkpoint import BOX_ANSWER
 
@@ -43,6 +46,15 @@ def scene(tmp_path: Path) -> Path:
 def opened(path: Path, **declared: str) -> ImageFile:
     """The image of a file, for the tiny model."""
     return open_image(path, path.name, 112, 6, DeclaredMetadata(**declared))  # type: ignore[arg-type]
+
+
+def opened_chip(ref: ImageRef, path: Path) -> ImageFile:
+    """A chip as a sample shows it, by way of a file."""
+    table = tables.read(Path(ref.shard), ["chip_id", "pixels"])
+    chips = dict(zip(table["chip_id"].to_pylist(), table["pixels"].to_pylist(), strict=True))
+    with rasterio.MemoryFile(chips[ref.chip_id]) as memory, memory.open() as dataset:
+        pixels = dataset.read([dataset.descriptions.index(band) + 1 for band in ref.bands])
+    return opened(write(path, pixels, list(ref.bands)), sensor=ref.sensor)
 
 
 def chat(folder: Path, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
@@ -67,14 +79,7 @@ def test_the_tokens_at_serving_are_those_of_training_for_every_sample(tmp_path: 
         seen = set()
         for sample in samples:
             trained = encode(words, sample.turns, [n * tokens_per_tile for n in sample.tile_counts(size, max_tiles)])
-            images = []
-            for ref in sample.images:
-                table = tables.read(Path(ref.shard), ["chip_id", "pixels"])
-                chips = dict(zip(table["chip_id"].to_pylist(), table["pixels"].to_pylist(), strict=True))
-                kept = tmp_path / "chip.tif"
-                with rasterio.MemoryFile(chips[ref.chip_id]) as memory, memory.open() as dataset:
-                    pixels = dataset.read([dataset.descriptions.index(band) + 1 for band in ref.bands])
-                images.append(opened(write(kept, pixels, list(ref.bands)), sensor=ref.sensor))
+            images = [opened_chip(ref, tmp_path / "chip.tif") for ref in sample.images]
             asked = Conversation()
             for number, (question, answer) in enumerate(sample.turns):
                 asked.ask(question.rpartition("<image>\n")[2], images if number == 0 else ())
@@ -89,7 +94,25 @@ def test_the_tokens_at_serving_are_those_of_training_for_every_sample(tmp_path: 
     assert len(seen) == 5
 
 
-def test_task_tags_stand_before_the_sensor_s_as_in_training(scene: Path, tmp_path: Path) -> None:
+def test_several_images_are_asked_about_in_the_very_words_that_series_were_trained_on(tmp_path: Path) -> None:
+    shown = {"ms": {"sensors": 1}, "rgb": {"sensors": 1}, "sar": {"dates": 1}}
+    write_series_dataset(tmp_path, mixture={"stage3": {"series": shown}})
+    with contextlib.chdir(tmp_path):
+        series.run()
+        mixture.run("3")
+        heads = set()
+        for sample in (one for one in read_samples(paths.mixture("3") / "train.parquet") if len(one.images) > 1):
+            head, _, text = sample.turns[0][0].partition("\n")
+            images = [opened_chip(ref, tmp_path / f"{number}.tif") for number, ref in enumerate(sample.images)]
+            asked = Conversation()
+            asked.ask(f"[changedet] {text}" if head.startswith("[changedet]") else text, images)
+            assert asked.turns[0][0] == sample.turns[0][0]
+            heads.add(head.removeprefix("[changedet] "))
+    tags = ("[s1_vh_temp_10]", "[s1_vh_10] [s2_ms_10]", "[s1_vh_10] [s2_rgb_10]")
+    assert heads == {f"{tag} <image> <image>" for tag in tags}
+
+
+def test_task_tags_stand_before_the_sensor_s_as_in_training(answerer: Answerer, scene: Path, tmp_path: Path) -> None:
     image = opened(scene)
     radar = opened(write(tmp_path / "s1.tif", decibel(), ["VV", "VH"]))
 
@@ -100,8 +123,10 @@ def test_task_tags_stand_before_the_sensor_s_as_in_training(scene: Path, tmp_pat
 
     assert headed("What is it?", [image]) == "[s2_ms_10] <image>\nWhat is it?"
     assert headed("[classify] What is it?", [image]) == "[classify] [s2_ms_10] <image>\nWhat is it?"
-    assert headed("What changed?", [image, image]) == "[s2_ms_10] <image> <image>\nWhat changed?"
-    assert headed("And now?", [image, radar]) == "[s2_ms_10] [s1_vh_10] <image> <image>\nAnd now?"
+    assert headed("What changed?", [image, image]) == "[s2_ms_temp_10] <image> <image>\nWhat changed?"
+    assert headed("And now?", [image, radar]) == "[s1_vh_10] [s2_ms_10] <image> <image>\nAnd now?"
+    picture = replace(image, true_colour=TrueColour(answerer.normalise, frozenset(), ("[s2_rgb_10]",)))
+    assert headed("What changed?", [picture] * 2).startswith("[s2_rgb_temp_10] <image> <image>")
     assert headed("[0.5] is no tag", [image]) == "[s2_ms_10] <image>\n[0.5] is no tag"
 
 

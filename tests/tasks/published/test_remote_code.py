@@ -181,7 +181,7 @@ def test_the_processor_shows_every_sensor_as_this_repository_does() -> None:
             image = {"pixels": pixels[order], "sensor": name, "bands": [bands[place] for place in order]}
             got = processor([image])
             assert all(torch.equal(got[key], expected[key]) for key in expected), (name, modality)
-            assert processor.tag(image) == settings[name]["tags"][modality]
+            assert processor.image_tags([image]) == (settings[name]["tags"][modality],)
             compared.add(modality)
     assert compared == {"rgb", "ms", "sar"}
 

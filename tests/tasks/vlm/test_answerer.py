@@ -10,7 +10,7 @@ import torch
 
 from models.parts.image import Image, batch_images, dated
 from models.parts.prompt import Encoded
-from tasks.core.errors import TrainingError
+from tasks.core.errors import DamagedFileError, TrainingError
 from tasks.earth.sensors import SENSORS
 from tasks.vlm.bands import bands_to_load, modality_tag
 from tasks.vlm.chip_reader import ChipReader, read_geotiff
@@ -129,7 +129,7 @@ def test_a_chip_is_read_from_its_shard_and_kept_within_the_room_there_is(tmp_pat
 
 
 def test_bytes_that_are_no_geotiff_are_an_error_that_names_the_chip() -> None:
-    with pytest.raises(TrainingError, match="chip x"):
+    with pytest.raises(DamagedFileError, match="chip x"):
         read_geotiff(b"not a tiff", "chip x")
     assert list(read_geotiff(geotiff(np.zeros((1, 8, 8), dtype=np.float32), ["VV"]), "chip y")) == ["VV"]
 
