@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pystac
 import rasterio
 from shapely import box
@@ -33,9 +32,11 @@ from benchmarks.made_scene import BANDS, LEFT, SIDE, TOP, make
 from tasks.earth import geotiff, scene_chips
 from tasks.earth.areas import Areas
 from tasks.earth.catalog import Catalog, CatalogParams
-from tasks.earth.chip_schema import SCHEMA
+from tasks.earth.chip_jobs import ChipWork, chips_in
+from tasks.earth.chip_shards import Shard, write_shard
 from tasks.earth.grid import GridParams
 from tasks.earth.scene import open_scene
+from tasks.earth.scene_jobs import CatalogAddress
 from tasks.earth.scene_windows import ScanParams, scan_scene
 from tasks.earth.sensors import SENSORS
 
@@ -63,14 +64,15 @@ def scan(folder: Path, cell: int, address: str = "", areas: Areas | None = None)
 
 
 def chips(folder: Path, windows: pl.DataFrame, cell: int, address: str = "", written: Path | None = None) -> int:
-    """Chips of windows, counted; written to a shard, or their bytes not even made."""
-    from tasks.core import tables
-
+    """Chips of windows, counted; written to a shard as stage `chips` does, or their bytes not even made."""
     item, catalog = opened(folder, address)
-    found = scene_chips.scene_chips(item, windows, SENSOR, catalog, cell, None, 2.1)
     if written is not None:
-        batches = (pa.Table.from_batches([some]) for some in found)
-        return tables.write_groups(batches, SCHEMA, written, geometry="geometry")
+        work = ChipWork(SENSOR.name, CatalogAddress.of(catalog), GridParams(cell=cell, parts=["a"]))
+        with work.opened(1) as make_result:
+            make_result(work.job(item, windows, {}, catalog).argument, written)
+        shard = Shard(((str(item.collection_id), item.id),), windows.height)
+        return write_shard(shard, chips_in(written), written, windows.height)[1]
+    found = scene_chips.scene_chips(item, windows, SENSOR, catalog, cell, None, 2.1)
     return sum(some.num_rows for some in found)
 
 
@@ -111,7 +113,7 @@ def timed(folder: Path, what: str, cell: int, address: str) -> dict[str, Any]:
     if what in ("read", "far"):
         scene_chips.geotiff.encode_layers = lambda *_, **__: b""  # type: ignore[assignment]
     windows = None
-    if what in ("read", "far", "shards", "equal"):
+    if what in ("read", "far", "shards", "far shards", "equal"):
         windows = pl.read_parquet(folder / f"windows-{cell}.parquet")
     if what == "warm":
         scan(folder, cell)
@@ -128,11 +130,23 @@ def timed(folder: Path, what: str, cell: int, address: str) -> dict[str, Any]:
             made = different(folder, windows.sample(40 if cell == CHIP else 400, seed=1), cell)
         else:
             assert windows is not None
-            made = chips(folder, windows, cell, address, Path(temporary) / "a.parquet" if what == "shards" else None)
+            written = Path(temporary) if what.endswith("shards") else None
+            made = chips(folder, windows, cell, address, written)
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    out = {"count": made, "cpu": cpu, "wall": time.perf_counter() - started, "peak": after.ru_maxrss / 1e6}
+    out = {"count": made, "cpu": cpu, "wall": time.perf_counter() - started, "peak": peak()}
     return out | (count(address) if address else {})
+
+
+def peak() -> float:
+    """Memory that this process ever held at once, GB of 10^9 bytes, libraries included.
+
+    `ru_maxrss` is at least what the process that started this one holds.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9  # bytes, on a Mac
+    return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024 / 1e9
 
 
 def count(address: str) -> dict[str, int]:
