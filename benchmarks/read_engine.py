@@ -247,8 +247,8 @@ def main() -> None:
             found = best(what, cell)
             own = found["count"] * (cell / CHIP) ** 2 / found["cpu"]
             print(f"{f'{title}, cell {cell} m':<52} {own:6.1f}   {own / rate:4.2f}             {found['peak']:.2f} GB")
-    names = ("odc-stac", "stackstac", "stacchip", "async-geotiff", "async-geotiff rows") if given.peers else ()
-    for name in names:
+    names = ("odc-stac", "stackstac", "stacchip", "rslearn", "async-geotiff", "async-geotiff rows")
+    for name in names if given.peers else ():
         said = peer(given.peers, name, folder, "", 42)
         if isinstance(said, str):
             print(f"{name:<52} {said}")
@@ -260,7 +260,9 @@ def main() -> None:
         for what, title in (("first", "first pass"), ("warm", "again in the same process")):
             found = best(what, cell)
             print(f"{f'cell {cell} m, {title}':<52} {found['count'] / found['cpu']:8.0f}")
-    print(f"\n{'over the network, chips of 256 px':<40} fetched/blocks  requests     MB   chips/s at 30 ms, one core")
+    print(
+        f"\n{'over the network, 256 px':<40} fetched/blocks  requests     MB   chips/s, 30 ms, one core   peak, written"
+    )
     touched = blocks_touched(folder)
     ground = (SIDE / CHIP) ** 2
     core = "taskset -c 0" if Path("/usr/bin/taskset").exists() else ""
@@ -268,10 +270,11 @@ def main() -> None:
         scan(folder, cell).filter(pl.col("nodata_fraction") < 0.5).write_parquet(folder / f"windows-{cell}.parquet")
         with far(folder, 0.03) as address:
             found = apart(folder, "far", cell, address, core)
+            written = apart(folder, "far shards", cell, address)["peak"]
         speed = found["count"] * (cell / CHIP) ** 2 / found["wall"]
         print(
             f"{f'cell {cell} m':<40} {found['bytes'] / touched:10.2f} {found['requests'] / ground:13.2f} "
-            f"{found['bytes'] / ground / 1e6:8.2f} {speed:10.1f}"
+            f"{found['bytes'] / ground / 1e6:8.2f} {speed:10.1f}            {found['peak']:.2f}, {written:.2f} GB"
         )
     for name in ("odc-stac", "async-geotiff") if given.peers else ():
         with far(folder, 0.03) as address:

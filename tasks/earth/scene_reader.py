@@ -26,8 +26,8 @@ from tasks.earth.raster import OpenAsset, TargetGrid, opened_bands, read_bands_o
 from tasks.earth.sentinel_hub import SOURCE
 from tasks.earth.static_catalog import FOLDER
 
-FILES_AT_ONCE = 6
-"""Files of a scene that are read at the same time: enough for a server some 30 ms away."""
+FILES_AT_ONCE = 4
+"""Files of a scene that are read at the same time: enough for a server some 30 ms away. Each holds what it was sent."""
 SPARE = 4 * 2**20
 """Bytes of decoded blocks kept beside two rows of them: GDAL counts some more for each. They are always taken."""
 
