@@ -1,6 +1,6 @@
 """Chips and candidate windows a CPU-second, blocks fetched, requests and memory: this engine beside others.
 
-    python -m benchmarks.read_engine [--peers peers/bin/python] [--folder FOLDER] [--rounds 3]
+    python -m benchmarks.read_engine [--peers peers/bin/python rslearn/bin/python] [--folder FOLDER] [--rounds 3]
 
 A quarter of a Sentinel-2 tile is made (12 bands and SCL, blocks of 1024 pixels, a minute and 0.3 GB; kept in FOLDER).
 Timed are the product's own stage functions: `scan_scene`, and `scene_chips` with and without the bytes of its chips.
@@ -187,7 +187,7 @@ def far(folder: Path, delay: float) -> Iterator[str]:
             server.kill()
 
 
-def peer(python: str, name: str, folder: Path, address: str, chips_: int) -> dict[str, Any] | str:
+def peer(pythons: list[str], name: str, folder: Path, address: str, chips_: int) -> dict[str, Any] | str:
     """What a peer took, or why it cannot be run."""
     documents = {}
     for key, place in (("item", address), ("local", "")):
@@ -199,11 +199,15 @@ def peer(python: str, name: str, folder: Path, address: str, chips_: int) -> dic
         documents[key] = item
     script = Path(__file__).with_name("read_engine_peers.py")
     given = json.dumps({**documents, "bands": BANDS})
-    done = subprocess.run([python, script, name, str(chips_)], input=given, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return done.stderr.strip().splitlines()[-1][:120]
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    why = ""
+    for python in pythons:
+        command = [python, str(script), name, str(chips_)]
+        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+        if not done.returncode:
+            result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+            return result
+        why = why or done.stderr.strip().splitlines()[-1][:120]
+    return why
 
 
 def blocks_touched(folder: Path) -> int:
@@ -219,7 +223,7 @@ def blocks_touched(folder: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "earthloom-read-engine")
-    parser.add_argument("--peers", help="python of an environment with the peers")
+    parser.add_argument("--peers", nargs="+", help="python of an environment with peers; rslearn has its own")
     parser.add_argument("--rounds", type=int, default=3, help="the best of so many")
     parser.add_argument("--one", nargs=3, metavar=("WHAT", "CELL", "ADDRESS"), help=argparse.SUPPRESS)
     given = parser.parse_args()

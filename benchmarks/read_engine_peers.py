@@ -1,6 +1,7 @@
 """What others take for the pixels of `benchmarks.read_engine`; that module runs this one in the peers' own environment.
 
-    python -m venv peers && peers/bin/pip install odc-stac stackstac stacchip async-geotiff obstore rslearn einops
+    python -m venv peers && peers/bin/pip install odc-stac stackstac stacchip async-geotiff obstore
+    python -m venv rslearn && rslearn/bin/pip install rslearn einops  # beside it stacchip would be an older one
 
 Each peer makes the same 256 px chips of 12 bands, counted from the scene's corner, as its own documentation has it.
 Before it is timed its first chip is compared with rasterio's. Prints one line of JSON.
