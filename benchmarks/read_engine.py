@@ -1,6 +1,6 @@
 """Chips and candidate windows a CPU-second, blocks fetched, requests and memory: this engine beside others.
 
-    python -m benchmarks.read_engine [--peers peers/bin/python] [--folder FOLDER] [--rounds 3]
+    python -m benchmarks.read_engine [--peers peers/bin/python rslearn/bin/python] [--folder FOLDER] [--rounds 3]
 
 A quarter of a Sentinel-2 tile is made (12 bands and SCL, blocks of 1024 pixels, a minute and 0.3 GB; kept in FOLDER).
 Timed are the product's own stage functions: `scan_scene`, and `scene_chips` with and without the bytes of its chips.
@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pystac
 import rasterio
 from shapely import box
@@ -33,9 +32,11 @@ from benchmarks.made_scene import BANDS, LEFT, SIDE, TOP, make
 from tasks.earth import geotiff, scene_chips
 from tasks.earth.areas import Areas
 from tasks.earth.catalog import Catalog, CatalogParams
-from tasks.earth.chip_schema import SCHEMA
+from tasks.earth.chip_jobs import ChipWork, chips_in
+from tasks.earth.chip_shards import Shard, write_shard
 from tasks.earth.grid import GridParams
 from tasks.earth.scene import open_scene
+from tasks.earth.scene_jobs import CatalogAddress
 from tasks.earth.scene_windows import ScanParams, scan_scene
 from tasks.earth.sensors import SENSORS
 
@@ -63,14 +64,15 @@ def scan(folder: Path, cell: int, address: str = "", areas: Areas | None = None)
 
 
 def chips(folder: Path, windows: pl.DataFrame, cell: int, address: str = "", written: Path | None = None) -> int:
-    """Chips of windows, counted; written to a shard, or their bytes not even made."""
-    from tasks.core import tables
-
+    """Chips of windows, counted; written to a shard as stage `chips` does, or their bytes not even made."""
     item, catalog = opened(folder, address)
-    found = scene_chips.scene_chips(item, windows, SENSOR, catalog, cell, None, 2.1)
     if written is not None:
-        batches = (pa.Table.from_batches([some]) for some in found)
-        return tables.write_groups(batches, SCHEMA, written, geometry="geometry")
+        work = ChipWork(SENSOR.name, CatalogAddress.of(catalog), GridParams(cell=cell, parts=["a"]))
+        with work.opened(1) as make_result:
+            make_result(work.job(item, windows, {}, catalog).argument, written)
+        shard = Shard(((str(item.collection_id), item.id),), windows.height)
+        return write_shard(shard, chips_in(written), written, windows.height)[1]
+    found = scene_chips.scene_chips(item, windows, SENSOR, catalog, cell, None, 2.1)
     return sum(some.num_rows for some in found)
 
 
@@ -111,7 +113,7 @@ def timed(folder: Path, what: str, cell: int, address: str) -> dict[str, Any]:
     if what in ("read", "far"):
         scene_chips.geotiff.encode_layers = lambda *_, **__: b""  # type: ignore[assignment]
     windows = None
-    if what in ("read", "far", "shards", "equal"):
+    if what in ("read", "far", "shards", "far shards", "equal"):
         windows = pl.read_parquet(folder / f"windows-{cell}.parquet")
     if what == "warm":
         scan(folder, cell)
@@ -128,11 +130,23 @@ def timed(folder: Path, what: str, cell: int, address: str) -> dict[str, Any]:
             made = different(folder, windows.sample(40 if cell == CHIP else 400, seed=1), cell)
         else:
             assert windows is not None
-            made = chips(folder, windows, cell, address, Path(temporary) / "a.parquet" if what == "shards" else None)
+            written = Path(temporary) if what.endswith("shards") else None
+            made = chips(folder, windows, cell, address, written)
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    out = {"count": made, "cpu": cpu, "wall": time.perf_counter() - started, "peak": after.ru_maxrss / 1e6}
+    out = {"count": made, "cpu": cpu, "wall": time.perf_counter() - started, "peak": peak()}
     return out | (count(address) if address else {})
+
+
+def peak() -> float:
+    """Memory that this process ever held at once, GB of 10^9 bytes, libraries included.
+
+    `ru_maxrss` is at least what the process that started this one holds.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9  # bytes, on a Mac
+    return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024 / 1e9
 
 
 def count(address: str) -> dict[str, int]:
@@ -173,7 +187,7 @@ def far(folder: Path, delay: float) -> Iterator[str]:
             server.kill()
 
 
-def peer(python: str, name: str, folder: Path, address: str, chips_: int) -> dict[str, Any] | str:
+def peer(pythons: list[str], name: str, folder: Path, address: str, chips_: int) -> dict[str, Any] | str:
     """What a peer took, or why it cannot be run."""
     documents = {}
     for key, place in (("item", address), ("local", "")):
@@ -185,11 +199,15 @@ def peer(python: str, name: str, folder: Path, address: str, chips_: int) -> dic
         documents[key] = item
     script = Path(__file__).with_name("read_engine_peers.py")
     given = json.dumps({**documents, "bands": BANDS})
-    done = subprocess.run([python, script, name, str(chips_)], input=given, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return done.stderr.strip().splitlines()[-1][:120]
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    why = ""
+    for python in pythons:
+        command = [python, str(script), name, str(chips_)]
+        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+        if not done.returncode:
+            result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+            return result
+        why = why or done.stderr.strip().splitlines()[-1][:120]
+    return why
 
 
 def blocks_touched(folder: Path) -> int:
@@ -205,7 +223,7 @@ def blocks_touched(folder: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "earthloom-read-engine")
-    parser.add_argument("--peers", help="python of an environment with the peers")
+    parser.add_argument("--peers", nargs="+", help="python of an environment with peers; rslearn has its own")
     parser.add_argument("--rounds", type=int, default=3, help="the best of so many")
     parser.add_argument("--one", nargs=3, metavar=("WHAT", "CELL", "ADDRESS"), help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -233,8 +251,8 @@ def main() -> None:
             found = best(what, cell)
             own = found["count"] * (cell / CHIP) ** 2 / found["cpu"]
             print(f"{f'{title}, cell {cell} m':<52} {own:6.1f}   {own / rate:4.2f}             {found['peak']:.2f} GB")
-    names = ("odc-stac", "stackstac", "stacchip", "async-geotiff", "async-geotiff rows") if given.peers else ()
-    for name in names:
+    names = ("odc-stac", "stackstac", "stacchip", "rslearn", "async-geotiff", "async-geotiff rows")
+    for name in names if given.peers else ():
         said = peer(given.peers, name, folder, "", 42)
         if isinstance(said, str):
             print(f"{name:<52} {said}")
@@ -246,7 +264,9 @@ def main() -> None:
         for what, title in (("first", "first pass"), ("warm", "again in the same process")):
             found = best(what, cell)
             print(f"{f'cell {cell} m, {title}':<52} {found['count'] / found['cpu']:8.0f}")
-    print(f"\n{'over the network, chips of 256 px':<40} fetched/blocks  requests     MB   chips/s at 30 ms, one core")
+    print(
+        f"\n{'over the network, 256 px':<40} fetched/blocks  requests     MB   chips/s, 30 ms, one core   peak, written"
+    )
     touched = blocks_touched(folder)
     ground = (SIDE / CHIP) ** 2
     core = "taskset -c 0" if Path("/usr/bin/taskset").exists() else ""
@@ -254,10 +274,11 @@ def main() -> None:
         scan(folder, cell).filter(pl.col("nodata_fraction") < 0.5).write_parquet(folder / f"windows-{cell}.parquet")
         with far(folder, 0.03) as address:
             found = apart(folder, "far", cell, address, core)
+            written = apart(folder, "far shards", cell, address)["peak"]
         speed = found["count"] * (cell / CHIP) ** 2 / found["wall"]
         print(
             f"{f'cell {cell} m':<40} {found['bytes'] / touched:10.2f} {found['requests'] / ground:13.2f} "
-            f"{found['bytes'] / ground / 1e6:8.2f} {speed:10.1f}"
+            f"{found['bytes'] / ground / 1e6:8.2f} {speed:10.1f}            {found['peak']:.2f}, {written:.2f} GB"
         )
     for name in ("odc-stac", "async-geotiff") if given.peers else ():
         with far(folder, 0.03) as address:

@@ -1,6 +1,7 @@
 """What others take for the pixels of `benchmarks.read_engine`; that module runs this one in the peers' own environment.
 
     python -m venv peers && peers/bin/pip install odc-stac stackstac stacchip async-geotiff obstore
+    python -m venv rslearn && rslearn/bin/pip install rslearn einops  # beside it stacchip would be an older one
 
 Each peer makes the same 256 px chips of 12 bands, counted from the scene's corner, as its own documentation has it.
 Before it is timed its first chip is compared with rasterio's. Prints one line of JSON.
@@ -79,6 +80,59 @@ def stacchip(item: dict[str, Any], count: int) -> Iterator[tuple[int, int, Chip]
         yield x, y, np.stack([found[name][0] for name in BANDS])
 
 
+def rslearn(item: dict[str, Any], count: int) -> Iterator[tuple[int, int, Chip]]:
+    """rslearn's `materialize` of one layer, straight from its item's files, window by window, as GeoTIFFs of its own.
+
+    Its sources find items through servers on the internet; this one has the one item, and reads as its base class does.
+    What it wrote is read again, some milliseconds a chip.
+    """
+    import tempfile
+    from datetime import UTC, datetime
+
+    import shapely
+    from rasterio.crs import CRS
+    from rslearn.config import BandSetConfig, DType, LayerConfig, LayerType
+    from rslearn.data_sources.data_source import Item
+    from rslearn.data_sources.direct_materialize_data_source import DirectMaterializeDataSource
+    from rslearn.dataset import Window
+    from rslearn.dataset.storage.file import FileWindowStorage
+    from rslearn.dataset.window_data_storage.per_item_group import PerItemGroupStorageFactory
+    from rslearn.utils.geometry import Projection, STGeometry
+    from upath import UPath
+
+    class Source(DirectMaterializeDataSource[Item]):  # type: ignore[misc]
+        def get_items(self, *_: Any) -> Any: ...
+
+        def deserialize_item(self, serialized_item: Any) -> Item:
+            return Item.deserialize(serialized_item)
+
+        def get_asset_url(self, _: Item, asset_key: str) -> str:
+            return str(item["assets"][asset_key]["href"])
+
+    place = item["assets"]["B02"]
+    left, top = round(place["proj:transform"][2] / 10), round(-place["proj:transform"][5] / 10)
+    projection = Projection(CRS.from_epsg(item["properties"]["proj:epsg"]), 10, -10)
+    side, when = place["proj:shape"][0], (datetime(2023, 6, 10, tzinfo=UTC), datetime(2023, 6, 11, tzinfo=UTC))
+    scene = Item(item["id"], STGeometry(projection, shapely.box(left, top, left + side, top + side), when))
+    layer = LayerConfig(
+        type=LayerType.RASTER,
+        band_sets=[BandSetConfig(dtype=DType.UINT16, bands=list(BANDS))],
+        resampling_method="nearest",
+    )
+    source = Source({name: [name] for name in BANDS})
+    with tempfile.TemporaryDirectory() as folder:
+        storage = FileWindowStorage(UPath(folder))
+        for x, y in places(count):
+            bounds = left + x * SIDE, top + y * SIDE, left + (x + 1) * SIDE, top + (y + 1) * SIDE
+            name = f"{x}-{y}"
+            window = Window(storage, "chips", name, projection, bounds, when, {}, PerItemGroupStorageFactory())
+            window.save()
+            source.materialize(window, [[scene]], "scene", layer)
+            band_set = layer.band_sets[0]
+            made = window.data.read_raster("scene", band_set.bands, band_set.instantiate_raster_format())
+            yield x, y, made.get_chw_array()
+
+
 def async_chips(item: dict[str, Any], count: int) -> Iterator[tuple[int, int, Chip]]:
     """`async-geotiff`, files kept open, the bands of a chip read at the same time."""
     loop = asyncio.new_event_loop()
@@ -152,7 +206,7 @@ async def _opened(item: dict[str, Any]) -> dict[str, Any]:
 
 
 PEERS: dict[str, Make] = {
-    "odc-stac": odc, "stackstac": stackstac, "stacchip": stacchip, "async-geotiff": async_chips,
+    "odc-stac": odc, "stackstac": stackstac, "stacchip": stacchip, "rslearn": rslearn, "async-geotiff": async_chips,
     "async-geotiff rows": async_rows,
 }  # fmt: skip
 BANDS: dict[str, int] = {}

@@ -138,9 +138,9 @@ class Chips:
         with window_masks.open_mask(scene) as opened:
             flags = window_masks.flags(opened, target, scene, self.luminance)
         held = flags[flags & masks.DATA > 0]
-        told = window_masks.told_by(scene) if held.size else ()
+        planes = window_masks.planes_of(scene) if held.size else ()
         shares = {
-            name: round(float((held & flag > 0).mean()), 6) if name in told else None
+            name: round(float((held & flag > 0).mean()), 6) if name in planes else None
             for name, flag in masks.FLAGS.items()
         }
         return Masked(shares, scene.mask_provenance)

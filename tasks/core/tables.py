@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from polars.io.plugins import register_io_source
 
 from tasks.core.errors import DamagedFileError, SceneError
+from tasks.core.lean_arrow import leave_pandas_out
 from tasks.core.stage import atomic, require
 
+leave_pandas_out()
 SCANNED = 1 << 16
 """Rows that a query has in memory at a time."""
 PACKED: dict[bytes | str, bytes | str] = {"packed": "yes"}

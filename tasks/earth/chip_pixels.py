@@ -1,7 +1,7 @@
 """Pixels of windows that are read together: every band once, at its own resolution, checked, cut, as it is stored."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,13 @@ from tasks.earth.raster import TargetGrid, calibrate, stored_of
 from tasks.earth.scene_reader import Numbers, OpenScene
 from tasks.earth.sensors import Sensor
 
+TOGETHER = 4 * 256**2
+"""Pixels of a band that are made chips of together: what is made of them is held beside the numbers of a block."""
+
 
 @dataclass(frozen=True)
 class WindowLayer:
-    """A layer of all windows of a block."""
+    """A layer of some windows of a block."""
 
     bands: tuple[str, ...]
     pixels: NDArray[Any]
@@ -55,16 +58,23 @@ class WindowLayer:
 class BlockPixels:
     """The windows of a block."""
 
-    layers: tuple[WindowLayer, ...]
-    """The finest first."""
+    bands: tuple[tuple[tuple[str, "_Band"], ...], ...]
+    """Those that share a GSD and a type of number together, the finest first."""
     nodata_fraction: NDArray[np.float64]
     """[windows]: the share of pixels that lack some band; of a cube's bands those count that hold something."""
     side: int
     """Pixels along a side of a window at the finest resolution."""
 
-    def of(self, window: int) -> list[Layer]:
-        """The layers of one window."""
-        return [layer.of(window) for layer in self.layers]
+    def parts(self) -> Iterator[tuple[int, int]]:
+        """Windows that are made chips of together, from the one numbered first to before the last."""
+        together = max(1, TOGETHER // self.side**2)
+        count = len(self.nodata_fraction)
+        return ((first, min(first + together, count)) for first in range(0, count, together))
+
+    def layers(self, first: int, last: int) -> Iterator[list[Layer]]:
+        """The layers of each window of a part."""
+        layers = [_layer([(name, band.part(first, last)) for name, band in some]) for some in self.bands]
+        return ([layer.of(window) for layer in layers] for window in range(last - first))
 
 
 def read_block(opened: OpenScene, block: Block, sensor: Sensor) -> BlockPixels:
@@ -95,8 +105,8 @@ def read_block(opened: OpenScene, block: Block, sensor: Sensor) -> BlockPixels:
             known |= own
         empty &= missing
     fraction = _share(holes, side, count)
-    layers = tuple(_layer(groups.pop(key)) for key in sorted(groups, key=lambda key: key[0]))
-    return BlockPixels(layers, np.where(empty, 1.0, fraction), side)
+    bands = tuple(tuple(groups[key]) for key in sorted(groups, key=lambda key: key[0]))
+    return BlockPixels(bands, np.where(empty, 1.0, fraction), side)
 
 
 def _share(holes: Mapping[int, NDArray[np.bool_]], side: int, count: int) -> NDArray[np.float64]:
@@ -157,6 +167,11 @@ class _Band:
     nodata: tuple[float, ...]
     """Numbers that may stand for no data, the first at once where `sure`."""
     sure: bool
+
+    def part(self, first: int, last: int) -> "_Band":
+        """Of some of the windows, without a copy."""
+        valid = None if self.valid is None else self.valid[first:last]
+        return replace(self, values=self.values[first:last], valid=valid)
 
 
 def _band(block: Block, numbers: Numbers, asset: Asset, unit: str, what: str) -> _Band:

@@ -54,8 +54,8 @@ def bands_of(layout: Mask, count: int) -> tuple[tuple[int, str], ...]:
     return tuple(enumerate(UDM2, 1))[:count]
 
 
-def told_by(layout: Mask) -> tuple[str, ...]:
-    """Which of `PLANES` a mask of that layout tells."""
+def planes_of(layout: Mask) -> tuple[str, ...]:
+    """Those of `PLANES` that a mask of that layout holds."""
     return ("cloud", "shadow", "snow") if layout == "udm2" else PLANES
 
 
@@ -87,7 +87,7 @@ def flags_of(found: Mapping[str, NDArray[np.bool_]], data: NDArray[np.bool_]) ->
 def planes(values: NDArray[Any], layout: Mask) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]:
     """The same as boolean planes by name, and which pixels hold data at all."""
     found = flags(values, layout)
-    return {name: (found & FLAGS[name]) > 0 for name in told_by(layout)}, (found & DATA) > 0
+    return {name: (found & FLAGS[name]) > 0 for name in planes_of(layout)}, (found & DATA) > 0
 
 
 @cache

@@ -76,7 +76,8 @@ def scene_chips(
                     if isinstance(found, SceneError):
                         lost.setdefault(str(found), []).append(Lost(some, found))
                     else:
-                        yield _rows(item, some, found, assets, sensor)
+                        for first, last in found.parts():
+                            yield _rows(item, some, found, first, last, assets, sensor)
                         del found  # before the next are read
     except SceneError as error:
         yield Lost(windows, error)
@@ -101,8 +102,16 @@ def _readable(
 
 
 def _rows(
-    item: pystac.Item, windows: pl.DataFrame, pixels: BlockPixels, assets: Mapping[str, Asset], sensor: Sensor
+    item: pystac.Item,
+    windows: pl.DataFrame,
+    pixels: BlockPixels,
+    first: int,
+    last: int,
+    assets: Mapping[str, Asset],
+    sensor: Sensor,
 ) -> pa.RecordBatch:
+    """Chips of those windows of a block from the one numbered `first` to before `last`."""
+    windows = windows[first:last]
     boxes = windows.select("left", "bottom", "right", "top").to_numpy()
     epsg, gsd = int(windows["epsg"][0]), float(boxes[0, 2] - boxes[0, 0]) / pixels.side
     properties, bands, count = item.properties, list(assets), windows.height
@@ -123,11 +132,12 @@ def _rows(
     columns: dict[str, Any] = {name: windows[name].to_arrow() for name in COPIED}
     columns |= {name: [value] * count for name, value in common.items()}
     # Measured on the pixels themselves: the mask may lie on another grid.
-    columns["nodata_fraction"] = np.round(pixels.nodata_fraction, 6)
+    columns["nodata_fraction"] = np.round(pixels.nodata_fraction[first:last], 6)
     columns["transform"] = [list(place)[:6] for place in places]
     columns["geometry"] = polygons_wkb(epsg, boxes)
     columns["pixels"] = [
-        geotiff.encode_layers(pixels.of(index), bands, place, f"EPSG:{epsg}") for index, place in enumerate(places)
+        geotiff.encode_layers(layers, bands, place, f"EPSG:{epsg}")
+        for layers, place in zip(pixels.layers(first, last), places, strict=True)
     ]
     return pa.RecordBatch.from_arrays(
         [

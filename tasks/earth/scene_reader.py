@@ -26,10 +26,10 @@ from tasks.earth.raster import OpenAsset, TargetGrid, opened_bands, read_bands_o
 from tasks.earth.sentinel_hub import SOURCE
 from tasks.earth.static_catalog import FOLDER
 
-FILES_AT_ONCE = 6
-"""Files of a scene that are read at the same time: enough for a server some 30 ms away."""
-SPARE = 16 * 2**20
-"""Bytes of decoded blocks kept beside two rows of them: GDAL counts some more for each."""
+FILES_AT_ONCE = 4
+"""Files of a scene that are read at the same time: enough for a server some 30 ms away. Each holds what it was sent."""
+SPARE = 4 * 2**20
+"""Bytes of decoded blocks kept beside two rows of them: GDAL counts some more for each. They are always taken."""
 
 
 @dataclass(frozen=True)
@@ -154,12 +154,12 @@ class OpenScene:
         return {name: found[name] for name in bands}
 
     def _block_row(self, band: OpenAsset) -> int:
-        """Bytes of a row of blocks of a file, of those of its bands that are read."""
+        """Bytes of a row of blocks of a file, of those of its bands that are read, and of what says where data is."""
         height, width = band.dataset.block_shapes[band.band - 1]
         pixel = str(band.dataset.interleaving or "").lower().endswith("pixel")
         same = sum(other.dataset is band.dataset for other in self._bands.values())
-        count = band.dataset.count if pixel else same
-        return int(height * -(-band.dataset.width // width) * width * band.dtype.itemsize * count)
+        count = band.dataset.count if pixel else same + bool(band.alpha)
+        return int(height * -(-band.dataset.width // width) * width * (band.dtype.itemsize * count + band.masked))
 
 
 class ComputedScene(OpenScene):

@@ -67,7 +67,7 @@ def scan_scene(scene: Scene, areas: Areas, grid: GridParams, params: ScanParams)
             and in an area.
     """
     sensor, batches = scene.sensor, []
-    told = window_masks.told_by(scene)
+    planes = window_masks.planes_of(scene)
     with window_masks.open_mask(scene) as opened:
         for epsg in opened.place.zones:
             windows = window_grid(epsg, grid.cell, sensor.window_cells)
@@ -78,27 +78,27 @@ def scan_scene(scene: Scene, areas: Areas, grid: GridParams, params: ScanParams)
             for block in blocks(windows, columns[mine], rows[mine], *size, opened.lie(epsg)):
                 # A mask of 20 m says no more at 10 m.
                 flags = window_masks.flags(opened, block.target(2 * sensor.gsd), scene, params.luminance)
-                measured = fractions(block, flags, told) | {"land": land_fraction(block, params.land_mask_samples)}
+                measured = fractions(block, flags, planes) | {"land": land_fraction(block, params.land_mask_samples)}
                 batches.append(_rows(scene, block, measured))
     if not batches:
         raise SceneError("no-window", f"scene {scene.item.id} has no window that touches an area of params.yaml")
     return pa.Table.from_batches(batches, SCHEMA)
 
 
-def fractions(block: Block, flags: NDArray[np.uint8], told: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+def fractions(block: Block, flags: NDArray[np.uint8], planes: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Fraction of each plane in each window of the block, NaN where nothing was measured.
 
     Args:
         block: the windows.
         flags: of the pixels of its target, as of `masks.flags`.
-        told: planes that the mask tells.
+        planes: those of `masks.PLANES` that the mask holds.
     """
     valid = block.sums(flags & masks.DATA > 0)
     measured = np.where(valid > 0, valid, np.nan)
     side = flags.shape[1] // block.across
     out = {"nodata": 1 - valid / side**2}
     for name in masks.PLANES:
-        known = name in told
+        known = name in planes
         out[name] = (block.sums(flags & masks.FLAGS[name] > 0) if known else np.nan) / measured
     return out
 

@@ -33,10 +33,10 @@ def _asked(scene: Scene) -> Mapping[str, Asset]:
     return {SHOWN: scene.shown}
 
 
-def told_by(scene: Scene) -> tuple[str, ...]:
-    """Which of `masks.PLANES` a scene's mask tells."""
+def planes_of(scene: Scene) -> tuple[str, ...]:
+    """Those of `masks.PLANES` that a scene's mask holds."""
     if scene.mask is not None and scene.sensor.mask is not None:
-        return masks.told_by(scene.sensor.mask)
+        return masks.planes_of(scene.sensor.mask)
     return ("cloud",) if scene.learned or scene.sensor.mask == "luminance" else ()
 
 
