@@ -11,7 +11,7 @@ from typing import Literal
 from tasks.commands.check import check
 from tasks.commands.report import report
 from tasks.core import log
-from tasks.core.errors import FlowError
+from tasks.core.errors import EarthloomError, FlowError
 
 
 def demo() -> None:
@@ -20,11 +20,11 @@ def demo() -> None:
     A second run does nothing: DVC sees that nothing has changed. Independent instances run side by side, by the
     same flow that `earthloom flow` runs; `dvc repro` gives the same result one after the other.
     """
-    check()
-    if _dvc("status", "--quiet", leave=False):
-        flow("build")
-    else:
+    if _is_fresh():
         log.console.print("Nothing has changed since the last run.")
+    else:
+        check()
+        flow("build")
     report()
 
 
@@ -39,7 +39,7 @@ def run(stage: str, *, force: bool = False) -> None:
         Run it even if nothing has changed.
     """
     check()
-    _dvc("repro", *(["--force", "--single-item"] if force else []), stage)
+    _repro(*(["--force", "--single-item"] if force else []), stage)
 
 
 def flow(
@@ -91,12 +91,20 @@ def status() -> None:
     log.console.print(instances.table(count, changed) if changed else f"All {count} instances are up to date.")
 
 
-def _dvc(*arguments: str, leave: bool = True) -> int:
-    """Run DVC with this environment's own programs first on the path; its exit code, with which `leave` exits."""
+def _is_fresh() -> bool:
+    """Whether nothing would run. params.yaml is valid then: an instance that checks it is among those asked."""
+    from flows.walking.status import is_fresh
+
+    try:
+        return is_fresh(Path.cwd())
+    except EarthloomError:
+        return False  # checking params.yaml may say it better, and the flow says the rest
+
+
+def _repro(*arguments: str) -> None:
+    """`dvc repro` with this environment's own programs first on the path; exits with its exit code, if it fails."""
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    finished = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], env=os.environ | {"PATH": programs}, check=False
-    )
-    if leave and finished.returncode:
+    command = [sys.executable, "-m", "dvc", "repro", *arguments]
+    finished = subprocess.run(command, env=os.environ | {"PATH": programs}, check=False)
+    if finished.returncode:
         sys.exit(finished.returncode)
-    return finished.returncode

@@ -7,7 +7,7 @@ cached: a clone makes its own within a second.
 from pathlib import Path
 
 from tasks.core import paths
-from tasks.core.code import ROOT, Code, closure
+from tasks.core.code import ROOT, Code, closures
 from tasks.core.stage import Summary, main, write_json
 
 FIRST = "code"
@@ -19,14 +19,15 @@ def stages(root: Path = ROOT) -> list[str]:
     return sorted({path.stem for path in (root / "tasks").glob("[!_]*.py")} - {FIRST})
 
 
-def reached(stage: str, root: Path = ROOT) -> Code:
-    """The code of one stage."""
-    return closure(f"tasks.{stage}", root)
+def reached(root: Path = ROOT) -> dict[str, Code]:
+    """The code of every stage."""
+    found = closures((f"tasks.{stage}" for stage in stages(root)), root)
+    return {module.removeprefix("tasks."): code for module, code in found.items()}
 
 
 def run() -> Summary:
     """Write the files."""
-    found = {stage: reached(stage) for stage in stages()}
+    found = reached()
     for stage, code in found.items():
         write_json(paths.code(stage), code.as_json())
     modules = {name for code in found.values() for name in code.modules}

@@ -29,10 +29,8 @@ class CodeAhead:
         """Text of each file by its path."""
         if not self.runs:
             return {}
-        root = self._recorder.root
-        return {
-            paths.code(stage).as_posix(): as_json(code.reached(stage, root).as_json()) for stage in code.stages(root)
-        }
+        found = code.reached(self._recorder.root)
+        return {paths.code(stage).as_posix(): as_json(reached.as_json()) for stage, reached in found.items()}
 
     def changes(self, instance: Instance) -> list[str]:
         """What of an instance's code is not as it was when it last ran; empty if all is."""

@@ -33,6 +33,16 @@ def status(workspace: Path) -> tuple[int, Mapping[str, list[str]]]:
     return len(plan.instances), {address: changed for address, changed in reasons.items() if changed}
 
 
+def is_fresh(workspace: Path) -> bool:
+    """Whether every instance is up to date, as `dvc status` would say.
+
+    Raises:
+        FlowError: there is no project, or its files are not valid.
+    """
+    with look_into(workspace) as recorder:
+        return not any(recorder.changed(instance.address) for instance in recorder.graph.instances)
+
+
 def table(count: int, changed: Mapping[str, Sequence[str]]) -> Table:
     """A line for each instance that would run."""
     out = Table("instance", "changed since it ran", title=f"{count - len(changed)} of {count} instances are up to date")

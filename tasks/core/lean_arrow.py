@@ -2,7 +2,8 @@
 to see whether the value is one of its series. That takes 0.2 CPU-s and 45 MB of every process.
 
 It asks once, in Cython and in C++. If pandas cannot be imported then, values of it are not expected: `pandas.NA` is
-refused by name. `to_pandas`, which geopandas reads by, imports it as ever, and its series are then understood.
+refused by name, and the NaN of a series stays NaN: nothing here hands pyarrow a series. `to_pandas` and `from_pandas`
+import it as ever, and series are understood from then on.
 """
 
 import sys

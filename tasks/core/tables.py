@@ -5,18 +5,19 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from polars.io.plugins import register_io_source
 
 from tasks.core.errors import DamagedFileError, SceneError
 from tasks.core.lean_arrow import leave_pandas_out
 from tasks.core.stage import atomic, require
+
+if TYPE_CHECKING:  # polars is a fifth of a stage's start, and half of the stages have no frame
+    import polars as pl
 
 leave_pandas_out()
 SCANNED = 1 << 16
@@ -232,8 +233,10 @@ def whole(path: Path) -> Iterator[None]:
         ) from error
 
 
-def read_frame(path: Path) -> pl.DataFrame:
+def read_frame(path: Path) -> "pl.DataFrame":
     """Read a table of an earlier stage as a polars frame."""
+    import polars as pl
+
     return pl.DataFrame(pl.from_arrow(read(path)))
 
 
@@ -244,7 +247,7 @@ def read_shards(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return pa.concat_tables(tables) if tables else pa.table({})
 
 
-def scan(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pl.LazyFrame:
+def scan(paths: Sequence[Path], columns: Sequence[str] | None = None) -> "pl.LazyFrame":
     """Tables of one form, one after the other, as a query of polars: a row group of the columns that it asks for is in
     memory at a time, and every page is held against its checksum, which polars' own reader does not do.
 
@@ -256,6 +259,9 @@ def scan(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pl.Lazy
         MissingInputError: one is not there.
         DamagedFileError: when the query runs, one does not hold what was written to it.
     """
+    import polars as pl
+    from polars.io.plugins import register_io_source
+
     for path in paths:
         require(path)
     with whole(paths[0]), pq.ParquetFile(paths[0]) as file:

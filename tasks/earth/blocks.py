@@ -8,15 +8,17 @@ windows, and are read in squares.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.errors import ParamsError
 from tasks.earth.grid import SUPER_CELL, WindowGrid, super_cells, window_grid
 from tasks.earth.raster import TargetGrid
+
+if TYPE_CHECKING:
+    import polars as pl
 
 LARGEST_BLOCK, LARGEST_SIDE = 20_000_000, 2048
 """Numbers read together, over all bands, at most, unless one window has more; and pixels along a side of a square."""
@@ -97,13 +99,13 @@ class Block:
 
 
 def blocks_of(
-    windows: pl.DataFrame,
+    windows: "pl.DataFrame",
     window_cells: float,
     cell: int,
     gsd: float = 10.0,
     bands: int = 1,
     lie: Callable[[int], Lie] | None = None,
-) -> Iterator[tuple[Block, pl.DataFrame]]:
+) -> "Iterator[tuple[Block, pl.DataFrame]]":
     """Blocks of one scene's windows, zone by zone, each with the rows of its windows in the block's order.
 
     Args:

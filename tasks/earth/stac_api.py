@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit, urlunsplit
 
-from pystac_client import ItemSearch
-
 from tasks.core.errors import CatalogError
 from tasks.earth.conditions import Query, server_interval
 from tasks.earth.http import TRIES, AnswerError, Http
@@ -135,6 +133,8 @@ class StacApi:
     def _first(self, query: Query) -> _Request:
         links = [link for link in self._links if link.get("rel") == "search" and isinstance(link.get("href"), str)]
         methods = {str(link.get("method") or "GET").upper(): link["href"] for link in links}
+        from pystac_client import ItemSearch  # here, for it brings a JSON Schema validator that no other stage needs
+
         method = "POST" if "POST" in methods else "GET"
         url = urljoin(self.url + "/", methods.get(method) or links[0]["href"])
         search = ItemSearch(

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
 import rasterio
 
-from tests.conftest import ROOT, Run
+from tests.conftest import ROOT, Run, edit_params_of, fill_workspace, stage_in
 
 Edit = Callable[[str, str], None]
 SCENE = "S2A_33UUU_20170216_0_L1C"
@@ -24,6 +25,10 @@ PATCH = "S2A_MSIL2A_20170613T101031_87_48"
 @pytest.fixture
 def brandenburg(edit_params: Edit) -> None:
     """Ask for one place only, so that the tests are quick."""
+    _ask_for_one_place(edit_params)
+
+
+def _ask_for_one_place(edit_params: Edit) -> None:
     edit_params("  virginia: [-75.80, 37.50, -75.40, 37.80]\n", "")
     edit_params("  bigearthnet: [-12.0, 35.0, 32.0, 70.0]\n", "  upper-austria: [13.6, 48.1, 13.8, 48.3]\n")
 
@@ -138,9 +143,30 @@ def test_a_scene_without_a_coordinate_system_is_quarantined(run_stage: Run, work
     assert set(rows["reason"]) == {"no-crs"}
 
 
-@pytest.mark.usefixtures("brandenburg")
+@pytest.fixture(scope="module")
+def through_select(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of that place in which the stages before `chips` have run; not to be changed."""
+    folder = tmp_path_factory.mktemp("selected")
+    fill_workspace(folder)
+    _ask_for_one_place(partial(edit_params_of, folder))
+    run = partial(stage_in, folder)
+    _scan(run)
+    for stage, options in (("labels", {"part": "a"}), ("labels", {"part": "b"}), ("select", {})):
+        done = run(stage, sensor="sentinel-2", **options)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def selected(through_select: Path, workspace: Path, brandenburg: None) -> Path:
+    """A workspace of its own, with what those stages have made."""
+    for name in ("data", ".earthloom"):
+        shutil.copytree(through_select / name, workspace / name)
+    return workspace
+
+
+@pytest.mark.usefixtures("selected")
 def test_a_band_cut_short_costs_its_own_scene_only(run_stage: Run, workspace: Path) -> None:
-    _through_select(run_stage)
     band = _asset(workspace, "nir")
     _replace(band, band.read_bytes()[:20_000])
     for part in ("a", "b"):
@@ -150,19 +176,11 @@ def test_a_band_cut_short_costs_its_own_scene_only(run_stage: Run, workspace: Pa
     assert set(lost["item_id"]) == {SCENE} and set(lost["reason"]) == {"unreadable"}
 
 
-def _through_select(run_stage: Run) -> None:
-    _scan(run_stage)
-    for stage, options in (("labels", {"part": "a"}), ("labels", {"part": "b"}), ("select", {})):
-        done = run_stage(stage, sensor="sentinel-2", **options)
-        assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("brandenburg")
+@pytest.mark.usefixtures("selected")
 def test_a_killed_run_goes_on_from_what_it_had_finished_and_ends_with_the_same_bytes(
-    run_stage: Run, workspace: Path, edit_params: Edit
+    run_stage: Run, workspace: Path
 ) -> None:
-    _through_select(run_stage)
     part = max("ab", key=lambda name: _chips_of(run_stage, workspace, name))
     folder = workspace / f"data/chips/sentinel-2/{part}"
     undisturbed = {shard.name: shard.read_bytes() for shard in folder.glob("shard-*.parquet")}
@@ -195,11 +213,8 @@ def _chips_of(run_stage: Run, workspace: Path, part: str) -> int:
     return int(json.loads((workspace / f"data/summary/chips@sentinel-2-{part}.json").read_text())["chips"])
 
 
-@pytest.mark.usefixtures("brandenburg")
-def test_a_full_disk_is_one_clear_error_and_what_was_finished_stays(run_stage: Run, workspace: Path) -> None:
-    _scan(run_stage)
-    for part in ("a", "b"):
-        assert run_stage("labels", sensor="sentinel-2", part=part).returncode == 0
+@pytest.mark.usefixtures("selected")
+def test_a_full_disk_is_one_clear_error_and_what_was_finished_stays(workspace: Path) -> None:
     finished = {path: path.read_bytes() for path in (workspace / "data").rglob("*.parquet")}
     # A limit on the size of files is the disk's refusal that a test may cause: EFBIG instead of ENOSPC.
     code = (

@@ -1,6 +1,7 @@
 """The report: what stands on the page, made from a small synthetic dataset by the stage's own command."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
+from tasks import report as stage
+from tasks.core.errors import MissingInputError
 from tasks.evaluation.metrics.guesses import BESIDE
 from tasks.evaluation.names import MODELS
 from tasks.pages.charts import percent
@@ -312,13 +315,14 @@ def test_two_runs_leave_the_same_bytes_whatever_runs_of_benchmarks_lie_there(
         "evaluate/earthdial/scores.json",
     ],
 )
-def test_a_missing_input_is_named(dataset: Path, tmp_path: Path, path: str) -> None:
-    root = Path(shutil.copytree(dataset, tmp_path / "root"))
+def test_a_missing_input_is_named(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    root = Path(shutil.copytree(dataset, tmp_path / "root", copy_function=os.link))
     (root / "data" / path).unlink()
-    done = report(root)
-    assert done.returncode == 1
-    assert f"{Path('data') / path} is not there; run `dvc repro`" in done.stderr
-    assert "Traceback" not in done.stderr
+    monkeypatch.chdir(root)
+    with pytest.raises(MissingInputError) as refused:
+        stage.run()
+    assert f"{Path('data') / path} is not there; run `dvc repro`" in str(refused.value)
+    assert refused.value.exit_code == 1
     assert not (root / "data/report/index.html").exists()
 
 

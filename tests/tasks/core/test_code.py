@@ -1,5 +1,6 @@
 """What a module reaches: its imports, its data files and the versions it uses; nothing else changes the hash."""
 
+import os
 import shutil
 import subprocess
 import textwrap
@@ -144,6 +145,22 @@ def test_a_module_that_is_not_there_and_one_that_does_not_parse_are_named(tree: 
     edit("tasks/split.py", "SIZE = 4", "SIZE = (")
     with pytest.raises(CodeError, match=r"split\.py, line 3"):
         code("tasks.split", tree)
+
+
+def test_what_files_say_is_kept_by_their_content_and_found_out_again_where_that_is_damaged(
+    tree: Path, edit: Callable
+) -> None:
+    first = code("tasks.chips", tree)
+    kept = tree / ".earthloom/syntax.json"
+    assert code("tasks.chips", tree) == first and "tasks.core.tables.read" in kept.read_text()
+    times = (tree / "tasks/core/raster.py").stat()
+    edit("tasks/core/raster.py", "SCALE = 2", "SCALE = 3")
+    os.utime(tree / "tasks/core/raster.py", ns=(times.st_atime_ns, times.st_mtime_ns))
+    changed = code("tasks.chips", tree)
+    assert changed != first
+    for damage in (kept.read_text()[:-20], "[]", kept.read_text().replace(": [", ": [1, "), '{"reader": 1}'):
+        kept.write_text(damage)
+        assert code("tasks.chips", tree) == changed
 
 
 def test_every_data_file_of_ours_is_reached_by_a_module_beside_or_above_it() -> None:

@@ -1,6 +1,8 @@
 """`earthloom evaluate` as a user runs it: killed, resumed, shared by processes."""
 
 import contextlib
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from earthloom import app
+from tasks.core.errors import EarthloomError
 from tests.tasks.evaluation.runner.runs import command, environment, evaluated, predictions, record_of, rsvqa
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -91,11 +95,11 @@ def test_two_processes_share_the_questions_and_leave_the_bytes_of_one(
 
 
 def test_other_parameters_begin_a_run_anew_and_more_controls_go_on_with_it(
-    root: Path, pictures_model: Path, tmp_path: Path
+    root: Path, pictures_model: Path, done: Path, tmp_path: Path
 ) -> None:
     ask = [str(pictures_model), "--benchmarks", "rsvqa-lr"]
     first = tmp_path / "tiny/rsvqa-lr/.answers/answer/chunk-00000.parquet"
-    evaluated(root, tmp_path, *ask)
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
     kept = first.stat().st_mtime_ns
     more = evaluated(root, tmp_path, *ask, "--controls", "greyed")
     assert more.returncode == 0 and first.stat().st_mtime_ns == kept
@@ -113,6 +117,8 @@ def test_what_cannot_be_run_is_said_before_any_work(root: Path, pictures_model: 
         ((str(tmp_path / "nothing"), "--benchmarks", "rsvqa-lr"), "is not a folder with a model"),
         ((str(pictures_model), "--benchmarks", "rsvqa-lr", "--name", "../x"), "cannot name a folder"),
     ):
-        finished = evaluated(root, tmp_path / "out", *words)
-        assert finished.returncode != 0 and expected in " ".join(finished.stderr.split()), finished.stderr[-2000:]
+        with pytest.raises(EarthloomError, match=re.escape(expected)):
+            app(command(root, tmp_path / "out", *words)[1:])
     assert not (tmp_path / "out").exists()
+    refused = evaluated(root, tmp_path / "out", "--benchmarks", "rsvqa-lr")
+    assert refused.returncode != 0 and "one thing only" in " ".join(refused.stderr.split()), refused.stderr[-2000:]
