@@ -76,8 +76,7 @@ def scene_chips(
                     if isinstance(found, SceneError):
                         lost.setdefault(str(found), []).append(Lost(some, found))
                     else:
-                        for first, last in found.parts():
-                            yield _rows(item, some, found, first, last, assets, sensor)
+                        yield from _rows(item, some, found, assets, sensor)
                         del found  # before the next are read
     except SceneError as error:
         yield Lost(windows, error)
@@ -102,16 +101,9 @@ def _readable(
 
 
 def _rows(
-    item: pystac.Item,
-    windows: pl.DataFrame,
-    pixels: BlockPixels,
-    first: int,
-    last: int,
-    assets: Mapping[str, Asset],
-    sensor: Sensor,
-) -> pa.RecordBatch:
-    """Chips of those windows of a block from the one numbered `first` to before `last`."""
-    windows = windows[first:last]
+    item: pystac.Item, windows: pl.DataFrame, pixels: BlockPixels, assets: Mapping[str, Asset], sensor: Sensor
+) -> Iterator[pa.RecordBatch]:
+    """Chips of the windows of a block, a few at a time."""
     boxes = windows.select("left", "bottom", "right", "top").to_numpy()
     epsg, gsd = int(windows["epsg"][0]), float(boxes[0, 2] - boxes[0, 0]) / pixels.side
     properties, bands, count = item.properties, list(assets), windows.height
@@ -129,22 +121,22 @@ def _rows(
         "wavelengths": [asset.wavelength for asset in assets.values()] if sensor.cube else None,
         "unit": sensor.unit,
     }
-    columns: dict[str, Any] = {name: windows[name].to_arrow() for name in COPIED}
-    columns |= {name: [value] * count for name, value in common.items()}
+    given: dict[str, Any] = {name: windows[name].to_arrow() for name in COPIED}
+    given |= {name: [value] * count for name, value in common.items()}
     # Measured on the pixels themselves: the mask may lie on another grid.
-    columns["nodata_fraction"] = np.round(pixels.nodata_fraction[first:last], 6)
-    columns["transform"] = [list(place)[:6] for place in places]
-    columns["geometry"] = polygons_wkb(epsg, boxes)
-    columns["pixels"] = [
-        geotiff.encode_layers(layers, bands, place, f"EPSG:{epsg}")
-        for layers, place in zip(pixels.layers(first, last), places, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array(columns[field.name]).cast(field.type)
-            if isinstance(columns[field.name], pa.Array)
-            else pa.array(columns[field.name], field.type)
-            for field in chip_schema.SCHEMA
-        ],
-        schema=chip_schema.SCHEMA,
-    )
+    given["nodata_fraction"] = np.round(pixels.nodata_fraction, 6)
+    given["transform"] = [list(place)[:6] for place in places]
+    given["geometry"] = polygons_wkb(epsg, boxes)
+    columns = {
+        field.name: value.cast(field.type) if isinstance(value, pa.Array) else pa.array(value, field.type)
+        for field in chip_schema.SCHEMA
+        if (value := given.get(field.name)) is not None
+    }
+    for first, last in pixels.parts():
+        encoded = [
+            geotiff.encode_layers(layers, bands, place, f"EPSG:{epsg}")
+            for layers, place in zip(pixels.layers(first, last), places[first:last], strict=True)
+        ]
+        some = {name: column.slice(first, last - first) for name, column in columns.items()}
+        some["pixels"] = pa.array(encoded, chip_schema.SCHEMA.field("pixels").type)
+        yield pa.RecordBatch.from_arrays([some[name] for name in chip_schema.SCHEMA.names], schema=chip_schema.SCHEMA)

@@ -164,8 +164,8 @@ def test_what_templates_write_is_supported_by_the_verifier_and_none_of_it_is_los
 
 def test_memory_does_not_grow_with_the_number_of_pairs(tmp_path: Path) -> None:
     peaks = []
-    # The first fills what is made once in a process or remembered of texts, of which there is a bounded number: it would
-    # hide or feign a growth of the others.
+    # The first fills what is made once in a process or remembered of texts, of which there is a bounded number: it
+    # would hide or feign a growth of the others.
     for count in (900, 300, 900):
         generator = TemplateGenerator(Choice(5, 5))
         gc.collect()
