@@ -27,13 +27,13 @@ class Figure:
 
 
 MEASURED = {
-    "read": Figure(180.0, "chips of 12 bands, 256 px, read, calibrated, checked, a CPU-second", "read_engine"),
+    "read": Figure(200.0, "chips of 12 bands, 256 px, read, calibrated, checked, a CPU-second", "read_engine"),
     "encode": Figure(211.0, "chips written to shards, a CPU-second", "shards"),
-    "scan": Figure(4_000.0, "candidate windows with all mask fractions, a CPU-second", "read_engine"),
+    "scan": Figure(4_400.0, "candidate windows with all mask fractions, a CPU-second", "read_engine"),
     "requests": Figure(0.25, "requests a window of 256 px of ground that is read", "read_engine"),
     "megabytes_in": Figure(0.44, "MB a window that is read", "read_engine"),
     "megabytes_chip": Figure(0.50, "MB a chip in its shard", "shards"),
-    "pairs": Figure(1_690.0, "pairs written and verified, a CPU-second", "table_stages"),
+    "pairs": Figure(4_090.0, "pairs written and verified, a CPU-second", "table_stages"),
     "select": Figure(112_000.0, "windows filtered, a CPU-second", "table_stages"),
     "mixture": Figure(62_000.0, "samples mixed, a CPU-second", "table_stages"),
     "select_memory": Figure(1.3, "GB of `select` a million windows", "table_stages"),
