@@ -113,9 +113,28 @@ BETWEEN = ("overlap", "near", "duplicate")
 """Rules that hold windows against others of the same place."""
 
 
+def label_counts(labels: pl.LazyFrame) -> pl.DataFrame:
+    """`label_count` of each chip that has a label: how many different ones.
+
+    Args:
+        labels: rows of which those of a chip stand together, as stage `labels` leaves them. Counted as they come: a
+            set of labels for each of a million chips would take a gigabyte.
+    """
+    counted, rest = [], pl.DataFrame(schema=labels.collect_schema())
+    distinct = pl.col("label").n_unique().alias("label_count")
+    for some in labels.collect_batches(chunk_size=ROWS, maintain_order=True):
+        if some.is_empty():
+            continue
+        frame = pl.concat([rest, some])
+        is_last = frame["chip_id"] == frame["chip_id"][-1]  # more of it may come
+        counted.append(frame.filter(~is_last).group_by("chip_id").agg(distinct))
+        rest = frame.filter(is_last)
+    return pl.concat([*counted, rest.group_by("chip_id").agg(distinct)])
+
+
 def measure(
     candidates: pl.DataFrame,
-    labels: pl.DataFrame | pl.LazyFrame,
+    labels: pl.LazyFrame,
     rules: Mapping[str, Rule],
     others: Mapping[str, pl.DataFrame],
 ) -> pl.DataFrame:
@@ -124,8 +143,8 @@ def measure(
     Only windows that pass every other rule take a rank: a cloudy date never pushes out a clear one. Dates are those of
     overpasses: the same one in two tiles is one date, and the tile with more data is taken.
     """
-    counts = labels.lazy().group_by("chip_id").agg(label_count=pl.col("label").n_unique()).collect(engine="streaming")
-    windows = candidates.join(counts, on="chip_id", how="left").with_columns(pl.col("label_count").fill_null(0))
+    windows = candidates.join(label_counts(labels), on="chip_id", how="left")
+    windows = windows.with_columns(pl.col("label_count").fill_null(0))
     if others:
         windows = windows.with_columns(there(windows, others).alias("sensors_there"))
     alone = [rule.passes() for name, rule in rules.items() if name not in BETWEEN]
@@ -146,7 +165,7 @@ def measure(
 
 def select(
     candidates: pl.DataFrame,
-    labels: pl.DataFrame | pl.LazyFrame,
+    labels: pl.LazyFrame,
     sensor: Sensor,
     params: SelectParams,
     others: Mapping[str, pl.DataFrame] | None = None,
@@ -225,11 +244,14 @@ def run(sensor: str) -> Summary:
     params, grid = load(SelectParams, "select"), load(GridParams, "grid")
     scanned = [paths.scan(sensor, part) for part in grid.parts]
     require_scenes(sensor, scanned)
-    candidates = candidates_of(sensor, grid.parts)
-    others = {name: candidates_of(name, grid.parts) for name in params.together}
-    labelled = [paths.labels(sensor, part) / "labels.parquet" for part in grid.parts]
-    labels = tables.scan(labelled, ["chip_id", "label"])
-    ledger = select(candidates.with_row_index("number"), labels, SENSORS[sensor], params, others)
+    # Nothing else holds the candidates, nor what was measured of them, when the whole rows are read once more.
+    ledger = select(
+        candidates_of(sensor, grid.parts).with_row_index("number"),
+        tables.scan([paths.labels(sensor, part) / "labels.parquet" for part in grid.parts], ["chip_id", "label"]),
+        SENSORS[sensor],
+        params,
+        {name: candidates_of(name, grid.parts) for name in params.together},
+    )
     write_ledger(ledger, scanned, paths.ledger(sensor), paths.selected(sensor))
     counts = dict(ledger["verdict"].value_counts().iter_rows())
     rules = params.rules(SENSORS[sensor])

@@ -17,7 +17,7 @@ from tests.fixtures.stac_server import item
 SIDE = 5120
 """Metres of a tile here; it begins west of the border of the zones, 12 degrees east, and ends east of it."""
 PARAMS = SelectParams(max_nodata=0.5, max_cloud=1, min_land=0, min_labels=0, max_dates=2, min_days_apart=5)
-LABELS = pl.DataFrame(schema={"chip_id": pl.String, "label": pl.String})
+LABELS = pl.LazyFrame(schema={"chip_id": pl.String, "label": pl.String})
 
 
 def tile(name: str, when: str, epsg: int, empty: float = 0.0) -> pl.DataFrame:

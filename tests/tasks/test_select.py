@@ -9,7 +9,7 @@ import pytest
 
 from tasks.core.errors import EmptyStageError
 from tasks.earth.sensors import SENSORS
-from tasks.select import SelectParams, select
+from tasks.select import SelectParams, label_counts, select
 
 PARAMS = SelectParams(max_nodata=0.05, max_cloud=0.1, min_land=0.3, min_labels=3, max_dates=1)
 
@@ -30,10 +30,10 @@ def _candidates(count: int = 400, seed: int = 0) -> pl.DataFrame:
     )
 
 
-def _labels(candidates: pl.DataFrame, seed: int = 1) -> pl.DataFrame:
+def _labels(candidates: pl.DataFrame, seed: int = 1) -> pl.LazyFrame:
     rng = np.random.default_rng(seed)
     rows = [(chip, f"label{n}") for chip in candidates["chip_id"] for n in range(rng.integers(0, 6))]
-    return pl.DataFrame(rows, schema=["chip_id", "label"], orient="row")
+    return pl.LazyFrame(rows, schema={"chip_id": pl.String, "label": pl.String}, orient="row")
 
 
 @pytest.mark.parametrize("sensor", SENSORS)
@@ -71,7 +71,7 @@ def test_of_a_window_seen_twice_the_clearest_usable_scene_is_kept() -> None:
     candidates = _candidates(8).with_columns(
         nodata_fraction=0.0, land_fraction=1.0, cloud_fraction=pl.Series([0.01, 0.05, 0.02, 0.0, 0.0, 0.02, 0.09, 0.9])
     )
-    labels = pl.DataFrame(
+    labels = pl.LazyFrame(
         [(c, f"l{n}") for c in candidates["chip_id"] for n in range(3)], schema=["chip_id", "label"], orient="row"
     )
     ledger = select(candidates, labels, SENSORS["sentinel-2"], PARAMS)
@@ -86,7 +86,7 @@ def test_one_overpass_in_two_tiles_is_one_date_of_a_window_and_the_tile_with_mor
         cloud_fraction=pl.Series([0.0, 0.01, 0.05, 0.0, 0.09, 0.08]),
         land_fraction=1.0,
     )
-    labels = pl.DataFrame(
+    labels = pl.LazyFrame(
         [(c, f"l{n}") for c in candidates["chip_id"] for n in range(3)], schema=["chip_id", "label"], orient="row"
     )
     params = PARAMS.model_copy(update={"max_dates": 2})
@@ -116,7 +116,7 @@ def _place(sensor: str, *days: float, cell: int = 640, cloud: float = 0.0) -> pl
 
 
 def _ledger(windows: pl.DataFrame, sensor: str, others: dict[str, pl.DataFrame] | None = None, **changes: Any) -> Any:
-    labels = pl.DataFrame({"chip_id": windows["chip_id"], "label": "forest"})
+    labels = pl.LazyFrame({"chip_id": windows["chip_id"], "label": "forest"})
     params = PARAMS.model_copy(update={"min_labels": 1, **changes})
     return select(windows, labels, SENSORS[sensor], params, others)
 
@@ -148,3 +148,16 @@ def test_places_where_a_sensor_that_is_asked_for_has_no_clear_window_are_left_ou
 ) -> None:
     ledger = _ledger(_place("s2", 0), "sentinel-2", others, together=list(others))
     assert ledger["verdict"].to_list() == [verdict] and ledger["value"].to_list() == [value]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 10_000])
+def test_labels_are_counted_the_same_however_many_rows_are_read_together(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = _labels(_candidates(60)).with_columns(source=pl.lit("a"))
+    labels = pl.concat([twice, twice.with_columns(source=pl.lit("b"))]).sort("chip_id").drop("source")
+    wanted = labels.group_by("chip_id").agg(label_count=pl.col("label").n_unique()).sort("chip_id").collect()
+    monkeypatch.setattr("tasks.select.ROWS", rows)
+    assert wanted["label_count"].max() == 5
+    assert label_counts(labels).sort("chip_id").equals(wanted)
+    assert label_counts(labels.clear()).is_empty()
