@@ -45,7 +45,6 @@ POOL = 4096
 """Windows whose labels are measured; the others take theirs in turn."""
 SHARD = 1000
 CHUNK = 50_000
-GB = 2**30
 
 
 class Made:
@@ -217,13 +216,13 @@ def make(folder: Path, chips: int) -> None:
 
 
 def run(stage: str, *options: str) -> tuple[float, float]:
-    """CPU-seconds and peak of resident memory in GB of one stage's command."""
+    """CPU-seconds and peak of resident memory in GB of 10^9 bytes of one stage's command."""
     command = [sys.executable, "-m", f"tasks.{stage}", *options]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"stage {stage} failed")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e9
 
 
 COMMANDS = {
