@@ -56,6 +56,11 @@ class Label:
         return None if self.mask is None else int.from_bytes(self.mask, "big")
 
 
+def one_line(value: Any) -> str:
+    """A JSON value as one line, the same for the same value: names in order, no space."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
 TAGS = ("tag", "skyscript")
 """Kinds of sources whose labels hold somewhere around a chip."""
 
@@ -122,7 +127,7 @@ class ChipFacts:
 
     @cached_property
     def _json(self) -> str:
-        return orjson.dumps(
+        return one_line(
             {
                 "chip_id": self.chip_id,
                 "sensor": self.sensor,
@@ -135,9 +140,8 @@ class ChipFacts:
                 "labels": [_label_to_dict(label) for label in self.labels],
                 "sources": [_source_to_dict(self.sources[name]) for name in sorted(self.sources)],
                 "pixels": self.pixels,
-            },
-            option=orjson.OPT_SORT_KEYS,
-        ).decode()
+            }
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "ChipFacts":

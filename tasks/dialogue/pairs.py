@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import orjson
-
-from tasks.dialogue.facts import ChipFacts
+from tasks.dialogue.facts import ChipFacts, one_line
 from tasks.earth.label_masks import Box
 
 State = Literal["supported", "contradicted", "not checkable", "accepted"]
@@ -60,8 +58,7 @@ class Verdict:
 
     def evidence_json(self) -> str:
         """The evidence as one line of JSON."""
-        shown = [{k: v for k, v in vars(one).items() if v not in ("", None, ())} for one in self.evidence]
-        return orjson.dumps(shown, option=orjson.OPT_SORT_KEYS).decode()
+        return one_line([{k: v for k, v in vars(one).items() if v not in ("", None, ())} for one in self.evidence])
 
 
 @dataclass(frozen=True)

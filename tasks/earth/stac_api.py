@@ -131,10 +131,10 @@ class StacApi:
         return document if isinstance(document, dict) and document.get("type") == "Collection" else None
 
     def _first(self, query: Query) -> _Request:
-        links = [link for link in self._links if link.get("rel") == "search" and isinstance(link.get("href"), str)]
-        methods = {str(link.get("method") or "GET").upper(): link["href"] for link in links}
         from pystac_client import ItemSearch  # here, for it brings a JSON Schema validator that no other stage needs
 
+        links = [link for link in self._links if link.get("rel") == "search" and isinstance(link.get("href"), str)]
+        methods = {str(link.get("method") or "GET").upper(): link["href"] for link in links}
         method = "POST" if "POST" in methods else "GET"
         url = urljoin(self.url + "/", methods.get(method) or links[0]["href"])
         search = ItemSearch(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.parts.prompt import image_tags
-from tasks.dialogue.facts import MARGIN, ChipFacts, SourceInfo
+from tasks.dialogue.facts import MARGIN, ChipFacts, SourceInfo, one_line
 from tasks.earth.chip_planes import planes_of
 from tasks.earth.display_sensors import DATES_TAGS, known_sensor
 from tasks.earth.label_fractions import COMPASS
@@ -154,10 +154,7 @@ class SeriesFacts:
     def to_json(self) -> str:
         """All of it as one line of JSON, the same for the same facts."""
         rows = [{**asdict(one), "taken": one.taken.astimezone(UTC).isoformat()} for one in self.images]
-        return json.dumps(
-            {"series_id": self.series_id, "kind": self.kind, "images": rows},
-            ensure_ascii=False, separators=(",", ":"), sort_keys=True,
-        )  # fmt: skip
+        return one_line({"series_id": self.series_id, "kind": self.kind, "images": rows})
 
     @classmethod
     def from_json(cls, text: str) -> "SeriesFacts":

@@ -78,7 +78,7 @@ def say_position(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
 def find_adjacency(view: View) -> list[Found]:
     """Pairs of labels of one source that share a border, or lie well apart."""
     out = []
-    placed = [(label, cells) for label in view.clear[:6] if (cells := view.bits(label))]
+    placed = [(label, cells) for label in view.clear[:6] if (cells := label.cells)]
     for place, (a, first) in enumerate(placed):
         near = beside(first)
         for b, second in placed[place + 1 :]:
@@ -107,7 +107,7 @@ def say_adjacency(found: Found, view: View, voice: Voice) -> tuple[Pair, ...]:
 
 def find_region_caption(view: View) -> list[Found]:
     """Regions that one label fills."""
-    placed = [(label.name, cells) for label in view.clear[:6] if (cells := view.bits(label))]
+    placed = [(label.name, cells) for label in view.clear[:6] if (cells := label.cells)]
     out = []
     for name, cells in placed:
         others = [other for other_name, other in placed if other_name != name]

@@ -160,15 +160,11 @@ class View:
         """Whether no more of it is in the chip than its source has: else all that can be said is what is mapped."""
         return self.facts.sources[label.source].can_deny(label.name)
 
-    def bits(self, label: Label) -> int:
-        """The mask of a label as one number; 0 where it has none."""
-        return label.cells or 0
-
     def place(self, label: Label) -> str | None:
         """Where a label lies, unless it lies all over, in the middle, or near a border between two names."""
         if not label.position or label.position == "centre" or not CLEAR <= (label.fraction or 0) <= 0.5:
             return None
-        cells = self.bits(label)
+        cells = label.cells
         return None if cells and _near_a_bound(cells) else label.position
 
 
